@@ -1,0 +1,1 @@
+"""The pages in the browser; speaks only to the gateway, through the client."""

@@ -1,0 +1,1 @@
+"""The REST contract, /v1, server-sent events, and the projector that fills the views."""

@@ -1,0 +1,52 @@
+"""Run a process: settings, logging, a stop event for SIGTERM and SIGINT, and the exit code that tells the supervisor why it ended."""
+
+import asyncio
+import signal
+import sys
+from collections.abc import Awaitable, Callable
+from typing import NoReturn, TypeVar
+
+import structlog
+
+from runtime.errors import EXIT_BUG, EXIT_CONFIGURATION, EXIT_UNAVAILABLE, ConfigurationError, Fenced, Unavailable
+from runtime.logging import configure
+from runtime.settings import ProcessSettings, load
+
+S = TypeVar("S", bound=ProcessSettings)
+Main = Callable[[S, asyncio.Event], Awaitable[None]]
+
+log = structlog.get_logger()
+
+
+def run(process: str, settings_type: type[S], main: Main[S]) -> NoReturn:
+    """Run `main(settings, stopping)` to its end and exit: 0 stopped as asked, 70 bug or fenced, 75 unavailable, 78 configuration.
+
+    `stopping` is set by SIGTERM and SIGINT; `main` then finishes what it holds and returns.
+    """
+    try:
+        settings = load(settings_type)
+    except ConfigurationError as error:
+        print(f"{process}: wrong settings: {error}", file=sys.stderr)
+        sys.exit(EXIT_CONFIGURATION)
+    configure(process, settings.log_level, settings.log_format)
+    sys.exit(asyncio.run(_guarded(process, settings, main)))
+
+
+async def _guarded(process: str, settings: S, main: Main[S]) -> int:
+    stopping = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stopping.set)
+    log.info("started")
+    try:
+        await main(settings, stopping)
+    except Unavailable as error:
+        log.error("stopping: a part is unavailable", part=error.part, error=str(error))
+        return EXIT_UNAVAILABLE
+    except Fenced as error:
+        log.error("stopping: fenced by a newer owner", error=str(error))
+        return EXIT_BUG
+    except Exception:
+        log.exception("stopping: bug")
+        return EXIT_BUG
+    log.info("stopped")
+    return 0

@@ -1,0 +1,68 @@
+"""Settings that every process shares: where Kafka, Redis and the storage are. Read once at start, passed on as plain values."""
+
+from typing import Literal, TypeVar
+
+from pydantic import AliasChoices, Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from runtime.errors import ConfigurationError
+
+Settings = TypeVar("Settings", bound=BaseSettings)
+
+
+def shared(name: str) -> AliasChoices:
+    """An environment name that is read as it is, without the process's prefix."""
+    return AliasChoices(name, name.upper())
+
+
+class ProcessSettings(BaseSettings):
+    """Base of each process's settings; a subclass adds its own fields under its own `env_prefix`."""
+
+    model_config = SettingsConfigDict(extra="ignore", populate_by_name=True)
+
+    kafka_bootstrap_servers: str = Field("127.0.0.1:9092", validation_alias=shared("kafka_bootstrap_servers"))
+    kafka_security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = Field(
+        "PLAINTEXT", validation_alias=shared("kafka_security_protocol")
+    )
+    kafka_sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = Field(
+        "SCRAM-SHA-512", validation_alias=shared("kafka_sasl_mechanism")
+    )
+    kafka_sasl_username: str | None = Field(None, validation_alias=shared("kafka_sasl_username"))
+    kafka_sasl_password: SecretStr | None = Field(None, validation_alias=shared("kafka_sasl_password"))
+    redis_url: str = Field("redis://127.0.0.1:6379/0", validation_alias=shared("redis_url"))
+    storage_url: str = Field("file://./.devstack/storage", validation_alias=shared("storage_url"))
+    data_partitions: int = Field(
+        8, ge=1, validation_alias=shared("data_partitions"), description="partitions of rows.v1 and what follows from it"
+    )
+    control_partitions: int = Field(
+        4, ge=1, validation_alias=shared("control_partitions"), description="partitions of tasks.v1, commands, positions"
+    )
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", validation_alias=shared("log_level"))
+    log_format: Literal["json", "console"] = Field("json", validation_alias=shared("log_format"))
+
+    def kafka(self) -> dict[str, object]:
+        """Keyword arguments that every aiokafka client of this process takes."""
+        from aiokafka.helpers import create_ssl_context
+
+        arguments: dict[str, object] = {
+            "bootstrap_servers": self.kafka_bootstrap_servers,
+            "security_protocol": self.kafka_security_protocol,
+        }
+        if "SSL" in self.kafka_security_protocol.split("_"):
+            arguments["ssl_context"] = create_ssl_context()
+        if self.kafka_security_protocol.startswith("SASL"):
+            arguments |= {
+                "sasl_mechanism": self.kafka_sasl_mechanism,
+                "sasl_plain_username": self.kafka_sasl_username,
+                "sasl_plain_password": self.kafka_sasl_password.get_secret_value() if self.kafka_sasl_password else None,
+            }
+        return arguments
+
+
+def load(settings: type[Settings]) -> Settings:
+    """Read the settings from the environment; raise `ConfigurationError` that names every wrong field in one message."""
+    try:
+        return settings()
+    except ValidationError as error:
+        problems = "; ".join(f"{'.'.join(map(str, problem['loc']))}: {problem['msg']}" for problem in error.errors())
+        raise ConfigurationError(problems) from error

@@ -1,0 +1,191 @@
+"""Manifests: what a dataset, a split and a model version are. Kept as JSON in storage and as records in `datasets.v1` and `models.v1`.
+
+Every manifest is immutable; a changed setting makes a new object with a new id.
+"""
+
+from datetime import datetime
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+ColumnType = Literal["numeric", "datetime", "boolean", "text", "empty"]
+Cell = float | int | str | bool | None
+
+
+class Manifest(BaseModel):
+    """Base of all manifests: frozen, unknown fields refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
+
+
+class Column(Manifest):
+    """One column as stored. `constant` means at most one distinct value among those present."""
+
+    name: str
+    type: ColumnType
+    missing: int
+    constant: bool
+
+
+class Choice(Manifest):
+    """A detected or given setting and why it was chosen, in words for a person."""
+
+    value: str
+    reason: str
+    detected: bool
+
+
+class LabelCounts(Manifest):
+    """How the label column splits: the raw values in the file, and which of them is PASS."""
+
+    pass_value: str
+    fail_value: str
+    pass_count: int
+    fail_count: int
+
+
+class TimeAxis(Manifest):
+    """Where a row's time comes from: a real column, or `start + step_seconds * row number` when synthetic."""
+
+    column: str
+    synthetic: bool
+    start: datetime | None = None
+    step_seconds: float | None = None
+    reason: str
+
+
+class DatasetManifest(Manifest):
+    """An uploaded file with the settings it is read by.
+
+    `path` is relative to the storage root: the Parquet of the file's content, shared by all datasets with this `sha256`.
+    `row_count` and `column_count` are the file's own; a synthetic time column is not counted.
+    """
+
+    dataset_id: str
+    workspace: str
+    file_name: str
+    file_size: int
+    sha256: str
+    path: str
+    created_at: datetime
+    row_count: int
+    column_count: int
+    columns: list[Column]
+    features: list[str] = Field(description="numeric columns that a model may use, in file order")
+    label: Choice
+    labels: LabelCounts
+    id_column: Choice | None = Field(description="null: the row number, 1-based, is the id")
+    time: TimeAxis
+    first_timestamp: datetime
+    last_timestamp: datetime
+
+
+class DateRange(Manifest):
+    """Both ends inclusive, UTC."""
+
+    start: datetime
+    end: datetime
+
+
+class SetManifest(Manifest):
+    """One of the three sets of a split. `path` is relative to the storage root; rows are in time order, ties in file order."""
+
+    path: str
+    range: DateRange
+    rows: int
+    failures: int
+
+
+class SplitManifest(Manifest):
+    """Three sets of one dataset.
+
+    Each set's Parquet has the columns `__index__` (row number in the file, 0-based), `__id__` (text), `__time__` (UTC microseconds),
+    `__label__` ("PASS"/"FAIL"), then the dataset's features as float64 with null for missing.
+    """
+
+    split_id: str
+    dataset_id: str
+    workspace: str
+    created_at: datetime
+    sample_fraction: float
+    seed: int
+    train: SetManifest
+    test: SetManifest
+    simulation: SetManifest
+    daily_distribution: dict[str, int]
+
+
+class FeatureSelection(Manifest):
+    """Features of a dataset ranked by a preliminary model's total gain, best first. Kept in storage beside the dataset."""
+
+    dataset_id: str
+    features: list[str]
+    gains: list[float]
+    considered: int
+    sampled_rows: int
+    seed: int
+    parameters: dict[str, Any]
+
+
+class ConfusionMatrix(Manifest):
+    """FAIL is the positive class."""
+
+    true_positives: int
+    false_positives: int
+    true_negatives: int
+    false_negatives: int
+
+
+class Metrics(Manifest):
+    """Evaluation on one set at `threshold`; null where the set has one class only and the figure is undefined."""
+
+    accuracy: float | None
+    precision: float | None
+    recall: float | None
+    f1_score: float | None
+    mcc: float | None
+    roc_auc: float | None
+    pr_auc: float | None
+    threshold: float
+    rows: int
+    confusion_matrix: ConfusionMatrix
+
+
+class ReferenceHistogram(Manifest):
+    """A feature's distribution in the training set: `edges` has one entry more than `counts`; missing values are apart."""
+
+    edges: list[float]
+    counts: list[int]
+    missing_rate: float
+
+
+class ModelManifest(Manifest):
+    """A model version: everything needed to score as at training time. Its folder is `models/{model_version}/` below the storage root.
+
+    `features` is the order of the model's input. `ignored_features` are the other columns of the dataset's features: a row may carry
+    them, they are not used; any other name is unknown. `files` maps a file name in the folder to its SHA-256.
+    """
+
+    model_version: str
+    workspace: str
+    task_id: str
+    dataset_id: str
+    dataset_sha256: str
+    split_id: str
+    created_at: datetime
+    features: list[str]
+    ignored_features: list[str]
+    label: str
+    pass_value: str
+    threshold: float
+    threshold_objective: str
+    best_iteration: int
+    parameters: dict[str, Any]
+    seed: int
+    validation_metrics: Metrics
+    test_metrics: Metrics
+    feature_gains: dict[str, float]
+    reference: dict[str, ReferenceHistogram]
+    library_versions: dict[str, str]
+    warnings: list[str] = []
+    files: dict[str, str]

@@ -1,0 +1,290 @@
+"""What travels through Kafka, as msgspec structs: typed decoding on the hot path, JSON on the wire.
+
+Times are UTC-aware and travel as RFC 3339. FAIL is the positive class everywhere. A missing sensor value is JSON null.
+"""
+
+from datetime import datetime
+from typing import Annotated, Any, Literal
+
+import msgspec
+from msgspec import Meta, Struct
+
+Verdict = Literal["PASS", "FAIL"]
+Status = Literal["PENDING", "IN_PROGRESS", "PAUSED", "COMPLETED", "FAILED", "STOPPED"]
+TERMINAL: frozenset[Status] = frozenset({"COMPLETED", "FAILED", "STOPPED"})
+Ending = Literal["COMPLETED", "FAILED", "STOPPED"]
+UtcTime = Annotated[datetime, Meta(tz=True)]
+Index = Annotated[int, Meta(ge=0)]
+
+
+class Row(Struct, kw_only=True, omit_defaults=True):
+    """One inspected part. Only `features` is required; see docs/dataflow_architecture.md for what its absence means.
+
+    `features` maps a feature's name to its value, null when missing. `attempt`, `epoch`, `lane`, `lanes` are set by our producer.
+    Row i of a run with n lanes travels in lane i % n, so `row_index` grows by exactly n within a lane.
+    """
+
+    features: dict[str, float | None]
+    run_id: str | None = None
+    attempt: Annotated[int, Meta(ge=1)] = 1
+    epoch: Index | None = None
+    lane: Index = 0
+    lanes: Annotated[int, Meta(ge=1)] = 1
+    row_index: Index | None = None
+    sample_id: str | None = None
+    timestamp: UtcTime | None = None
+    label: Verdict | None = None
+    model_version: str | None = None
+
+
+class RunEnd(Struct, kw_only=True):
+    """Closes a lane (header `type: run-end`). `end_index` is the first row index of the lane that is not sent."""
+
+    run_id: str
+    attempt: int
+    epoch: int
+    lane: int
+    lanes: int
+    end_index: int
+    ending: Ending
+    message: str = ""
+
+
+class RunSkip(Struct, kw_only=True):
+    """Tells a lane that its rows before `to_index` are passed over on purpose (header `type: run-skip`)."""
+
+    run_id: str
+    attempt: int
+    epoch: int
+    lane: int
+    lanes: int
+    to_index: int
+
+
+class Source(Struct, frozen=True):
+    """Where the row stood."""
+
+    topic: str
+    partition: int
+    offset: int
+
+
+class Prediction(Struct, kw_only=True):
+    """The answer to one row.
+
+    `confidence` is the probability of the predicted class; `prediction` is FAIL when `probability_fail >= threshold`.
+    `top_features` holds the largest tree contributions (log-odds towards FAIL) of this row, largest magnitude first;
+    `reasons` says how they were computed. `row_index` of external rows is their offset.
+    """
+
+    prediction_id: str
+    run_id: str
+    attempt: int
+    lane: int
+    row_index: int
+    sample_id: str
+    row_timestamp: datetime | None
+    prediction: Verdict
+    confidence: float
+    probability_fail: float
+    threshold: float
+    model_version: str
+    top_features: dict[str, float]
+    top_feature_values: dict[str, float | None]
+    reasons: Literal["exact", "approximate", "none"]
+    label: Verdict | None
+    scored_at: datetime
+    source: Source
+
+
+Reason = Literal[
+    "undecodable",
+    "invalid_field",
+    "missing_feature",
+    "unknown_feature",
+    "unknown_model",
+    "no_champion",
+    "oversized",
+    "unsupported_encoding",
+    "run_owned",
+]
+
+
+class DeadLetter(Struct, kw_only=True):
+    """A record that could not be scored, whole, with the reason. `path` points at the field, such as `$.features.S1`.
+
+    `run_id`, `attempt`, `lane`, `row_index` are null where they could not be read. `value` and `key` are base64.
+    """
+
+    dead_letter_id: str
+    reason: Reason
+    message: str
+    path: str | None
+    topic: str
+    partition: int
+    offset: int
+    key: bytes | None
+    value: bytes
+    headers: dict[str, str]
+    run_id: str | None
+    attempt: int | None
+    lane: int | None
+    row_index: int | None
+    model_version: str | None
+    occurred_at: datetime
+
+
+class Confusion(Struct, kw_only=True):
+    """Counts of labelled rows; FAIL is positive."""
+
+    tp: int = 0
+    fp: int = 0
+    tn: int = 0
+    fn: int = 0
+
+
+HISTOGRAM_BINS = 20
+"""Equal bins of P(FAIL) over [0, 1]; the last one is closed."""
+
+
+class LaneStats(Struct, kw_only=True):
+    """Statistics of one lane of one attempt of a run: the value of the Faust table (DESIGN §5).
+
+    `offset` is the row record it stands at in `partition`; `epoch` the highest producer epoch counted; `last_row_index` the last row
+    taken, -1 before the first; `skipped` the dead-lettered rows that may still be redriven, ascending, bounded.
+    Sums are added row by row in order, so any batching gives the same bits.
+    """
+
+    run_id: str
+    attempt: int
+    lane: int
+    lanes: int
+    partition: int
+    offset: int
+    epoch: int
+    last_row_index: int = -1
+    skipped: list[int] = []
+    total: int = 0
+    pass_count: int = 0
+    fail_count: int = 0
+    dead_letters: int = 0
+    passed_over: int = 0
+    confidence_sum: float = 0.0
+    probability_fail_sum: float = 0.0
+    confusion: Confusion = msgspec.field(default_factory=Confusion)
+    histogram: list[int] = msgspec.field(default_factory=lambda: [0] * HISTOGRAM_BINS)
+    last: Prediction | None = None
+    first_scored_at: datetime | None = None
+    last_scored_at: datetime | None = None
+    finished: Ending | None = None
+    message: str = ""
+
+
+TaskKind = Literal["training", "feature_selection", "pipeline", "run"]
+
+
+class TaskState(Struct, kw_only=True):
+    """State of a task, the whole of it in every record of `tasks.v1`.
+
+    `(attempt, epoch)` orders its writers: the gateway writes attempt 0 when it accepts the task, a worker 1 and up. For a run, `attempt`
+    is the run's attempt and `epoch` its producer's fencing token; `ended_lanes` is how many lanes carry an end marker: what is shown
+    becomes terminal once that many lanes are counted to their end.
+    """
+
+    task_id: str
+    kind: TaskKind
+    workspace: str
+    status: Status
+    attempt: int
+    epoch: int
+    created_at: datetime
+    updated_at: datetime
+    started_at: datetime | None = None
+    finished_at: datetime | None = None
+    spec: dict[str, Any]
+    progress: dict[str, Any] | None = None
+    result: dict[str, Any] | None = None
+    error: str | None = None
+    ended_lanes: int = 0
+
+
+class RunSpec(Struct, kw_only=True):
+    """`TaskState.spec` of a run. `rows_per_second` null means as fast as the machine goes."""
+
+    dataset_id: str
+    split_id: str
+    model_version: str
+    total_rows: int
+    rows_per_second: float | None = 1.0
+    warmup_seconds: float = 10.0
+    lanes: int = 1
+
+
+class TrainingSpec(Struct, kw_only=True):
+    """`TaskState.spec` of a training. `parameters` are overrides of the trainer's defaults, validated by the gateway's API shape."""
+
+    dataset_id: str
+    split_id: str
+    parameters: dict[str, Any] = {}
+    objective: Literal["mcc", "f1", "cost", "fixed"] = "mcc"
+    threshold: float | None = None
+    cost_false_positive: float | None = None
+    cost_false_negative: float | None = None
+    seed: int = 0
+
+
+class FeatureSelectionSpec(Struct, kw_only=True):
+    """`TaskState.spec` of a feature selection."""
+
+    dataset_id: str
+
+
+class Command(Struct, kw_only=True):
+    """An order to the owner of a task. A `start` carries the PENDING state that the gateway wrote in the same transaction."""
+
+    command: Literal["start", "pause", "resume", "seek", "speed", "stop", "cancel", "retry"]
+    task_id: str
+    issued_at: datetime
+    task: TaskState | None = None
+    arguments: dict[str, Any] = {}
+
+
+class RunPosition(Struct, kw_only=True):
+    """Value of `run-positions.v1`. The offset of the ownership record (`kind: ownership`) is the run's epoch from then on.
+
+    `acknowledged` holds per lane the first row index that the broker has not confirmed yet (`lane` before any row).
+    """
+
+    kind: Literal["ownership", "position"]
+    run_id: str
+    attempt: int
+    epoch: int
+    owner: str
+    acknowledged: list[int]
+    rows_per_second: float | None
+    paused: bool
+    written_at: datetime
+
+
+class Alias(Struct, kw_only=True):
+    """Value of `models.v1` under `alias@workspace`."""
+
+    alias: str
+    workspace: str
+    model_version: str
+    set_at: datetime
+
+
+class LogEntry(Struct, kw_only=True):
+    """One line of a task's log."""
+
+    task_id: str
+    timestamp: datetime
+    level: Literal["DEBUG", "INFO", "WARNING", "ERROR"]
+    source: str
+    message: str
+    meta: dict[str, Any] = {}
+
+
+encode = msgspec.json.Encoder().encode
+"""Any message to its JSON bytes."""

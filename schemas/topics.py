@@ -1,0 +1,76 @@
+"""Every topic of the system: name, key, partitions, cleanup. A topic is never a bare string elsewhere.
+
+The init step (`devstack.topics`) creates them with these settings; the broker's auto-creation is off.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+HOUR_MS = 3_600_000
+APP_ID = "stream-processor"
+"""Faust's app id; its changelog and consumer group carry this name."""
+
+
+@dataclass(frozen=True, slots=True)
+class Topic:
+    """One topic. Topics of one `family` have equal partition counts, so an owner of partition p owns p in each of them."""
+
+    name: str
+    family: Literal["data", "control"]
+    cleanup: Literal["delete", "compact"]
+    key: str
+    holds: str
+    retention_ms: int | None = None
+
+    def config(self) -> dict[str, str]:
+        """Broker settings for the creation of this topic."""
+        settings = {"cleanup.policy": self.cleanup, "max.message.bytes": str(MAX_MESSAGE_BYTES)}
+        if self.retention_ms is not None:
+            settings["retention.ms"] = str(self.retention_ms)
+        if self.cleanup == "compact":
+            settings |= {"segment.ms": str(HOUR_MS), "min.cleanable.dirty.ratio": "0.1"}
+        return settings
+
+
+MAX_MESSAGE_BYTES = 4 << 20
+"""Largest record batch that a topic takes. A row larger than `MAX_ROW_BYTES` is dead-lettered."""
+MAX_ROW_BYTES = 1 << 20
+
+ROWS = Topic("rows.v1", "data", "delete", "run_id, or run_id#lane", "rows to score, and a run-end marker per lane", 7 * 24 * HOUR_MS)
+PREDICTIONS = Topic("predictions.v1", "data", "delete", "as the row", "one prediction per scored row", 7 * 24 * HOUR_MS)
+DEAD_LETTERS = Topic(
+    "dead-letters.v1", "data", "delete", "as the row", "rows that could not be scored: bytes and reason", 30 * 24 * HOUR_MS
+)
+STATS_CHANGELOG = Topic(f"{APP_ID}-stats-changelog", "data", "compact", "run_id:attempt:lane, __position__p", "the Faust table")
+TASKS = Topic("tasks.v1", "control", "compact", "task_id", "state of every training, feature selection, pipeline, run")
+RUN_COMMANDS = Topic("run-commands.v1", "control", "delete", "task_id", "start, pause, resume, seek, speed, stop", 7 * 24 * HOUR_MS)
+TRAINING_COMMANDS = Topic("training-commands.v1", "control", "delete", "task_id", "start, cancel", 7 * 24 * HOUR_MS)
+RUN_POSITIONS = Topic("run-positions.v1", "control", "compact", "run_id", "ownership and last acknowledged row of each lane")
+MODELS = Topic("models.v1", "control", "compact", "model id, or alias@workspace", "model manifests and aliases")
+DATASETS = Topic("datasets.v1", "control", "compact", "dataset or split id", "dataset and split manifests")
+TASK_LOGS = Topic("task-logs.v1", "control", "delete", "task_id", "log entries of tasks", 7 * 24 * HOUR_MS)
+
+TOPICS = (
+    ROWS,
+    PREDICTIONS,
+    DEAD_LETTERS,
+    STATS_CHANGELOG,
+    TASKS,
+    RUN_COMMANDS,
+    TRAINING_COMMANDS,
+    RUN_POSITIONS,
+    MODELS,
+    DATASETS,
+    TASK_LOGS,
+)
+
+TYPE_HEADER = "type"
+"""Record header of `rows.v1`: a `MessageType`; a record without it is a row."""
+CONTENT_TYPE_HEADER = "content-type"
+SCHEMA_VERSION_HEADER = "schema-version"
+REDRIVE_HEADER = "redrive"
+"""Present on a repaired row that is sent again: it counts if and only if its first try is in the lane's `skipped`."""
+JSON = b"application/json"
+SCHEMA_VERSION = b"1"
+
+MessageType = Literal["row", "run-end", "run-skip"]

@@ -1,0 +1,1 @@
+"""The Faust app: decodes, scores, counts and dead-letters rows, one transaction a batch."""

@@ -1,0 +1,65 @@
+"""Send rows to IntelliInspect with nothing but a Kafka client, and read the answers.
+
+    python examples/send_rows.py --bootstrap 127.0.0.1:9092 --key line-7 rows.jsonl
+
+Each line of the file is one JSON object of feature values, such as {"L0_S0_F0": 0.13, "L0_S0_F1": null}. Every line is answered on
+`predictions.v1` by the champion model, or explained on `dead-letters.v1`; the answers are printed in the order of the lines.
+"""
+
+import argparse
+import asyncio
+import json
+import sys
+
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+
+
+async def send(bootstrap: str, key: str, lines: list[str], timeout_seconds: float) -> list[dict[str, object]]:
+    """Send one row per line and return one answer per line, in order. Raises `TimeoutError`."""
+    producer = AIOKafkaProducer(bootstrap_servers=bootstrap, enable_idempotence=True)
+    consumer = AIOKafkaConsumer(bootstrap_servers=bootstrap, isolation_level="read_committed", enable_auto_commit=False)
+    async with producer, consumer:
+        partition = await place(producer, key)
+        answers = [TopicPartition(topic, partition) for topic in ("predictions.v1", "dead-letters.v1")]
+        consumer.assign(answers)
+        await consumer.seek_to_end(*answers)
+        wanted = {}
+        for number, line in enumerate(lines):
+            value = json.dumps({"features": json.loads(line)}).encode()
+            record = await producer.send_and_wait("rows.v1", value, key=key.encode(), partition=partition)
+            wanted[record.offset] = number
+        async with asyncio.timeout(timeout_seconds):
+            return await collect(consumer, wanted)
+
+
+async def place(producer: AIOKafkaProducer, key: str) -> int:
+    """The partition of the default partitioner, the same for `rows.v1` and the topics of the answers."""
+    partitions = sorted(await producer.partitions_for("rows.v1"))
+    return int(producer._partitioner(key.encode(), partitions, partitions))
+
+
+async def collect(consumer: AIOKafkaConsumer, wanted: dict[int, int]) -> list[dict[str, object]]:
+    found: dict[int, dict[str, object]] = {}
+    while len(found) < len(wanted):
+        record = await consumer.getone()
+        answer = json.loads(record.value)
+        offset = answer["source"]["offset"] if record.topic == "predictions.v1" else answer["offset"]
+        if offset in wanted:
+            found[wanted[offset]] = answer
+    return [found[number] for number in sorted(found)]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("file", type=argparse.FileType("r"), nargs="?", default=sys.stdin)
+    parser.add_argument("--bootstrap", default="127.0.0.1:9092")
+    parser.add_argument("--key", default="line-1", help="one run per key")
+    parser.add_argument("--timeout-seconds", type=float, default=30.0)
+    arguments = parser.parse_args()
+    lines = [line for line in arguments.file if line.strip()]
+    for answer in asyncio.run(send(arguments.bootstrap, arguments.key, lines, arguments.timeout_seconds)):
+        print(json.dumps(answer))
+
+
+if __name__ == "__main__":
+    main()

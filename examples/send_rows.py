@@ -19,33 +19,30 @@ async def send(bootstrap: str, key: str, lines: list[str], timeout_seconds: floa
     producer = AIOKafkaProducer(bootstrap_servers=bootstrap, enable_idempotence=True)
     consumer = AIOKafkaConsumer(bootstrap_servers=bootstrap, isolation_level="read_committed", enable_auto_commit=False)
     async with producer, consumer:
-        partition = await place(producer, key)
-        answers = [TopicPartition(topic, partition) for topic in ("predictions.v1", "dead-letters.v1")]
+        answers = [
+            TopicPartition(topic, p) for topic in ("predictions.v1", "dead-letters.v1") for p in await producer.partitions_for("rows.v1")
+        ]
         consumer.assign(answers)
         await consumer.seek_to_end(*answers)
         wanted = {}
         for number, line in enumerate(lines):
             value = json.dumps({"features": json.loads(line)}).encode()
-            record = await producer.send_and_wait("rows.v1", value, key=key.encode(), partition=partition)
-            wanted[record.offset] = number
+            record = await producer.send_and_wait("rows.v1", value, key=key.encode())
+            wanted[record.partition, record.offset] = number
         async with asyncio.timeout(timeout_seconds):
             return await collect(consumer, wanted)
 
 
-async def place(producer: AIOKafkaProducer, key: str) -> int:
-    """The partition of the default partitioner, the same for `rows.v1` and the topics of the answers."""
-    partitions = sorted(await producer.partitions_for("rows.v1"))
-    return int(producer._partitioner(key.encode(), partitions, partitions))
-
-
-async def collect(consumer: AIOKafkaConsumer, wanted: dict[int, int]) -> list[dict[str, object]]:
+async def collect(consumer: AIOKafkaConsumer, wanted: dict[tuple[int, int], int]) -> list[dict[str, object]]:
+    """Read until every wanted row is answered; an answer names the partition and offset of its row."""
     found: dict[int, dict[str, object]] = {}
     while len(found) < len(wanted):
         record = await consumer.getone()
         answer = json.loads(record.value)
-        offset = answer["source"]["offset"] if record.topic == "predictions.v1" else answer["offset"]
-        if offset in wanted:
-            found[wanted[offset]] = answer
+        source = answer["source"] if record.topic == "predictions.v1" else answer
+        number = wanted.get((source["partition"], source["offset"]))
+        if number is not None:
+            found[number] = answer
     return [found[number] for number in sorted(found)]
 
 

@@ -1,0 +1,212 @@
+"""HTTP shapes that all route groups share, and those of the ML routes (CONTRACT §1).
+
+Others: runs and simulation `schemas.api_runs`, .NET `schemas.api_dotnet`, `/v1` `schemas.api_v1`.
+
+Requests of the old route groups ignore fields that they do not know; those of `/v1` refuse them. Answers may gain fields, never lose any.
+"""
+
+from typing import Annotated, Any, Generic, Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from schemas.manifests import ConfusionMatrix
+
+T = TypeVar("T")
+AnyStatus = Literal["PENDING", "IN_PROGRESS", "PAUSED", "COMPLETED", "FAILED", "STOPPED", "PROGRESS", "SUCCESS", "FAILURE", "REVOKED"]
+"""The status words; the last four only under `GATEWAY_STATUS_STYLE=celery`."""
+
+WORKSPACE_PATTERN = r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}"
+"""What an `X-Workspace` header may hold."""
+
+
+class Shape(BaseModel):
+    """Base of answers and of the old routes' requests: unknown fields are ignored, numbers are finite."""
+
+    model_config = ConfigDict(protected_namespaces=(), allow_inf_nan=False)
+
+
+class Problem(Shape):
+    """One thing that is wrong with a request, and where."""
+
+    loc: list[str | int]
+    msg: str
+    type: str
+
+
+class Problems(Shape):
+    """422: everything that is wrong with the request."""
+
+    detail: list[Problem]
+
+
+class Refusal(Shape):
+    """404, 409, 413, 503, 507: why a well-formed request cannot be served. `task_id` names the task that is in the way, if one is."""
+
+    detail: str
+    code: str = Field(description="stable, for programs")
+    task_id: str | None = None
+
+
+class Page(Shape, Generic[T]):
+    """A part of a list, newest first unless said otherwise. `next_cursor`, passed as `cursor`, gives the next part; null: there is none."""
+
+    items: list[T]
+    next_cursor: str | None
+
+
+class TaskAccepted(Shape):
+    """A task was accepted; its status is at `/process/task/status/{task_id}`."""
+
+    task_id: str
+
+
+class StoreResponse(TaskAccepted):
+    """An upload was stored; feature selection runs as task `task_id`."""
+
+    message: str = "Task accepted. Feature selection is running in the background."
+    dataset_path: str
+    dataset_id: str
+
+
+DateText = Annotated[
+    str,
+    Field(
+        description="ISO 8601 date-time, UTC unless it has an offset; a bare date means the whole day",
+        examples=["2021-01-01T00:00:00Z"],
+        max_length=64,
+    ),
+]
+
+
+class SplitRequest(Shape):
+    """Three ranges of time, both ends inclusive, in order and without overlap."""
+
+    train_start_date: DateText
+    train_end_date: DateText
+    test_start_date: DateText
+    test_end_date: DateText
+    simulation_start_date: DateText
+    simulation_end_date: DateText
+    sample_fraction: float = Field(1.0, gt=0, le=1, description="share of the rows that is used, stratified and seeded")
+    seed: int = Field(0, ge=0, lt=2**32)
+    dataset_id: str | None = Field(None, description="default: the workspace's latest dataset")
+
+
+class SetFailures(Shape):
+    """Rows with the label FAIL in each set."""
+
+    train: int
+    test: int
+    simulation: int
+
+
+class SplitResponse(Shape):
+    """Where the three sets are and how many rows each has. `daily_distribution` counts the rows of the whole dataset by day."""
+
+    message: str = "Dataset successfully split and saved."
+    split_id: str
+    dataset_id: str
+    train_set_path: str
+    train_set_rows: int
+    test_set_path: str
+    test_set_rows: int
+    simulation_set_path: str
+    simulation_set_rows: int
+    daily_distribution: dict[str, int]
+    failures: SetFailures
+
+
+class TrainingProgress(Shape):
+    """How far a training is."""
+
+    status: str = Field(examples=["Training XGBoost model..."])
+    percent: float = Field(ge=0, le=100)
+    iteration: int | None = None
+    of: int | None = None
+    eta_seconds: float | None = None
+
+
+class ChartPoint(Shape):
+    """One point of a training curve."""
+
+    x: str = Field(examples=["Epoch 1"])
+    y: float
+
+
+class TrainingChart(Shape):
+    """Curves by boosting round."""
+
+    train_loss: list[ChartPoint]
+    train_accuracy: list[ChartPoint]
+    validation_loss: list[ChartPoint] = []
+
+
+class TrainingMetrics(Shape):
+    """Evaluation on the test set; FAIL is the positive class. Null where the set has one class only."""
+
+    accuracy: float | None
+    precision: float | None
+    recall: float | None
+    f1_score: float | None
+    mcc: float | None = None
+    roc_auc: float | None = None
+    pr_auc: float | None = None
+    threshold: float | None = None
+
+
+class TrainingResult(Shape):
+    """What a completed training gives."""
+
+    metrics: TrainingMetrics
+    training_chart: TrainingChart
+    confusion_matrix: ConfusionMatrix
+    model_path: str
+    curves_path: str
+    model_version: str
+    warnings: list[str] = []
+
+
+class TrainingStatus(Shape):
+    """Status of a training. `result` only when COMPLETED; `error` only when FAILED."""
+
+    task_id: str
+    status: AnyStatus
+    progress: TrainingProgress | None
+    result: TrainingResult | None
+    error: str | None = None
+
+
+class TaskStatus(Shape):
+    """Status of any task; `progress` and `result` are of its kind."""
+
+    task_id: str
+    status: AnyStatus
+    progress: dict[str, Any] | None
+    result: dict[str, Any] | None
+    kind: Literal["training", "feature_selection", "pipeline", "run"]
+    error: str | None = None
+
+
+class RootInfo(Shape):
+    """What this is and where to go on."""
+
+    name: str = "IntelliInspect"
+    version: str
+    docs: str = "/docs"
+    openapi: str = "/openapi.json"
+    health: str = "/health"
+    ready: str = "/ready"
+    metrics: str = "/metrics"
+
+
+class Health(Shape):
+    """Alive: the process answers."""
+
+    status: Literal["ok"] = "ok"
+
+
+class Readiness(Shape):
+    """Whether requests can be served; `dependencies` says `ok` or what is wrong with each."""
+
+    status: Literal["ready", "unavailable"]
+    dependencies: dict[str, str]

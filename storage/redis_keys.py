@@ -1,0 +1,56 @@
+"""The names of everything the view keeps in Redis, in one place.
+
+All names start with `PREFIX`, so that one Redis can hold something else beside the view and the view can be dropped as a whole.
+"""
+
+PREFIX = "ii:"
+
+POSITIONS = PREFIX + "positions"
+"""Hash `topic:partition` → offset of the next record to project."""
+REBUILDING = PREFIX + "rebuilding"
+"""Hash `topic:partition` → offset that must be reached before the view may be shown."""
+READY = PREFIX + "ready"
+"""Exists while every partition has a position and none is being rebuilt. No read is answered without it."""
+CHANGES = PREFIX + "changes"
+"""Pub/sub channel: after each write the ids of the tasks and runs it touched, separated by blanks."""
+DEAD_LETTERS = PREFIX + "dead-letters"
+
+
+def record(kind: str, name: str) -> str:
+    """Hash of one keyed record: `offset`, `value` (empty: deleted), `indexes`."""
+    return f"{PREFIX}{kind}:{name}"
+
+
+def index(kind: str, *scope: str) -> str:
+    """Sorted set of members `created_at in microseconds, 17 digits` + id, all of score 0: in order of time and of id."""
+    return ":".join((f"{PREFIX}by-time", kind, *scope))
+
+
+def stats(run_id: str) -> str:
+    """Hash `attempt:lane` → offset, blank, `LaneStats`."""
+    return f"{PREFIX}stats:{run_id}"
+
+
+def predictions(run_id: str, attempt: int) -> str:
+    """Sorted set of the newest predictions as they are in Kafka, by row index."""
+    return f"{PREFIX}predictions:{run_id}:{attempt}"
+
+
+def reach(run_id: str, attempt: int) -> str:
+    """Hash of what of a run's predictions has been projected: `lane:low`, `lane:high` (row indices); `floor`: nothing below it is kept."""
+    return f"{PREFIX}reach:{run_id}:{attempt}"
+
+
+def offsets(run_id: str, attempt: int) -> str:
+    """Hash `lane:bucket` → row index, partition, offset of the lane's first prediction in the bucket: where to look in Kafka."""
+    return f"{PREFIX}offsets:{run_id}:{attempt}"
+
+
+def run_dead_letters(run_id: str) -> str:
+    """Sorted set of a run's newest dead letters by the time they occurred."""
+    return f"{DEAD_LETTERS}:{run_id}"
+
+
+def logs(task_id: str) -> str:
+    """Sorted set of a task's newest log records by offset."""
+    return f"{PREFIX}logs:{task_id}"

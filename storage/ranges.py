@@ -1,0 +1,166 @@
+"""The three date ranges of a split: read, check, word. Pure.
+
+Both ends are inclusive, at full precision, UTC (a time without a zone is UTC). A bare date means the whole day: as a start its first
+instant, as an end its last, and against the data's bounds it is compared by day.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time
+from typing import Literal
+
+from schemas.manifests import DateRange
+from storage.errors import Problem
+
+Name = Literal["train", "test", "simulation"]
+NAMES: tuple[Name, ...] = ("train", "test", "simulation")
+FIELDS = tuple(f"{name}_{end}_date" for name in NAMES for end in ("start", "end"))
+"""Keys of the six dates, in the order they are checked: `train_start_date`, `train_end_date`, `test_start_date`, …"""
+DOTNET_NAMES = {"train": "Training", "test": "Testing", "simulation": "Simulation"}
+
+
+@dataclass(frozen=True, slots=True)
+class Ranges:
+    """The three ranges. They may still overlap or lie outside the data: see `check_ranges`."""
+
+    train: DateRange
+    test: DateRange
+    simulation: DateRange
+
+
+@dataclass(frozen=True, slots=True)
+class Instant:
+    """One end of a range: as given, and what it means. `whole_day` tells that a bare date was given."""
+
+    given: str
+    at: datetime
+    whole_day: bool
+
+
+def read_ranges(dates: Mapping[str, str | None], *, first: datetime, last: datetime) -> Ranges | list[Problem]:
+    """Read the six dates, keys as in `FIELDS`, against the data's first and last time; return all problems when there are any."""
+    instants = {field: read_instant(dates.get(field) or "", end=field.endswith("_end_date")) for field in FIELDS}
+    invalid = [_invalid(field, dates.get(field) or "") for field, instant in instants.items() if instant is None]
+    valid = {field: instant for field, instant in instants.items() if instant is not None}
+    problems = invalid + _check(valid, first, last)
+    if problems:
+        return problems
+    train, test, simulation = (DateRange(start=valid[f"{name}_start_date"].at, end=valid[f"{name}_end_date"].at) for name in NAMES)
+    return Ranges(train, test, simulation)
+
+
+def check_ranges(ranges: Ranges, first: datetime, last: datetime) -> list[Problem]:
+    """Check order, overlap and bounds of ranges that are already instants."""
+    ends = {
+        f"{name}_{end}_date": at
+        for name, range_ in (("train", ranges.train), ("test", ranges.test), ("simulation", ranges.simulation))
+        for end, at in (("start", range_.start), ("end", range_.end))
+    }
+    return _check({field: Instant(show(at), at.astimezone(UTC), False) for field, at in ends.items()}, first, last)
+
+
+def read_instant(text: str, *, end: bool) -> Instant | None:
+    """Read an ISO 8601 date or date-time; None when it is neither."""
+    text = text.strip()
+    try:
+        if _is_bare_date(text):
+            return Instant(text, datetime.combine(date.fromisoformat(text), time.max if end else time.min, UTC), True)
+        at = datetime.fromisoformat(text)
+        return Instant(text, at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC), False)
+    except (ValueError, OverflowError):  # the latter: a zone that leads out of the years 1 to 9999
+        return None
+
+
+def show(at: datetime) -> str:
+    """RFC 3339 in UTC with `Z`, fractions of a second only where there are any."""
+    return at.astimezone(UTC).isoformat().replace("+00:00", "Z")
+
+
+def _is_bare_date(text: str) -> bool:
+    try:
+        date.fromisoformat(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _check(ends: Mapping[str, Instant], first: datetime, last: datetime) -> list[Problem]:
+    """All problems among the ends that could be read, in the order of CONTRACT §2."""
+    problems = []
+    for name in NAMES:
+        start, end = ends.get(f"{name}_start_date"), ends.get(f"{name}_end_date")
+        if start and end and end.at < start.at:
+            problems.append(_order(name, start, end))
+    for earlier, later in (("train", "test"), ("test", "simulation")):
+        end, start = ends.get(f"{earlier}_end_date"), ends.get(f"{later}_start_date")
+        if start and end and start.at <= end.at:
+            problems.append(_overlap(earlier, later, end, start))
+    start, end = ends.get("train_start_date"), ends.get("simulation_end_date")
+    if start and _day_or_time(start, start.at) < _day_or_time(start, first):
+        problems.append(_bounds("train_start_date", start, "first", first, last))
+    if end and _day_or_time(end, end.at) > _day_or_time(end, last):
+        problems.append(_bounds("simulation_end_date", end, "last", first, last))
+    return problems
+
+
+def _day_or_time(instant: Instant, at: datetime) -> datetime:
+    at = at.astimezone(UTC)
+    return at.replace(hour=0, minute=0, second=0, microsecond=0) if instant.whole_day else at
+
+
+def _invalid(field: str, given: str) -> Problem:
+    name, end, _ = field.split("_")
+    what = f"is not a date: {given!r}" if given else "is missing"
+    return Problem(
+        "date_invalid",
+        field,
+        f"{name.capitalize()} {end} date {what}. Give ISO 8601, such as 2021-01-31 or 2021-01-31T08:00:00Z.",
+        {"name": name, "end": end, "given": given},
+    )
+
+
+def _order(name: Name, start: Instant, end: Instant) -> Problem:
+    return Problem(
+        "date_order",
+        f"{name}_end_date",
+        f"{name.capitalize()} end date cannot be before {name} start date.",
+        {"name": name, "start": start.given, "end": end.given},
+    )
+
+
+def _overlap(earlier: str, later: str, end: Instant, start: Instant) -> Problem:
+    return Problem(
+        "date_overlap",
+        f"{later}_start_date",
+        f"{later.capitalize()} start date ({start.given}) must be after the {earlier} end date ({end.given}): ranges must not overlap.",
+        {"earlier": earlier, "later": later, "end": end.given, "start": start.given},
+    )
+
+
+def _bounds(field: str, instant: Instant, side: Literal["first", "last"], first: datetime, last: datetime) -> Problem:
+    name, end, _ = field.split("_")
+    relation = "before the dataset's first" if side == "first" else "after the dataset's last"
+    return Problem(
+        "date_bounds",
+        field,
+        f"{name.capitalize()} {end} date ({instant.given}) is {relation} time: the data goes from {show(first)} to {show(last)}.",
+        {"name": name, "side": side, "given": instant.given, "first": show(first), "last": show(last)},
+    )
+
+
+def dotnet_message(problem: Problem) -> str:
+    """Word a range's problem as the .NET routes do (CONTRACT §2); any other problem keeps its message."""
+    values = problem.values
+    match problem.code:
+        case "date_invalid":
+            return f"{DOTNET_NAMES[values['name']]} {values['end'].capitalize()} Date is invalid."
+        case "date_order":
+            return f"{DOTNET_NAMES[values['name']]} End Date ({values['end']}) must be on or after its Start Date ({values['start']})."
+        case "date_overlap":
+            earlier, later = DOTNET_NAMES[values["earlier"]], DOTNET_NAMES[values["later"]]
+            return f"{later} Start Date ({values['start']}) must be after the {earlier} End Date ({values['end']})."
+        case "date_bounds" if values["side"] == "first":
+            return f"Training Start Date ({values['given']}) is before the dataset's first day ({values['first'][:10]})."
+        case "date_bounds":
+            return f"Simulation End Date ({values['given']}) is after the dataset's last day ({values['last'][:10]})."
+    return problem.message

@@ -1,0 +1,245 @@
+"""What can go wrong with a request and how it is said. HTTP status codes of failures live here and nowhere else.
+
+GatewayError
+├── Invalid       the request is wrong: every problem in one answer; on the .NET routes in their own form
+├── NotFound      no such object in this workspace (`/v1`)
+├── NoStatus      no such training (.NET)
+├── BadUpload     the .NET upload, answered in plain text
+├── Conflict      right request, wrong moment; `task_id` names the task in the way
+├── TooLarge      more bytes than the setting allows
+└── StorageFull   no room for it
+`runtime.errors.Unavailable`, `storage.errors.StorageUnavailable` and the libraries' own connection errors become 503 with Retry-After.
+Anything else is a bug: logged, 500.
+"""
+
+import json
+from collections.abc import Awaitable, Callable, Iterable
+from typing import Any
+
+import structlog
+from aiokafka.errors import KafkaError
+from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import OutOfMemoryError, ReadOnlyError
+from redis.exceptions import TimeoutError as RedisTimeoutError
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
+
+from runtime.errors import Unavailable
+from schemas.api import Problem, Problems, Refusal
+from schemas.api_dotnet import NotFound as DotnetNotFound
+from schemas.api_dotnet import RangesInvalid
+from storage.errors import StorageUnavailable
+
+RETRY_AFTER_SECONDS = 5
+DOTNET_PREFIX = "/api/"
+log = structlog.get_logger()
+
+
+class GatewayError(Exception):
+    """Base of what a request may fail with."""
+
+
+class Invalid(GatewayError):
+    """The request is wrong in each of these ways."""
+
+    def __init__(self, problems: Iterable[Problem]) -> None:
+        self.problems = list(problems)
+        super().__init__("; ".join(problem.msg for problem in self.problems))
+
+
+class NotFound(GatewayError):
+    """No such object here. `kind` is its noun, such as `dataset`."""
+
+    def __init__(self, kind: str, identity: str) -> None:
+        super().__init__(f"No {kind} {identity!r} in this workspace.")
+        self.kind = kind
+
+
+class NoStatus(GatewayError):
+    """The .NET training status does not know this task."""
+
+
+class BadUpload(GatewayError):
+    """The .NET upload was refused; the message is the body."""
+
+
+class Conflict(GatewayError):
+    """The request is right but the state is not. `code` is stable, for programs."""
+
+    def __init__(self, detail: str, code: str, task_id: str | None = None) -> None:
+        super().__init__(detail)
+        self.code = code
+        self.task_id = task_id
+
+
+class TooLarge(GatewayError):
+    """The body is larger than `limit` bytes."""
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(f"The request is larger than the limit of {limit} bytes.")
+
+
+class StorageFull(GatewayError):
+    """There is no room left for this."""
+
+    def __init__(self) -> None:
+        super().__init__("The storage is full; nothing was kept.")
+
+
+def problem(loc: Iterable[str | int], msg: str, kind: str = "value_error") -> Problem:
+    """One problem of a request."""
+    return Problem(loc=list(loc), msg=msg, type=kind)
+
+
+def ill_formed_task_id() -> Invalid:
+    """The text is no task id at all."""
+    return Invalid([problem(("path", "task_id"), "Invalid task ID format.")])
+
+
+def unknown_task() -> Invalid:
+    """It could be a task id, but there is no such task."""
+    return Invalid([problem(("path", "task_id"), "Task ID not found", "value_error.task_id")])
+
+
+_DOCUMENTED: dict[str, tuple[int, type[Any], str]] = {
+    "invalid": (422, Problems, "The request is wrong; every problem is named."),
+    "dotnet_invalid": (400, RangesInvalid, "The request is wrong; `errors` names every problem."),
+    "dotnet_not_found": (404, DotnetNotFound, "No such task."),
+    "not_found": (404, Refusal, "No such object in this workspace."),
+    "conflict": (409, Refusal, "Not now; `task_id` names what is in the way."),
+    "too_large": (413, Refusal, "More bytes than the setting allows."),
+    "unavailable": (503, Refusal, "Kafka, Redis or the storage does not answer; try again after Retry-After seconds."),
+    "full": (507, Refusal, "No room left."),
+}
+
+
+def documented(*kinds: str) -> dict[int | str, dict[str, Any]]:
+    """The failures that a route may answer with, for its OpenAPI description."""
+    return {status: {"model": model, "description": text} for status, model, text in (_DOCUMENTED[kind] for kind in kinds)}
+
+
+class ErrorResponse(Response):
+    """JSON in plain ASCII, so that whatever a client sent can be named, lone surrogates included."""
+
+    media_type = "application/json"
+
+    def render(self, content: Any) -> bytes:
+        return json.dumps(content).encode("ascii")
+
+
+Handler = Callable[[Request, Any], Awaitable[Response]]
+
+
+def refused(status: int, detail: str, code: str, task_id: str | None = None, headers: dict[str, str] | None = None) -> Response:
+    """The one JSON body of every refusal that is not a list of problems."""
+    return ErrorResponse(Refusal(detail=detail, code=code, task_id=task_id).model_dump(), status, headers)
+
+
+def invalid(path: str, problems: list[Problem]) -> Response:
+    """422 with all problems; 400 in the .NET form on the .NET routes."""
+    detail = {"detail": [one.model_dump() for one in problems]}
+    if not path.startswith(DOTNET_PREFIX) or any(one.loc[:1] == ["path"] for one in problems):
+        return ErrorResponse(detail, 422)
+    messages = [one.msg for one in problems]
+    return ErrorResponse(RangesInvalid(message=messages[0], errors=messages).model_dump() | detail, 400)
+
+
+def unavailable(detail: str) -> Response:
+    """503; nothing was changed, or it is safe to ask again."""
+    return refused(503, detail, "unavailable", headers={"Retry-After": str(RETRY_AFTER_SECONDS)})
+
+
+async def _invalid(request: Request, error: Invalid) -> Response:
+    return invalid(request.url.path, error.problems)
+
+
+async def _validation(request: Request, error: RequestValidationError) -> Response:
+    is_json = "json" in request.headers.get("content-type", "")
+    return invalid(request.url.path, [_as_problem(one, is_json) for one in error.errors()])
+
+
+def _as_problem(error: dict[str, Any], is_json: bool) -> Problem:
+    message = str(error["msg"]).removeprefix("Value error, ")
+    if tuple(error["loc"]) == ("body",) and error["type"] != "missing":
+        message = (
+            "The body must be a JSON object." if is_json else "The body must be a JSON object, sent with Content-Type: application/json."
+        )
+    return problem([part if isinstance(part, int) else str(part) for part in error["loc"]], message, error["type"])
+
+
+async def _http(request: Request, error: HTTPException) -> Response:
+    if error.status_code == 400:  # FastAPI's word for a body that it cannot even decode
+        return invalid(request.url.path, [problem(("body",), "The body is not valid JSON in UTF-8.", "json_invalid")])
+    codes = {404: "not_found", 405: "method_not_allowed"}
+    return refused(error.status_code, str(error.detail), codes.get(error.status_code, "refused"), headers=dict(error.headers or {}))
+
+
+async def _not_found(request: Request, error: NotFound) -> Response:
+    return refused(404, str(error), f"{error.kind.replace(' ', '_')}_not_found")
+
+
+async def _no_status(request: Request, error: NoStatus) -> Response:
+    return ErrorResponse({"message": str(error)}, 404)
+
+
+async def _bad_upload(request: Request, error: BadUpload) -> Response:
+    return Response(str(error), 400, media_type="text/plain")
+
+
+async def _conflict(request: Request, error: Conflict) -> Response:
+    return refused(409, str(error), error.code, error.task_id)
+
+
+async def _too_large(request: Request, error: TooLarge) -> Response:
+    return refused(413, str(error), "too_large", headers={"Connection": "close"})
+
+
+async def _full(request: Request, error: StorageFull) -> Response:
+    return refused(507, str(error), "storage_full")
+
+
+async def _unavailable(request: Request, error: Exception) -> Response:
+    part = getattr(error, "part", None)
+    if part is None:
+        part = "kafka" if isinstance(error, KafkaError) else "storage" if isinstance(error, StorageUnavailable) else "redis"
+    log.warning("a dependency does not answer", part=part, error=str(error), path=request.url.path)
+    return unavailable(f"{part} is unavailable; try again.")
+
+
+async def _gone(request: Request, error: ClientDisconnect) -> Response:
+    log.info("the client went away", path=request.url.path)
+    return Response(status_code=499)
+
+
+async def _bug(request: Request, error: Exception) -> Response:
+    return refused(500, "Internal error; the log knows more.", "bug")
+
+
+HANDLERS: dict[type[Exception], Handler] = {
+    Invalid: _invalid,
+    RequestValidationError: _validation,
+    HTTPException: _http,
+    NotFound: _not_found,
+    NoStatus: _no_status,
+    BadUpload: _bad_upload,
+    Conflict: _conflict,
+    TooLarge: _too_large,
+    StorageFull: _full,
+    Unavailable: _unavailable,
+    StorageUnavailable: _unavailable,
+    KafkaError: _unavailable,
+    RedisConnectionError: _unavailable,
+    RedisTimeoutError: _unavailable,
+    OutOfMemoryError: _unavailable,
+    ReadOnlyError: _unavailable,
+    ClientDisconnect: _gone,
+    Exception: _bug,
+}
+
+
+def install(app: FastAPI) -> None:
+    """Make the app answer every failure as this module says."""
+    for kind, handler in HANDLERS.items():
+        app.add_exception_handler(kind, handler)

@@ -1,0 +1,58 @@
+"""How values are shown: status words, score scale, sizes, times. Pure.
+
+Everything inside speaks the plain words and the scale 0-1; only answers pass through here.
+"""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Literal
+
+from schemas.api import AnyStatus
+from schemas.messages import Status
+
+CELERY: dict[Status, AnyStatus] = {
+    "PENDING": "PENDING",
+    "IN_PROGRESS": "PROGRESS",
+    "PAUSED": "PROGRESS",
+    "COMPLETED": "SUCCESS",
+    "FAILED": "FAILURE",
+    "STOPPED": "REVOKED",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Style:
+    """What old clients may ask for by settings."""
+
+    status: Literal["plain", "celery"] = "plain"
+    score_scale: Literal[1, 100] = 1
+
+    def word(self, status: Status) -> AnyStatus:
+        """The status as this style says it."""
+        return CELERY[status] if self.status == "celery" else status
+
+    def score(self, probability: float) -> float:
+        """A confidence or quality score on this style's scale."""
+        return probability * self.score_scale
+
+
+def size_text(size: int) -> str:
+    """A file size for people: `512 B`, `1.20 MB` (1 MB = 1024 KB)."""
+    if size < 1024:
+        return f"{size} B"
+    value = float(size)
+    for unit in ("KB", "MB", "GB"):
+        value /= 1024
+        if round(value, 2) < 1024:
+            return f"{value:.2f} {unit}"
+    return f"{value / 1024:.2f} TB"
+
+
+def time_text(moment: datetime) -> str:
+    """UTC, RFC 3339 with `Z`; a fraction only where there is one."""
+    return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")
+
+
+def pass_rate(passed: int, failed: int) -> float:
+    """Share of PASS in percent, two decimals."""
+    return round(100 * passed / (passed + failed), 2) if passed + failed else 0.0

@@ -1,0 +1,31 @@
+"""Settings of the gateway: `GATEWAY_…` beside those that every process shares."""
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field
+from pydantic_settings import SettingsConfigDict
+
+from runtime.settings import ProcessSettings
+
+GIB = 1 << 30
+
+
+class GatewaySettings(ProcessSettings):
+    """Read once at start."""
+
+    model_config = SettingsConfigDict(env_prefix="GATEWAY_", extra="ignore", populate_by_name=True)
+
+    host: str = "127.0.0.1"
+    port: int = Field(8000, ge=0, le=65535, description="0 takes a free one")
+    max_upload_bytes: int = Field(10 * GIB, gt=0, description="larger uploads are answered 413")
+    max_body_bytes: int = Field(1 << 20, gt=0, description="limit of every other request's body")
+    upload_folder: Path | None = Field(
+        None, description="where uploads lie until they are read; default: beside the storage, else the system's"
+    )
+    upload_jobs: int = Field(1, ge=1, description="uploads and splits that are worked on at once; more wait")
+    feature_selection_wait_seconds: float = Field(120.0, ge=0, description="how long a split waits for a running feature selection")
+    status_style: Literal["plain", "celery"] = "plain"
+    score_scale: Literal[1, 100] = 1
+    dependency_timeout_seconds: float = Field(5.0, gt=0, description="longest wait for Kafka or Redis before 503")
+    stop_timeout_seconds: float = Field(20.0, gt=0, description="longest wait for open requests at a stop")

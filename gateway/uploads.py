@@ -1,0 +1,200 @@
+"""A multipart upload on its way to a file: streamed, hashed, memory flat, the event loop never held up.
+
+The body is parsed as it arrives; the file's bytes go to the disk in pieces from a thread, which hashes them too. Whatever ends the upload
+early (client gone, limit, disk full) is raised to the caller, who removes the folder.
+"""
+
+import asyncio
+import hashlib
+from collections.abc import AsyncGenerator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import BinaryIO
+
+from python_multipart.exceptions import FormParserError
+from python_multipart.multipart import MultipartParser, parse_options_header
+
+from gateway.errors import Invalid, TooLarge, problem
+from gateway.metrics import UPLOADED_BYTES
+
+PIECE_BYTES = 1 << 20
+MAX_FIELD_BYTES = 4096
+MAX_PARTS = 64
+DRAIN_BYTES, DRAIN_SECONDS = 64 << 20, 5.0
+FILE = ("body", "file")
+Stream = AsyncGenerator[bytes, None]
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """A whole upload: the file as it was sent, and the form's other fields as text, empty ones left out."""
+
+    path: Path
+    file_name: str
+    size: int
+    sha256: str
+    fields: dict[str, str]
+
+
+async def receive(stream: Stream, content_type: str, length: int | None, folder: Path, limit: int) -> Received:
+    """Read the form to its end; the file lies in `folder`. Raises `Invalid`, `TooLarge`, `OSError` of the disk, `ClientDisconnect`."""
+    try:
+        if length is not None and length > limit + MAX_PARTS * MAX_FIELD_BYTES:
+            raise TooLarge(limit)
+        return await _receive(stream, _boundary(content_type), folder, limit)
+    except (Invalid, TooLarge):
+        await _drain(stream)  # a client that is still sending would not see the answer
+        raise
+
+
+def check_name(file_name: str) -> None:
+    """Raise `Invalid` unless the name is that of a CSV file, plain or gzip."""
+    if not file_name.lower().endswith((".csv", ".csv.gz")):
+        raise Invalid([problem(FILE, "Invalid file type. Please upload a CSV file.", "value_error.filetype")])
+
+
+async def _receive(stream: Stream, boundary: bytes, folder: Path, limit: int) -> Received:
+    path = folder / "upload"
+    with await asyncio.to_thread(path.open, "wb", 0) as file:
+        form = _Form(file, limit)
+        parser = form.parser(boundary)
+        async for chunk in stream:
+            try:
+                parser.write(chunk)
+            except FormParserError as error:
+                raise Invalid([problem(("body",), f"The multipart body is broken: {error}.", "value_error.multipart")]) from error
+            if form.waiting_bytes >= PIECE_BYTES:
+                await asyncio.to_thread(form.flush)
+        await asyncio.to_thread(form.flush)
+    return form.received(path)
+
+
+def _boundary(content_type: str) -> bytes:
+    kind, options = parse_options_header(content_type)
+    boundary = options.get(b"boundary", b"")
+    if kind != b"multipart/form-data" or not 0 < len(boundary) <= 256:
+        message = "Send the file as multipart/form-data with a boundary."
+        raise Invalid([problem(("header", "content-type"), message, "value_error.content_type")])
+    return boundary
+
+
+async def _drain(stream: Stream) -> None:
+    seen = 0
+    try:
+        async with asyncio.timeout(DRAIN_SECONDS):
+            async for chunk in stream:
+                seen += len(chunk)
+                if seen > DRAIN_BYTES:
+                    return
+    except TimeoutError:
+        return
+
+
+@dataclass
+class _Form:
+    """What has been read so far; its methods are the parser's callbacks."""
+
+    file: BinaryIO
+    limit: int
+    fields: dict[str, str] = field(default_factory=dict)
+    file_name: str | None = None
+    size: int = 0
+    waiting_bytes: int = 0
+    _ended: bool = False
+    _parts: int = 0
+    _waiting: list[bytes] = field(default_factory=list)
+    _sha256: "hashlib._Hash" = field(default_factory=hashlib.sha256)
+    _headers: dict[bytes, bytes] = field(default_factory=dict)
+    _header: list[bytearray] = field(default_factory=lambda: [bytearray(), bytearray()])
+    _name: str = ""
+    _value: bytearray | None = None
+
+    def parser(self, boundary: bytes) -> MultipartParser:
+        return MultipartParser(
+            boundary,
+            {
+                "on_part_begin": self._part_begin,
+                "on_header_field": lambda data, start, end: self._header[0].extend(data[start:end]),
+                "on_header_value": lambda data, start, end: self._header[1].extend(data[start:end]),
+                "on_header_end": self._header_end,
+                "on_headers_finished": self._headers_finished,
+                "on_part_data": self._part_data,
+                "on_part_end": self._part_end,
+                "on_end": self._end,
+            },
+        )
+
+    def flush(self) -> None:
+        """Hash and write what waits. Called from a thread, never while the parser runs."""
+        piece, self._waiting, self.waiting_bytes = b"".join(self._waiting), [], 0
+        self._sha256.update(piece)
+        view = memoryview(piece)
+        while view:
+            view = view[self.file.write(view) :]
+        UPLOADED_BYTES.inc(len(piece))
+
+    def received(self, path: Path) -> Received:
+        """The whole of it; raises `Invalid` when it is not whole."""
+        if not self._ended:
+            raise Invalid([problem(("body",), "The multipart body ends before its closing boundary.", "value_error.multipart")])
+        if self.file_name is None:
+            raise Invalid([problem(FILE, "Field required", "missing")])
+        return Received(path, self.file_name, self.size, self._sha256.hexdigest(), self.fields)
+
+    def _part_begin(self) -> None:
+        self._parts += 1
+        if self._parts > MAX_PARTS:
+            raise Invalid([problem(("body",), f"The form has more than {MAX_PARTS} parts.", "value_error.multipart")])
+        self._headers.clear()
+        self._header = [bytearray(), bytearray()]
+
+    def _header_end(self) -> None:
+        name, value = self._header
+        self._headers[bytes(name).lower()] = bytes(value)
+        self._header = [bytearray(), bytearray()]
+
+    def _headers_finished(self) -> None:
+        _, options = parse_options_header(self._headers.get(b"content-disposition", b"").decode("latin-1"))
+        self._name = _text(options.get(b"name", b""))
+        file_name = _file_name(_text(options[b"filename"])) if b"filename" in options else ""
+        if self._name != "file" or not file_name:
+            self._value = bytearray()
+            return
+        if self.file_name is not None:
+            raise Invalid([problem(FILE, "Send one file at a time.", "value_error.multipart")])
+        check_name(file_name)
+        self.file_name, self._value = file_name, None
+
+    def _part_data(self, data: bytes, start: int, end: int) -> None:
+        if self._value is not None:
+            self._value.extend(data[start:end])
+            if len(self._value) > MAX_FIELD_BYTES:
+                raise Invalid([problem(("body", self._name), f"Longer than {MAX_FIELD_BYTES} bytes.", "value_error.too_long")])
+            return
+        self.size += end - start
+        if self.size > self.limit:
+            raise TooLarge(self.limit)
+        self.waiting_bytes += end - start
+        self._waiting.append(data[start:end])
+
+    def _part_end(self) -> None:
+        if self._value:
+            self.fields[self._name] = _text(bytes(self._value))
+        self._value = bytearray()
+
+    def _end(self) -> None:
+        self._ended = True
+
+
+def _text(raw: bytes) -> str:
+    """UTF-8, else Latin-1, which takes any bytes."""
+    try:
+        return raw.decode()
+    except UnicodeDecodeError:
+        return raw.decode("latin-1")
+
+
+def _file_name(sent: str) -> str:
+    """The last part of a path, printable characters only, as a client's disk would call it."""
+    name = sent.replace("\\", "/").rsplit("/", 1)[-1]
+    return "".join(character for character in name if character.isprintable()).strip()[-255:]

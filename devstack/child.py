@@ -1,0 +1,83 @@
+"""A child process of our own: started in its own session with a log file, stopped politely, killed when it must be."""
+
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+from devstack.errors import PartFailed
+
+STOP_SECONDS = 20.0
+
+
+class Child:
+    """A command that can be started again and again; its output is appended to `log`.
+
+    Ctrl-C in a terminal does not reach it (own session): whoever started it decides the order in which things end.
+    """
+
+    def __init__(self, name: str, command: Sequence[str], log: Path, *, environment: Mapping[str, str] | None = None) -> None:
+        self.name = name
+        self.command = list(command)
+        self.log = log
+        self.environment = environment
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def pid(self) -> int:
+        """Process id of the running child. Raises `PartFailed` when it does not run."""
+        if self._process is None or self._process.poll() is not None:
+            raise PartFailed(f"{self.name} is not running")
+        return self._process.pid
+
+    @property
+    def running(self) -> bool:
+        """Whether it was started and has not ended."""
+        return self._process is not None and self._process.poll() is None
+
+    def start(self, ready: Callable[[], bool], *, timeout_seconds: float = 60.0) -> None:
+        """Start it and wait until `ready()`. Raises `PartFailed` with the end of its log."""
+        self.log.parent.mkdir(parents=True, exist_ok=True)
+        with self.log.open("ab") as output:
+            self._process = subprocess.Popen(
+                self.command, stdout=output, stderr=output, stdin=subprocess.DEVNULL, start_new_session=True, env=self.environment
+            )
+        deadline = time.monotonic() + timeout_seconds
+        while not ready():
+            if self._process.poll() is not None:
+                raise PartFailed(f"{self.name} ended with code {self._process.returncode} while starting\n{tail(self.log)}")
+            if time.monotonic() > deadline:
+                self.kill()
+                raise PartFailed(f"{self.name} was not ready after {timeout_seconds:.0f} s\n{tail(self.log)}")
+            time.sleep(0.02)
+
+    def stop(self, *, timeout_seconds: float = STOP_SECONDS) -> None:
+        """SIGTERM, then SIGKILL after the bound. Does nothing when it does not run."""
+        if self._process is None:
+            return
+        self._process.terminate()
+        try:
+            self._process.wait(timeout_seconds)
+        except subprocess.TimeoutExpired:
+            self.kill()
+
+    def kill(self) -> None:
+        """kill -9, and wait until it is gone."""
+        self.send(signal.SIGKILL)
+        if self._process is not None:
+            self._process.wait()
+
+    def send(self, number: signal.Signals) -> None:
+        """Send a signal, such as SIGSTOP, if it runs."""
+        if self.running:
+            os.kill(self.pid, number)
+
+
+def tail(log: Path, *, lines: int = 15) -> str:
+    """The last lines of a log, with its path; for error messages."""
+    if not log.exists():
+        return f"(no log at {log})"
+    text = log.read_text(errors="replace").splitlines()[-lines:]
+    return "\n".join([f"last lines of {log}:", *(f"  {line}" for line in text)])

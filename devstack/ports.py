@@ -1,0 +1,45 @@
+"""TCP ports of this machine: find a free one, say who holds a taken one."""
+
+import socket
+
+import psutil
+
+from devstack.errors import PortTaken
+
+LOOPBACK = "127.0.0.1"
+
+
+def free_port() -> int:
+    """A port that nobody listens on now. Another process may take it before the caller does."""
+    with socket.socket() as probe:
+        probe.bind((LOOPBACK, 0))
+        return int(probe.getsockname()[1])
+
+
+def is_listening(port: int, host: str = LOOPBACK) -> bool:
+    """Whether something accepts connections there."""
+    with socket.socket() as probe:
+        probe.settimeout(0.5)
+        return probe.connect_ex((host, port)) == 0
+
+
+def require_free(port: int, *, part: str, setting: str) -> None:
+    """Raise `PortTaken`, naming the holder, when something listens on the port."""
+    if is_listening(port):
+        raise PortTaken(f"port {port} for {part} is taken by {holder(port)}; end it, or choose another port with {setting}=<port>")
+
+
+def holder(port: int) -> str:
+    """Name the process that listens on a port, as far as this user may see it."""
+    try:
+        connections = psutil.net_connections(kind="tcp")
+    except psutil.AccessDenied:
+        return "a process of another user"
+    for connection in connections:
+        if connection.status == psutil.CONN_LISTEN and connection.laddr.port == port and connection.pid:
+            try:
+                process = psutil.Process(connection.pid)
+                return f"process {process.pid} ({' '.join(process.cmdline())[:120] or process.name()})"
+            except psutil.Error:
+                break
+    return "a process that cannot be seen from here"

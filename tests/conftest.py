@@ -1,0 +1,65 @@
+"""Fixtures of all tests: a real broker and a real Redis for the session, brokers of one's own for crash tests, data."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.brokers import Broker, kafka_broker, redis_server
+
+REPOSITORY = Path(__file__).parent.parent
+
+
+@pytest.fixture(scope="session")
+def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
+    """The session's broker with every topic. Shared: never kill it (`fresh_kafka` is for that); name runs and groups uniquely."""
+    broker = kafka_broker(tmp_path_factory.mktemp("kafka"))
+    broker.start()
+    yield broker
+    broker.stop()
+
+
+@pytest.fixture(scope="module")
+def fresh_kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
+    """A broker of this test module alone, which may kill and start it."""
+    broker = kafka_broker(tmp_path_factory.mktemp("fresh-kafka"))
+    broker.start()
+    yield broker
+    broker.stop()
+
+
+@pytest.fixture(scope="session")
+def redis_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The session's Redis, shared: use keys of your own, or `fresh_redis_url` to flush."""
+    part, url = redis_server(tmp_path_factory.mktemp("redis"))
+    part.start()
+    yield url
+    part.stop()
+
+
+@pytest.fixture
+def fresh_redis_url(tmp_path: Path) -> Iterator[str]:
+    """An empty Redis of this test alone."""
+    part, url = redis_server(tmp_path / "redis")
+    part.start()
+    yield url
+    part.stop()
+
+
+@pytest.fixture
+def storage_url(tmp_path: Path) -> str:
+    """An empty storage."""
+    return f"file://{tmp_path}/storage"
+
+
+@pytest.fixture(scope="session")
+def secom_csv(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The SECOM data when it lies beside the checkout, else a generated file of the same shape."""
+    real = REPOSITORY.parent / "shared" / "data" / "secom" / "secom.csv"
+    if real.exists():
+        return real
+    from tests.secom_like import write_secom_like
+
+    path = tmp_path_factory.mktemp("secom") / "secom.csv"
+    write_secom_like(path)
+    return path

@@ -47,12 +47,18 @@ async def _partitions(consumer: AIOKafkaConsumer, topic: str) -> set[int]:
 
 
 async def read_to_end(
-    kafka: dict[str, object], topic: str, partitions: Collection[int] | None = None, *, from_offsets: dict[int, int] | None = None
+    kafka: dict[str, object],
+    topic: str,
+    partitions: Collection[int] | None = None,
+    *,
+    from_offsets: dict[int, int] | None = None,
+    wait_for_open_transactions: bool = False,
 ) -> AsyncIterator[ConsumerRecord]:
     """Yield every committed record of the topic (or of some partitions) up to the end as it was at the call, in order per partition.
 
     Belongs to no group and commits nothing. `from_offsets` starts later than the log's start. Transaction markers and aborted records are
-    passed over; an open transaction ends the reading of its partition at its first record.
+    passed over; an open transaction ends the reading of its partition at its first record, or is waited for (until its owner or the
+    broker ends it).
     """
     consumer = AIOKafkaConsumer(
         **kafka, enable_auto_commit=False, auto_offset_reset="earliest", isolation_level="read_committed", max_partition_fetch_bytes=4 << 20
@@ -63,7 +69,9 @@ async def read_to_end(
         if not wanted:
             return
         consumer.assign(wanted)
-        ends = await consumer.end_offsets(wanted)  # read committed: the last stable offsets
+        ends = await (
+            _high_watermarks(kafka, wanted) if wait_for_open_transactions else consumer.end_offsets(wanted)
+        )  # the latter: last stable
         starts = await consumer.beginning_offsets(wanted)
         for tp in wanted:
             consumer.seek(tp, max(starts[tp], (from_offsets or {}).get(tp.partition, 0)))
@@ -78,3 +86,9 @@ async def read_to_end(
                     unfinished.discard(tp)
     finally:
         await consumer.stop()
+
+
+async def _high_watermarks(kafka: dict[str, object], partitions: list[TopicPartition]) -> dict[TopicPartition, int]:
+    async with AIOKafkaConsumer(**kafka, isolation_level="read_uncommitted") as consumer:
+        ends: dict[TopicPartition, int] = await consumer.end_offsets(partitions)
+        return ends

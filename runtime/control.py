@@ -1,0 +1,237 @@
+"""Own control partitions: a member of the group on a commands topic, and per partition one owner and its commands in order (ADR 6).
+
+Taking a partition over, in this order: open its transactional producer (fences the former owner), read the group's committed offset,
+read `tasks.v1` of the partition to its end, `handler.taken_over`, then its commands from that offset. A command's offset is committed
+in the transaction that writes its effect, so each command takes effect once. A rebalance that leaves a partition here does not
+disturb its work: transactions wait until the assignment is known.
+"""
+
+import asyncio
+from typing import Any, Protocol
+
+import msgspec
+import structlog
+from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, ConsumerRecord, TopicPartition
+from aiokafka.coordinator.assignors.sticky.sticky_assignor import StickyPartitionAssignor
+
+from runtime.kafka import read_to_end, wait_for_kafka
+from runtime.transactions import ANSWER_TIMEOUT_SECONDS, Partition, expected, in_time
+from schemas.messages import Command, TaskState
+from schemas.topics import TASKS, Topic
+
+log = structlog.get_logger()
+
+SESSION_TIMEOUT_MS = 10_000
+"""After a crash nobody works on a partition for this long. Heartbeats come from the event loop, which is never held longer than 0.1 s,
+so even on a loaded machine a third of it is ample."""
+REBALANCE_TIMEOUT_MS = 20_000
+GIVE_UP_TIMEOUT_SECONDS = 10.0
+"""Bound on what a handler may still write when it is asked to stop."""
+
+
+class Handler(Protocol):
+    """What a worker does with its partitions. An exception from any of these ends the process."""
+
+    async def taken_over(self, partition: Partition, tasks: list[TaskState]) -> None:
+        """The partition is ours: `tasks` is the newest state of each of its tasks, of every kind. Take up what is not terminal."""
+
+    async def command(self, partition: Partition, record: ConsumerRecord, command: Command) -> None:
+        """Handle one command; ends in exactly one `partition.transaction(..., command=record)`. May come again only if that failed."""
+
+    async def given_up(self, partition: Partition) -> None:
+        """Let go of the partition within seconds. Its spawned work is cancelled already. Writing is possible unless `partition.lost`."""
+
+
+async def own(
+    kafka: dict[str, object],
+    *,
+    group: str,
+    topic: Topic,
+    handler: Handler,
+    stopping: asyncio.Event,
+    session_timeout_ms: int = SESSION_TIMEOUT_MS,
+) -> None:
+    """Own partitions of the commands topic until `stopping` is set. Raises `Fenced`, `Unavailable`, or what the handler raised."""
+    await Owner(kafka, group=group, topic=topic, handler=handler, session_timeout_ms=session_timeout_ms).run(stopping)
+
+
+class Owner(ConsumerRebalanceListener):  # type: ignore[misc]
+    """A member of the group, with the partitions that it owns."""
+
+    def __init__(
+        self, kafka: dict[str, object], *, group: str, topic: Topic, handler: Handler, session_timeout_ms: int = SESSION_TIMEOUT_MS
+    ) -> None:
+        self._kafka, self._group, self._topic, self._handler = kafka, group, topic, handler
+        self._session_timeout_ms = session_timeout_ms
+        self._owned: dict[int, _Owned] = {}
+        self._leaving: dict[int, asyncio.Task[None]] = {}
+        self._assigned = False
+        self._failure: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    def problems(self) -> dict[str, str]:
+        """Why this member is not ready, by part; empty when every partition it owns is taken over."""
+        if not self._assigned:
+            return {"kafka": "not in the group yet"}
+        waiting = [number for number, owned in self._owned.items() if not owned.taken_over]
+        return {"kafka": f"taking over partitions {waiting}"} if waiting else {}
+
+    async def run(self, stopping: asyncio.Event) -> None:
+        """See `own`."""
+        await wait_for_kafka(self._kafka, self._topic.name, timeout_seconds=ANSWER_TIMEOUT_SECONDS)
+        consumer = AIOKafkaConsumer(
+            **self._kafka,
+            group_id=self._group,
+            enable_auto_commit=False,
+            auto_offset_reset="earliest",
+            isolation_level="read_committed",
+            session_timeout_ms=self._session_timeout_ms,
+            heartbeat_interval_ms=self._session_timeout_ms // 5,
+            rebalance_timeout_ms=REBALANCE_TIMEOUT_MS,
+            # a class of its own, because this assignor keeps its memory in the class
+            partition_assignment_strategy=(type("Sticky", (StickyPartitionAssignor,), {}),),
+        )
+        self._consumer = consumer
+        waits: list[asyncio.Future[Any]] = [asyncio.create_task(self._poll()), asyncio.create_task(stopping.wait())]
+        try:
+            await asyncio.wait([*waits, self._failure], return_when=asyncio.FIRST_COMPLETED)
+            if stopping.is_set() and not self._failure.done():
+                await asyncio.gather(*[self._let_go(owned) for owned in self._owned.values()])
+        finally:
+            for task in waits:
+                task.cancel()
+            await asyncio.gather(*waits, return_exceptions=True)
+            await self._close()
+        if self._failure.done():
+            self._failure.result()
+
+    async def _close(self) -> None:
+        await asyncio.gather(*[owned.close() for owned in self._owned.values()], *self._leaving.values(), return_exceptions=True)
+        try:
+            await asyncio.wait_for(self._consumer.stop(), GIVE_UP_TIMEOUT_SECONDS)  # leaves the group: others take over at once
+        except Exception as error:
+            log.warning("the group was not left cleanly", error=repr(error))
+
+    async def _poll(self) -> None:
+        """Hand each record to its partition. A record that comes again after a rebalance is told by its offset."""
+        try:
+            await self._consumer.start()
+            self._consumer.subscribe([self._topic.name], listener=self)
+            while True:
+                for tp, records in (await self._consumer.getmany(timeout_ms=1000)).items():
+                    if owned := self._owned.get(tp.partition):
+                        for record in records:
+                            owned.commands.put_nowait(record)
+        except Exception as error:
+            self._fail(expected(error))
+
+    async def on_partitions_revoked(self, revoked: set[TopicPartition]) -> None:
+        """A rebalance begins: no transaction may be under way when the group forgets who owned what."""
+        self._assigned = False
+        for owned in self._owned.values():
+            owned.partition.suspend()
+        idle = [asyncio.create_task(owned.partition.idle()) for owned in self._owned.values()]
+        if idle:  # a silent broker must not hold the rebalance up: fencing is the guard, this only spares a restart
+            await asyncio.wait(idle, timeout=5)
+
+    async def on_partitions_assigned(self, assigned: set[TopicPartition]) -> None:
+        """Keep what stays, let go of what is lost, take over what is new. Heartbeats stand still in here: return at once."""
+        numbers = {tp.partition for tp in assigned}
+        for number in [*self._owned]:
+            if number not in numbers:
+                owned = self._owned.pop(number)
+                owned.partition.lose()
+                self._leaving[number] = asyncio.create_task(self._leave(owned))
+            else:
+                self._owned[number].partition.resume()
+        for number in sorted(numbers - self._owned.keys()):
+            self._owned[number] = owned = _Owned(Partition(self._kafka, self._group, number, self._fail))
+            owned.task = asyncio.create_task(self._work(owned, self._leaving.pop(number, None)))
+        self._assigned = True
+        log.info("partitions assigned", topic=self._topic.name, partitions=sorted(numbers))
+
+    async def _leave(self, owned: "_Owned") -> None:
+        try:
+            await self._let_go(owned)
+            await owned.close()
+        except Exception as error:
+            self._fail(error)
+
+    async def _let_go(self, owned: "_Owned") -> None:
+        await owned.stop()
+        if owned.taken_over:
+            await in_time(self._handler.given_up(owned.partition), "kafka", "a partition is not given up", GIVE_UP_TIMEOUT_SECONDS)
+
+    async def _work(self, owned: "_Owned", former: asyncio.Task[None] | None) -> None:
+        try:
+            if former is not None:
+                await former
+            await self._take_over(owned)
+            while True:
+                await self._handle(owned.partition, await owned.commands.get())
+        except Exception as error:
+            if not owned.partition.lost:
+                self._fail(error)
+
+    async def _take_over(self, owned: "_Owned") -> None:
+        partition = owned.partition
+        await partition.open()
+        tp = TopicPartition(self._topic.name, partition.number)
+        committed = await in_time(
+            self._consumer.committed(tp), "kafka", "no committed offset"
+        )  # only now: the former owner may have committed
+        partition.committed = (committed or 0) - 1
+        tasks = await in_time(self._newest_tasks(partition.number), "kafka", "tasks cannot be read to their end")
+        owned.taken_over = True
+        await self._handler.taken_over(partition, tasks)
+        log.info("partition taken over", topic=self._topic.name, partition=partition.number, tasks=len(tasks), next_offset=committed or 0)
+
+    async def _newest_tasks(self, number: int) -> list[TaskState]:
+        tasks: dict[bytes, TaskState] = {}
+        async for record in read_to_end(self._kafka, TASKS.name, [number], wait_for_open_transactions=True):
+            try:
+                tasks[record.key] = _DECODE_STATE(record.value) if record.value else tasks.pop(record.key)
+            except (msgspec.DecodeError, KeyError) as error:
+                log.error("a task state cannot be read", key=record.key, offset=record.offset, error=repr(error))
+        return list(tasks.values())
+
+    async def _handle(self, partition: Partition, record: ConsumerRecord) -> None:
+        if record.offset <= partition.committed:
+            return
+        try:
+            command = _DECODE_COMMAND(record.value)
+        except (msgspec.DecodeError, TypeError) as error:  # never stuck: what cannot be read is passed over
+            log.error("a command cannot be read", topic=record.topic, partition=record.partition, offset=record.offset, error=repr(error))
+            await partition.transaction([], command=record)
+            return
+        await self._handler.command(partition, record, command)
+        if partition.committed != record.offset:
+            raise RuntimeError(f"{command.command} of {command.task_id} was handled without committing its offset")
+
+    def _fail(self, error: Exception) -> None:
+        if not self._failure.done():
+            self._failure.set_exception(error)
+
+
+class _Owned:
+    """A partition with its queue of commands and the task that works on them."""
+
+    def __init__(self, partition: Partition) -> None:
+        self.partition = partition
+        self.commands: asyncio.Queue[ConsumerRecord] = asyncio.Queue()
+        self.task: asyncio.Task[None] | None = None
+        self.taken_over = False
+
+    async def stop(self) -> None:
+        """Stop handling commands and all work of the partition."""
+        if self.task is not None:
+            self.task.cancel()
+            await asyncio.gather(self.task, return_exceptions=True)
+        await self.partition.cancel_tasks()
+
+    async def close(self) -> None:
+        await self.stop()
+        await self.partition.close()
+
+
+_DECODE_STATE = msgspec.json.Decoder(TaskState).decode
+_DECODE_COMMAND = msgspec.json.Decoder(Command).decode

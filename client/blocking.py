@@ -1,0 +1,140 @@
+"""`Client`: the gateway, typed, for programs without an event loop. The same methods as `AsyncClient`, method by method.
+
+Every method may raise `client.errors.ClientError`. Reads are repeated while the gateway is briefly unavailable; commands only when they did
+not reach it. Nothing connects before the first call; use it as a context manager, or `close()` it.
+"""
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from types import TracebackType
+from typing import Unpack
+
+from client import calls
+from client.settings import ClientSettings
+from client.transport import Retries, Transport
+from client.upload import Progress, Upload, UploadOptions, form
+from client.waiting import Wait, succeeded
+from schemas.api import Health, Page, Readiness, TaskStatus
+from schemas.api_v1 import (
+    AliasView,
+    Dataset,
+    DatasetColumns,
+    DatasetPreview,
+    DatasetSummary,
+    Model,
+    ModelSummary,
+    Split,
+    SplitCreate,
+    SuggestedSplit,
+    TaskLogEntry,
+    Training,
+    TrainingCreate,
+)
+
+
+class Client:
+    """Blocking client. `url` and `workspace` default to INTELLIINSPECT_URL and INTELLIINSPECT_WORKSPACE."""
+
+    def __init__(self, url: str | None = None, *, workspace: str | None = None, retries: Retries | None = None) -> None:
+        settings = ClientSettings()
+        self._transport = Transport(url or settings.url, workspace or settings.workspace, retries or Retries())
+
+    @property
+    def url(self) -> str:
+        return self._transport.url
+
+    def close(self) -> None:
+        self._transport.http.close()
+
+    def __enter__(self) -> "Client":
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()
+
+    def health(self) -> Health:
+        return self._transport.send(calls.health())
+
+    def ready(self) -> Readiness:
+        """Which parts are up. Answers also when some are down."""
+        return self._transport.send(calls.ready())
+
+    def upload(
+        self, path: Path, *, progress: Progress | None = None, file_name: str | None = None, **options: Unpack[UploadOptions]
+    ) -> Dataset:
+        """Upload a CSV of any size with flat memory. `progress` gets (bytes sent, bytes in all)."""
+        with path.open("rb") as file:
+            return self._transport.send(calls.upload(Upload(file, progress), file_name or path.name, form(options)))
+
+    def datasets(self, *, cursor: str | None = None, limit: int | None = None) -> Page[DatasetSummary]:
+        return self._transport.send(calls.datasets(cursor, limit))
+
+    def dataset(self, dataset_id: str) -> Dataset:
+        return self._transport.send(calls.dataset(dataset_id))
+
+    def columns(self, dataset_id: str) -> DatasetColumns:
+        return self._transport.send(calls.columns(dataset_id))
+
+    def preview(self, dataset_id: str, *, offset: int = 0, limit: int = 20) -> DatasetPreview:
+        return self._transport.send(calls.preview(dataset_id, offset, limit))
+
+    def suggest_split(self, dataset_id: str) -> SuggestedSplit:
+        """Ranges of 60/20/20 of the rows by time."""
+        return self._transport.send(calls.suggest_split(dataset_id))
+
+    def split(self, request: SplitCreate | SuggestedSplit) -> Split:
+        """Split a dataset; a suggestion can be passed as it is."""
+        return self._transport.send(calls.split(request))
+
+    def splits(self, *, cursor: str | None = None, limit: int | None = None) -> Page[Split]:
+        return self._transport.send(calls.splits(cursor, limit))
+
+    def get_split(self, split_id: str) -> Split:
+        return self._transport.send(calls.get_split(split_id))
+
+    def train(self, request: TrainingCreate | None = None) -> Training:
+        """Start a training; the answer is its state now. See `wait_for`."""
+        return self._transport.send(calls.train(request or TrainingCreate()))
+
+    def training(self, task_id: str) -> Training:
+        return self._transport.send(calls.training(task_id))
+
+    def trainings(self, *, cursor: str | None = None, limit: int | None = None) -> Page[Training]:
+        return self._transport.send(calls.trainings(cursor, limit))
+
+    def cancel_training(self, task_id: str) -> Training:
+        return self._transport.send(calls.cancel_training(task_id))
+
+    def task_logs(self, task_id: str) -> list[TaskLogEntry]:
+        return self._transport.send(calls.task_logs(task_id))
+
+    def task(self, task_id: str) -> TaskStatus:
+        """Status of any task: training, feature selection or run."""
+        return self._transport.send(calls.task(task_id))
+
+    def wait_for(
+        self, task_id: str, *, timeout_seconds: float | None = None, on_status: Callable[[TaskStatus], None] | None = None
+    ) -> TaskStatus:
+        """Wait until a task is COMPLETED. Raises `TaskFailed` when it ends otherwise, `TimedOut` after the bound; the task then goes on."""
+        wait = Wait(task_id, timeout_seconds, time.monotonic())
+        while True:
+            status = self.task(task_id)
+            if on_status is not None:
+                on_status(status)
+            if succeeded(status):
+                return status
+            time.sleep(wait.pause(time.monotonic()))
+
+    def models(self, *, cursor: str | None = None, limit: int | None = None) -> Page[ModelSummary]:
+        return self._transport.send(calls.models(cursor, limit))
+
+    def model(self, model_version: str) -> Model:
+        return self._transport.send(calls.model(model_version))
+
+    def champion(self) -> AliasView:
+        """The model version that scores rows which name none. Raises `NotFound` while there is none."""
+        return self._transport.send(calls.champion())
+
+    def set_champion(self, model_version: str) -> AliasView:
+        return self._transport.send(calls.set_champion(model_version))

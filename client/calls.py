@@ -1,0 +1,129 @@
+"""Every call to the gateway, once: path, body and the type of the answer. `Client` and `AsyncClient` send them.
+
+Pure: nothing here opens a connection. Paths are the gateway's `/v1`; ids are put into them escaped.
+"""
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+from urllib.parse import quote
+
+from pydantic import TypeAdapter
+
+from client.transport import Call
+from client.upload import Upload
+from schemas.api import Health, Page, Readiness, TaskStatus
+from schemas.api_v1 import (
+    AliasView,
+    Dataset,
+    DatasetColumns,
+    DatasetPreview,
+    DatasetSummary,
+    Model,
+    ModelSummary,
+    Split,
+    SplitCreate,
+    SuggestedSplit,
+    TaskLogEntry,
+    Training,
+    TrainingCreate,
+)
+
+T = TypeVar("T")
+
+
+def _read(kind: type[T]) -> Callable[[Any], T]:
+    return TypeAdapter(kind).validate_python
+
+
+def _at(template: str, *ids: str) -> str:
+    return template.format(*(quote(part, safe="") for part in ids))
+
+
+def _listed(path: str, kind: type[Page[T]], cursor: str | None, limit: int | None, **filters: Any) -> Call[Page[T]]:
+    return Call("GET", path, _read(kind), {"cursor": cursor, "limit": limit, **filters})
+
+
+def health() -> Call[Health]:
+    return Call("GET", "/health", _read(Health))
+
+
+def ready() -> Call[Readiness]:
+    """503 is an answer here, not a failure: it says which part is down."""
+    return Call("GET", "/ready", _read(Readiness), expected=frozenset({200, 503}))
+
+
+def upload(file: Upload, file_name: str, options: dict[str, str]) -> Call[Dataset]:
+    return Call("POST", "/v1/datasets", _read(Dataset), files={"file": (file_name, file, "text/csv")}, data=options)
+
+
+def datasets(cursor: str | None, limit: int | None) -> Call[Page[DatasetSummary]]:
+    return _listed("/v1/datasets", Page[DatasetSummary], cursor, limit)
+
+
+def dataset(dataset_id: str) -> Call[Dataset]:
+    return Call("GET", _at("/v1/datasets/{}", dataset_id), _read(Dataset))
+
+
+def columns(dataset_id: str) -> Call[DatasetColumns]:
+    return Call("GET", _at("/v1/datasets/{}/columns", dataset_id), _read(DatasetColumns))
+
+
+def preview(dataset_id: str, offset: int, limit: int) -> Call[DatasetPreview]:
+    return Call("GET", _at("/v1/datasets/{}/preview", dataset_id), _read(DatasetPreview), {"offset": offset, "limit": limit})
+
+
+def suggest_split(dataset_id: str) -> Call[SuggestedSplit]:
+    return Call("POST", _at("/v1/datasets/{}/suggest-split", dataset_id), _read(SuggestedSplit))
+
+
+def split(request: SplitCreate | SuggestedSplit) -> Call[Split]:
+    return Call("POST", "/v1/splits", _read(Split), json=request.model_dump(mode="json", exclude_none=True))
+
+
+def get_split(split_id: str) -> Call[Split]:
+    return Call("GET", _at("/v1/splits/{}", split_id), _read(Split))
+
+
+def splits(cursor: str | None, limit: int | None) -> Call[Page[Split]]:
+    return _listed("/v1/splits", Page[Split], cursor, limit)
+
+
+def train(request: TrainingCreate) -> Call[Training]:
+    return Call("POST", "/v1/trainings", _read(Training), json=request.model_dump(mode="json", exclude_none=True))
+
+
+def training(task_id: str) -> Call[Training]:
+    return Call("GET", _at("/v1/trainings/{}", task_id), _read(Training))
+
+
+def trainings(cursor: str | None, limit: int | None) -> Call[Page[Training]]:
+    return _listed("/v1/trainings", Page[Training], cursor, limit)
+
+
+def cancel_training(task_id: str) -> Call[Training]:
+    return Call("POST", _at("/v1/trainings/{}/cancel", task_id), _read(Training))
+
+
+def task_logs(task_id: str) -> Call[list[TaskLogEntry]]:
+    return Call("GET", _at("/v1/trainings/{}/logs", task_id), _read(list[TaskLogEntry]))
+
+
+def task(task_id: str) -> Call[TaskStatus]:
+    """Any task in the form that all kinds share."""
+    return Call("GET", _at("/process/task/status/{}", task_id), _read(TaskStatus))
+
+
+def models(cursor: str | None, limit: int | None) -> Call[Page[ModelSummary]]:
+    return _listed("/v1/models", Page[ModelSummary], cursor, limit)
+
+
+def model(model_version: str) -> Call[Model]:
+    return Call("GET", _at("/v1/models/{}", model_version), _read(Model))
+
+
+def champion() -> Call[AliasView]:
+    return Call("GET", "/v1/models/champion", _read(AliasView))
+
+
+def set_champion(model_version: str) -> Call[AliasView]:
+    return Call("PUT", "/v1/models/champion", _read(AliasView), json={"model_version": model_version})

@@ -1,0 +1,94 @@
+"""The event stream of a run, kept alive: it reconnects by itself and says `Last-Event-ID`, so nothing is missed and nothing comes twice.
+
+An event counts once it is complete; a half one is cut off with the connection and asked for again. A connection on which nothing comes for
+`SILENCE_SECONDS` (the gateway sends comments more often) is taken for dead: a laptop that slept finds back.
+"""
+
+import asyncio
+import time
+from collections.abc import AsyncGenerator, Generator
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+from httpx_sse import ServerSentEvent, aconnect_sse, connect_sse
+
+from client.errors import Unavailable
+from client.transport import AsyncTransport, Retries, Transport, failure, no_answer
+
+SILENCE_SECONDS = 45.0
+
+
+@dataclass(slots=True)
+class Position:
+    """Where the reader stands, and how long it has been without a connection. Pure: the ends tell it what happened and when."""
+
+    last_event_id: str | None
+    patience_seconds: float
+    retries: Retries
+    tries: int = 0
+    lost_at: float | None = None
+
+    def request(self) -> dict[str, Any]:
+        headers = {} if self.last_event_id is None else {"Last-Event-ID": self.last_event_id}
+        return {"headers": headers, "timeout": httpx.Timeout(SILENCE_SECONDS, connect=5.0)}
+
+    def connected(self) -> None:
+        self.lost_at = None
+
+    def take(self, event: ServerSentEvent) -> bool:
+        """Whether this is an event for the caller (a comment's blank line is none). Remembers where it stands."""
+        if not event.data:
+            return False
+        self.tries = 0
+        if event.id:
+            self.last_event_id = event.id
+        return True
+
+    def pause(self, now: float, error: Unavailable | None = None) -> float:
+        """Seconds to wait before connecting again, after an error or a stream that just ended. Raises the error once patience is over."""
+        self.tries += 1
+        self.lost_at = now if self.lost_at is None else self.lost_at
+        if error is not None and now - self.lost_at >= self.patience_seconds:
+            raise error
+        return self.retries.pause(self.tries)
+
+
+def follow(transport: Transport, path: str, position: Position) -> Generator[ServerSentEvent, None, None]:
+    """Yield events for ever; the caller stops at the one that ends the run."""
+    while True:
+        error: Unavailable | None = None
+        try:
+            with connect_sse(transport.http, "GET", path, **position.request()) as source:
+                if source.response.is_error:
+                    source.response.read()
+                    raise failure(source.response)
+                position.connected()
+                for event in source.iter_sse():
+                    if position.take(event):
+                        yield event
+        except httpx.TransportError as broken:
+            error = no_answer(broken, transport.url)
+        except Unavailable as down:
+            error = down
+        time.sleep(position.pause(time.monotonic(), error))
+
+
+async def follow_async(transport: AsyncTransport, path: str, position: Position) -> AsyncGenerator[ServerSentEvent, None]:
+    """Yield events for ever; the caller stops at the one that ends the run."""
+    while True:
+        error: Unavailable | None = None
+        try:
+            async with aconnect_sse(transport.http, "GET", path, **position.request()) as source:
+                if source.response.is_error:
+                    await source.response.aread()
+                    raise failure(source.response)
+                position.connected()
+                async for event in source.aiter_sse():
+                    if position.take(event):
+                        yield event
+        except httpx.TransportError as broken:
+            error = no_answer(broken, transport.url)
+        except Unavailable as down:
+            error = down
+        await asyncio.sleep(position.pause(time.monotonic(), error))

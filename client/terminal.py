@@ -1,0 +1,149 @@
+"""The terminal as a command sees it: tables for people or JSON for scripts, and exit codes that mean something.
+
+stdout holds the answer: with `--json` one document (or one a line, for what goes on). Progress and errors go to stderr; with `--json` an
+error is a JSON document there too.
+"""
+
+import json
+import sys
+from collections.abc import Callable, Iterable
+from types import TracebackType
+from typing import Annotated, Any
+
+import typer
+from pydantic import BaseModel
+from rich.console import Console, RenderableType
+from rich.markup import escape
+from rich.progress import (
+    BarColumn,
+    DownloadColumn,
+    Progress,
+    ProgressColumn,
+    SpinnerColumn,
+    TextColumn,
+    TimeRemainingColumn,
+    TransferSpeedColumn,
+)
+
+from client.blocking import Client
+from client.errors import ClientError, GatewayError, GatewayFault, Problem, Refused, TaskFailed, TimedOut, Unavailable
+
+FAILED, USAGE, REFUSED, UNAVAILABLE, FAULT, TIMED_OUT, INTERRUPTED = 1, 2, 3, 4, 5, 6, 130
+EXIT_CODES = """Exit codes: 0 done · 1 the task or a check failed · 2 wrong usage · 3 refused by the gateway (4xx) ·
+4 gateway or a part of it unavailable · 5 gateway fault (please report) · 6 a wait timed out, the task goes on · 130 interrupted"""
+
+Json = Annotated[bool, typer.Option("--json", help="JSON on stdout, for scripts.")]
+
+
+def exit_code(error: ClientError) -> int:
+    """The exit code that says what happened."""
+    kinds: dict[type[ClientError], int] = {
+        TaskFailed: FAILED,
+        TimedOut: TIMED_OUT,
+        Refused: REFUSED,
+        Unavailable: UNAVAILABLE,
+        GatewayFault: FAULT,
+    }
+    return next((code for kind, code in kinds.items() if isinstance(error, kind)), FAULT)
+
+
+def as_document(error: ClientError) -> dict[str, Any]:
+    """An error for scripts."""
+    document: dict[str, Any] = {"error": type(error).__name__, "message": str(error)}
+    if isinstance(error, GatewayError):
+        document |= {
+            "status": error.status,
+            "problems": [{"field": problem.field, "message": problem.message, "type": problem.type} for problem in error.problems],
+            "retry_after": error.retry_after,
+        }
+    return document
+
+
+def headline(error: ClientError) -> str:
+    """What an error means, in a few words for a person."""
+    if isinstance(error, Unavailable):
+        return "The gateway cannot be reached" if error.status is None else "The gateway cannot do this now"
+    if isinstance(error, Refused):
+        return f"Refused ({error.status})"
+    if isinstance(error, GatewayFault):
+        return f"The gateway failed ({error.status}); please report this"
+    return "Not finished in time" if isinstance(error, TimedOut) else "Failed"
+
+
+def hint(error: ClientError) -> str | None:
+    """What to do next, where that is known."""
+    if isinstance(error, Unavailable) and error.status is None:
+        return "Start the stack with `intelliinspect up`, or name its address with --url. `intelliinspect doctor` looks for the cause."
+    if isinstance(error, Unavailable):
+        return "Try again shortly. `intelliinspect status` says which part is down."
+    return None
+
+
+class Terminal:
+    """What a command writes to. As a context manager it turns an expected error into a message and an exit code."""
+
+    def __init__(self, context: typer.Context, *, json: bool = False) -> None:
+        self.json = json
+        self.out = Console(highlight=False)
+        self.err = Console(stderr=True, highlight=False)
+        self._url, self._workspace = context.obj
+
+    def client(self) -> Client:
+        return Client(self._url, workspace=self._workspace)
+
+    def show(self, answer: Any, render: Callable[[], RenderableType] | None = None) -> None:
+        """Write the answer: its JSON, or what `render` draws."""
+        if self.json:
+            sys.stdout.write(as_json(answer) + "\n")
+            sys.stdout.flush()
+        elif render is not None:
+            self.out.print(render())
+
+    def say(self, text: str) -> None:
+        """A line for a person; nothing with `--json`."""
+        if not self.json:
+            self.out.print(text)
+
+    def bytes_bar(self) -> Progress:
+        return self._progress(DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn())
+
+    def percent_bar(self) -> Progress:
+        return self._progress(TextColumn("{task.percentage:>3.0f} %"), TextColumn("{task.fields[detail]}"))
+
+    def _progress(self, *columns: ProgressColumn) -> Progress:
+        shown = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), *columns)
+        return Progress(*shown, console=self.err, disable=self.json, transient=True)
+
+    def __enter__(self) -> "Terminal":
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        if not isinstance(error, ClientError):
+            return
+        if self.json:
+            sys.stderr.write(as_json(as_document(error)) + "\n")
+        else:
+            self._explain(error)
+        raise typer.Exit(exit_code(error)) from error
+
+    def _explain(self, error: ClientError) -> None:
+        problems = error.problems if isinstance(error, GatewayError) else [Problem(str(error))]
+        self.err.print(f"[bold red]{escape(headline(error))}[/]")
+        for problem in problems:
+            where = f"[bold]{escape(problem.field.removeprefix('body.'))}[/]: " if problem.field not in ("", "body") else ""
+            self.err.print(f"  • {where}{escape(problem.message)}")
+        if (advice := hint(error)) is not None:
+            self.err.print(f"[dim]{escape(advice)}[/]")
+
+
+def as_json(answer: Any) -> str:
+    """One line of JSON of a model, or of a structure of models."""
+    return json.dumps(answer, default=_plain, ensure_ascii=False)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, BaseModel):
+        return value.model_dump(mode="json")
+    if isinstance(value, Iterable):
+        return list(value)
+    return str(value)

@@ -1,0 +1,173 @@
+"""How a call reaches the gateway: one description of a call, one rule for retries, and two thin ends (blocking, asyncio) that share both.
+
+A call that could not connect was not seen by the gateway: it is always tried again. A 503 or a broken connection is tried again only when
+the call is idempotent. Waiting grows from `first_seconds` to `ceiling_seconds`, or is what `Retry-After` says, up to the same ceiling.
+"""
+
+import asyncio
+import ipaddress
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Generic, TypeVar
+
+import httpx
+from pydantic import ValidationError
+
+from client.errors import ClientError, GatewayFault, Problem, Unavailable, from_answer
+
+T = TypeVar("T")
+
+Outcome = httpx.Response | httpx.TransportError
+UNAVAILABLE = 503
+
+
+@dataclass(frozen=True, slots=True)
+class Call(Generic[T]):
+    """One request and how its answer is read. `read` takes the decoded JSON."""
+
+    method: str
+    path: str
+    read: Callable[[Any], T]
+    params: Mapping[str, Any] = field(default_factory=dict)
+    json: Any = None
+    data: Mapping[str, str] = field(default_factory=dict)
+    files: Any = None
+    expected: frozenset[int] = frozenset({200, 201, 202})
+
+    @property
+    def idempotent(self) -> bool:
+        return self.method in ("GET", "HEAD", "PUT", "DELETE")
+
+    def arguments(self) -> dict[str, Any]:
+        """Keyword arguments of httpx' `request`."""
+        given: dict[str, Any] = {"method": self.method, "url": self.path}
+        if self.params:
+            given["params"] = {name: value for name, value in self.params.items() if value is not None}
+        if self.json is not None:
+            given["json"] = self.json
+        if self.files is not None:
+            given |= {"files": self.files, "data": dict(self.data), "timeout": httpx.Timeout(30.0, read=None, write=None)}
+        return given
+
+
+@dataclass(frozen=True, slots=True)
+class Retries:
+    """How often and after how long. `attempts` counts the first one."""
+
+    attempts: int = 5
+    first_seconds: float = 0.2
+    ceiling_seconds: float = 3.0
+
+    def delay(self, attempt: int, outcome: Outcome, *, idempotent: bool) -> float | None:
+        """Seconds to wait before the next try after try number `attempt` (from 1); null when this outcome stands."""
+        if attempt >= self.attempts or not _worth_another(outcome, idempotent):
+            return None
+        if isinstance(outcome, httpx.Response) and (asked := retry_after(outcome)) is not None:
+            return min(asked, self.ceiling_seconds)
+        return self.pause(attempt)
+
+    def pause(self, attempt: int) -> float:
+        """The growing pause after try number `attempt`."""
+        return float(min(self.first_seconds * 2 ** (attempt - 1), self.ceiling_seconds))
+
+
+def _worth_another(outcome: Outcome, idempotent: bool) -> bool:
+    if isinstance(outcome, (httpx.ConnectError, httpx.ConnectTimeout)):
+        return True
+    if isinstance(outcome, httpx.Response):
+        return outcome.status_code == UNAVAILABLE and idempotent
+    return idempotent and not isinstance(outcome, httpx.UnsupportedProtocol)
+
+
+def retry_after(response: httpx.Response) -> float | None:
+    """Seconds that the gateway asks to wait, if it says."""
+    try:
+        return max(0.0, float(response.headers["Retry-After"]))
+    except (KeyError, ValueError):
+        return None
+
+
+def finish(call: Call[T], outcome: Outcome, url: str) -> T:
+    """The typed answer, or the error that the outcome stands for."""
+    if not isinstance(outcome, httpx.Response):
+        raise no_answer(outcome, url) from outcome
+    if outcome.status_code not in call.expected:
+        raise failure(outcome)
+    try:
+        return call.read(outcome.json() if outcome.content else None)
+    except (ValueError, KeyError, ValidationError) as error:
+        text = f"the answer to {call.method} {call.path} is not what this client knows; is the gateway of another version? {error}"
+        raise GatewayFault(outcome.status_code, [Problem(text)]) from error
+
+
+def failure(response: httpx.Response) -> ClientError:
+    """The error of an answer whose body has been read."""
+    return from_answer(response.status_code, response.content, retry_after=retry_after(response))
+
+
+def no_answer(error: httpx.TransportError, url: str) -> Unavailable:
+    """The error for want of an answer."""
+    detail = str(error) or type(error).__name__
+    return Unavailable(None, [Problem(f"no answer from the gateway at {url}: {detail}")])
+
+
+def options(url: str, workspace: str) -> dict[str, Any]:
+    """Keyword arguments of both httpx clients. Proxies of the environment are not asked for an address of this machine."""
+    return {
+        "base_url": url,
+        "headers": {"X-Workspace": workspace, "Accept": "application/json"},
+        "timeout": httpx.Timeout(30.0, connect=5.0),
+        "trust_env": not _is_local(httpx.URL(url).host),
+    }
+
+
+def _is_local(host: str) -> bool:
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+class Transport:
+    """Blocking end. Opens no connection before the first call."""
+
+    def __init__(self, url: str, workspace: str, retries: Retries) -> None:
+        self.url = url
+        self.retries = retries
+        self.http = httpx.Client(**options(url, workspace))
+
+    def send(self, call: Call[T]) -> T:
+        attempt = 0
+        while True:
+            attempt += 1
+            try:
+                outcome: Outcome = self.http.request(**call.arguments())
+            except httpx.TransportError as error:
+                outcome = error
+            delay = self.retries.delay(attempt, outcome, idempotent=call.idempotent)
+            if delay is None:
+                return finish(call, outcome, self.url)
+            time.sleep(delay)
+
+
+class AsyncTransport:
+    """Asyncio end. Opens no connection before the first call."""
+
+    def __init__(self, url: str, workspace: str, retries: Retries) -> None:
+        self.url = url
+        self.retries = retries
+        self.http = httpx.AsyncClient(**options(url, workspace))
+
+    async def send(self, call: Call[T]) -> T:
+        attempt = 0
+        while True:
+            attempt += 1
+            try:
+                outcome: Outcome = await self.http.request(**call.arguments())
+            except httpx.TransportError as error:
+                outcome = error
+            delay = self.retries.delay(attempt, outcome, idempotent=call.idempotent)
+            if delay is None:
+                return finish(call, outcome, self.url)
+            await asyncio.sleep(delay)

@@ -1,4 +1,4 @@
-"""Own control partitions: a member of the group on a commands topic, and per partition one owner and its commands in order (ADR 6).
+"""Own control partitions: a member of the group on a commands topic; each partition has one owner, who handles its commands in order.
 
 Taking a partition over, in this order: open its transactional producer (fences the former owner), read the group's committed offset,
 read `tasks.v1` of the partition to its end, `handler.taken_over`, then its commands from that offset. A command's offset is committed

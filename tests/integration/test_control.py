@@ -1,0 +1,263 @@
+"""Owners of control partitions on a real broker: fencing, handover, commands in order and once."""
+
+import asyncio
+import secrets
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import UTC, datetime
+
+import msgspec
+import pytest
+from aiokafka import AIOKafkaProducer, ConsumerRecord
+
+from devstack.topics import create_topics
+from runtime.control import Owner
+from runtime.errors import Fenced
+from runtime.kafka import partition_for, read_to_end
+from runtime.transactions import Partition
+from schemas.messages import Command, TaskState, encode
+from schemas.topics import TASKS, Topic
+from tests.brokers import CONTROL_PARTITIONS, Broker
+from tests.waiting import eventually
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+SESSION_TIMEOUT_MS = 3000
+
+
+def state(task_id: str, **changes: object) -> TaskState:
+    fields = {"kind": "training", "workspace": "w", "status": "IN_PROGRESS", "attempt": 1, "epoch": 0, "spec": {}}
+    return msgspec.convert({"task_id": task_id, "created_at": NOW, "updated_at": NOW, **fields, **changes}, TaskState)
+
+
+class Recorder:
+    """Answers each command with a task state that carries the command's number, in one transaction."""
+
+    def __init__(self) -> None:
+        self.partitions: dict[int, Partition] = {}
+        self.found: dict[int, list[TaskState]] = {}
+        self.given_up_partitions: list[int] = []
+        self.before_commit: Callable[[Command], Awaitable[None]] | None = None
+        self.last_words: Callable[[Partition], Awaitable[None]] | None = None
+
+    async def taken_over(self, partition: Partition, tasks: list[TaskState]) -> None:
+        self.partitions[partition.number] = partition
+        self.found[partition.number] = tasks
+
+    async def command(self, partition: Partition, record: ConsumerRecord, command: Command) -> None:
+        if self.before_commit is not None:
+            await self.before_commit(command)
+        answer = state(command.task_id, result={"number": command.arguments["number"]})
+        await partition.transaction([(TASKS, command.task_id.encode(), encode(answer))], command=record)
+
+    async def given_up(self, partition: Partition) -> None:
+        self.partitions.pop(partition.number)
+        self.given_up_partitions.append(partition.number)
+        if self.last_words is not None:
+            await self.last_words(partition)
+
+
+class World:
+    """A commands topic and a group of this test alone."""
+
+    def __init__(self, kafka: Broker, sender: AIOKafkaProducer) -> None:
+        self.kafka, self._sender = kafka.kwargs, sender
+        self.name = f"control-{secrets.token_hex(4)}"
+        self.topic = Topic(self.name, "control", "delete", "task_id", "commands of one test")
+        self.sent = 0
+
+    async def send(self, task_id: str, count: int = 1) -> None:
+        for _ in range(count):
+            command = Command(command="start", task_id=task_id, issued_at=NOW, arguments={"number": self.sent})
+            self.sent += 1
+            await self._sender.send_and_wait(self.topic.name, encode(command), key=task_id.encode())
+
+    async def send_raw(self, value: bytes, key: bytes) -> None:
+        await self._sender.send_and_wait(self.topic.name, value, key=key)
+
+    @asynccontextmanager
+    async def owner(self, handler: Recorder) -> AsyncIterator[Owner]:
+        owner = Owner(self.kafka, group=self.name, topic=self.topic, handler=handler, session_timeout_ms=SESSION_TIMEOUT_MS)
+        stopping = asyncio.Event()
+        running = asyncio.create_task(owner.run(stopping))
+        try:
+            yield owner
+        finally:
+            stopping.set()
+            await running
+
+    async def answers(self) -> dict[str, list[int]]:
+        """The numbers answered so far per task, in the order of the topic."""
+        found: dict[str, list[int]] = {}
+        async for record in read_to_end(self.kafka, TASKS.name):
+            task = msgspec.json.decode(record.value, type=TaskState)
+            if task.task_id.startswith(self.name) and task.result is not None:
+                found.setdefault(task.task_id, []).append(task.result["number"])
+        return found
+
+    async def answered(self) -> bool:
+        return sum(map(len, (await self.answers()).values())) >= self.sent
+
+    def task(self, partition: int) -> str:
+        """A task id of this test that lies in the partition."""
+        return next(f"{self.name}-{n}" for n in range(1000) if partition_for(f"{self.name}-{n}".encode(), CONTROL_PARTITIONS) == partition)
+
+
+@pytest.fixture
+async def world(kafka: Broker) -> AsyncIterator[World]:
+    async with AIOKafkaProducer(**kafka.kwargs, enable_idempotence=True) as sender:
+        world = World(kafka, sender)
+        await create_topics(kafka.kwargs, data_partitions=1, control_partitions=CONTROL_PARTITIONS, topics=[world.topic])
+        yield world
+
+
+async def test_commands_are_handled_in_order_and_once_while_owners_come_and_go(world: World) -> None:
+    tasks = [world.task(partition) for partition in range(CONTROL_PARTITIONS)]
+    finished = asyncio.Event()
+
+    async def order() -> None:
+        while not finished.is_set():
+            for task in tasks:
+                await world.send(task)
+
+    ordering = asyncio.create_task(order())
+    async with world.owner(first := Recorder()):
+        await eventually(lambda: len(first.partitions) == 4)
+        async with world.owner(second := Recorder()):
+            await eventually(lambda: len(first.partitions) == len(second.partitions) == 2)
+            async with world.owner(third := Recorder()):
+                await eventually(lambda: len(third.partitions) >= 1)
+        await eventually(lambda: len(first.partitions) == 4)
+        finished.set()
+        await ordering
+        await eventually(world.answered)
+    answers = await world.answers()
+    assert sorted(number for numbers in answers.values() for number in numbers) == list(range(world.sent))
+    assert all(numbers == sorted(numbers) for numbers in answers.values())
+
+
+async def test_opening_a_partition_fences_its_former_owner(world: World) -> None:
+    def unexpected(error: Exception) -> None:
+        raise AssertionError(error)
+
+    async with AsyncExitStack() as stack:
+        former, newer = (Partition(world.kafka, world.name, 0, unexpected) for _ in range(2))
+        stack.push_async_callback(former.close)
+        stack.push_async_callback(newer.close)
+        await former.open()
+        record = (TASKS, world.task(0).encode(), encode(state(world.task(0))))
+        await former.transaction([record])
+        await newer.open()
+        with pytest.raises(Fenced):
+            await former.transaction([record])
+        first, second = await newer.transaction([record, record])
+        assert second == first + 1
+
+
+async def test_a_command_that_cannot_be_read_is_passed_over(world: World) -> None:
+    task = world.task(2)
+    await world.send(task)
+    for nonsense in (b"\xff{", b'{"command":"fly","task_id":"x","issued_at":"2026-01-01T00:00:00Z"}', b""):
+        await world.send_raw(nonsense, task.encode())
+    await world.send(task)
+    async with world.owner(Recorder()):
+        await eventually(world.answered)
+    async with world.owner(again := Recorder()):  # their offsets are committed: nothing comes again
+        await eventually(lambda: len(again.partitions) == 4)
+        await world.send(task)
+        await eventually(world.answered)
+    assert (await world.answers())[task] == [0, 1, 2]
+
+
+async def test_the_newest_state_of_each_task_is_found_at_takeover(world: World) -> None:
+    task, other = world.task(1), world.task(3)
+    await world.send(task, 3)
+    await world.send(other)
+    async with world.owner(Recorder()):
+        await eventually(world.answered)
+    async with world.owner(successor := Recorder()):
+        await eventually(lambda: len(successor.partitions) == 4)
+        mine = [found for found in successor.found[1] if found.task_id == task]
+        assert [found.result for found in mine] == [{"number": 2}]
+        assert [found.result for found in successor.found[3] if found.task_id == other] == [{"number": 3}]
+
+
+async def test_work_of_a_partition_that_stays_is_not_disturbed_by_a_rebalance(world: World) -> None:
+    ticks: dict[int, int] = {}
+
+    async def work(partition: Partition) -> None:
+        while True:
+            ticks[partition.number] = ticks.get(partition.number, 0) + 1
+            await partition.transaction([(TASKS, world.task(partition.number).encode(), encode(state(world.task(partition.number))))])
+
+    async with world.owner(first := Recorder()):
+        await eventually(lambda: len(first.partitions) == 4)
+        before = dict(first.partitions)
+        tasks = {number: partition.spawn(work(partition)) for number, partition in before.items()}
+        async with world.owner(second := Recorder()):
+            await eventually(lambda: len(second.partitions) == len(first.partitions) == 2)
+            assert all(tasks[number].cancelled() for number in second.partitions)
+            seen = dict(ticks)
+            await eventually(lambda: all(ticks[number] > seen[number] for number in first.partitions))
+            assert all(first.partitions[number] is before[number] and not tasks[number].done() for number in first.partitions)
+            with pytest.raises(Fenced):
+                await before[next(iter(second.partitions))].transaction([])
+
+
+async def test_a_failing_handler_ends_the_owner_and_its_command_comes_again(world: World) -> None:
+    async def fail(command: Command) -> None:
+        raise ValueError("a bug")
+
+    await world.send(world.task(0))
+    handler = Recorder()
+    handler.before_commit = fail
+    with pytest.raises(ValueError, match="a bug"):
+        async with world.owner(handler) as owner:
+            await eventually(lambda: owner._failure.done())
+    async with world.owner(Recorder()):
+        await eventually(world.answered)
+
+
+async def test_failing_background_work_ends_the_owner(world: World) -> None:
+    async def work() -> None:
+        raise ValueError("a bug")
+
+    async def own() -> None:
+        async with world.owner(handler := Recorder()) as owner:
+            await eventually(lambda: len(handler.partitions) == 4)
+            handler.partitions[0].spawn(work())
+            await eventually(lambda: owner._failure.done())
+
+    with pytest.raises(ValueError, match="a bug"):
+        await own()
+
+
+async def test_an_owner_that_is_stopped_may_write_its_last_words(world: World) -> None:
+    async def write(partition: Partition) -> None:
+        task = world.task(partition.number)
+        await partition.transaction([(TASKS, task.encode(), encode(state(task, result={"number": 0})))])
+
+    handler = Recorder()
+    handler.last_words = write
+    async with world.owner(handler):
+        await eventually(lambda: len(handler.partitions) == 4)
+    assert sorted(handler.given_up_partitions) == [0, 1, 2, 3]
+    assert len(await world.answers()) == 4
+
+
+async def test_takeover_waits_for_a_transaction_that_another_writer_left_open(world: World) -> None:
+    """A gateway that dies between two sends hides what is committed after it; a stale state must not be taken up."""
+    task = world.task(0)
+    gateway = AIOKafkaProducer(**world.kafka, transactional_id=f"{world.name}-gateway", transaction_timeout_ms=60_000)
+    await gateway.start()
+    await gateway.begin_transaction()
+    await gateway.send_and_wait(TASKS.name, encode(state(task)), key=task.encode())
+    async with AIOKafkaProducer(**world.kafka, enable_idempotence=True) as former:
+        await former.send_and_wait(TASKS.name, encode(state(task, status="COMPLETED")), key=task.encode())
+    async with world.owner(handler := Recorder()) as owner:
+        await eventually(lambda: len(handler.partitions) == 3)
+        assert "partitions [0]" in owner.problems()["kafka"]
+        await gateway.abort_transaction()
+        await eventually(lambda: len(handler.partitions) == 4)
+        assert [found.status for found in handler.found[0] if found.task_id == task] == ["COMPLETED"]
+        assert owner.problems() == {}
+    await gateway.stop()

@@ -1,7 +1,31 @@
-"""The edge to Redis: guarded application of operations, positions, and the two failures that reads can meet.
+"""The edge to Redis: guarded application of operations, positions of the projection, and the two failures that reads can meet.
 
-Knows nothing of Kafka. Every call is bounded in time.
+Knows nothing of Kafka. Every call is bounded in time and raises `RedisUnavailable` when Redis does not answer. Connections are opened at
+the first call and again after a loss.
 """
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from contextlib import asynccontextmanager
+from typing import Any, NamedTuple
+
+import msgspec
+import redis.asyncio
+from redis.asyncio.client import PubSub
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import OutOfMemoryError, ReadOnlyError
+from redis.exceptions import TimeoutError as RedisTimeoutError
+
+from storage import redis_keys as keys
+from storage.projection import DEFAULT, Limits, Operation
+from storage.redis_script import APPLY, BEGIN
+
+MAX_CONNECTIONS = 64
+DAY_SECONDS = 86_400
+_UNANSWERED = (RedisConnectionError, RedisTimeoutError, OutOfMemoryError, ReadOnlyError, OSError, TimeoutError)
+"""What passes by itself. Any other error of Redis is a bug of ours."""
+_GUARDED = (keys.POSITIONS, keys.REBUILDING, keys.READY)
 
 
 class RedisUnavailable(Exception):
@@ -13,3 +37,96 @@ class ViewRebuilding(Exception):
 
     def __init__(self) -> None:
         super().__init__("view is being rebuilt")
+
+
+class Advance(NamedTuple):
+    """A partition's records from offset `first` up to, not including, `next` are in the batch."""
+
+    partition: str
+    first: int
+    next: int
+
+
+class RedisStore:
+    """The view's Redis."""
+
+    def __init__(self, url: str, *, limits: Limits = DEFAULT, kept_seconds: int = DAY_SECONDS, timeout_seconds: float = 2.0) -> None:
+        """`kept_seconds`: how long after its last write what can be read from Kafka again (predictions, logs) stays here."""
+        pool = redis.asyncio.BlockingConnectionPool.from_url(
+            url,
+            max_connections=MAX_CONNECTIONS,
+            timeout=timeout_seconds,
+            socket_timeout=timeout_seconds,
+            socket_connect_timeout=timeout_seconds,
+            retry=Retry(NoBackoff(), 1),
+        )
+        self._redis = redis.asyncio.Redis.from_pool(pool)
+        self.limits = limits
+        self._kept = [limits.predictions, kept_seconds, 8 * kept_seconds]
+        self._apply = self._redis.register_script(APPLY)
+        self._begin = self._redis.register_script(BEGIN)
+
+    async def close(self) -> None:
+        """Close all connections."""
+        await self._redis.aclose()
+
+    async def ping(self) -> None:
+        """Return when Redis answers."""
+        await self._call(self._redis.ping)
+
+    async def apply(
+        self, operations: Sequence[Operation], touched: Iterable[str], *, advances: Sequence[Advance] = (), expected: int = 0
+    ) -> list[str]:
+        """Carry out a batch atomically, move the positions, announce what was touched.
+
+        Returns the partitions whose position in Redis is missing or lower than the batch's first; then nothing was done.
+        `expected` is how many partitions must have a position before the view is ready.
+        """
+        batch = msgspec.msgpack.encode([self._kept, operations, advances, " ".join(sorted(set(touched))), expected])
+        lost: list[bytes] = await self._call(lambda: self._apply(keys=[*_GUARDED, keys.CHANGES], args=[batch]))
+        return [name.decode() for name in lost]
+
+    async def begin(self, partition: str, *, start: int, target: int, expected: int, former: int = 0) -> int:
+        """Return where to read a partition: its position, or `start` when there is none.
+
+        In the latter case, or when the position is lower than `former`, the view is not ready until `target` or `former` is reached.
+        """
+        place = (partition, start, target, expected, former)
+        return int(await self._call(lambda: self._begin(keys=_GUARDED, args=place)))
+
+    async def positions(self, partitions: Sequence[str]) -> list[int | None]:
+        """Position of each partition, None where there is none."""
+        if not partitions:
+            return []
+        found = await self._call(lambda: self._redis.hmget(keys.POSITIONS, list(partitions)))
+        return [None if value is None else int(value) for value in found]
+
+    async def read(self, fill: Callable[[Any], object]) -> list[Any]:
+        """Run the commands that `fill` queues in one round trip, as of one moment; raise `ViewRebuilding` unless the view is whole."""
+        async with self._redis.pipeline(transaction=True) as pipe:
+            pipe.exists(keys.READY)
+            fill(pipe)
+            answers: list[Any] = await self._call(pipe.execute)
+        if not answers[0]:
+            raise ViewRebuilding
+        return answers[1:]
+
+    async def drop(self) -> None:
+        """Delete the whole view; it is built again from Kafka."""
+        await self._call(lambda: self._redis.delete(keys.READY, keys.POSITIONS, keys.REBUILDING))
+        names = [name async for name in self._redis.scan_iter(match=keys.PREFIX + "*", count=1000)]
+        for start in range(0, len(names), 1000):
+            await self._call(lambda part=names[start : start + 1000]: self._redis.unlink(*part))  # type: ignore[misc]
+
+    @asynccontextmanager
+    async def subscription(self) -> AsyncIterator[PubSub]:
+        """Listen to the announcements of changes."""
+        async with self._redis.pubsub(ignore_subscribe_messages=True) as pubsub:
+            await self._call(lambda: pubsub.subscribe(keys.CHANGES))
+            yield pubsub
+
+    async def _call(self, command: Callable[[], Awaitable[Any]]) -> Any:
+        try:
+            return await command()
+        except _UNANSWERED as error:
+            raise RedisUnavailable(str(error) or type(error).__name__) from error

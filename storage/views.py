@@ -1,16 +1,31 @@
 """What the gateway reads: tasks, runs, datasets, splits, models, logs, from the view in Redis.
 
-Every read is one round trip (lists: two). Raises `RedisUnavailable`, and `ViewRebuilding` while the view is not whole: a wrong or a missing
-number is never returned. Unknown objects are None.
+Every read is one round trip (lists and `latest_…`: two). Raises `RedisUnavailable`, and `ViewRebuilding` while the view is not whole: a
+wrong or a missing number is never returned. Unknown objects are None.
 """
 
-from typing import Generic, NamedTuple, TypeVar
+from collections.abc import Callable, Iterable
+from typing import Any, Generic, NamedTuple, TypeVar
 
+import msgspec
+
+from schemas.ids import alias_key
 from schemas.manifests import DatasetManifest, ModelManifest, SplitManifest
-from schemas.messages import Alias, DeadLetter, LogEntry, TaskKind, TaskState
-from storage.run_view import RunView
+from schemas.messages import Alias, DeadLetter, LaneStats, LogEntry, TaskKind, TaskState
+from storage import redis_keys as keys
+from storage.answers import Extent, Reach, extent
+from storage.projection import MEMBER_TIME_DIGITS
+from storage.redis_store import RedisStore
+from storage.run_view import RunView, run_view
 
 T = TypeVar("T")
+Decode = Callable[[bytes], T]
+
+_task = msgspec.json.Decoder(TaskState).decode
+_stats = msgspec.json.Decoder(LaneStats).decode
+_alias = msgspec.json.Decoder(Alias).decode
+_log = msgspec.json.Decoder(LogEntry).decode
+_dead_letter = msgspec.json.Decoder(DeadLetter).decode
 
 
 class Page(NamedTuple, Generic[T]):
@@ -20,6 +35,14 @@ class Page(NamedTuple, Generic[T]):
     next_cursor: str | None
 
 
+class Answered(NamedTuple):
+    """Predictions behind a row index as they are in Redis, (row index, JSON) in order; complete within `extent`."""
+
+    run: RunView
+    extent: Extent
+    rows: list[tuple[int, bytes]]
+
+
 class WrongCursor(ValueError):
     """The cursor was not made by us."""
 
@@ -27,65 +50,148 @@ class WrongCursor(ValueError):
 class Views:
     """Reads of one gateway process; safe to share between requests."""
 
+    def __init__(self, store: RedisStore) -> None:
+        self._store = store
+
     async def ready(self) -> None:
         """Return when the view can be read; raise `RedisUnavailable` or `ViewRebuilding`."""
-        raise NotImplementedError
+        await self._store.read(lambda pipe: None)
 
     async def task(self, task_id: str) -> TaskState | None:
         """Newest state of a task of any kind, as its worker wrote it. For a run use `run`: what is shown differs."""
-        raise NotImplementedError
+        return await self._one("task", task_id, _task)
 
     async def run(self, run_id: str) -> RunView | None:
         """A run's state and statistics."""
-        raise NotImplementedError
+        task, stats = await self._store.read(lambda pipe: pipe.hget(keys.record("task", run_id), "value").hgetall(keys.stats(run_id)))
+        return _run(run_id, task, stats)
+
+    async def answered(self, run_id: str, attempt: int, after: int, limit: int) -> Answered | None:
+        """A run and up to `limit` of its predictions with a row index above `after`."""
+        name = keys.predictions(run_id, attempt)
+        task, stats, reach, count, found = await self._store.read(
+            lambda pipe: (
+                pipe.hget(keys.record("task", run_id), "value")
+                .hgetall(keys.stats(run_id))
+                .hgetall(keys.reach(run_id, attempt))
+                .zcard(name)
+                .zrangebyscore(name, f"({after}", "+inf", start=0, num=limit, withscores=True)
+            )
+        )
+        run = _run(run_id, task, stats)
+        if run is None:
+            return None
+        return Answered(run, extent(run, Reach.read(reach, count)), [(int(score), value) for value, score in found])
+
+    async def offsets(self, run_id: str, attempt: int) -> list[tuple[int, int, int, int]]:
+        """(lane, row index, partition, offset) of some predictions of each lane: where to start reading in Kafka."""
+        (found,) = await self._store.read(lambda pipe: pipe.hgetall(keys.offsets(run_id, attempt)))
+        known = ((int(name.split(b":")[0]), value.split()) for name, value in found.items())
+        return sorted((lane, int(row_index), int(partition), int(offset)) for lane, (row_index, partition, offset) in known)
 
     async def dataset(self, dataset_id: str) -> DatasetManifest | None:
-        raise NotImplementedError
+        return await self._one("dataset", dataset_id, DatasetManifest.model_validate_json)
 
     async def latest_dataset(self, workspace: str) -> DatasetManifest | None:
-        raise NotImplementedError
+        return await self._latest("dataset", DatasetManifest.model_validate_json, workspace)
 
     async def split(self, split_id: str) -> SplitManifest | None:
-        raise NotImplementedError
+        return await self._one("split", split_id, SplitManifest.model_validate_json)
 
     async def latest_split(self, workspace: str, dataset_id: str | None = None) -> SplitManifest | None:
-        raise NotImplementedError
+        scope = (workspace,) if dataset_id is None else (workspace, dataset_id)
+        return await self._latest("split", SplitManifest.model_validate_json, *scope)
 
     async def model(self, model_version: str) -> ModelManifest | None:
-        raise NotImplementedError
+        return await self._one("model", model_version, ModelManifest.model_validate_json)
 
     async def latest_model(self, workspace: str) -> ModelManifest | None:
-        raise NotImplementedError
+        return await self._latest("model", ModelManifest.model_validate_json, workspace)
 
     async def alias(self, alias: str, workspace: str) -> Alias | None:
-        raise NotImplementedError
+        return await self._one("alias", alias_key(alias, workspace), _alias)
 
     async def champion(self, workspace: str) -> ModelManifest | None:
         """The model that alias `champion` names."""
-        raise NotImplementedError
+        named = await self.alias("champion", workspace)
+        return await self.model(named.model_version) if named else None
 
     async def list_datasets(self, workspace: str, cursor: str | None = None, limit: int = 50) -> Page[DatasetManifest]:
         """Raises `WrongCursor`; so do the other lists."""
-        raise NotImplementedError
+        return await self._list("dataset", DatasetManifest.model_validate_json, cursor, limit, workspace)
 
     async def list_splits(
         self, workspace: str, cursor: str | None = None, limit: int = 50, *, dataset_id: str | None = None
     ) -> Page[SplitManifest]:
-        raise NotImplementedError
+        scope = (workspace,) if dataset_id is None else (workspace, dataset_id)
+        return await self._list("split", SplitManifest.model_validate_json, cursor, limit, *scope)
 
     async def list_models(self, workspace: str, cursor: str | None = None, limit: int = 50) -> Page[ModelManifest]:
-        raise NotImplementedError
+        return await self._list("model", ModelManifest.model_validate_json, cursor, limit, workspace)
 
     async def list_tasks(self, workspace: str, kind: TaskKind, cursor: str | None = None, limit: int = 50) -> Page[TaskState]:
-        raise NotImplementedError
+        return await self._list("task", _task, cursor, limit, workspace, kind)
 
     async def list_runs(self, workspace: str, cursor: str | None = None, limit: int = 50) -> Page[RunView]:
-        raise NotImplementedError
+        """Runs that were ordered here; those of other systems' rows are known by their id only."""
+        members, next_cursor = await self._members(cursor, limit, "task", workspace, "run")
+        if not members:
+            return Page([], None)
+
+        def fill(pipe: Any) -> None:
+            for run_id in members:
+                pipe.hget(keys.record("task", run_id), "value").hgetall(keys.stats(run_id))
+
+        found = await self._store.read(fill)
+        runs = [_run(run_id, found[2 * i], found[2 * i + 1]) for i, run_id in enumerate(members)]
+        return Page([run for run in runs if run is not None], next_cursor)
 
     async def logs(self, task_id: str, after: int = -1, limit: int = 1000) -> list[tuple[int, LogEntry]]:
         """Kept log entries behind the cursor `after`, oldest first, each with its own cursor."""
-        raise NotImplementedError
+        (found,) = await self._store.read(lambda pipe: pipe.zrangebyscore(keys.logs(task_id), f"({after}", "+inf", start=0, num=limit))
+        entries = [value.split(b" ", 1) for value in found]
+        return [(int(cursor), _log(entry)) for cursor, entry in entries]
 
     async def dead_letters(self, run_id: str | None = None, limit: int = 100) -> list[DeadLetter]:
         """Newest first, of a run or of all; `value` is cut off where it is long."""
-        raise NotImplementedError
+        name = keys.DEAD_LETTERS if run_id is None else keys.run_dead_letters(run_id)
+        (found,) = await self._store.read(lambda pipe: pipe.zrevrange(name, 0, limit - 1))
+        return [_dead_letter(value) for value in found]
+
+    async def _one(self, kind: str, name: str, decode: Decode[T]) -> T | None:
+        (value,) = await self._store.read(lambda pipe: pipe.hget(keys.record(kind, name), "value"))
+        return decode(value) if value else None
+
+    async def _latest(self, kind: str, decode: Decode[T], *scope: str) -> T | None:
+        page = await self._list(kind, decode, None, 1, *scope)
+        return page.items[0] if page.items else None
+
+    async def _list(self, kind: str, decode: Decode[T], cursor: str | None, limit: int, *scope: str) -> Page[T]:
+        members, next_cursor = await self._members(cursor, limit, kind, *scope)
+        if not members:
+            return Page([], None)
+
+        def fill(pipe: Any) -> None:
+            for name in members:
+                pipe.hget(keys.record(kind, name), "value")
+
+        found = await self._store.read(fill)
+        return Page([decode(value) for value in found if value], next_cursor)
+
+    async def _members(self, cursor: str | None, limit: int, kind: str, *scope: str) -> tuple[list[str], str | None]:
+        """Ids below the cursor, newest first, and the cursor of the last one when more follow."""
+        if cursor is not None and not cursor[:MEMBER_TIME_DIGITS].isdecimal():
+            raise WrongCursor(cursor)
+        highest = f"({cursor}" if cursor else "+"
+        (found,) = await self._store.read(lambda pipe: pipe.zrevrangebylex(keys.index(kind, *scope), highest, "-", start=0, num=limit + 1))
+        members = [value.decode() for value in found]
+        return [name[MEMBER_TIME_DIGITS:] for name in members[:limit]], members[limit - 1] if len(members) > limit else None
+
+
+def _run(run_id: str, task: bytes | None, stats: dict[bytes, bytes]) -> RunView | None:
+    return run_view(run_id, _task(task) if task else None, _lanes(stats.values()))
+
+
+def _lanes(values: Iterable[bytes]) -> list[LaneStats]:
+    """Each value is `offset`, a blank, and the statistics; those that were deleted have none."""
+    return [_stats(text) for _, _, text in (value.partition(b" ") for value in values) if text]

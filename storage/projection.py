@@ -1,0 +1,277 @@
+"""The projection: a record of Kafka becomes guarded operations on Redis. Pure.
+
+Applying an operation twice, late, or before others of its topic gives the same view as applying each once in order: keyed records carry
+their offset and only a newer one replaces them; predictions, dead letters and logs are sets, of which the newest are kept.
+`storage.redis_script` carries the operations out.
+"""
+
+from collections.abc import Callable, Iterable
+from datetime import datetime
+
+import msgspec
+from msgspec import Struct
+from pydantic import ValidationError
+
+from schemas import topics
+from schemas.ids import POSITION_PREFIX
+from schemas.manifests import DatasetManifest, ModelManifest, SplitManifest
+from schemas.messages import Alias, DeadLetter, LaneStats, LogEntry, TaskState, encode
+from storage import redis_keys as keys
+
+PROJECTED = (
+    topics.TASKS,
+    topics.PREDICTIONS,
+    topics.STATS_CHANGELOG,
+    topics.DEAD_LETTERS,
+    topics.MODELS,
+    topics.DATASETS,
+    topics.TASK_LOGS,
+)
+BUCKET_ROWS = 1000
+"""How many row indices share one remembered Kafka offset per lane."""
+SHOWN_BYTES = 4096
+"""How much of a dead letter's value is kept for display."""
+
+
+class Keep(Struct, frozen=True, array_like=True, tag="keep"):
+    """Keep a keyed record and list it under `member` in `indexes`; an empty value deletes it."""
+
+    key: str
+    offset: int
+    value: str
+    indexes: tuple[str, ...] = ()
+    member: str = ""
+
+
+class Lane(Struct, frozen=True, array_like=True, tag="lane"):
+    """Keep a lane's statistics; an empty value deletes them."""
+
+    key: str
+    offset: int
+    value: str
+    field: str
+
+
+class Answers(Struct, frozen=True, array_like=True, tag="answers"):
+    """Add predictions of one attempt of a run, as (row index, record value).
+
+    `reach` has per lane its number, lowest and highest row index. `starts` has (lane:bucket, row index, partition, offset) for the first
+    prediction of a bucket. `dropped`: more were seen than are kept.
+    """
+
+    key: str
+    reach_key: str
+    offsets_key: str
+    entries: tuple[tuple[int, str], ...]
+    reach: tuple[tuple[int, int, int], ...]
+    starts: tuple[tuple[str, int, int, int], ...]
+    dropped: bool = False
+
+
+class Add(Struct, frozen=True, array_like=True, tag="add"):
+    """Add a member to a sorted set of which the highest `limit` are kept."""
+
+    key: str
+    score: int
+    member: str
+    limit: int
+
+
+Operation = Keep | Lane | Answers | Add
+Listed = DatasetManifest | SplitManifest | ModelManifest
+
+
+class Limits(Struct, frozen=True):
+    """How much of what has no end is kept in Redis; the rest is read from Kafka."""
+
+    predictions: int = 1000
+    logs: int = 1000
+    dead_letters: int = 1000
+
+
+DEFAULT = Limits()
+
+
+class Projected(Struct, frozen=True):
+    """What a record does: operations, and the task or run whose readers must hear of it."""
+
+    operations: tuple[Operation, ...]
+    touched: str | None = None
+
+
+class Rejected(Struct, frozen=True):
+    """A record of ours that cannot be read: passed over, so that it does not hold up the others."""
+
+    reason: str
+
+
+class _Answered(Struct):
+    """The part of a `Prediction` that decides where it is kept."""
+
+    run_id: str
+    attempt: int
+    lane: int
+    row_index: int
+
+
+_prediction = msgspec.json.Decoder(_Answered).decode
+_stats = msgspec.json.Decoder(LaneStats).decode
+_task = msgspec.json.Decoder(TaskState).decode
+_dead_letter = msgspec.json.Decoder(DeadLetter).decode
+_alias = msgspec.json.Decoder(Alias).decode
+_log = msgspec.json.Decoder(LogEntry).decode
+
+
+def project(
+    topic: str, partition: int, offset: int, key: bytes | None, value: bytes | None, limits: Limits = DEFAULT
+) -> Projected | Rejected:
+    """Say what a record does to the view. Nothing is raised for any bytes."""
+    name = (key or b"").decode("utf-8", "replace")
+    try:
+        return _PROJECTIONS[topic](partition, offset, name, value, limits)
+    except (msgspec.MsgspecError, ValidationError, ValueError) as error:
+        return Rejected(str(error)[:500])
+
+
+def _project_task(partition: int, offset: int, key: str, value: bytes | None, limits: Limits) -> Projected:
+    if not value:
+        return Projected((Keep(keys.record("task", key), offset, ""),), key)
+    task = _task(value)
+    listed = keys.index("task", task.workspace, task.kind)
+    return Projected((Keep(keys.record("task", key), offset, value.decode(), (listed,), member(task.created_at, key)),), key)
+
+
+def _project_prediction(partition: int, offset: int, key: str, value: bytes | None, limits: Limits) -> Projected:
+    if not value:
+        return Projected(())
+    answer = _prediction(value)
+    run, index, lane = (answer.run_id, answer.attempt), answer.row_index, answer.lane
+    operation = Answers(
+        keys.predictions(*run),
+        keys.reach(*run),
+        keys.offsets(*run),
+        ((index, value.decode()),),
+        ((lane, index, index),),
+        ((f"{lane}:{index // BUCKET_ROWS}", index, partition, offset),),
+    )
+    return Projected((operation,), answer.run_id)
+
+
+def _project_stats(partition: int, offset: int, key: str, value: bytes | None, limits: Limits) -> Projected:
+    if key.encode().startswith(POSITION_PREFIX):
+        return Projected(())
+    run_id, attempt, lane = key.rsplit(":", 2)
+    if value:
+        _stats(value)
+    return Projected((Lane(keys.stats(run_id), offset, (value or b"").decode(), f"{int(attempt)}:{int(lane)}"),), run_id)
+
+
+def _project_dead_letter(partition: int, offset: int, key: str, value: bytes | None, limits: Limits) -> Projected:
+    if not value:
+        return Projected(())
+    letter = _dead_letter(value)
+    if len(letter.value) > SHOWN_BYTES:
+        letter.value = letter.value[:SHOWN_BYTES]
+        value = encode(letter)
+    sets = [keys.DEAD_LETTERS] + ([keys.run_dead_letters(letter.run_id)] if letter.run_id else [])
+    return Projected(
+        tuple(Add(name, microseconds(letter.occurred_at), value.decode(), limits.dead_letters) for name in sets), letter.run_id
+    )
+
+
+def _project_model(partition: int, offset: int, key: str, value: bytes | None, limits: Limits) -> Projected:
+    kind = "alias" if "@" in key else "model"
+    if not value:
+        return Projected((Keep(keys.record(kind, key), offset, ""),))
+    if kind == "alias":
+        _alias(value)
+        return Projected((Keep(keys.record(kind, key), offset, value.decode()),))
+    model = ModelManifest.model_validate_json(value)
+    return Projected((_kept(kind, key, offset, value, model, model.workspace),))
+
+
+def _project_dataset(partition: int, offset: int, key: str, value: bytes | None, limits: Limits) -> Projected:
+    kind = "split" if key.startswith("split-") else "dataset"
+    if not value:
+        return Projected((Keep(keys.record(kind, key), offset, ""),))
+    if kind == "split":
+        split = SplitManifest.model_validate_json(value)
+        return Projected((_kept(kind, key, offset, value, split, split.workspace, split.dataset_id),))
+    dataset = DatasetManifest.model_validate_json(value)
+    return Projected((_kept(kind, key, offset, value, dataset, dataset.workspace),))
+
+
+def _kept(kind: str, key: str, offset: int, value: bytes, manifest: Listed, *scope: str) -> Keep:
+    """A manifest is listed in its workspace, and within each narrower scope."""
+    listed = tuple(keys.index(kind, *scope[: end + 1]) for end in range(len(scope)))
+    return Keep(keys.record(kind, key), offset, value.decode(), listed, member(manifest.created_at, key))
+
+
+def _project_log(partition: int, offset: int, key: str, value: bytes | None, limits: Limits) -> Projected:
+    if not value:
+        return Projected(())
+    entry = _log(value)
+    return Projected((Add(keys.logs(entry.task_id), offset, f"{offset} {value.decode()}", limits.logs),), entry.task_id)
+
+
+_PROJECTIONS: dict[str, Callable[[int, int, str, bytes | None, Limits], Projected]] = {
+    topics.TASKS.name: _project_task,
+    topics.PREDICTIONS.name: _project_prediction,
+    topics.STATS_CHANGELOG.name: _project_stats,
+    topics.DEAD_LETTERS.name: _project_dead_letter,
+    topics.MODELS.name: _project_model,
+    topics.DATASETS.name: _project_dataset,
+    topics.TASK_LOGS.name: _project_log,
+}
+
+
+def microseconds(moment: datetime) -> int:
+    """Microseconds since 1970, exact."""
+    whole = int(moment.replace(microsecond=0).timestamp())
+    return whole * 1_000_000 + moment.microsecond
+
+
+def member(created_at: datetime, name: str) -> str:
+    """Member of an index by time: sorts by time, then by name."""
+    return f"{microseconds(created_at):017d}{name}"
+
+
+MEMBER_TIME_DIGITS = 17
+
+
+def fold(operations: Iterable[Operation], limits: Limits) -> list[Operation]:
+    """Leave out of a batch what cannot be seen after it: older values of a key, and predictions beyond those that are kept."""
+    newest: dict[tuple[str, str], Keep | Lane] = {}
+    answers: dict[str, list[Answers]] = {}
+    added: list[Operation] = []
+    for operation in operations:
+        match operation:
+            case Keep() | Lane():
+                name = (operation.key, operation.field if isinstance(operation, Lane) else "")
+                known = newest.get(name)
+                if known is None or known.offset < operation.offset:
+                    newest[name] = operation
+            case Answers():
+                answers.setdefault(operation.key, []).append(operation)
+            case Add():
+                added.append(operation)
+    return [*newest.values(), *(_joined(parts, limits.predictions) for parts in answers.values()), *added]
+
+
+def _joined(parts: list[Answers], limit: int) -> Answers:
+    """One operation for a run's predictions of a batch."""
+    reach: dict[int, tuple[int, int, int]] = {}
+    starts: dict[str, tuple[str, int, int, int]] = {}
+    for part in parts:
+        for lane, low, high in part.reach:
+            known = reach.get(lane, (lane, low, high))
+            reach[lane] = (lane, min(known[1], low), max(known[2], high))
+        for start in part.starts:
+            if start[0] not in starts or start[1] < starts[start[0]][1]:
+                starts[start[0]] = start
+    entries = sorted({entry for part in parts for entry in part.entries})
+    dropped = len(entries) > limit or any(part.dropped for part in parts)
+    first = parts[0]
+    return Answers(
+        first.key, first.reach_key, first.offsets_key, tuple(entries[-limit:]), tuple(reach.values()), tuple(starts.values()), dropped
+    )

@@ -1,5 +1,6 @@
 """The main job over HTTP on real parts: SECOM from upload to final statistics, which must equal an offline recount of the same rows."""
 
+import asyncio
 import json
 from collections import Counter
 from collections.abc import Iterator
@@ -9,12 +10,12 @@ from uuid import uuid4
 
 import httpx
 import pytest
+from tests.stack import Stack
 
 from devstack.recount import Recount, recount
 from runtime.kafka import read_to_end
 from schemas.topics import DEAD_LETTERS, PREDICTIONS
 from storage.files import Storage
-from tests.stack import Stack
 from tests.waiting import eventually_sync
 
 SPLITS = {
@@ -67,13 +68,17 @@ def assert_equal(stats: dict[str, Any], truth: dict[str, Any], wanted: Recount) 
     assert (matrix["true_negatives"], matrix["false_negatives"]) == (wanted.true_negatives, wanted.false_negatives)
 
 
-async def answers(stack: Stack, run_id: str) -> list[dict[str, Any]]:
+async def read_answers(stack: Stack, run_id: str) -> list[dict[str, Any]]:
     """What a read-committed consumer of predictions.v1 gets for the run; the run has no dead letters."""
     kafka = {"bootstrap_servers": stack.bootstrap}
     dead = [json.loads(record.value) async for record in read_to_end(kafka, DEAD_LETTERS.name)]
     assert not [letter for letter in dead if letter["run_id"] == run_id]
     found = [json.loads(record.value) async for record in read_to_end(kafka, PREDICTIONS.name)]
     return [answer for answer in found if answer["run_id"] == run_id]
+
+
+def answers(stack: Stack, run_id: str) -> list[dict[str, Any]]:
+    return asyncio.run(read_answers(stack, run_id))
 
 
 def assert_each_once(found: list[dict[str, Any]], wanted: Recount) -> None:
@@ -90,7 +95,7 @@ def assert_each_once(found: list[dict[str, Any]], wanted: Recount) -> None:
 
 
 @pytest.mark.timeout(600)
-async def test_secom_through_the_ml_routes_equals_a_recount_for_three_splits(stack: Stack, http: httpx.Client, secom_csv: Path) -> None:
+def test_secom_through_the_ml_routes_equals_a_recount_for_three_splits(stack: Stack, http: httpx.Client, secom_csv: Path) -> None:
     stored = upload(http, "/dataset/store", secom_csv, 202)
     for name, dates in SPLITS.items():
         split = ok(http.post("/process/split-data", json=dict(zip(ML, dates, strict=True))))
@@ -105,12 +110,12 @@ async def test_secom_through_the_ml_routes_equals_a_recount_for_three_splits(sta
         assert wanted.total == split["simulation_set_rows"]
         assert run["result"]["message"] == f"Simulation complete. Processed {wanted.total} records."
         assert_equal(run["result"]["live_stats"], run["result"]["truth"], wanted)
-        assert_each_once(await answers(stack, run_id), wanted)
+        assert_each_once(answers(stack, run_id), wanted)
     assert ok(http.get(f"/process/task/status/{stored['task_id']}"))["status"] == "COMPLETED"
 
 
 @pytest.mark.timeout(300)
-async def test_secom_through_the_dotnet_routes_at_a_row_a_second(stack: Stack, http: httpx.Client, secom_csv: Path) -> None:
+def test_secom_through_the_dotnet_routes_at_a_row_a_second(stack: Stack, http: httpx.Client, secom_csv: Path) -> None:
     card = upload(http, "/api/Dataset/upload", secom_csv, 200)
     assert (card["numberOfRecords"], card["numberOfColumns"], card["passRatePercentage"]) == (1547, 592, 93.92)
     body = dict(zip(DOTNET, SPLITS["short simulation"], strict=True))
@@ -138,4 +143,4 @@ async def test_secom_through_the_dotnet_routes_at_a_row_a_second(stack: Stack, h
     )
     assert wanted.total < split["simulationSetRows"]
     assert_equal(run["result"]["live_stats"], run["result"]["truth"], wanted)
-    assert_each_once(await answers(stack, run_id), wanted)
+    assert_each_once(answers(stack, run_id), wanted)

@@ -1,18 +1,17 @@
 """What routes take from the application: each part by its type, through `Depends`.
 
 `gateway.parts.open_parts` makes the parts; the application keeps them in `app.state` under these names: `settings`, `views`, `commands`,
-`history`, `changes`, `style`.
+`history`, `changes`, `style`, `workshop`.
 """
 
-import re
 from typing import Annotated
 
 from fastapi import Depends, Header, Request
-from fastapi.exceptions import RequestValidationError
 
 from gateway.commands import Commands
 from gateway.presentation import Style
 from gateway.settings import GatewaySettings
+from gateway.workshop import Workshop
 from schemas.api import WORKSPACE_PATTERN
 from storage.views import Views
 
@@ -37,10 +36,14 @@ def _style(request: Request) -> Style:
     return style
 
 
-def _workspace(x_workspace: Annotated[str, Header(description="the caller's workspace")] = "default") -> str:
-    if re.fullmatch(WORKSPACE_PATTERN, x_workspace) is None:
-        message = f"Workspace must match {WORKSPACE_PATTERN}"
-        raise RequestValidationError([{"loc": ("header", "X-Workspace"), "msg": message, "type": "value_error.workspace"}])
+def _workshop(request: Request) -> Workshop:
+    workshop: Workshop = request.app.state.workshop
+    return workshop
+
+
+def _workspace(
+    x_workspace: Annotated[str, Header(description="the caller's workspace", pattern=f"^{WORKSPACE_PATTERN}$")] = "default",
+) -> str:
     return x_workspace
 
 
@@ -48,4 +51,5 @@ TheSettings = Annotated[GatewaySettings, Depends(_settings)]
 TheViews = Annotated[Views, Depends(_views)]
 TheCommands = Annotated[Commands, Depends(_commands)]
 TheStyle = Annotated[Style, Depends(_style)]
+TheWorkshop = Annotated[Workshop, Depends(_workshop)]
 Workspace = Annotated[str, Depends(_workspace)]

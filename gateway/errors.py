@@ -12,8 +12,10 @@ GatewayError
 Anything else is a bug: logged, 500.
 """
 
+import errno
 import json
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import structlog
@@ -31,6 +33,7 @@ from schemas.api import Problem, Problems, Refusal
 from schemas.api_dotnet import NotFound as DotnetNotFound
 from schemas.api_dotnet import RangesInvalid
 from storage.errors import StorageUnavailable
+from storage.redis_store import RedisUnavailable, ViewRebuilding
 
 RETRY_AFTER_SECONDS = 5
 DOTNET_PREFIX = "/api/"
@@ -86,6 +89,28 @@ class StorageFull(GatewayError):
 
     def __init__(self) -> None:
         super().__init__("The storage is full; nothing was kept.")
+
+
+@contextmanager
+def storage_is_full() -> Iterator[None]:
+    """Turn an error that comes of a full disk into `StorageFull`, any other of the disk into `StorageUnavailable`."""
+    try:
+        yield
+    except (OSError, StorageUnavailable) as error:
+        if _is_full(error):
+            raise StorageFull from error
+        if isinstance(error, OSError):
+            raise StorageUnavailable(str(error)) from error
+        raise
+
+
+def _is_full(error: BaseException | None) -> bool:
+    """The libraries below wrap the system's error, or keep only its words."""
+    while error is not None:
+        if getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG) or "No space left" in str(error):
+            return True
+        error = error.__cause__
+    return False
 
 
 def problem(loc: Iterable[str | int], msg: str, kind: str = "value_error") -> Problem:
@@ -170,7 +195,11 @@ def _as_problem(error: dict[str, Any], is_json: bool) -> Problem:
 
 
 async def _http(request: Request, error: HTTPException) -> Response:
-    if error.status_code == 400:  # FastAPI's word for a body that it cannot even decode
+    if isinstance(error.__cause__, TooLarge):  # FastAPI turns whatever stops it from reading a body into a 400
+        return await _too_large(request, error.__cause__)
+    if isinstance(error.__cause__, ClientDisconnect):
+        return await _gone(request, error.__cause__)
+    if error.status_code == 400:
         return invalid(request.url.path, [problem(("body",), "The body is not valid JSON in UTF-8.", "json_invalid")])
     codes = {404: "not_found", 405: "method_not_allowed"}
     return refused(error.status_code, str(error.detail), codes.get(error.status_code, "refused"), headers=dict(error.headers or {}))
@@ -208,6 +237,10 @@ async def _unavailable(request: Request, error: Exception) -> Response:
     return unavailable(f"{part} is unavailable; try again.")
 
 
+async def _rebuilding(request: Request, error: ViewRebuilding) -> Response:
+    return unavailable("The view is being rebuilt from the topics; try again.")
+
+
 async def _gone(request: Request, error: ClientDisconnect) -> Response:
     log.info("the client went away", path=request.url.path)
     return Response(status_code=499)
@@ -229,6 +262,8 @@ HANDLERS: dict[type[Exception], Handler] = {
     StorageFull: _full,
     Unavailable: _unavailable,
     StorageUnavailable: _unavailable,
+    RedisUnavailable: _unavailable,
+    ViewRebuilding: _rebuilding,
     KafkaError: _unavailable,
     RedisConnectionError: _unavailable,
     RedisTimeoutError: _unavailable,

@@ -5,6 +5,7 @@ Everything inside speaks the plain words and the scale 0-1; only answers pass th
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Literal
 
 from schemas.api import AnyStatus
@@ -56,3 +57,10 @@ def time_text(moment: datetime) -> str:
 def pass_rate(passed: int, failed: int) -> float:
     """Share of PASS in percent, two decimals."""
     return round(100 * passed / (passed + failed), 2) if passed + failed else 0.0
+
+
+def shown_path(storage_url: str, path: str) -> str:
+    """Where a stored file is, for a client: an absolute path when the storage is a folder, else its URL."""
+    if "://" in storage_url and not storage_url.startswith("file://"):
+        return f"{storage_url.rstrip('/')}/{path}"
+    return str(Path(storage_url.removeprefix("file://")).absolute() / path)

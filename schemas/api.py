@@ -7,7 +7,7 @@ Requests of the old route groups ignore fields that they do not know; those of `
 
 from typing import Annotated, Any, Generic, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from schemas.manifests import ConfusionMatrix
 
@@ -20,9 +20,9 @@ WORKSPACE_PATTERN = r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}"
 
 
 class Shape(BaseModel):
-    """Base of answers and of the old routes' requests: unknown fields are ignored, numbers are finite."""
+    """Base of answers and of the old routes' requests: unknown fields are ignored."""
 
-    model_config = ConfigDict(protected_namespaces=(), allow_inf_nan=False)
+    model_config = ConfigDict(protected_namespaces=())
 
 
 class Problem(Shape):
@@ -68,25 +68,43 @@ class StoreResponse(TaskAccepted):
     dataset_id: str
 
 
+def _as_text(value: Any) -> str | None:
+    return value if value is None or isinstance(value, str) else f"<{value!r:.40}>"
+
+
 DateText = Annotated[
-    str,
+    str | None,
+    BeforeValidator(_as_text),  # a number is reported as no date, in one answer with whatever else is wrong
     Field(
         description="ISO 8601 date-time, UTC unless it has an offset; a bare date means the whole day",
+        json_schema_extra=lambda schema: _only_text(schema),
         examples=["2021-01-01T00:00:00Z"],
-        max_length=64,
     ),
 ]
 
 
-class SplitRequest(Shape):
-    """Three ranges of time, both ends inclusive, in order and without overlap."""
+def _only_text(schema: dict[str, Any]) -> None:
+    schema.pop("anyOf", None)
+    schema.pop("default", None)
+    schema["type"] = "string"
 
-    train_start_date: DateText
-    train_end_date: DateText
-    test_start_date: DateText
-    test_end_date: DateText
-    simulation_start_date: DateText
-    simulation_end_date: DateText
+
+class SplitRequest(Shape):
+    """Three ranges of time, both ends inclusive, in order and without overlap. All six dates are required.
+
+    They may be None here so that a missing one is reported together with everything else that is wrong.
+    """
+
+    model_config = ConfigDict(
+        json_schema_extra=lambda schema: schema.update(required=[name for name in schema["properties"] if name.endswith("_date")])
+    )
+
+    train_start_date: DateText = None
+    train_end_date: DateText = None
+    test_start_date: DateText = None
+    test_end_date: DateText = None
+    simulation_start_date: DateText = None
+    simulation_end_date: DateText = None
     sample_fraction: float = Field(1.0, gt=0, le=1, description="share of the rows that is used, stratified and seeded")
     seed: int = Field(0, ge=0, lt=2**32)
     dataset_id: str | None = Field(None, description="default: the workspace's latest dataset")

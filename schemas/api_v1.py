@@ -15,7 +15,7 @@ from schemas.manifests import Cell, Column, DatasetManifest, LabelCounts, Metric
 class Request(Shape):
     """Base of `/v1` requests."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
 
 
 class DatasetSummary(Shape):
@@ -51,7 +51,7 @@ class DatasetColumns(Shape):
 
 
 class DatasetPreview(Shape):
-    """Rows as stored, from row number `offset` (0-based)."""
+    """Rows as stored, from row number `offset` (0-based); a synthetic time column comes first."""
 
     dataset_id: str
     columns: list[str]
@@ -61,10 +61,12 @@ class DatasetPreview(Shape):
 
 
 class Range(Request):
-    """Both ends inclusive."""
+    """Both ends inclusive; both are required, a missing one is reported together with everything else that is wrong."""
 
-    start: DateText
-    end: DateText
+    model_config = ConfigDict(json_schema_extra=lambda schema: schema.update(required=["start", "end"]))
+
+    start: DateText = None
+    end: DateText = None
 
 
 class Ranges(Request):
@@ -101,6 +103,8 @@ Objective = Literal["mcc", "f1", "cost", "fixed"]
 
 class TrainingOptions(Shape):
     """What may be set about a training; everything has a default."""
+
+    model_config = ConfigDict(allow_inf_nan=False)
 
     split_id: str | None = Field(None, description="default: the workspace's latest split")
     parameters: dict[str, Any] = Field(default={})

@@ -75,3 +75,8 @@ def external_run_id(key: bytes | None, partition: int, *, keyed_partition: int |
 def alias_key(alias: str, workspace: str) -> str:
     """Key in `models.v1` of an alias, such as `champion@default`."""
     return f"{alias}@{workspace}"
+
+
+def feature_selection_id(dataset_id: str) -> str:
+    """The task that ranks a dataset's features: `task-` and the dataset's 12 digits."""
+    return "task-" + dataset_id.removeprefix("ds-")

@@ -1,0 +1,119 @@
+"""Uploads become datasets: receive, ingest off the event loop, announce. Whatever fails leaves nothing behind."""
+
+import asyncio
+import math
+import time
+from contextlib import ExitStack
+from datetime import UTC, datetime
+
+import msgspec
+from fastapi import Request
+
+from gateway.commands import Commands, Record
+from gateway.errors import Invalid, problem, storage_is_full
+from gateway.metrics import UPLOAD_SECONDS
+from gateway.problems import ml
+from gateway.settings import GatewaySettings
+from gateway.uploads import Received, receive
+from gateway.workshop import Workshop
+from schemas import ids, topics
+from schemas.api import Problem
+from schemas.manifests import DatasetManifest
+from schemas.messages import FeatureSelectionSpec, TaskState
+from storage.datasets import DatasetOptions, ingest
+from storage.ranges import read_instant
+from storage.views import Views
+
+
+async def store(
+    request: Request, workspace: str, settings: GatewaySettings, workshop: Workshop, views: Views, commands: Commands
+) -> DatasetManifest:
+    """Take the request's file in, make a dataset of it and have its features ranked. Raises `Invalid`, `TooLarge`, `StorageFull`."""
+    await views.ready()  # no 10 GB for nothing
+    with storage_is_full(), ExitStack() as cleaning:
+        folder = await asyncio.to_thread(cleaning.enter_context, workshop.storage.scratch())
+        try:
+            started = time.perf_counter()
+            length = request.headers.get("content-length", "")
+            received = await receive(
+                request.stream(),
+                request.headers.get("content-type", ""),
+                int(length) if length.isdecimal() else None,
+                folder,
+                settings.max_upload_bytes,
+            )
+            UPLOAD_SECONDS.labels("receive").observe(time.perf_counter() - started)
+            manifest = await _ingest(workshop, received, workspace)
+        finally:
+            await asyncio.to_thread(cleaning.close)
+    try:
+        await announce(commands, manifest)
+    except BaseException:
+        await asyncio.to_thread(workshop.storage.remove, f"datasets/{manifest.dataset_id}")
+        raise
+    return manifest
+
+
+async def announce(commands: Commands, manifest: DatasetManifest) -> None:
+    """Record the dataset and order its feature selection, both or neither."""
+    now = datetime.now(UTC)
+    task = TaskState(
+        task_id=ids.feature_selection_id(manifest.dataset_id),
+        kind="feature_selection",
+        workspace=manifest.workspace,
+        status="PENDING",
+        attempt=0,
+        epoch=0,
+        created_at=now,
+        updated_at=now,
+        spec=msgspec.to_builtins(FeatureSelectionSpec(dataset_id=manifest.dataset_id)),
+    )
+    record = Record(topics.DATASETS, manifest.dataset_id, manifest.model_dump_json().encode())
+    await commands.accept(task, topics.TRAINING_COMMANDS, record)
+
+
+def read_options(fields: dict[str, str]) -> DatasetOptions | list[Problem]:
+    """The dataset's settings among the form's fields; absent or blank means: detect it."""
+    given = {name: value for name, value in fields.items() if value.strip()}
+    problems = []
+    start = read_instant(given["synthetic_start"], end=False) if "synthetic_start" in given else None
+    if "synthetic_start" in given and start is None:
+        problems.append(problem(("body", "synthetic_start"), "Give an ISO 8601 date or date-time.", "value_error.date"))
+    step = _positive(given["synthetic_step_seconds"]) if "synthetic_step_seconds" in given else None
+    if "synthetic_step_seconds" in given and step is None:
+        problems.append(problem(("body", "synthetic_step_seconds"), "Give a number of seconds above 0.", "value_error.number"))
+    return problems or DatasetOptions(
+        label=given.get("label"),
+        pass_value=given.get("pass_value"),
+        id_column=given.get("id_column"),
+        time_column=given.get("time_column"),
+        synthetic_start=start.at if start else None,
+        synthetic_step_seconds=step,
+    )
+
+
+def _positive(text: str) -> float | None:
+    try:
+        value = float(text)
+    except ValueError:
+        return None
+    return value if math.isfinite(value) and 0 < value <= 366 * 86_400 else None
+
+
+async def _ingest(workshop: Workshop, received: Received, workspace: str) -> DatasetManifest:
+    options = read_options(received.fields)
+    if isinstance(options, list):
+        raise Invalid(options)
+    started = time.perf_counter()
+    manifest = await workshop.run(
+        ingest,
+        received.path,
+        file_name=received.file_name,
+        workspace=workspace,
+        options=options,
+        sha256=received.sha256,
+    )
+    UPLOAD_SECONDS.labels("ingest").observe(time.perf_counter() - started)
+    if isinstance(manifest, list):
+        raise Invalid(ml(manifest))
+    return manifest

@@ -1,0 +1,1 @@
+"""Routes by noun: each takes a request apart, calls one function, and shapes the answer."""

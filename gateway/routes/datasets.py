@@ -1,0 +1,145 @@
+"""Datasets: the ML upload and `/v1/datasets`."""
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query, Request
+
+from gateway.datasets import store
+from gateway.dependencies import TheCommands, TheSettings, TheViews, TheWorkshop, Workspace
+from gateway.errors import NotFound, documented
+from gateway.presentation import pass_rate, shown_path
+from schemas import ids
+from schemas.api import Page, StoreResponse
+from schemas.api_v1 import Dataset, DatasetColumns, DatasetPreview, DatasetSummary, Range, SuggestedSplit
+from schemas.manifests import DatasetManifest
+from storage.datasets import preview
+from storage.ranges import show
+from storage.splits import suggest
+from storage.views import Views
+
+UPLOAD: dict[str, Any] = {
+    "requestBody": {
+        "required": True,
+        "content": {
+            "multipart/form-data": {
+                "schema": {
+                    "type": "object",
+                    "required": ["file"],
+                    "properties": {
+                        "file": {"type": "string", "format": "binary", "description": "CSV, plain or gzip"},
+                        "label": {"type": "string", "description": "label column; detected when left out"},
+                        "pass_value": {"type": "string", "description": "the label's value that means PASS"},
+                        "id_column": {"type": "string"},
+                        "time_column": {"type": "string"},
+                        "synthetic_start": {"type": "string", "format": "date-time"},
+                        "synthetic_step_seconds": {"type": "number", "exclusiveMinimum": 0},
+                    },
+                }
+            }
+        },
+    }
+}
+"""OpenAPI of an upload, which is read as a stream rather than by FastAPI."""
+UPLOAD_FAILURES = documented("invalid", "too_large", "unavailable", "full")
+READ_FAILURES = documented("not_found", "invalid", "unavailable")
+
+router = APIRouter()
+Cursor = Annotated[str | None, Query(max_length=200, description="`next_cursor` of the former page")]
+Limit = Annotated[int, Query(ge=1, le=500)]
+
+
+@router.post("/dataset/store", status_code=202, tags=["ML"], responses=UPLOAD_FAILURES, openapi_extra=UPLOAD)
+async def store_dataset(
+    request: Request, workspace: Workspace, settings: TheSettings, workshop: TheWorkshop, views: TheViews, commands: TheCommands
+) -> StoreResponse:
+    """Store a CSV file as a new dataset and start its feature selection."""
+    manifest = await store(request, workspace, settings, workshop, views, commands)
+    return StoreResponse(
+        dataset_path=shown_path(settings.storage_url, manifest.path),
+        dataset_id=manifest.dataset_id,
+        task_id=ids.feature_selection_id(manifest.dataset_id),
+    )
+
+
+@router.post("/v1/datasets", status_code=201, tags=["datasets"], responses=UPLOAD_FAILURES, openapi_extra=UPLOAD)
+async def create_dataset(
+    request: Request, workspace: Workspace, settings: TheSettings, workshop: TheWorkshop, views: TheViews, commands: TheCommands
+) -> Dataset:
+    """Store a CSV file as a new dataset and start its feature selection."""
+    return _dataset(await store(request, workspace, settings, workshop, views, commands))
+
+
+@router.get("/v1/datasets", tags=["datasets"], responses=documented("invalid", "unavailable"))
+async def list_datasets(workspace: Workspace, views: TheViews, cursor: Cursor = None, limit: Limit = 50) -> Page[DatasetSummary]:
+    """The workspace's datasets, newest first."""
+    page = await views.list_datasets(workspace, cursor, limit)
+    return Page(items=[_summary(manifest) for manifest in page.items], next_cursor=page.next_cursor)
+
+
+@router.get("/v1/datasets/{dataset_id}", tags=["datasets"], responses=READ_FAILURES)
+async def get_dataset(dataset_id: str, views: TheViews) -> Dataset:
+    """A dataset's manifest."""
+    return _dataset(await find(views, dataset_id))
+
+
+@router.get("/v1/datasets/{dataset_id}/columns", tags=["datasets"], responses=READ_FAILURES)
+async def get_columns(dataset_id: str, views: TheViews) -> DatasetColumns:
+    """The file's columns."""
+    manifest = await find(views, dataset_id)
+    return DatasetColumns(dataset_id=dataset_id, columns=manifest.columns)
+
+
+@router.get("/v1/datasets/{dataset_id}/preview", tags=["datasets"], responses=READ_FAILURES)
+async def get_preview(
+    dataset_id: str,
+    views: TheViews,
+    workshop: TheWorkshop,
+    offset: Annotated[int, Query(ge=0, le=10_000)] = 0,
+    limit: Annotated[int, Query(ge=1, le=1000)] = 20,
+) -> DatasetPreview:
+    """Rows as stored."""
+    manifest = await find(views, dataset_id)
+    rows = (await workshop.run(preview, manifest, offset + limit))[offset:]
+    columns = list(rows[0]) if rows else [column.name for column in manifest.columns]
+    return DatasetPreview(
+        dataset_id=dataset_id, columns=columns, rows=[list(row.values()) for row in rows], offset=offset, row_count=manifest.row_count
+    )
+
+
+@router.post("/v1/datasets/{dataset_id}/suggest-split", tags=["datasets"], responses=READ_FAILURES)
+async def suggest_split(dataset_id: str, views: TheViews, workshop: TheWorkshop) -> SuggestedSplit:
+    """Ranges that give 60/20/20 of the rows by time."""
+    ranges = await workshop.run(suggest, await find(views, dataset_id))
+    train, test, simulation = (Range(start=show(one.start), end=show(one.end)) for one in (ranges.train, ranges.test, ranges.simulation))
+    return SuggestedSplit(dataset_id=dataset_id, train=train, test=test, simulation=simulation)
+
+
+async def find(views: Views, dataset_id: str) -> DatasetManifest:
+    """The dataset; raises `NotFound`."""
+    manifest = await views.dataset(dataset_id)
+    if manifest is None:
+        raise NotFound("dataset", dataset_id)
+    return manifest
+
+
+def _dataset(manifest: DatasetManifest) -> Dataset:
+    return Dataset(**dict(manifest), feature_selection_task_id=ids.feature_selection_id(manifest.dataset_id))
+
+
+def _summary(manifest: DatasetManifest) -> DatasetSummary:
+    return DatasetSummary(
+        dataset_id=manifest.dataset_id,
+        workspace=manifest.workspace,
+        file_name=manifest.file_name,
+        file_size=manifest.file_size,
+        created_at=manifest.created_at,
+        row_count=manifest.row_count,
+        column_count=manifest.column_count,
+        feature_count=len(manifest.features),
+        label=manifest.label.value,
+        labels=manifest.labels,
+        pass_rate_percentage=pass_rate(manifest.labels.pass_count, manifest.labels.fail_count),
+        first_timestamp=manifest.first_timestamp,
+        last_timestamp=manifest.last_timestamp,
+        feature_selection_task_id=ids.feature_selection_id(manifest.dataset_id),
+    )

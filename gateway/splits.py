@@ -1,0 +1,75 @@
+"""Splits: six dates of a request become three sets of a dataset, once its features are ranked."""
+
+import asyncio
+from collections.abc import Callable, Iterable, Mapping
+from datetime import UTC, datetime
+
+from gateway.commands import Commands, Record
+from gateway.errors import Conflict, Invalid, problem, storage_is_full
+from gateway.workshop import Workshop
+from schemas import api, ids, topics
+from schemas.manifests import DatasetManifest, SplitManifest
+from schemas.messages import TERMINAL
+from storage.errors import Problem
+from storage.ranges import Ranges, read_ranges
+from storage.splits import split
+from storage.views import Views
+
+POLL_SECONDS = 0.2
+EVER = (datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC))
+Dates = Mapping[str, str | None]
+Wording = Callable[[Iterable[Problem]], list[api.Problem]]
+
+
+async def make_split(
+    workshop: Workshop, commands: Commands, dataset: DatasetManifest, ranges: Ranges, wording: Wording, *, sample_fraction: float, seed: int
+) -> SplitManifest:
+    """Write the sets and announce the split. Raises `Invalid` with every problem, `StorageFull`."""
+    with storage_is_full():
+        made = await workshop.run(split, dataset, ranges, sample_fraction=sample_fraction, seed=seed)
+    if isinstance(made, list):
+        raise Invalid(wording(made))
+    try:
+        await commands.record(Record(topics.DATASETS, made.split_id, made.model_dump_json().encode()))
+    except BaseException:
+        await asyncio.to_thread(workshop.storage.remove, f"splits/{made.split_id}")
+        raise
+    return made
+
+
+def check(dataset: DatasetManifest | None, dates: Dates, wording: Wording) -> tuple[DatasetManifest, Ranges]:
+    """The ranges, or `Invalid` with every problem. Without a dataset its bounds stay unchecked, then `Conflict`."""
+    first, last = (dataset.first_timestamp, dataset.last_timestamp) if dataset else EVER
+    ranges = read_ranges(dates, first=first, last=last)
+    if isinstance(ranges, list):
+        raise Invalid(wording(ranges))
+    if dataset is None:
+        raise Conflict("No dataset in this workspace: upload one first.", "no_dataset")
+    return dataset, ranges
+
+
+async def wait_for_features(views: Views, dataset: DatasetManifest, bound_seconds: float) -> None:
+    """Return when the dataset's feature selection is complete. Raises `Conflict`, naming the task, when it failed or takes too long."""
+    task_id = ids.feature_selection_id(dataset.dataset_id)
+    deadline = asyncio.get_running_loop().time() + bound_seconds
+    while True:
+        task = await views.task(task_id)
+        if task is not None and task.status == "COMPLETED":
+            return
+        if task is not None and task.status in TERMINAL:
+            reason = task.error or f"it was {task.status.lower()}"
+            raise Conflict(f"Feature selection {task_id} of {dataset.dataset_id} failed: {reason}", "feature_selection_failed", task_id)
+        if asyncio.get_running_loop().time() >= deadline:
+            detail = f"Feature selection {task_id} of {dataset.dataset_id} is still running; try again when it has completed."
+            raise Conflict(detail, "feature_selection_running", task_id)
+        await asyncio.sleep(POLL_SECONDS)
+
+
+async def find_dataset(views: Views, dataset_id: str | None, workspace: str) -> DatasetManifest | None:
+    """The dataset that a request names, else the workspace's latest; None when it has none. Raises `Invalid` for an unknown id."""
+    if dataset_id is None:
+        return await views.latest_dataset(workspace)
+    dataset = await views.dataset(dataset_id)
+    if dataset is None:
+        raise Invalid([problem(("body", "dataset_id"), f"No dataset {dataset_id!r:.80}.", "value_error.dataset_id")])
+    return dataset

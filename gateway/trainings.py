@@ -1,0 +1,84 @@
+"""Trainings: accept one, and show how it stands."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+
+from gateway.commands import Commands
+from gateway.errors import Conflict, Invalid, problem
+from gateway.presentation import Style, shown_path
+from schemas import ids, topics
+from schemas.api import TaskStatus, TrainingStatus
+from schemas.api_v1 import Training, TrainingOptions
+from schemas.manifests import SplitManifest
+from schemas.messages import TaskState, TrainingSpec
+from storage.views import Views
+
+PATHS = ("model_path", "curves_path")
+
+
+async def start(views: Views, commands: Commands, workspace: str, options: TrainingOptions) -> TaskState:
+    """Accept a training. Raises `Conflict` without a split, `Invalid` for one that does not exist."""
+    split = await _split(views, workspace, options.split_id)
+    spec = TrainingSpec(
+        dataset_id=split.dataset_id,
+        split_id=split.split_id,
+        parameters=options.parameters,
+        objective=options.objective,
+        threshold=options.threshold,
+        cost_false_positive=options.cost_false_positive,
+        cost_false_negative=options.cost_false_negative,
+        seed=options.seed,
+    )
+    now = datetime.now(UTC)
+    task = TaskState(
+        task_id=ids.new_training_id(),
+        kind="training",
+        workspace=workspace,
+        status="PENDING",
+        attempt=0,
+        epoch=0,
+        created_at=now,
+        updated_at=now,
+        spec=msgspec.to_builtins(spec),
+    )
+    await commands.accept(task, topics.TRAINING_COMMANDS)
+    return task
+
+
+async def _split(views: Views, workspace: str, split_id: str | None) -> SplitManifest:
+    split = await (views.latest_split(workspace) if split_id is None else views.split(split_id))
+    if split is None and split_id is None:
+        raise Conflict("No split in this workspace: split a dataset first.", "no_split")
+    if split is None:
+        raise Invalid([problem(("body", "split_id"), f"No split {split_id!r:.80}.", "value_error.split_id")])
+    return split
+
+
+def task_status(task: TaskState, style: Style, storage_url: str) -> TaskStatus:
+    """A task of any kind but a run, as the status routes show it."""
+    return TaskStatus(
+        task_id=task.task_id,
+        status=style.word(task.status),
+        progress=task.progress,
+        result=_result(task, storage_url),
+        kind=task.kind,
+        error=task.error,
+    )
+
+
+def training_status(task: TaskState, style: Style, storage_url: str) -> TrainingStatus:
+    """A training as the status routes show it."""
+    return TrainingStatus.model_validate(task_status(task, style, storage_url).model_dump())
+
+
+def training(task: TaskState, style: Style, storage_url: str) -> Training:
+    """A training as `/v1` shows it."""
+    return Training.model_validate(msgspec.structs.asdict(task) | {"status": style.word(task.status), "result": _result(task, storage_url)})
+
+
+def _result(task: TaskState, storage_url: str) -> dict[str, Any] | None:
+    if task.status != "COMPLETED" or task.result is None:
+        return None
+    return task.result | {name: shown_path(storage_url, task.result[name]) for name in PATHS if name in task.result}

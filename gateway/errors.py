@@ -29,7 +29,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
 from runtime.errors import Unavailable
-from schemas.api import Problem, Problems, Refusal
+from schemas.api import Problem, Problems, Readiness, Refusal
 from schemas.api_dotnet import NotFound as DotnetNotFound
 from schemas.api_dotnet import RangesInvalid
 from storage.errors import StorageUnavailable
@@ -145,6 +145,11 @@ def documented(*kinds: str) -> dict[int | str, dict[str, Any]]:
     return {status: {"model": model, "description": text} for status, model, text in (_DOCUMENTED[kind] for kind in kinds)}
 
 
+def documented_unready() -> dict[int | str, dict[str, Any]]:
+    """What `/ready` answers while something is missing."""
+    return {503: {"model": Readiness, "description": "A dependency does not answer."}}
+
+
 class ErrorResponse(Response):
     """JSON in plain ASCII, so that whatever a client sent can be named, lone surrogates included."""
 
@@ -171,9 +176,26 @@ def invalid(path: str, problems: list[Problem]) -> Response:
     return ErrorResponse(RangesInvalid(message=messages[0], errors=messages).model_dump() | detail, 400)
 
 
+def too_large(error: TooLarge) -> Response:
+    """413; the connection is closed, since the rest of the body is not read."""
+    return refused(413, str(error), "too_large", headers={"Connection": "close"})
+
+
+def headers_too_large(limit: int) -> Response:
+    """431."""
+    return refused(431, f"The request's headers are larger than {limit} bytes.", "headers_too_large", headers={"Connection": "close"})
+
+
 def unavailable(detail: str) -> Response:
     """503; nothing was changed, or it is safe to ask again."""
     return refused(503, detail, "unavailable", headers={"Retry-After": str(RETRY_AFTER_SECONDS)})
+
+
+def ready(problems: dict[str, str]) -> Response:
+    """200 when every dependency answers, else 503 with what each says."""
+    dependencies = {"kafka": "ok", "redis": "ok", "view": "ok"} | problems
+    found = Readiness(status="unavailable" if problems else "ready", dependencies=dependencies)
+    return ErrorResponse(found.model_dump(), 503 if problems else 200, {"Retry-After": str(RETRY_AFTER_SECONDS)} if problems else None)
 
 
 async def _invalid(request: Request, error: Invalid) -> Response:
@@ -222,7 +244,7 @@ async def _conflict(request: Request, error: Conflict) -> Response:
 
 
 async def _too_large(request: Request, error: TooLarge) -> Response:
-    return refused(413, str(error), "too_large", headers={"Connection": "close"})
+    return too_large(error)
 
 
 async def _full(request: Request, error: StorageFull) -> Response:

@@ -38,14 +38,19 @@ async def make_split(
 
 
 def check(dataset: DatasetManifest | None, dates: Dates, wording: Wording) -> tuple[DatasetManifest, Ranges]:
-    """The ranges, or `Invalid` with every problem. Without a dataset its bounds stay unchecked, then `Conflict`."""
-    first, last = (dataset.first_timestamp, dataset.last_timestamp) if dataset else EVER
-    ranges = read_ranges(dates, first=first, last=last)
-    if isinstance(ranges, list):
-        raise Invalid(wording(ranges))
+    """The ranges, or `Invalid` with every problem. Without a dataset all but its bounds is checked, then `Conflict`."""
+    ranges = check_dates(dates, wording, *((dataset.first_timestamp, dataset.last_timestamp) if dataset else EVER))
     if dataset is None:
         raise Conflict("No dataset in this workspace: upload one first.", "no_dataset")
     return dataset, ranges
+
+
+def check_dates(dates: Dates, wording: Wording, first: datetime = EVER[0], last: datetime = EVER[1]) -> Ranges:
+    """The ranges, or `Invalid` with every problem."""
+    ranges = read_ranges(dates, first=first, last=last)
+    if isinstance(ranges, list):
+        raise Invalid(wording(ranges))
+    return ranges
 
 
 async def wait_for_features(views: Views, dataset: DatasetManifest, bound_seconds: float) -> None:

@@ -1,0 +1,57 @@
+"""`python -m gateway`: serve on GATEWAY_HOST:GATEWAY_PORT until SIGTERM or SIGINT; open requests are finished, within a bound."""
+
+import asyncio
+import contextlib
+import socket
+
+import structlog
+import uvicorn
+
+from gateway.app import create_app
+from gateway.settings import GatewaySettings
+from runtime.errors import Unavailable
+from runtime.process import run
+
+log = structlog.get_logger()
+
+
+class Server(uvicorn.Server):
+    """Leaves the signals to `runtime.process`."""
+
+    @contextlib.contextmanager
+    def capture_signals(self):  # type: ignore[no-untyped-def]
+        yield
+
+
+async def main(settings: GatewaySettings, stopping: asyncio.Event) -> None:
+    """Serve until asked to stop."""
+    listening = _listen(settings.host, settings.port)
+    server = Server(
+        uvicorn.Config(
+            create_app(settings),
+            http="h11",  # bounds the size of headers; httptools does not
+            h11_max_incomplete_event_size=64 << 10,
+            log_config=None,
+            access_log=False,
+            timeout_graceful_shutdown=int(settings.stop_timeout_seconds),
+            server_header=False,
+        )
+    )
+    serving = asyncio.create_task(server.serve([listening]))
+    log.info("listening", host=settings.host, port=listening.getsockname()[1])
+    stop = asyncio.create_task(stopping.wait())
+    await asyncio.wait({serving, stop}, return_when=asyncio.FIRST_COMPLETED)
+    server.should_exit = True
+    stop.cancel()
+    await serving
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    try:
+        return socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET, backlog=2048)
+    except OSError as error:
+        raise Unavailable(f"{host}:{port}", str(error)) from error
+
+
+if __name__ == "__main__":
+    run("gateway", GatewaySettings, main)

@@ -1,0 +1,44 @@
+"""The application: its routes, its failures, its edges, and one lifespan that opens and closes the parts."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from importlib.metadata import version
+
+from fastapi import FastAPI
+from starlette.staticfiles import StaticFiles
+
+from gateway import errors
+from gateway.edges import BodyLimit, Measured
+from gateway.parts import open_parts
+from gateway.presentation import Style
+from gateway.routes import datasets, dotnet, models, splits, system, training
+from gateway.settings import GatewaySettings
+from gateway.workshop import Workshop
+from storage.files import Storage
+
+UPLOADS = frozenset({"/dataset/store", "/v1/datasets", "/api/Dataset/upload"})
+"""Paths that have a limit of their own."""
+
+
+def create_app(settings: GatewaySettings) -> FastAPI:
+    """Build the application; nothing is opened before its lifespan begins."""
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        async with open_parts(settings) as parts:
+            parts.install(app.state)
+            app.state.problems = parts.problems
+            yield
+            app.state.workshop.close()
+
+    app = FastAPI(title="IntelliInspect", version=version("intelliinspect"), lifespan=lifespan, docs_url=None, redoc_url=None)
+    app.state.settings = settings
+    app.state.style = Style(settings.status_style, settings.score_scale)
+    app.state.workshop = Workshop(Storage(settings.storage_url), settings.upload_jobs)
+    errors.install(app)
+    app.add_middleware(BodyLimit, limit=settings.max_body_bytes, without=UPLOADS)
+    app.add_middleware(Measured)
+    for module in (system, datasets, splits, training, models, dotnet):
+        app.include_router(module.router)
+    app.mount(system.ASSETS, StaticFiles(directory=system.assets()))
+    return app

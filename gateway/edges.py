@@ -1,0 +1,74 @@
+"""What surrounds every request: its time is measured, its headers and body are bounded."""
+
+import time
+from collections.abc import Collection
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from gateway.errors import TooLarge, headers_too_large, too_large
+from gateway.metrics import REQUEST_SECONDS, REQUESTS_OPEN
+
+MAX_HEADER_BYTES = 32 << 10
+
+
+class Measured:
+    """Observes each request's duration by route template, so that the number of series stays small."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        started, status = time.perf_counter(), 500
+
+        async def sending(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+            await send(message)
+
+        REQUESTS_OPEN.inc()
+        try:
+            await self._app(scope, receive, sending)
+        finally:
+            REQUESTS_OPEN.dec()
+            route = getattr(scope.get("route"), "path", "none")
+            REQUEST_SECONDS.labels(scope["method"], route, status).observe(time.perf_counter() - started)
+
+
+class BodyLimit:
+    """Refuses headers and bodies above a limit, an announced length before it is read. `without`: paths with limits of their own."""
+
+    def __init__(self, app: ASGIApp, limit: int, without: Collection[str]) -> None:
+        self._app, self._limit, self._without = app, limit, without
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await self._choose(scope)(scope, self._bounded(scope, receive), send)
+
+    def _choose(self, scope: Scope) -> ASGIApp:
+        """The application, or the refusal that stands for it."""
+        if scope["type"] != "http":
+            return self._app
+        if sum(len(name) + len(value) for name, value in scope["headers"]) > MAX_HEADER_BYTES:
+            return headers_too_large(MAX_HEADER_BYTES)
+        length = next((value for name, value in scope["headers"] if name == b"content-length"), b"")
+        if scope["path"] not in self._without and length.isdigit() and int(length) > self._limit:
+            return too_large(TooLarge(self._limit))
+        return self._app
+
+    def _bounded(self, scope: Scope, receive: Receive) -> Receive:
+        if scope["type"] != "http" or scope["path"] in self._without:
+            return receive
+        received = 0
+
+        async def receiving() -> Message:
+            nonlocal received
+            message = await receive()
+            received += len(message.get("body", b""))
+            if received > self._limit:
+                raise TooLarge(self._limit)
+            return message
+
+        return receiving

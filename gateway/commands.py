@@ -4,10 +4,33 @@ Each write is one Kafka transaction and is applied to Redis as well before it re
 Kafka does not confirm in time raises `Unavailable("kafka")`. Once Kafka has it, it stands: if Redis fails then, the projector catches up.
 """
 
-from typing import Any, NamedTuple
+import asyncio
+import os
+import socket
+import uuid
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any, Literal, NamedTuple
 
-from schemas.messages import Command, TaskState
-from schemas.topics import Topic
+import structlog
+from aiokafka import AIOKafkaProducer
+from aiokafka.errors import KafkaError
+from aiokafka.structs import RecordMetadata
+
+from gateway import metrics
+from runtime.errors import Unavailable
+from schemas.messages import Command, TaskState, encode
+from schemas.topics import MAX_MESSAGE_BYTES, TASKS, Topic
+from storage.projection import PROJECTED, Operation, Projected, project
+from storage.redis_store import RedisStore, RedisUnavailable
+
+log = structlog.get_logger()
+
+TRANSACTION_TIMEOUT_MS = 10_000
+"""A transaction left open by a crash holds back readers of the same partitions for this long at most."""
+CLOSE_TIMEOUT_SECONDS = 5.0
+_PROJECTED = {topic.name for topic in PROJECTED}
+Order = Literal["pause", "resume", "seek", "speed", "stop", "cancel", "retry"]
 
 
 class Record(NamedTuple):
@@ -19,16 +42,103 @@ class Record(NamedTuple):
 
 
 class Commands:
-    """The one writer of a gateway process."""
+    """The one writer of a gateway process. Its writes follow one another: a transactional producer has one transaction at a time."""
+
+    def __init__(self, kafka: dict[str, object], store: RedisStore, *, timeout_seconds: float = 5.0) -> None:
+        """`timeout_seconds` bounds a write, the wait for those before it included."""
+        self._kafka = kafka
+        self._store = store
+        self._timeout_seconds = timeout_seconds
+        self._transactional_id = f"gateway-{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
+        self._producer: AIOKafkaProducer | None = None
+        self._one_at_a_time = asyncio.Lock()
+        self._closing: set[asyncio.Task[None]] = set()
 
     async def accept(self, task: TaskState, commands: Topic, *also: Record) -> None:
         """Write the PENDING task, its start command to the topic `commands`, and what else belongs to it, all or nothing."""
-        raise NotImplementedError
+        start = Command(command="start", task_id=task.task_id, issued_at=task.created_at, task=task)
+        await self.record(*also, Record(TASKS, task.task_id, encode(task)), Record(commands, task.task_id, encode(start)))
 
-    async def order(self, commands: Topic, task_id: str, command: str, arguments: dict[str, Any] | None = None) -> Command:
-        """Send a command such as `stop` or `cancel` to the owner of the task."""
-        raise NotImplementedError
+    async def order(self, commands: Topic, task_id: str, command: Order, arguments: dict[str, Any] | None = None) -> None:
+        """Send a command to the owner of the task."""
+        order = Command(command=command, task_id=task_id, issued_at=datetime.now(UTC), arguments=arguments or {})
+        await self.record(Record(commands, task_id, encode(order)))
 
     async def record(self, *records: Record) -> None:
-        """Write records to `datasets.v1`, `models.v1`: all or nothing."""
-        raise NotImplementedError
+        """Write records, all or nothing; what is projected can be read when this returns."""
+        writing = asyncio.ensure_future(self._write(records))  # goes on when the client leaves: half a transaction helps nobody
+        written = await asyncio.shield(writing)
+        await self._apply(records, written)
+
+    async def close(self) -> None:
+        """Let the producer go."""
+        async with self._one_at_a_time:
+            self._discard()
+        if self._closing:
+            await asyncio.wait(self._closing, timeout=CLOSE_TIMEOUT_SECONDS)
+
+    async def _write(self, records: Sequence[Record]) -> list[RecordMetadata]:
+        try:
+            async with asyncio.timeout(self._timeout_seconds), self._one_at_a_time:
+                try:
+                    with metrics.WRITE_SECONDS.time():
+                        return await self._transact(records)
+                except BaseException:
+                    self._discard()  # its transaction may be open: the next producer, of the same id, ends it
+                    raise
+        except TimeoutError as error:
+            raise Unavailable("kafka", f"a write was not confirmed within {self._timeout_seconds:.0f} s") from error
+        except (OSError, KafkaError) as error:
+            raise Unavailable("kafka", repr(error)) from error
+
+    async def _transact(self, records: Sequence[Record]) -> list[RecordMetadata]:
+        producer = self._producer or await self._start()
+        await producer.begin_transaction()
+        sent = [await producer.send(record.topic.name, record.value, record.key.encode()) for record in records]
+        written: list[RecordMetadata] = await asyncio.gather(*sent)
+        await producer.commit_transaction()
+        return written
+
+    async def _start(self) -> AIOKafkaProducer:
+        self._producer = AIOKafkaProducer(
+            **self._kafka,
+            transactional_id=self._transactional_id,
+            transaction_timeout_ms=TRANSACTION_TIMEOUT_MS,
+            linger_ms=0,
+            max_request_size=MAX_MESSAGE_BYTES,
+        )
+        await self._producer.start()
+        return self._producer
+
+    def _discard(self) -> None:
+        """Close the producer in the background: a broker that is away must not hold the next write up."""
+        producer, self._producer = self._producer, None
+        if producer is not None:
+            task = asyncio.create_task(_stop(producer))
+            self._closing.add(task)
+            task.add_done_callback(self._closing.discard)
+
+    async def _apply(self, records: Sequence[Record], written: Sequence[RecordMetadata]) -> None:
+        operations: list[Operation] = []
+        touched: list[str] = []
+        for record, place in zip(records, written, strict=True):
+            if record.topic.name not in _PROJECTED:
+                continue
+            projected = project(record.topic.name, place.partition, place.offset, record.key.encode(), record.value)
+            if not isinstance(projected, Projected):
+                raise ValueError(f"a record of our own cannot be projected: {projected.reason}")
+            operations += projected.operations
+            touched += [projected.touched] if projected.touched else []
+        if not operations:
+            return
+        try:
+            await self._store.apply(operations, touched)
+        except RedisUnavailable as error:
+            log.warning("written to Kafka but not yet to Redis", error=str(error))
+
+
+async def _stop(producer: AIOKafkaProducer) -> None:
+    try:
+        await asyncio.wait_for(producer.stop(), CLOSE_TIMEOUT_SECONDS)
+    except Exception as error:
+        log.warning("a producer did not close cleanly", error=repr(error))

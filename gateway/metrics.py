@@ -13,3 +13,16 @@ UPLOADED_BYTES = Counter("gateway_uploaded_bytes_total", "Bytes of files receive
 UPLOAD_SECONDS = Histogram(
     "gateway_upload_step_seconds", "Time of an upload's steps.", ["step"], buckets=(0.1, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1800)
 )
+PROJECTED = Counter("gateway_projected_records_total", "Records applied to the view.", ["topic"])
+REJECTED = Counter(
+    "gateway_unreadable_records_total", "Records of our own topics that were passed over because they cannot be read.", ["topic"]
+)
+REBUILDS = Counter("gateway_view_rebuilds_total", "How often positions were found missing in Redis.")
+APPLY_SECONDS = Histogram(
+    "gateway_apply_seconds", "Time to apply a batch to Redis.", buckets=(0.001, 0.0025, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5)
+)
+WRITE_SECONDS = Histogram("gateway_write_seconds", "Time of a Kafka transaction.", buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 1, 5))
+EVENT_STREAMS = Gauge("gateway_event_streams", "Clients that listen to a run.")
+HISTORY_SECONDS = Histogram(
+    "gateway_history_seconds", "Time to read a page of predictions from Kafka.", buckets=(0.01, 0.05, 0.1, 0.25, 0.5, 1, 5, 10)
+)

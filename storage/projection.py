@@ -267,7 +267,7 @@ def _joined(parts: list[Answers], limit: int) -> Answers:
             known = reach.get(lane, (lane, low, high))
             reach[lane] = (lane, min(known[1], low), max(known[2], high))
         for start in part.starts:
-            if start[0] not in starts or start[1] < starts[start[0]][1]:
+            if start[0] not in starts or start[3] < starts[start[0]][3]:
                 starts[start[0]] = start
     entries = sorted({entry for part in parts for entry in part.entries})
     dropped = len(entries) > limit or any(part.dropped for part in parts)

@@ -61,7 +61,7 @@ local function answers(key, reach_key, offsets_key, entries, reach, starts, drop
   if trimmed > 0 or dropped then bound(reach_key, 'floor', tonumber(redis.call('ZRANGE', key, 0, 0, 'WITHSCORES')[2]), false) end
   for _, start in ipairs(starts) do
     local known = redis.call('HGET', offsets_key, start[1])
-    if not known or start[2] < tonumber(string.match(known, '^%d+')) then
+    if not known or start[4] < tonumber(string.match(known, '%d+$')) then
       redis.call('HSET', offsets_key, start[1], string.format('%.0f %.0f %.0f', start[2], start[3], start[4]))
     end
   end

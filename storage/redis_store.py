@@ -10,7 +10,6 @@ from typing import Any, NamedTuple
 
 import msgspec
 import redis.asyncio
-from redis.asyncio.client import PubSub
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import ConnectionError as RedisConnectionError
@@ -119,11 +118,16 @@ class RedisStore:
             await self._call(lambda part=names[start : start + 1000]: self._redis.unlink(*part))  # type: ignore[misc]
 
     @asynccontextmanager
-    async def subscription(self) -> AsyncIterator[PubSub]:
-        """Listen to the announcements of changes."""
+    async def subscription(self) -> AsyncIterator[Callable[[float], Awaitable[list[str]]]]:
+        """Listen to announcements; yields a call that waits for the next one, with a bound, and returns the touched ids."""
         async with self._redis.pubsub(ignore_subscribe_messages=True) as pubsub:
             await self._call(lambda: pubsub.subscribe(keys.CHANGES))
-            yield pubsub
+
+            async def touched(timeout_seconds: float) -> list[str]:
+                message = await self._call(lambda: pubsub.get_message(timeout=timeout_seconds))
+                return message["data"].decode().split() if message else []
+
+            yield touched
 
     async def _call(self, command: Callable[[], Awaitable[Any]]) -> Any:
         try:

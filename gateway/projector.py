@@ -1,0 +1,211 @@
+"""The projector: keeps the view in Redis up with Kafka.
+
+The consumer group only says which gateway projects which partition; where to read is in Redis, moved in the same step as the data. So a
+batch applied twice, a frozen projector that wakes up, or a flushed Redis do no harm: a position that is missing or has gone back is found
+at the next write, or within `CHECK_SECONDS`, and the view is not shown until it is whole again.
+"""
+
+import asyncio
+from collections.abc import Iterable, Sequence
+
+import structlog
+from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, ConsumerRecord, TopicPartition
+from aiokafka.errors import IllegalStateError, KafkaError
+
+from gateway import metrics
+from storage.projection import PROJECTED, Operation, Rejected, fold, project
+from storage.redis_store import Advance, RedisStore, RedisUnavailable
+
+log = structlog.get_logger()
+
+GROUP = "gateway-projector"
+POLL_MS = 250
+BATCH_RECORDS = 4000
+CHECK_SECONDS = 0.5
+RETRY_SECONDS = 0.5
+KAFKA_TIMEOUT_SECONDS = 20.0
+PATIENCE = 5
+"""How often a position beyond the end of the topic is looked at again before it is believed."""
+_COMPACTED = {topic.name for topic in PROJECTED if topic.cleanup == "compact"}
+
+
+class Projector(ConsumerRebalanceListener):  # type: ignore[misc]
+    """One member of the group of projectors."""
+
+    def __init__(
+        self,
+        kafka: dict[str, object],
+        store: RedisStore,
+        *,
+        group: str = GROUP,
+        rebuild_records: int = 5000,
+        session_timeout_ms: int = 6000,
+    ) -> None:
+        """`rebuild_records`: how far back per partition a new or flushed Redis is filled from topics that are not compacted."""
+        self._kafka = kafka
+        self._store = store
+        self._group = group
+        self._rebuild_records = rebuild_records
+        self._session_timeout_ms = session_timeout_ms
+        self._next: dict[TopicPartition, int] = {}
+        self._placed: set[TopicPartition] = set()
+        self._beyond_end = 0
+        self.problem: str | None = "not started"
+        """Why the view is not kept up at the moment; None when it is."""
+
+    async def run(self) -> None:
+        """Project until cancelled. Waits for a Kafka or a Redis that is away; any other exception is a bug and ends the process."""
+        while True:
+            try:
+                await self._follow()
+            except (KafkaError, OSError, TimeoutError, RedisUnavailable) as error:
+                self.problem = str(error) or repr(error)
+                log.warning("the projector waits", error=self.problem)
+            await asyncio.sleep(RETRY_SECONDS)
+
+    async def on_partitions_revoked(self, revoked: Iterable[TopicPartition]) -> None:
+        """A rebalance begins: every partition is placed anew behind it."""
+        self._placed.clear()
+
+    async def on_partitions_assigned(self, assigned: Iterable[TopicPartition]) -> None:
+        """Nothing here: a Redis that is away must not hold the group up."""
+        self._placed.clear()
+
+    async def _follow(self) -> None:
+        consumer = AIOKafkaConsumer(
+            **self._kafka,
+            group_id=self._group,
+            enable_auto_commit=False,
+            auto_offset_reset="earliest",
+            isolation_level="read_committed",
+            session_timeout_ms=self._session_timeout_ms,
+            heartbeat_interval_ms=self._session_timeout_ms // 4,
+            max_partition_fetch_bytes=4 << 20,
+        )
+        try:
+            await asyncio.wait_for(consumer.start(), KAFKA_TIMEOUT_SECONDS)
+            expected = await self._partitions(consumer)
+            consumer.subscribe([topic.name for topic in PROJECTED], listener=self)
+            await self._loop(consumer, expected)
+        finally:
+            self._placed.clear()
+            await asyncio.wait_for(consumer.stop(), KAFKA_TIMEOUT_SECONDS)
+
+    async def _partitions(self, consumer: AIOKafkaConsumer) -> int:
+        """Number of partitions that must be projected before the view may be shown; waits for topics that do not exist yet."""
+        cluster = await asyncio.wait_for(consumer._client.fetch_all_metadata(), KAFKA_TIMEOUT_SECONDS)  # the public call has a stale cache
+        counts = {topic.name: len(cluster.partitions_for_topic(topic.name) or ()) for topic in PROJECTED}
+        if missing := [name for name, count in counts.items() if not count]:
+            raise TimeoutError(f"topics do not exist: {missing}")
+        return sum(counts.values())
+
+    async def _loop(self, consumer: AIOKafkaConsumer, expected: int) -> None:
+        loop = asyncio.get_running_loop()
+        checked_at = loop.time()
+        while True:
+            if unplaced := consumer.assignment() - self._placed:
+                await self._place(consumer, sorted(unplaced), expected)
+            placed = tuple(self._placed)
+            if not placed:  # as good as owning none: others do the work
+                await asyncio.sleep(POLL_MS / 1000)
+                continue
+            batch = await consumer.getmany(*placed, timeout_ms=POLL_MS, max_records=BATCH_RECORDS)
+            await self._apply(consumer, batch, expected)
+            if loop.time() - checked_at > CHECK_SECONDS:
+                checked_at = loop.time()
+                await self._check()
+
+    async def _place(self, consumer: AIOKafkaConsumer, partitions: Sequence[TopicPartition], expected: int) -> None:
+        """Read each partition from its position in Redis on; without one, build its part of the view again."""
+        async with asyncio.timeout(KAFKA_TIMEOUT_SECONDS):
+            first = await consumer.beginning_offsets(partitions)
+        for tp in partitions:
+            async with asyncio.timeout(KAFKA_TIMEOUT_SECONDS):
+                end = (await consumer.end_offsets([tp]))[tp]
+            start = first[tp] if tp.topic in _COMPACTED else max(first[tp], end - self._rebuild_records)
+            position = await self._store.begin(name(tp), start=start, target=end, expected=expected, former=min(self._next.get(tp, 0), end))
+            if position > end and await self._beyond(consumer, tp, position):
+                return
+            try:
+                consumer.seek(tp, position)
+            except IllegalStateError:  # taken away meanwhile
+                return
+            self._next[tp] = position
+            self._placed.add(tp)
+        self._beyond_end = 0
+        self.problem = None
+        log.info("projecting", partitions=len(self._placed))
+
+    async def _beyond(self, consumer: AIOKafkaConsumer, tp: TopicPartition, position: int) -> bool:
+        """Whether the view was built from other topics than these (they were deleted): then it is dropped."""
+        end = (await asyncio.wait_for(consumer.end_offsets([tp]), KAFKA_TIMEOUT_SECONDS))[tp]
+        if position <= end:
+            return False
+        self._beyond_end += 1
+        if self._beyond_end < PATIENCE:  # a broker that has just started may not know its end yet
+            raise TimeoutError(f"position {position} of {name(tp)} lies beyond its end {end}")
+        log.error("the view is of other topics than these: dropped", partition=name(tp), position=position, end=end)
+        await self._store.drop()
+        self._next.clear()
+        self._placed.clear()
+        self._beyond_end = 0
+        return True
+
+    async def _apply(self, consumer: AIOKafkaConsumer, batch: dict[TopicPartition, list[ConsumerRecord]], expected: int) -> None:
+        operations: list[Operation] = []
+        touched: set[str] = set()
+        for tp, records in batch.items():
+            metrics.PROJECTED.labels(tp.topic).inc(len(records))
+            for record in records:
+                projected = project(record.topic, record.partition, record.offset, record.key, record.value, self._store.limits)
+                if isinstance(projected, Rejected):
+                    metrics.REJECTED.labels(record.topic).inc()
+                    log.error("unreadable record passed over", place=f"{name(tp)}:{record.offset}", reason=projected.reason)
+                    continue
+                operations += projected.operations
+                if projected.touched:
+                    touched.add(projected.touched)
+        advances = await self._advances(consumer, batch)
+        if not advances:
+            return
+        with metrics.APPLY_SECONDS.time():
+            lost = await self._store.apply(
+                fold(operations, self._store.limits), touched, advances=tuple(advances.values()), expected=expected
+            )
+        if lost:
+            self._lost(lost)
+            return
+        self._next |= {tp: advance.next for tp, advance in advances.items()}
+
+    async def _advances(
+        self, consumer: AIOKafkaConsumer, batch: dict[TopicPartition, list[ConsumerRecord]]
+    ) -> dict[TopicPartition, Advance]:
+        """How far each partition was read, transaction markers included. Nothing when a rebalance came between: all is read again."""
+        placed = tuple(self._placed)
+        reached: dict[TopicPartition, int] = {}
+        try:
+            async with asyncio.timeout(1.0):
+                for tp in placed:
+                    reached[tp] = await consumer.position(tp)
+        except (IllegalStateError, TimeoutError):
+            return {}
+        if not self._placed.issuperset(batch):
+            return {}
+        return {tp: Advance(name(tp), self._next[tp], position) for tp, position in reached.items() if position > self._next[tp]}
+
+    async def _check(self) -> None:
+        """Find out that Redis was emptied or went back, also while there is nothing to write."""
+        placed = sorted(self._placed)
+        stored = await self._store.positions([name(tp) for tp in placed])
+        if lost := [name(tp) for tp, position in zip(placed, stored, strict=True) if position is None or position < self._next[tp]]:
+            self._lost(lost)
+
+    def _lost(self, partitions: list[str]) -> None:
+        metrics.REBUILDS.inc()
+        log.warning("positions are gone from Redis: the view is built again", partitions=partitions)
+        self._placed.clear()
+
+
+def name(tp: TopicPartition) -> str:
+    """A partition as it is called in Redis."""
+    return f"{tp.topic}:{tp.partition}"

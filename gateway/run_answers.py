@@ -1,0 +1,172 @@
+"""A run as clients are shown it: on the simulation routes and on `/v1`. Pure."""
+
+from math import sqrt
+from typing import Literal
+
+from gateway.presentation import Style
+from schemas.api_runs import (
+    LivePrediction,
+    LiveStats,
+    Run,
+    RunStatistics,
+    SimulationProgress,
+    SimulationResult,
+    SimulationStatus,
+    Truth,
+)
+from schemas.messages import Prediction
+from storage.run_view import RunView, Totals
+
+PLAIN = Style()
+
+
+def simulation_status(run: RunView, style: Style = PLAIN) -> SimulationStatus:
+    """Answer of `GET /simulation/status/{task_id}`."""
+    return SimulationStatus(
+        task_id=run.run_id,
+        status=style.word(run.status),
+        progress=_progress(run, style) if run.totals.handled else None,
+        result=_result(run, style) if run.terminal else None,
+        phase=_phase(run),
+        error=run.task.error if run.task and run.terminal else None,
+    )
+
+
+def ending_message(run: RunView) -> str:
+    """How the run ended, in the words of the contract."""
+    if run.status == "COMPLETED":
+        return f"Simulation complete. Processed {run.totals.total + run.totals.dead_letters} records."
+    if run.status == "STOPPED":
+        return "Simulation was stopped by the user."
+    return (run.task.error if run.task else None) or run.totals.message or "Simulation failed."
+
+
+def run_answer(run: RunView) -> Run:
+    """A run on `/v1`."""
+    task, spec = run.task, run.spec
+    return Run(
+        run_id=run.run_id,
+        workspace=task.workspace if task else None,
+        status=run.status,
+        attempt=run.attempt,
+        dataset_id=spec.dataset_id if spec else None,
+        split_id=spec.split_id if spec else None,
+        model_version=spec.model_version if spec else None,
+        total_rows=spec.total_rows if spec else None,
+        rows_per_second=spec.rows_per_second if spec else None,
+        warmup_seconds=spec.warmup_seconds if spec else None,
+        lanes=spec.lanes if spec else max(len(run.lanes), 1),
+        created_at=task.created_at if task else None,
+        started_at=task.started_at if task else None,
+        finished_at=task.finished_at if task and run.terminal else None,
+        eta_seconds=eta_seconds(run),
+        statistics=statistics(run.totals),
+        error=task.error if task and run.terminal else None,
+        message=ending_message(run) if run.terminal else None,
+    )
+
+
+def statistics(totals: Totals) -> RunStatistics:
+    """Statistics as `/v1` and the event `stats` show them."""
+    return RunStatistics(
+        **_live_stats(totals, PLAIN).model_dump(),
+        dead_letters=totals.dead_letters,
+        passed_over=totals.passed_over,
+        average_probability_fail=totals.average_probability_fail,
+        histogram=totals.histogram,
+        truth=truth(totals),
+        last_row_index=totals.last_row_index,
+        rows_per_second=totals.rows_per_second,
+        first_scored_at=totals.first_scored_at,
+        last_scored_at=totals.last_scored_at,
+    )
+
+
+def truth(totals: Totals) -> Truth | None:
+    """How right the predictions are; null while no row had a label."""
+    tp, fp, tn, fn = totals.confusion.tp, totals.confusion.fp, totals.confusion.tn, totals.confusion.fn
+    labelled = tp + fp + tn + fn
+    if not labelled:
+        return None
+    spread = sqrt((tp + fp) * (tp + fn) * (tn + fp) * (tn + fn))
+    return Truth(
+        labelled=labelled,
+        true_positives=tp,
+        false_positives=fp,
+        true_negatives=tn,
+        false_negatives=fn,
+        accuracy=(tp + tn) / labelled,
+        precision=_ratio(tp, tp + fp),
+        recall=_ratio(tp, tp + fn),
+        f1_score=_ratio(2 * tp, 2 * tp + fp + fn),
+        mcc=(tp * tn - fp * fn) / spread if spread else None,
+    )
+
+
+def eta_seconds(run: RunView) -> float | None:
+    """Time to the last row at the measured pace, else at the ordered one; null when it cannot be told."""
+    if run.spec is None or run.status != "IN_PROGRESS":
+        return None
+    pace = run.totals.rows_per_second or run.spec.rows_per_second
+    return max(run.spec.total_rows - run.totals.handled, 0) / pace if pace else None
+
+
+def _progress(run: RunView, style: Style) -> SimulationProgress:
+    totals, last = run.totals, run.totals.last
+    return SimulationProgress(
+        current_row_index=totals.last_row_index,
+        total_rows=run.spec.total_rows if run.spec else totals.handled,
+        quality_score=style.score(1.0 - last.probability_fail) if last else None,
+        live_prediction=_live_prediction(last, style) if last else None,
+        live_stats=_live_stats(totals, style),
+        dead_letters=totals.dead_letters,
+        rows_per_second=totals.rows_per_second,
+        eta_seconds=eta_seconds(run),
+        phase="streaming",
+        truth=truth(totals),
+    )
+
+
+def _result(run: RunView, style: Style) -> SimulationResult:
+    return SimulationResult(
+        live_stats=_live_stats(run.totals, style),
+        message=ending_message(run),
+        truth=truth(run.totals),
+        dead_letters=run.totals.dead_letters,
+    )
+
+
+def _live_stats(totals: Totals, style: Style) -> LiveStats:
+    average = totals.average_confidence
+    return LiveStats(
+        total_predictions=totals.total,
+        pass_count=totals.pass_count,
+        fail_count=totals.fail_count,
+        average_confidence=None if average is None else style.score(average),
+    )
+
+
+def _live_prediction(last: Prediction, style: Style) -> LivePrediction:
+    return LivePrediction(
+        timestamp=last.scored_at,
+        sample_id=last.sample_id,
+        prediction=last.prediction,
+        confidence=style.score(last.confidence),
+        top_features=last.top_features,
+        top_feature_values=last.top_feature_values,
+        row_index=last.row_index,
+        row_timestamp=last.row_timestamp,
+        model_version=last.model_version,
+    )
+
+
+def _phase(run: RunView) -> Literal["waiting", "warmup", "streaming", "ended"]:
+    if run.terminal:
+        return "ended"
+    if run.totals.handled:
+        return "streaming"
+    return "waiting" if run.status == "PENDING" else "warmup"
+
+
+def _ratio(part: int, whole: int) -> float | None:
+    return part / whole if whole else None

@@ -1,0 +1,206 @@
+"""HTTP shapes of runs: the simulation routes of CONTRACT §1 and `/v1/runs`.
+
+A run on the simulation routes and on `/v1` is the same object; there its status words and scores may be in an old client's style.
+"""
+
+from datetime import datetime
+from typing import Annotated, Literal
+
+from pydantic import ConfigDict, Field
+
+from schemas.api import AnyStatus, Shape
+from schemas.messages import Status
+
+MAX_LANES = 64
+Pace = Annotated[float, Field(gt=0, le=1_000_000, allow_inf_nan=False)]
+
+
+class RunOptions(Shape):
+    """What may be set about a run; everything has a default."""
+
+    model_version: str | None = Field(None, max_length=100, description="default: the workspace's champion, else its latest model")
+    split_id: str | None = Field(None, max_length=100, description="default: the workspace's latest split")
+    rows_per_second: Pace | None = Field(1.0, description="null: as fast as the machine goes")
+    warmup_seconds: float = Field(10.0, ge=0, le=3600, allow_inf_nan=False, description="wait before the first row")
+    lanes: int = Field(1, ge=1, le=MAX_LANES, description="how many partitions the rows are spread over")
+
+
+class SimulationStart(RunOptions):
+    """Optional body of `POST /simulation/start`."""
+
+
+class RunCreate(RunOptions):
+    """A new run."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class SpeedSet(Shape):
+    """A run's new pace."""
+
+    model_config = ConfigDict(extra="forbid")
+    rows_per_second: Pace | None = Field(description="null: as fast as the machine goes")
+
+
+class SimulationStopped(Shape):
+    """The run will send no more rows."""
+
+    task_id: str
+    message: str = "Simulation task stopped successfully."
+
+
+class LiveStats(Shape):
+    """Counts over all rows scored so far; the average is null before the first."""
+
+    total_predictions: int
+    pass_count: int
+    fail_count: int
+    average_confidence: float | None
+
+
+class LivePrediction(Shape):
+    """The newest prediction. `timestamp` is when it was made, `row_timestamp` the row's own time."""
+
+    timestamp: datetime
+    sample_id: str
+    prediction: Literal["PASS", "FAIL"]
+    confidence: float
+    top_features: dict[str, float]
+    top_feature_values: dict[str, float | None]
+    row_index: int
+    row_timestamp: datetime | None
+    model_version: str
+
+
+class Truth(Shape):
+    """Predictions compared with the labels of the rows that have one; FAIL is positive. A ratio without a base is null."""
+
+    labelled: int
+    true_positives: int
+    false_positives: int
+    true_negatives: int
+    false_negatives: int
+    accuracy: float | None
+    precision: float | None
+    recall: float | None
+    f1_score: float | None
+    mcc: float | None
+
+
+class SimulationProgress(Shape):
+    """How far a run is. `rows_per_second` is the measured mean pace; `live_prediction` is null while every row was a dead letter."""
+
+    current_row_index: int = Field(description="0-based")
+    total_rows: int
+    quality_score: float | None = Field(description="P(PASS) of the newest row")
+    live_prediction: LivePrediction | None
+    live_stats: LiveStats
+    dead_letters: int
+    rows_per_second: float | None
+    eta_seconds: float | None
+    phase: Literal["warmup", "streaming"]
+    truth: Truth | None
+
+
+class SimulationResult(Shape):
+    """How a run ended."""
+
+    live_stats: LiveStats
+    message: str
+    truth: Truth | None
+    dead_letters: int
+
+
+class SimulationStatus(Shape):
+    """Status of a run; terminal only when the final numbers are counted. `progress` is null before the first row, `result` until the end."""
+
+    task_id: str
+    status: AnyStatus
+    progress: SimulationProgress | None
+    result: SimulationResult | None
+    phase: Literal["waiting", "warmup", "streaming", "ended"]
+    error: str | None = None
+
+
+class RunStatistics(LiveStats):
+    """Statistics of a run over all lanes. `histogram` counts P(FAIL) in equal bins over 0 to 1."""
+
+    dead_letters: int
+    passed_over: int
+    average_probability_fail: float | None
+    histogram: list[int]
+    truth: Truth | None
+    last_row_index: int = Field(description="-1 before the first row")
+    rows_per_second: float | None = Field(description="measured mean pace")
+    first_scored_at: datetime | None
+    last_scored_at: datetime | None
+
+
+class Run(Shape):
+    """A run, whole. Rows that other systems send have a run without `status` of its own orders: always IN_PROGRESS, workspace null."""
+
+    run_id: str
+    workspace: str | None
+    status: Status
+    attempt: int
+    dataset_id: str | None
+    split_id: str | None
+    model_version: str | None
+    total_rows: int | None
+    rows_per_second: float | None = Field(description="ordered pace; null: as fast as the machine goes")
+    warmup_seconds: float | None
+    lanes: int
+    created_at: datetime | None
+    started_at: datetime | None
+    finished_at: datetime | None
+    eta_seconds: float | None
+    statistics: RunStatistics
+    error: str | None
+    message: str | None
+
+
+class PredictionView(Shape):
+    """One answered row. `top_features` are the largest tree contributions, in log-odds towards FAIL."""
+
+    prediction_id: str
+    run_id: str
+    attempt: int
+    lane: int
+    row_index: int
+    sample_id: str
+    row_timestamp: datetime | None
+    prediction: Literal["PASS", "FAIL"]
+    confidence: float
+    probability_fail: float
+    threshold: float
+    model_version: str
+    top_features: dict[str, float]
+    top_feature_values: dict[str, float | None]
+    reasons: Literal["exact", "approximate", "none"]
+    label: Literal["PASS", "FAIL"] | None
+    scored_at: datetime
+    source: dict[str, str | int]
+
+
+class PredictionPage(Shape):
+    """Predictions in row order. `next_after`, passed as `after`, gives the next part; `complete`: there will be none."""
+
+    items: list[PredictionView]
+    next_after: int
+    complete: bool
+
+
+class StatusEvent(Shape):
+    """Server-sent event `status`: the first of a stream, and at every change."""
+
+    run_id: str
+    status: Status
+    attempt: int
+
+
+class ExpiredRows(Shape):
+    """410: the retention time of the rows asked for has passed."""
+
+    detail: str
+    code: Literal["expired"] = "expired"
+    first_available: int

@@ -14,6 +14,7 @@ from typing import Any, Literal, NamedTuple
 
 import structlog
 from aiokafka import AIOKafkaProducer
+from aiokafka.client import AIOKafkaClient
 from aiokafka.errors import KafkaError
 from aiokafka.structs import RecordMetadata
 
@@ -69,6 +70,18 @@ class Commands:
         writing = asyncio.ensure_future(self._write(records))  # goes on when the client leaves: half a transaction helps nobody
         written = await asyncio.shield(writing)
         await self._apply(records, written)
+
+    async def problem(self) -> str | None:
+        """Why nothing can be written; None when Kafka answers. Bounded."""
+        client = AIOKafkaClient(**self._kafka)
+        try:
+            async with asyncio.timeout(self._timeout_seconds):
+                await client.bootstrap()
+        except (TimeoutError, OSError, KafkaError) as error:
+            return str(error) or "does not answer"
+        finally:
+            await client.close()
+        return None
 
     async def close(self) -> None:
         """Let the producer go."""

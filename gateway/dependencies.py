@@ -1,14 +1,16 @@
 """What routes take from the application: each part by its type, through `Depends`.
 
 `gateway.parts.open_parts` makes the parts; the application keeps them in `app.state` under these names: `settings`, `views`, `commands`,
-`history`, `changes`, `style`, `workshop`.
+`changes`, `pages`, `style`, `workshop`.
 """
 
 from typing import Annotated
 
 from fastapi import Depends, Header, Request
 
+from gateway.changes import Changes
 from gateway.commands import Commands
+from gateway.pages import Pages
 from gateway.presentation import Style
 from gateway.settings import GatewaySettings
 from gateway.workshop import Workshop
@@ -31,6 +33,16 @@ def _commands(request: Request) -> Commands:
     return commands
 
 
+def _changes(request: Request) -> Changes:
+    changes: Changes = request.app.state.changes
+    return changes
+
+
+def _pages(request: Request) -> Pages:
+    pages: Pages = request.app.state.pages
+    return pages
+
+
 def _style(request: Request) -> Style:
     style: Style = request.app.state.style
     return style
@@ -50,6 +62,8 @@ def _workspace(
 TheSettings = Annotated[GatewaySettings, Depends(_settings)]
 TheViews = Annotated[Views, Depends(_views)]
 TheCommands = Annotated[Commands, Depends(_commands)]
+TheChanges = Annotated[Changes, Depends(_changes)]
+ThePages = Annotated[Pages, Depends(_pages)]
 TheStyle = Annotated[Style, Depends(_style)]
 TheWorkshop = Annotated[Workshop, Depends(_workshop)]
 Workspace = Annotated[str, Depends(_workspace)]

@@ -1,32 +1,89 @@
-"""The gateway's long-lived parts, opened and closed together."""
+"""The gateway's long-lived parts, opened and closed together. None of them needs Kafka or Redis to be up yet."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
+from starlette.datastructures import State
+
+from gateway.changes import Changes
 from gateway.commands import Commands
+from gateway.history import History
+from gateway.pages import Pages
+from gateway.projector import Projector
 from gateway.settings import GatewaySettings
+from storage.projection import Limits
+from storage.redis_store import RedisStore, RedisUnavailable, ViewRebuilding
 from storage.views import Views
 
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """What routes share. `problems()` names the dependencies that do not answer now (`kafka`, `redis`, `view`), for /ready."""
+    """What routes share. `work` runs until the parts are closed; it ends earlier only by a bug, which it raises."""
 
     views: Views
     commands: Commands
+    changes: Changes
+    pages: Pages
+    projector: Projector
+    work: "asyncio.Task[None]"
 
     async def problems(self) -> dict[str, str]:
-        """What is wrong with each dependency; empty when all is well. Bounded."""
-        raise NotImplementedError
+        """What is wrong with each dependency (`kafka`, `redis`, `view`); empty when all is well. Bounded."""
+        found: dict[str, str] = {}
+        try:
+            await self.views.ready()
+        except RedisUnavailable as error:
+            found["redis"] = str(error)
+        except ViewRebuilding as error:
+            found["view"] = str(error)
+        if (kafka := await self.commands.problem()) is not None:
+            found["kafka"] = kafka
+        elif self.projector.problem is not None and not found:
+            found["view"] = f"not kept up: {self.projector.problem}"
+        return found
 
-    def install(self, state: object) -> None:
+    def install(self, state: State) -> None:
         """Put the parts where `gateway.dependencies` finds them."""
-        raise NotImplementedError
+        state.views, state.commands, state.changes, state.pages = self.views, self.commands, self.changes, self.pages
+
+    def end_streams(self) -> None:
+        """Let the event streams finish, so that a stop need not wait for their clients."""
+        self.changes.close()
 
 
 @asynccontextmanager
 async def open_parts(settings: GatewaySettings) -> AsyncIterator[Parts]:
-    """Start the projector and open the writer; neither needs Kafka or Redis to be up yet."""
-    raise NotImplementedError
-    yield
+    """Start the projector and the listener, open the writer; close all of them at the end."""
+    store = RedisStore(
+        settings.redis_url,
+        limits=Limits(predictions=settings.predictions_kept),
+        kept_seconds=settings.kept_seconds,
+        timeout_seconds=min(2.0, settings.dependency_timeout_seconds),
+    )
+    views = Views(store)
+    commands = Commands(settings.kafka(), store, timeout_seconds=settings.dependency_timeout_seconds)
+    changes = Changes(store)
+    projector = Projector(
+        settings.kafka(),
+        store,
+        group=settings.projector_group,
+        rebuild_records=settings.rebuild_records,
+        session_timeout_ms=settings.projector_session_timeout_ms,
+    )
+    work = asyncio.create_task(_together(projector, changes))
+    try:
+        yield Parts(views, commands, changes, Pages(views, History(settings.kafka(), views)), projector, work)
+    finally:
+        changes.close()
+        work.cancel()
+        await asyncio.gather(work, return_exceptions=True)
+        await commands.close()
+        await store.close()
+
+
+async def _together(projector: Projector, changes: Changes) -> None:
+    async with asyncio.TaskGroup() as group:
+        group.create_task(projector.run())
+        group.create_task(changes.run())

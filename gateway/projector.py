@@ -68,8 +68,10 @@ class Projector(ConsumerRebalanceListener):  # type: ignore[misc]
         self._placed.clear()
 
     async def on_partitions_assigned(self, assigned: Iterable[TopicPartition]) -> None:
-        """Nothing here: a Redis that is away must not hold the group up."""
+        """Nothing is read here: a Redis that is away must not hold the group up."""
         self._placed.clear()
+        if not tuple(assigned):  # there are more gateways than partitions: the others do the work
+            self.problem = None
 
     async def _follow(self) -> None:
         consumer = AIOKafkaConsumer(
@@ -106,7 +108,7 @@ class Projector(ConsumerRebalanceListener):  # type: ignore[misc]
             if unplaced := consumer.assignment() - self._placed:
                 await self._place(consumer, sorted(unplaced), expected)
             placed = tuple(self._placed)
-            if not placed:  # as good as owning none: others do the work
+            if not placed:
                 await asyncio.sleep(POLL_MS / 1000)
                 continue
             batch = await consumer.getmany(*placed, timeout_ms=POLL_MS, max_records=BATCH_RECORDS)

@@ -1,0 +1,53 @@
+"""A run's predictions page by page, whether they are in Redis or have to be read from Kafka: in row order, none missing, none twice."""
+
+from typing import NamedTuple
+
+from gateway.history import History
+from storage.run_view import RunView
+from storage.views import Views
+
+
+class Page(NamedTuple):
+    """Predictions behind a row index, as (row index, JSON). Nothing up to and including `next_after` is missing or will come later."""
+
+    run: RunView
+    rows: list[tuple[int, bytes]]
+    next_after: int
+
+    @property
+    def complete(self) -> bool:
+        """Whether the run is over and everything has been shown."""
+        return self.run.terminal and self.next_after >= self.run.totals.last_row_index
+
+
+class Pages:
+    """Safe to share between requests."""
+
+    def __init__(self, views: Views, history: History) -> None:
+        self._views = views
+        self._history = history
+
+    async def page(self, run_id: str, after: int, limit: int, *, attempt: int = 1, await_redis: bool = False) -> Page | None:
+        """Return up to `limit` predictions with a row index above `after`; None for an unknown run.
+
+        A hint of the run's `attempt` saves a round trip. `await_redis`: rows that are counted but not in Redis yet will be asked for again,
+        so do not read them from Kafka. Raises `Expired` when retention has taken some of them.
+        """
+        answered = await self._views.answered(run_id, attempt, after, limit)
+        if answered is None:
+            return None
+        run, extent = answered.run, answered.extent
+        if run.attempt != attempt:
+            return await self.page(run_id, after, limit, attempt=run.attempt, await_redis=await_redis)
+        source, until = extent.source(after)
+        if source == "kafka" and await_redis and after + 1 >= extent.floor:
+            source = "nothing"
+        if source == "nothing":
+            return Page(run, [], after)
+        rows = _distinct(answered.rows, until) if source == "redis" else await self._history.page(run, after, until, limit)
+        full = len(answered.rows if source == "redis" else rows) >= limit and rows
+        return Page(run, rows, min(rows[-1][0], until) if full else until)
+
+
+def _distinct(rows: list[tuple[int, bytes]], until: int) -> list[tuple[int, bytes]]:
+    return list({row_index: (row_index, value) for row_index, value in reversed(rows) if row_index <= until}.values())[::-1]

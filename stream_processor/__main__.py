@@ -1,0 +1,99 @@
+"""`python -m stream_processor`: score `rows.v1` until told to stop.
+
+Exit codes: 0 asked to stop, 70 bug or fenced, 75 a part is unavailable or a stop or the scoring is stuck, 78 wrong settings.
+"""
+
+import asyncio
+import os
+import threading
+from collections.abc import Coroutine
+from typing import Any, NoReturn
+
+import structlog
+
+from runtime.errors import EXIT_BUG, EXIT_UNAVAILABLE, ConfigurationError, Unavailable
+from runtime.health import health_server
+from runtime.kafka import wait_for_kafka
+from runtime.process import run
+from schemas.topics import DEAD_LETTERS, PREDICTIONS, ROWS, STATS_CHANGELOG
+from stream_processor.errors import classify
+from stream_processor.settings import Settings
+from stream_processor.watch import Watch
+from stream_processor.worker import Worker
+
+log = structlog.get_logger()
+
+
+async def main(settings: Settings, stopping: asyncio.Event) -> None:
+    """Score rows until `stopping` is set. A failure ends the process at once: nothing is acknowledged, the next owner aborts."""
+    worker = Worker(settings)
+    watch = Watch(worker, stall_timeout_seconds=settings.stall_timeout_seconds)
+    async with health_server(settings.health_host, settings.health_port, live=watch.live, ready=watch.ready):
+        await check_topics(settings)
+        tasks = [
+            asyncio.create_task(guarded(worker, coroutine))
+            for coroutine in (worker.registry.run(), begin(worker), watch.run(), worker.warm_up(), report_crash(worker))
+        ]
+        asked = asyncio.ensure_future(stopping.wait())
+        await asyncio.wait((asked, worker.failure), return_when=asyncio.FIRST_COMPLETED)
+        if worker.failure.done():
+            die(worker.failure.result())
+        stop_watchdog(settings.stop_timeout_seconds)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await worker.stop()
+
+
+async def check_topics(settings: Settings) -> None:
+    """Wait for the topics; rows, predictions, dead letters and the changelog must have equal partition counts."""
+    for topic in (ROWS, PREDICTIONS, DEAD_LETTERS, STATS_CHANGELOG):
+        partitions = await wait_for_kafka(settings.kafka(), topic.name, timeout_seconds=settings.unavailable_after_seconds)
+        if partitions != settings.data_partitions:
+            raise ConfigurationError(f"{topic.name} has {partitions} partitions, DATA_PARTITIONS is {settings.data_partitions}")
+
+
+async def begin(worker: Worker) -> None:
+    """Start scoring once it is known which model is the champion."""
+    await worker.registry.catch_up()
+    await worker.app.start()
+
+
+async def report_crash(worker: Worker) -> None:
+    """End the worker when Faust gives up."""
+    raise await worker.app.wait_for_crash()
+
+
+async def guarded(worker: Worker, coroutine: Coroutine[Any, Any, None]) -> None:
+    """Turn any failure of a part into the worker's."""
+    try:
+        await coroutine
+    except asyncio.CancelledError:
+        raise
+    except BaseException as error:
+        worker.fail(classify(error, "running"))
+
+
+def die(error: BaseException) -> NoReturn:
+    """End the process without another word to Kafka: what is open is aborted by the next owner."""
+    if isinstance(error, Unavailable):
+        log.error("stopping: a part is unavailable", part=error.part, error=str(error))
+        os._exit(EXIT_UNAVAILABLE)
+    log.error("stopping without acknowledging", error=repr(error), exc_info=error)
+    os._exit(EXIT_BUG)
+
+
+def stop_watchdog(timeout_seconds: float) -> None:
+    """End the process when the stop takes longer; Faust waits without bound."""
+
+    def give_up() -> None:
+        log.error("stopping took too long", timeout_seconds=timeout_seconds)
+        os._exit(EXIT_UNAVAILABLE)
+
+    timer = threading.Timer(timeout_seconds, give_up)
+    timer.daemon = True
+    timer.start()
+
+
+if __name__ == "__main__":
+    run("stream_processor", Settings, main)

@@ -1,0 +1,132 @@
+"""How a lane's statistics change, record by record. Pure; any cutting of the log into batches and any reading again gives the same bits.
+
+`admit` decides whether a row is new; if so exactly one of `count` and `count_dead_letter` follows. All change the given `LaneStats`.
+The rules are those of DESIGN §5: the offset guards against records read again, the epoch against producers that lost the run, the row index
+against rows sent again and against holes before a row (ADR 5).
+"""
+
+from bisect import bisect_left, insort
+from typing import Literal, TypeAlias
+
+from schemas.messages import HISTOGRAM_BINS, LaneStats, Prediction, RunEnd, RunSkip
+from stream_processor.identity import Identity
+
+SKIPPED_MAX = 10_000
+"""Dead-lettered rows of a lane that can still be redriven; of more, the oldest are forgotten."""
+
+Admission: TypeAlias = Literal["new", "redriven", "read_again", "stale_epoch", "sent_again", "ahead", "after_end", "not_skipped"]
+"""`new` and `redriven` rows are answered and counted, all others are passed by."""
+ADMITTED: frozenset[Admission] = frozenset({"new", "redriven"})
+
+
+def new_lane(identity: Identity | RunEnd | RunSkip, partition: int) -> LaneStats:
+    """Return the statistics of a lane before its first record."""
+    return LaneStats(
+        run_id=identity.run_id, attempt=identity.attempt, lane=identity.lane, lanes=identity.lanes, partition=partition, offset=-1, epoch=0
+    )
+
+
+def next_index(lane: LaneStats) -> int:
+    """The row index that the lane goes on with."""
+    return lane.lane if lane.last_row_index < 0 else lane.last_row_index + lane.lanes
+
+
+def admit(lane: LaneStats, identity: Identity, offset: int) -> Admission:
+    """Say what the row is to the lane, and note that it was read."""
+    if offset <= lane.offset:
+        return "read_again"
+    lane.offset = offset
+    if identity.redriven:
+        return "redriven" if _position(lane.skipped, identity.row_index) is not None else "not_skipped"
+    if identity.epoch < lane.epoch:
+        return "stale_epoch"
+    if identity.epoch > lane.epoch:
+        lane.epoch = identity.epoch
+        lane.finished, lane.message = None, ""  # the run's newest owner decides how it ends
+    if identity.row_index <= lane.last_row_index:
+        return "sent_again"
+    if identity.owned and identity.row_index != next_index(lane):
+        return "ahead"
+    return "after_end" if lane.finished else "new"
+
+
+def count(lane: LaneStats, admission: Admission, prediction: Prediction) -> None:
+    """Count an answered row."""
+    if admission == "redriven":
+        del lane.skipped[bisect_left(lane.skipped, prediction.row_index)]
+        lane.dead_letters -= 1
+    else:
+        lane.last_row_index = prediction.row_index
+    lane.total += 1
+    failed = prediction.prediction == "FAIL"
+    if failed:
+        lane.fail_count += 1
+    else:
+        lane.pass_count += 1
+    lane.confidence_sum += prediction.confidence
+    lane.probability_fail_sum += prediction.probability_fail
+    lane.histogram[min(int(prediction.probability_fail * HISTOGRAM_BINS), HISTOGRAM_BINS - 1)] += 1
+    if prediction.label is not None:
+        _compare(lane, failed, prediction.label == "FAIL")
+    if lane.last is None or prediction.row_index > lane.last.row_index:
+        lane.last = prediction
+    lane.first_scored_at = lane.first_scored_at or prediction.scored_at
+    lane.last_scored_at = prediction.scored_at
+
+
+def _compare(lane: LaneStats, failed: bool, truly: bool) -> None:
+    confusion = lane.confusion
+    if failed and truly:
+        confusion.tp += 1
+    elif failed:
+        confusion.fp += 1
+    elif truly:
+        confusion.fn += 1
+    else:
+        confusion.tn += 1
+
+
+def count_dead_letter(lane: LaneStats, admission: Admission, row_index: int) -> None:
+    """Count a row that could not be scored; one that was redriven and failed again stays as it was."""
+    if admission == "redriven":
+        return
+    lane.dead_letters += 1
+    lane.last_row_index = row_index
+    insort(lane.skipped, row_index)
+    del lane.skipped[:-SKIPPED_MAX]
+
+
+def end(lane: LaneStats, marker: RunEnd, offset: int) -> bool:
+    """Close the lane, unless the marker is stale or rows before it are missing; say whether it was taken."""
+    if not _newer(lane, marker, offset) or marker.end_index > next_index(lane) or lane.finished:
+        return False
+    lane.finished, lane.message = marker.ending, marker.message
+    return True
+
+
+def pass_over(lane: LaneStats, marker: RunSkip, offset: int) -> bool:
+    """Go on at `to_index`; the rows before it are counted as passed over. Say whether it was taken."""
+    following = next_index(lane)
+    if not _newer(lane, marker, offset) or lane.finished or marker.to_index <= following:
+        return False
+    passed_over = (marker.to_index - following + lane.lanes - 1) // lane.lanes
+    lane.passed_over += passed_over
+    lane.last_row_index = following + (passed_over - 1) * lane.lanes
+    return True
+
+
+def _newer(lane: LaneStats, marker: RunEnd | RunSkip, offset: int) -> bool:
+    if offset <= lane.offset:
+        return False
+    lane.offset = offset
+    if marker.epoch < lane.epoch:
+        return False
+    if marker.epoch > lane.epoch:
+        lane.epoch = marker.epoch
+        lane.finished, lane.message = None, ""
+    return True
+
+
+def _position(skipped: list[int], row_index: int) -> int | None:
+    at = bisect_left(skipped, row_index)
+    return at if at < len(skipped) and skipped[at] == row_index else None

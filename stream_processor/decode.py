@@ -1,0 +1,228 @@
+"""From a record's bytes to what is to be done with it. Pure; never raises, whatever the bytes are.
+
+A record is a row (`Opened`), a marker of our producer (`RunEnd`, `RunSkip`), or `Rejected` with the reason. A row is decoded in two
+steps: the envelope, its features left as they are (`opened`), then the features into a struct made from the model's own list
+(`FeatureReader`), which is the fast way from JSON to an array. Only what fails is looked at again, to say where.
+"""
+
+import re
+from collections.abc import Sequence
+from datetime import UTC
+from typing import Annotated, Any, Protocol
+
+import msgspec
+from msgspec import UNSET, Meta, Raw, Struct, UnsetType
+
+from schemas.manifests import ModelManifest
+from schemas.messages import Reason, RunEnd, RunSkip, UtcTime, Verdict
+from schemas.topics import CONTENT_TYPE_HEADER, JSON, MAX_ROW_BYTES, REDRIVE_HEADER, SCHEMA_VERSION, SCHEMA_VERSION_HEADER, TYPE_HEADER
+from stream_processor.identity import Identity, PartitionOf, Unidentified, identify
+
+Index = Annotated[int, Meta(ge=0, le=2**62)]
+Attempt = Annotated[int, Meta(ge=1, le=2**31)]
+Lanes = Annotated[int, Meta(ge=1, le=2**31)]
+AT = re.compile(r"(?s)(.*) - at `(.*)`")
+NAMED = re.compile(r"(?s).*`(.*)`")
+LISTED = 5
+
+
+class SourceRecord(Protocol):
+    """What is used of a Kafka record."""
+
+    @property
+    def topic(self) -> str: ...
+    @property
+    def partition(self) -> int: ...
+    @property
+    def offset(self) -> int: ...
+    @property
+    def key(self) -> bytes | None: ...
+    @property
+    def value(self) -> bytes | None: ...
+    @property
+    def headers(self) -> Sequence[tuple[str, bytes]]: ...
+
+
+class Envelope(Struct, gc=False):
+    """`schemas.messages.Row` with its features unread."""
+
+    features: Raw
+    run_id: str | None = None
+    attempt: Attempt = 1
+    epoch: Index | None = None
+    lane: Index = 0
+    lanes: Lanes = 1
+    row_index: Index | None = None
+    sample_id: str | None = None
+    timestamp: UtcTime | None = None
+    label: Verdict | None = None
+    model_version: str | None = None
+
+
+class Opened(Struct, gc=False):
+    """A row whose features are still to be read by its model."""
+
+    identity: Identity
+    envelope: Envelope
+
+
+class Rejected(Struct):
+    """A record that becomes a dead letter. Without an identity it belongs to no run and is counted in none."""
+
+    reason: Reason
+    message: str
+    path: str | None = None
+    identity: Identity | None = None
+    model_version: str | None = None
+
+
+class _Loose(Struct):
+    features: Raw | None = None
+    run_id: Any = None
+    attempt: Any = 1
+    epoch: Any = None
+    lane: Any = 0
+    lanes: Any = 1
+    row_index: Any = None
+    model_version: Any = None
+
+
+_envelope = msgspec.json.Decoder(Envelope).decode
+_loose = msgspec.json.Decoder(_Loose).decode
+_run_end = msgspec.json.Decoder(RunEnd)
+_run_skip = msgspec.json.Decoder(RunSkip)
+
+
+def opened(record: SourceRecord, partition_of: PartitionOf) -> Opened | RunEnd | RunSkip | Rejected:
+    """Open one record of `rows.v1`."""
+    kind, redriven = b"row", False
+    for name, value in record.headers:
+        if name == TYPE_HEADER:
+            kind = value
+        elif name == REDRIVE_HEADER:
+            redriven = True
+        elif (name == CONTENT_TYPE_HEADER and _media_type(value) != JSON) or (name == SCHEMA_VERSION_HEADER and value != SCHEMA_VERSION):
+            return Rejected("unsupported_encoding", f"{name} {_text(value)!r} is not supported")
+    body = record.value
+    if body is None:
+        return Rejected("undecodable", "the record has no value")
+    if kind == b"row":
+        return _row(record, body, redriven, partition_of)
+    if kind == b"run-end":
+        return _marker(_run_end, body)
+    if kind == b"run-skip":
+        return _marker(_run_skip, body)
+    return Rejected("invalid_field", f"record type {_text(kind)!r} is not known")
+
+
+def _row(record: SourceRecord, body: bytes, redriven: bool, partition_of: PartitionOf) -> Opened | Rejected:
+    if len(body) > MAX_ROW_BYTES:
+        limit = Rejected("oversized", f"the row has {len(body)} bytes, allowed are {MAX_ROW_BYTES}")
+        return _identified(limit, record, body, redriven, partition_of)
+    try:
+        envelope = _envelope(body)
+    except msgspec.ValidationError as error:
+        message, path = _located(str(error))
+        return _identified(Rejected("invalid_field", message, path), record, body, redriven, partition_of)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        return Rejected("undecodable", f"not JSON: {error}")
+    except RecursionError:
+        return Rejected("undecodable", "nested too deeply")
+    if envelope.timestamp is not None and envelope.timestamp.tzinfo is not UTC:
+        try:
+            envelope.timestamp = envelope.timestamp.astimezone(UTC)
+        except OverflowError:
+            far = Rejected("invalid_field", "the time is out of range", "$.timestamp")
+            return _identified(far, record, body, redriven, partition_of)
+    found = identify(
+        envelope, key=record.key, partition=record.partition, offset=record.offset, redriven=redriven, partition_of=partition_of
+    )
+    if isinstance(found, Unidentified):
+        return Rejected(found.reason, found.message, found.path, None, envelope.model_version)
+    return Opened(found, envelope)
+
+
+def _identified(rejected: Rejected, record: SourceRecord, body: bytes, redriven: bool, partition_of: PartitionOf) -> Rejected:
+    """Add whose row it is, if that much can be read: the run must know which of its rows are dead letters."""
+    try:
+        loose = _loose(body)
+        model_version = loose.model_version if isinstance(loose.model_version, str) else None
+        loose.features = Raw()
+        fields = msgspec.convert(msgspec.structs.asdict(loose), Envelope)
+        found = identify(
+            fields, key=record.key, partition=record.partition, offset=record.offset, redriven=redriven, partition_of=partition_of
+        )
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return rejected
+    identity = None if isinstance(found, Unidentified) else found
+    return Rejected(rejected.reason, rejected.message, rejected.path, identity, model_version)
+
+
+def _marker(decoder: msgspec.json.Decoder[RunEnd] | msgspec.json.Decoder[RunSkip], body: bytes) -> RunEnd | RunSkip | Rejected:
+    try:
+        marker: RunEnd | RunSkip = decoder.decode(body)
+        return marker
+    except msgspec.ValidationError as error:
+        return Rejected("invalid_field", *_located(str(error)))
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        return Rejected("undecodable", f"not JSON: {error}")
+
+
+class FeatureReader:
+    """Reads the features of rows for one model version: values in the model's order, null as None."""
+
+    def __init__(self, manifest: ModelManifest) -> None:
+        self.features = manifest.features
+        self._known = {*manifest.features, *manifest.ignored_features}
+        fields: list[Any] = [(f"f{i}", float | None) for i in range(len(manifest.features))]
+        fields += [(f"i{i}", Raw | UnsetType, UNSET) for i in range(len(manifest.ignored_features))]
+        names = dict(zip((field[0] for field in fields), [*manifest.features, *manifest.ignored_features], strict=True))
+        struct = msgspec.defstruct("Features", fields, rename=names, forbid_unknown_fields=True, gc=False)
+        self._decode = msgspec.json.Decoder(struct).decode
+        self._plain = not manifest.ignored_features
+
+    def read(self, features: Raw) -> tuple[float | None, ...] | Rejected:
+        """Return the model's input, or the reason why these are not features of this model."""
+        try:
+            values: tuple[Any, ...] = msgspec.structs.astuple(self._decode(features))
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+            return self._explained(features, str(error))
+        return values if self._plain else values[: len(self.features)]
+
+    def _explained(self, features: Raw, error: str) -> Rejected:
+        try:
+            given = msgspec.json.decode(features, type=dict[str, Raw])
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+            return Rejected("invalid_field", "features is an object of names and numbers", "$.features")
+        if unknown := [name for name in given if name not in self._known]:
+            return Rejected("unknown_feature", f"the model does not know {_listed(unknown)}", f"$.features.{unknown[0]}")
+        if missing := [name for name in self.features if name not in given]:
+            return Rejected("missing_feature", f"the row lacks {_listed(missing)}; a missing value is null", f"$.features.{missing[0]}")
+        for name in self.features:
+            try:
+                msgspec.json.decode(given[name], type=float | None)
+            except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as problem:
+                return Rejected("invalid_field", str(problem), f"$.features.{name}")
+        return Rejected("invalid_field", error, "$.features")
+
+
+def _located(message: str) -> tuple[str, str | None]:
+    """Split msgspec's message into what and where."""
+    if found := AT.fullmatch(message):
+        return found[1], found[2]
+    if message.startswith("Object missing required field") and (found := NAMED.fullmatch(message)):
+        return message, f"$.{found[1]}"
+    return message, "$"
+
+
+def _listed(names: list[str]) -> str:
+    more = len(names) - LISTED
+    return ", ".join(names[:LISTED]) + (f" and {more} more" if more > 0 else "")
+
+
+def _media_type(value: bytes) -> bytes:
+    return value if value == JSON else value.partition(b";")[0].strip().lower()
+
+
+def _text(value: bytes) -> str:
+    return value[:100].decode("utf-8", "replace")

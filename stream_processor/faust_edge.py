@@ -1,0 +1,251 @@
+"""Faust, bent to DESIGN §5. Every private name of Faust and aiokafka that this package relies on is used here and nowhere else.
+
+Faust 0.15.3 and aiokafka 0.14.0 are pinned; each point has its test in tests/integration. What is changed, and why:
+
+1. `BatchScheduler` (documented setting): the fetched records of one partition become one message, so Faust's cost is per batch.
+2. `BatchConsumer.highwaters`: recovery asks here for the end of the changelog, so ownership is taken first (`Hooks.own`): the former
+   owner is fenced, and a plain record stands behind the last transaction marker. Faust waits for ever, or 10 s, where a partition ends in
+   a marker.
+3. `CommittedThread`: the changelog is read committed although Faust's own transactions are off.
+4. `BatchConsumer.perform_seek`: reading starts at the position in the table, not at Faust's committed offset: Faust does not rewind a
+   partition without a commit and loses what it had fetched when a rebalance comes first (seen: 180 of 8,000 rows).
+5. `BatchConsumer.on_partitions_revoked`: work in hand is finished before others may take the partition.
+6. Back-pressure per partition: a full one is left out of the fetch (`hold`) while the others go on; Faust's fetch would notice that it is
+   back only after a second, so it is asked more often meanwhile.
+7. Acknowledgements are off (`acks=False`): what is done stands in the table. `commit_positions` only serves lag displays.
+"""
+
+from collections.abc import Callable, Collection, Iterator, Mapping
+from typing import Any, Protocol
+
+import faust
+import msgspec
+from aiokafka import ConsumerRecord
+from aiokafka.errors import KafkaError
+from aiokafka.structs import OffsetAndMetadata
+from faust.serializers.codecs import Codec, register
+from faust.transport.drivers import aiokafka as driver
+from faust.transport.utils import DefaultSchedulingStrategy
+from faust.types import TP
+
+from schemas.topics import APP_ID, ROWS, STATS_CHANGELOG
+from stream_processor.settings import Settings
+
+HELD_FETCH_SECONDS = 0.01
+
+
+class Hooks(Protocol):
+    """What the Faust side calls. Partitions are those of `rows.v1` and of the changelog alike."""
+
+    async def own(self, partitions: Collection[int]) -> None:
+        """Become the only writer of exactly these partitions."""
+
+    def open(self, partitions: Collection[int]) -> dict[int, int]:
+        """Start scoring the partitions, whose table is recovered; return the offset that each is to be read from."""
+
+    async def close(self, partitions: Collection[int]) -> None:
+        """Finish the batch in hand of each partition and start no other."""
+
+    def offer(self, partition: int, records: list[ConsumerRecord]) -> None:
+        """Take fetched records, consecutive and in order."""
+
+
+class Batch(msgspec.Struct, gc=False):
+    """What Faust needs to know of a record, with a list of records as its value."""
+
+    topic: str
+    partition: int
+    offset: int
+    timestamp: int
+    timestamp_type: int
+    value: list[ConsumerRecord]
+    headers: None = None
+    key: None = None
+    checksum: None = None
+    serialized_key_size: int = 0
+    serialized_value_size: int = 0
+
+
+class BatchScheduler(DefaultSchedulingStrategy):
+    """Hands a partition's fetched rows on as one message."""
+
+    def iterate(self, records: Mapping[TP, list[ConsumerRecord]]) -> Iterator[tuple[TP, Any]]:
+        others = {}
+        for tp, fetched in records.items():
+            if tp.topic == ROWS.name:
+                last = fetched[-1]
+                yield tp, Batch(last.topic, last.partition, last.offset, last.timestamp, last.timestamp_type, fetched)
+            else:
+                others[tp] = fetched
+        if others:
+            yield from super().iterate(others)
+
+
+class CommittedThread(driver.AIOKafkaConsumerThread):
+    """Reads committed records only."""
+
+    def _create_worker_consumer(self, transport: Any) -> Any:
+        consumer = super()._create_worker_consumer(transport)
+        consumer._isolation_level = "read_committed"
+        return consumer
+
+
+class BatchConsumer(driver.Consumer):
+    """Takes ownership before recovery, and starts reading where the table says."""
+
+    app: Any
+
+    def _new_consumer_thread(self) -> CommittedThread:
+        return CommittedThread(self, loop=self.loop, beacon=self.beacon)
+
+    async def highwaters(self, *partitions: TP) -> Any:
+        await self.app.hooks.own({tp.partition for tp in partitions if tp.topic == STATS_CHANGELOG.name})
+        return await super().highwaters(*partitions)
+
+    async def on_partitions_revoked(self, revoked: set[TP]) -> None:
+        self.app.recovered.clear()
+        self._buffered_partitions.clear()
+        await self.app.hooks.close({tp.partition for tp in revoked if tp.topic == ROWS.name})
+        await super().on_partitions_revoked(revoked)
+
+    async def perform_seek(self) -> None:
+        await super().perform_seek()
+        recovered = {tp.partition for tp in self.assignment() if tp.topic == ROWS.name} & self.app.recovered
+        await self.rewind(self.app.hooks.open(recovered))
+
+    async def rewind(self, positions: Mapping[int, int]) -> None:
+        """Read the partitions of `rows.v1` from these offsets on."""
+        offsets = {TP(ROWS.name, partition): offset for partition, offset in positions.items()}
+        if offsets:
+            await self._thread.seek_wait(offsets)
+            self._read_offset.update({tp: offset or None for tp, offset in offsets.items()})
+
+    async def _getmany(self, active_partitions: set[TP] | None, timeout: float) -> Any:
+        return await super()._getmany(active_partitions, HELD_FETCH_SECONDS if self._buffered_partitions else timeout)
+
+    async def create_topic(self, *args: Any, **kwargs: Any) -> None:
+        """Create nothing: topics are made beforehand with their settings."""
+
+
+class BatchTransport(driver.Transport):
+    """Faust's Kafka driver with our consumer."""
+
+    Consumer = BatchConsumer
+
+
+class StatsTable(faust.Table[bytes, bytes]):
+    """Recovered by Faust from its changelog; written to the changelog by the owner's transaction, not by Faust."""
+
+    app: Any
+
+    def partition_for_key(self, key: bytes) -> int:
+        return 0  # unused: Faust sends nothing
+
+    def on_key_set(self, key: bytes, value: bytes) -> None:
+        pass
+
+    async def on_recovery_completed(self, active_tps: set[TP], standby_tps: set[TP]) -> None:
+        await super().on_recovery_completed(active_tps, standby_tps)
+        self.app.recovered.update(tp.partition for tp in active_tps)
+
+
+class Untouched(Codec):
+    """Passes a batch through Faust's decoding as it is."""
+
+    def _loads(self, value: Any) -> Any:
+        return value
+
+    def _dumps(self, value: Any) -> Any:
+        return value
+
+
+register("untouched", Untouched())
+
+
+class FaustApp(faust.App):
+    """The Faust app. `recovered` holds the partitions whose part of the table `stats` is complete."""
+
+    hooks: Hooks
+    recovered: set[int]
+    stats: StatsTable
+
+    def _new_transport(self) -> BatchTransport:
+        return BatchTransport(self.conf.broker_consumer, self, loop=self.loop)
+
+    def _create_directories(self) -> None:
+        """Keep no files: the store is in memory."""
+
+    def hold(self, partition: int) -> None:
+        """Fetch no more of the partition for now."""
+        self.consumer.on_buffer_full(TP(ROWS.name, partition))
+
+    def release(self, partition: int) -> None:
+        """Fetch the partition again."""
+        self.consumer.on_buffer_drop(TP(ROWS.name, partition))
+
+    async def rewind(self, partition: int, offset: int) -> None:
+        """Read the partition again from this offset on."""
+        consumer: Any = self.consumer
+        await consumer.rewind({partition: offset})
+
+    async def commit_positions(self, positions: Mapping[int, int]) -> bool:
+        """Store the offsets for lag displays; say whether it worked. Nothing depends on them."""
+        consumer: Any = self.consumer
+        thread = consumer._thread
+        offsets = {TP(ROWS.name, partition): OffsetAndMetadata(offset, "") for partition, offset in positions.items()}
+        try:
+            await thread.call_thread(thread._ensure_consumer().commit, offsets)
+        except KafkaError:
+            return False
+        return True
+
+    async def wait_for_crash(self) -> BaseException:
+        """Wait until Faust gives up; return why."""
+        await self._crashed.wait()
+        reason: BaseException = self.crash_reason or RuntimeError("Faust crashed")
+        return reason
+
+
+def build(settings: Settings, hooks: Hooks, agent: Callable[[Any], Any]) -> FaustApp:
+    """Return the app, with `agent` on `rows.v1`. Opens no connection."""
+    app = FaustApp(
+        APP_ID,
+        broker=[f"kafka://{server.strip()}" for server in settings.kafka_bootstrap_servers.split(",")],
+        broker_credentials=_credentials(settings),
+        store="memory://",
+        topic_partitions=settings.data_partitions,
+        topic_allow_declare=False,
+        topic_disable_leader=True,
+        table_standby_replicas=0,
+        env_prefix="FAUST_",
+        broker_max_poll_records=4000,
+        consumer_max_fetch_size=4 << 20,
+        consumer_auto_offset_reset="earliest",
+        broker_session_timeout=settings.session_timeout_seconds,
+        broker_heartbeat_interval=settings.session_timeout_seconds / 5,
+        broker_request_timeout=max(90.0, settings.session_timeout_seconds),
+        broker_rebalance_timeout=60.0,
+        broker_max_poll_interval=300.0,
+        producer_acks=-1,
+        web_enabled=False,
+        ConsumerScheduler=BatchScheduler,
+    )
+    app.hooks, app.recovered = hooks, set()
+    app.stats = StatsTable(app, name="stats", key_type=bytes, value_type=bytes, partitions=settings.data_partitions)
+    assert app.stats.changelog_topic_name == STATS_CHANGELOG.name
+    app.tables.add(app.stats)
+    app.agent(app.topic(ROWS.name, key_serializer="raw", value_serializer="untouched", acks=False))(agent)
+    return app
+
+
+def _credentials(settings: Settings) -> Any:
+    arguments: dict[str, Any] = settings.kafka()
+    ssl_context = arguments.get("ssl_context")
+    if settings.kafka_security_protocol.startswith("SASL"):
+        return faust.SASLCredentials(
+            username=arguments["sasl_plain_username"],
+            password=arguments["sasl_plain_password"],
+            mechanism=arguments["sasl_mechanism"],
+            ssl_context=ssl_context,
+        )
+    return faust.SSLCredentials(ssl_context) if ssl_context else None

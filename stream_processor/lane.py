@@ -1,0 +1,167 @@
+"""One owned partition at work: its queue, its task, its next offset. Lanes do not wait for each other.
+
+A lane begins where the table says, takes only records that follow what it has done, and commits batch by batch. After `close` it finishes
+the batch in hand, starts no other and touches the table no more: what it wrote stands in the changelog.
+"""
+
+import asyncio
+import time
+from collections import deque
+from typing import Protocol
+
+import structlog
+from aiokafka import ConsumerRecord
+
+from stream_processor.metrics import BATCH_ROWS, DEAD_LETTERS, FENCED_ROWS, GAPS, POSITION, REWINDS, ROWS_SCORED, TRANSACTION_SECONDS
+from stream_processor.owner import Owner
+from stream_processor.score import Outcome
+
+REWIND_SECONDS = 1.0
+
+log = structlog.get_logger()
+
+
+class Surroundings(Protocol):
+    """What a lane needs of its worker."""
+
+    async def scored(self, records: list[ConsumerRecord]) -> Outcome:
+        """Score the records on the table as it is."""
+
+    def store(self, outcome: Outcome) -> None:
+        """Put the committed states into the table."""
+
+    async def first_offset(self, partition: int, wanted: int) -> int | None:
+        """Return the offset of the first record at or behind `wanted`."""
+
+    async def log_start(self, partition: int) -> int:
+        """Return the first offset that retention has left."""
+
+    async def rewind(self, partition: int, offset: int) -> None:
+        """Have the partition read again from this offset on."""
+
+    def hold(self, partition: int) -> None:
+        """Fetch no more of the partition for now."""
+
+    def release(self, partition: int) -> None:
+        """Fetch it again."""
+
+
+class Lane:
+    """Scores one partition from `next_offset` on. `run` is its task."""
+
+    def __init__(self, around: Surroundings, owner: Owner, next_offset: int, *, batch_rows: int) -> None:
+        self.partition = owner.partition
+        self.next_offset = next_offset
+        self.closed = False
+        self.moved_at = time.monotonic()
+        self._around = around
+        self._owner = owner
+        self._batch_rows = batch_rows
+        self._queue: deque[list[ConsumerRecord]] = deque()
+        self._queued = 0
+        self._held = False
+        self._filled = asyncio.Event()
+        self._rewound_at = -REWIND_SECONDS
+
+    def offer(self, records: list[ConsumerRecord]) -> None:
+        """Queue fetched records; when more than two batches wait, the partition is left out of the fetch until half are done."""
+        self._queue.append(records)
+        self._queued += len(records)
+        self._filled.set()
+        if self._queued >= 2 * self._batch_rows and not self._held:
+            self._held = True
+            self._around.hold(self.partition)
+
+    def close(self) -> None:
+        """Start no other batch."""
+        self.closed = True
+        self._queue.clear()
+        self._filled.set()
+
+    async def run(self) -> None:
+        """Work until closed. Raises `Fenced`, `Unavailable`, or whatever a bug raises."""
+        POSITION.labels(self.partition).set(self.next_offset)
+        while True:
+            await self._filled.wait()
+            if self.closed:
+                return
+            records = await self._following()
+            if records:
+                await self._handle(records)
+
+    async def _handle(self, records: list[ConsumerRecord]) -> None:
+        outcome = await self._around.scored(records)
+        if self.closed:
+            return
+        started = time.perf_counter()
+        await self._owner.commit(outcome)
+        TRANSACTION_SECONDS.observe(time.perf_counter() - started)
+        if not self.closed:
+            self._around.store(outcome)
+        self.next_offset = outcome.position + 1
+        self.moved_at = time.monotonic()
+        self._measure(outcome, len(records))
+
+    def _measure(self, outcome: Outcome, records: int) -> None:
+        POSITION.labels(self.partition).set(self.next_offset)
+        BATCH_ROWS.observe(records)
+        ROWS_SCORED.inc(len(outcome.predictions))
+        for reason, times in outcome.dead_reasons.items():
+            DEAD_LETTERS.labels(reason).inc(times)
+        for why, times in outcome.passed_by.items():
+            FENCED_ROWS.labels(why).inc(times)
+
+    async def _following(self) -> list[ConsumerRecord]:
+        """Take up to a batch of records from the queue that follow what is done; empty when there are none."""
+        taken: list[ConsumerRecord] = []
+        wanted = self.next_offset
+        while self._queue and len(taken) < self._batch_rows:
+            records = self._queue[0]
+            if records[0].offset < wanted:
+                records = [record for record in records if record.offset >= wanted]
+            if records and records[0].offset > wanted and (taken or not await self._is_gap(wanted, records[0].offset)):
+                break  # after what was taken a gap is looked at in the next round
+            room = self._batch_rows - len(taken)
+            taken += records[:room]
+            if self.closed:
+                return []
+            self._drop_first(records[room:])
+            if taken:
+                wanted = taken[-1].offset + 1
+        if not self._queue:
+            self._filled.clear()
+        return taken
+
+    def _drop_first(self, left: list[ConsumerRecord]) -> None:
+        self._queued -= len(self._queue.popleft()) - len(left)
+        if left:
+            self._queue.appendleft(left)
+        if self._held and self._queued <= self._batch_rows:
+            self._held = False
+            self._around.release(self.partition)
+
+    async def _is_gap(self, wanted: int, found: int) -> bool:
+        """Say whether there are no records between the wanted and the found offset; if there are, have them read again."""
+        first = await self._around.first_offset(self.partition, wanted)
+        if self.closed:
+            return False
+        if first == found:
+            GAPS.inc()
+            start = await self._around.log_start(self.partition)
+            gone = max(0, min(start, found) - wanted)
+            (log.error if gone else log.info)("offsets without records", partition=self.partition, wanted=wanted, found=found, removed=gone)
+            return True
+        self._forget()
+        if time.monotonic() - self._rewound_at > REWIND_SECONDS:  # old batches may still come in
+            self._rewound_at = time.monotonic()
+            REWINDS.inc()
+            log.warning("records are missing, reading again", partition=self.partition, wanted=wanted, found=found)
+            await self._around.rewind(self.partition, wanted)
+        return False
+
+    def _forget(self) -> None:
+        self._queue.clear()
+        self._queued = 0
+        if self._held:
+            self._held = False
+            self._around.release(self.partition)

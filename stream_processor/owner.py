@@ -1,0 +1,141 @@
+"""The owner of a partition: the one transactional producer that may write what is derived from its rows.
+
+Opening it fences the former owner and aborts what that one left open. A frozen worker that wakes up gets `Fenced`. Nothing is retried
+here beyond what aiokafka does within `transaction_timeout_seconds`: a failed commit ends the process, the next owner aborts.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import Any, Protocol
+
+from aiokafka import AIOKafkaProducer
+
+from schemas.topics import (
+    APP_ID,
+    CONTENT_TYPE_HEADER,
+    DEAD_LETTERS,
+    JSON,
+    MAX_MESSAGE_BYTES,
+    PREDICTIONS,
+    SCHEMA_VERSION,
+    SCHEMA_VERSION_HEADER,
+    STATS_CHANGELOG,
+    Topic,
+)
+from stream_processor.errors import classify
+
+HEADERS = [(CONTENT_TYPE_HEADER, JSON), (SCHEMA_VERSION_HEADER, SCHEMA_VERSION)]
+OWNER_KEY, END_KEY = b"__owner__", b"__end__"
+PRODUCER_BATCH_BYTES = 1 << 20
+
+Records = Sequence[tuple[bytes | None, bytes]]
+
+
+class Written(Protocol):
+    """What one transaction writes, as (key, value)."""
+
+    @property
+    def predictions(self) -> Records: ...
+    @property
+    def dead_letters(self) -> Records: ...
+    @property
+    def states(self) -> Records: ...
+
+
+class Owner:
+    """Writes for one partition. Use `take`; call `stop` in the end."""
+
+    def __init__(self, producer: AIOKafkaProducer, partition: int, timeout_seconds: float) -> None:
+        self.partition = partition
+        self._producer = producer
+        self._timeout_seconds = timeout_seconds
+
+    @classmethod
+    async def take(cls, kafka: dict[str, object], partition: int, end: AIOKafkaProducer, *, timeout_seconds: float) -> "Owner":
+        """Become the owner and be ready to commit quickly; leave a plain record, sent by `end`, as the last one of the changelog.
+
+        The first transaction is slow on every topic it touches (75–120 ms were seen), so it is made here, on all of them, and aborted:
+        nobody who reads committed sees it. Raises `Unavailable`, `Fenced`.
+        """
+        producer = AIOKafkaProducer(
+            **kafka,
+            transactional_id=f"{APP_ID}-{partition}",
+            transaction_timeout_ms=int(timeout_seconds * 1000),
+            request_timeout_ms=int(timeout_seconds * 1000),
+            max_batch_size=PRODUCER_BATCH_BYTES,
+            max_request_size=MAX_MESSAGE_BYTES,
+            linger_ms=0,
+        )
+        owner = cls(producer, partition, timeout_seconds)
+        try:
+            async with asyncio.timeout(timeout_seconds):
+                await producer.start()
+                await owner._warm_up()
+                await end.send_and_wait(STATS_CHANGELOG.name, b"", key=END_KEY, partition=partition)
+        except BaseException as error:
+            await owner.stop()
+            raise classify(error, f"taking partition {partition}") from error
+        return owner
+
+    async def _warm_up(self) -> None:
+        await self._producer.begin_transaction()
+        await asyncio.gather(*[await self._send(topic, [(OWNER_KEY, b"")]) for topic in (PREDICTIONS, DEAD_LETTERS, STATS_CHANGELOG)])
+        await self._producer.abort_transaction()
+
+    async def commit(self, written: Written) -> None:
+        """Write it all in one transaction, or raise: `Fenced` when another worker owns the partition now, `Unavailable`."""
+        try:
+            async with asyncio.timeout(self._timeout_seconds):
+                await self._producer.begin_transaction()
+                sent = [
+                    *await self._batches(PREDICTIONS, written.predictions),
+                    *await self._batches(DEAD_LETTERS, written.dead_letters),
+                    *await self._batches(STATS_CHANGELOG, written.states),
+                ]
+                await asyncio.gather(*sent)
+                await self._producer.commit_transaction()
+        except asyncio.CancelledError:
+            raise
+        except BaseException as error:
+            raise classify(error, f"committing a batch of partition {self.partition}") from error
+
+    async def _batches(self, topic: Topic, records: Records) -> list[Any]:
+        return [await self._send(topic, part) for part in _parts(records)]
+
+    async def _send(self, topic: Topic, records: Records) -> Any:
+        batch = self._producer.create_batch()
+        for key, value in records:
+            batch.append(timestamp=None, key=key, value=value, headers=HEADERS)
+        return await self._producer.send_batch(batch, topic.name, partition=self.partition)
+
+    async def stop(self) -> None:
+        """Close the connections; an open transaction is left to the next owner. Never raises, never waits long."""
+        with suppress(Exception):  # a producer that failed says so once more when it is stopped
+            async with asyncio.timeout(2):
+                await self._producer.stop()
+
+
+def _parts(records: Records) -> list[Records]:
+    """Cut so that each part fits into a batch; a record that is larger goes alone."""
+    parts: list[list[tuple[bytes | None, bytes]]] = []
+    room = 0
+    for key, value in records:
+        size = len(value) + len(key or b"") + 128  # headers and the record's own fields
+        if size > room:
+            parts.append([])
+            room = PRODUCER_BATCH_BYTES - 128
+        parts[-1].append((key, value))
+        room -= size
+    return list(parts)
+
+
+async def end_writer(kafka: dict[str, object]) -> AIOKafkaProducer:
+    """Return a started plain producer for the records behind the last transaction marker. Raises `Unavailable`."""
+    producer = AIOKafkaProducer(**kafka, acks="all", linger_ms=0)
+    try:
+        await producer.start()
+    except BaseException as error:
+        await producer.stop()
+        raise classify(error, "starting a producer") from error
+    return producer

@@ -1,0 +1,84 @@
+"""Which model version scores rows that name none: `champion@default`, else `latest@default`, kept current from `models.v1`.
+
+A groupless reader; the topic is read to its end before the first row is scored.
+"""
+
+import asyncio
+
+import msgspec
+import structlog
+from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
+
+from schemas.ids import alias_key
+from schemas.messages import Alias
+from schemas.topics import MODELS
+from stream_processor.errors import classify
+
+WORKSPACE = "default"
+CHAMPION, LATEST = alias_key("champion", WORKSPACE).encode(), alias_key("latest", WORKSPACE).encode()
+
+log = structlog.get_logger()
+
+
+class Registry:
+    """`run` follows the topic until cancelled; `champion` is what is known by now."""
+
+    def __init__(self, kafka: dict[str, object], *, partitions: int, timeout_seconds: float) -> None:
+        self._kafka = kafka
+        self._partitions = [TopicPartition(MODELS.name, partition) for partition in range(partitions)]
+        self._timeout_seconds = timeout_seconds
+        self._aliases: dict[bytes, str] = {}
+        self._consumer: AIOKafkaConsumer | None = None
+        self._read = asyncio.Condition()
+
+    @property
+    def champion(self) -> str | None:
+        """The model version for rows that name none, null when there is none."""
+        return self._aliases.get(CHAMPION) or self._aliases.get(LATEST)
+
+    async def run(self) -> None:
+        """Follow the topic. Raises `Unavailable`."""
+        consumer = AIOKafkaConsumer(**self._kafka, enable_auto_commit=False, auto_offset_reset="earliest", isolation_level="read_committed")
+        try:
+            await consumer.start()
+            consumer.assign(self._partitions)
+            await consumer.seek_to_beginning(*self._partitions)
+            self._consumer = consumer
+            while True:
+                for records in (await consumer.getmany(timeout_ms=200)).values():
+                    for record in records:
+                        self._apply(record)
+                async with self._read:
+                    self._read.notify_all()
+        except Exception as error:
+            raise classify(error, "following models.v1") from error
+        finally:
+            await consumer.stop()
+
+    async def catch_up(self) -> None:
+        """Wait until everything that is on the topic now has been read. Raises `Unavailable` after the bound."""
+        try:
+            async with asyncio.timeout(self._timeout_seconds):
+                async with self._read:
+                    await self._read.wait_for(lambda: self._consumer is not None)
+                assert self._consumer is not None
+                ends = await self._consumer.end_offsets(self._partitions)
+                for tp, end in ends.items():
+                    while await self._consumer.position(tp) < end:
+                        async with self._read:
+                            await self._read.wait()
+        except Exception as error:
+            raise classify(error, "reading models.v1 to its end") from error
+
+    def _apply(self, record: ConsumerRecord) -> None:
+        if record.key not in (CHAMPION, LATEST):
+            return
+        if record.value is None:
+            self._aliases.pop(record.key, None)
+            return
+        try:
+            self._aliases[record.key] = msgspec.json.decode(record.value, type=Alias).model_version
+        except msgspec.MsgspecError as error:
+            log.error("an alias cannot be read", key=record.key.decode(), offset=record.offset, error=str(error))
+            return
+        log.info("rows without a model version are scored by", model_version=self.champion)

@@ -1,0 +1,29 @@
+"""Settings of the stream processor: prefix `STREAM_PROCESSOR_`."""
+
+from pydantic import Field
+from pydantic_settings import SettingsConfigDict
+
+from runtime.settings import ProcessSettings
+
+
+class Settings(ProcessSettings):
+    """Everything beside `health_*` was measured or argued in STREAMING.md; the defaults fit one machine and a cluster alike."""
+
+    model_config = SettingsConfigDict(env_prefix="STREAM_PROCESSOR_", extra="ignore", populate_by_name=True)
+
+    health_host: str = "127.0.0.1"
+    health_port: int = Field(8101, ge=0, le=65535)
+    batch_rows: int = Field(1000, ge=1, description="most rows in one transaction")
+    exact_reasons_max_rows: int = Field(16, ge=0, description="up to this many rows in a batch the reasons are exact tree contributions")
+    approximate_reasons_max_rows: int = Field(
+        256, ge=0, description="up to this many they are approximate; above, only the last row has any"
+    )
+    top_features: int = Field(3, ge=0)
+    models_max: int = Field(16, ge=1, description="model versions kept in memory")
+    session_timeout_seconds: float = Field(10.0, gt=0, description="a worker that is silent for so long loses its partitions")
+    transaction_timeout_seconds: float = Field(30.0, gt=0)
+    unavailable_after_seconds: float = Field(
+        60.0, gt=0, description="how long Kafka or the storage may be away before the process exits 75"
+    )
+    stall_timeout_seconds: float = Field(60.0, gt=0, description="exit 75 when there is lag and no progress for so long")
+    stop_timeout_seconds: float = Field(25.0, gt=0, description="exit 75 when a stop takes longer")

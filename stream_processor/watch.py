@@ -1,0 +1,82 @@
+"""Is there progress? A partition that has rows to score and does not move for a bounded time is a stall; so is a rebalance without end."""
+
+import asyncio
+import time
+from collections.abc import Callable
+
+import structlog
+
+from runtime.errors import Unavailable
+from stream_processor.metrics import LAG
+from stream_processor.worker import Worker
+
+INTERVAL_SECONDS = 1.0
+
+log = structlog.get_logger()
+
+
+class Watch:
+    """Looks at the worker once a second; `problems` serves /live and /ready."""
+
+    def __init__(self, worker: Worker, *, stall_timeout_seconds: float, clock: Callable[[], float] = time.monotonic) -> None:
+        self._worker = worker
+        self._stall_timeout_seconds = stall_timeout_seconds
+        self._clock = clock
+        self._ready_at = clock()
+        self._committed: dict[int, int] = {}
+        self._stalled: dict[str, str] = {}
+
+    def live(self) -> dict[str, str]:
+        """Return what is stuck."""
+        return self._stalled
+
+    def ready(self) -> dict[str, str]:
+        """Return why rows are not being scored."""
+        app, problems = self._worker.app, dict(self._stalled)
+        if self._worker.failure.done():
+            problems["worker"] = "stopping"
+        elif not app.started or app.rebalancing:
+            problems["kafka"] = "rebalancing"
+        elif app.in_recovery:
+            problems["kafka"] = "recovering the table"
+        elif app.recovered - set(self._worker.lanes):
+            problems["kafka"] = "opening partitions"
+        return problems
+
+    async def run(self) -> None:
+        """Watch until cancelled. A stall ends the worker."""
+        while True:
+            await asyncio.sleep(INTERVAL_SECONDS)
+            now = self._clock()
+            if not self.ready():
+                self._ready_at = now
+            elif now - self._ready_at > 2 * self._stall_timeout_seconds:
+                self._stalled = {"kafka": f"not ready for {now - self._ready_at:.0f} s: {self.ready()}"}
+            await self._look(now)
+            if self._stalled:
+                self._worker.fail(Unavailable("kafka", f"no progress: {self._stalled}"))
+
+    async def _look(self, now: float) -> None:
+        lanes = dict(self._worker.lanes)
+        if not lanes:
+            return
+        ends = await self._worker.broker.ends(list(lanes))
+        for partition, lane in lanes.items():
+            lag = max(0, ends[partition] - lane.next_offset)
+            LAG.labels(partition).set(lag)
+            if not lag:
+                lane.moved_at = now
+            elif now - lane.moved_at > self._stall_timeout_seconds and not lane.closed:
+                await self._suspect(partition, lag)
+        moved = {partition: lane.next_offset for partition, lane in lanes.items() if lane.next_offset != self._committed.get(partition)}
+        if moved and not self._worker.app.rebalancing and await self._worker.app.commit_positions(moved):
+            self._committed |= moved
+
+    async def _suspect(self, partition: int, lag: int) -> None:
+        lane = self._worker.lanes.get(partition)
+        if lane is None:
+            return
+        if await self._worker.broker.first_offset(partition, lane.next_offset) is None:
+            lane.moved_at = self._clock()  # nothing but transaction markers
+        else:
+            self._stalled[f"partition {partition}"] = f"{lag} offsets behind, at {lane.next_offset} for {self._stall_timeout_seconds:.0f} s"

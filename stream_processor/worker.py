@@ -1,0 +1,186 @@
+"""The worker behind the Faust app: owners, lanes, models and the one scoring thread. It decides nothing about a row; that is `score`.
+
+Whatever goes wrong ends up in `failure`: the process then stops without acknowledging, and the next owner takes over from the changelog.
+"""
+
+import asyncio
+import time
+from collections.abc import Collection, MutableMapping
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+from functools import lru_cache, partial
+from typing import Literal
+
+import structlog
+from aiokafka import AIOKafkaProducer, ConsumerRecord
+
+from runtime.errors import Unavailable
+from runtime.kafka import partition_for
+from schemas.ids import position_key
+from storage.files import Storage
+from stream_processor.faust_edge import FaustApp, build
+from stream_processor.gaps import Broker
+from stream_processor.lane import Lane
+from stream_processor.metrics import OWNED_PARTITIONS, SCORING_SECONDS
+from stream_processor.models import ModelCache
+from stream_processor.owner import Owner, end_writer
+from stream_processor.registry import Registry
+from stream_processor.score import Needs, Outcome, Reasons, handle
+from stream_processor.settings import Settings
+
+log = structlog.get_logger()
+
+
+class Worker:
+    """Scores the partitions that Faust assigns. `failure` is set once, by the first thing that goes wrong."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.lanes: dict[int, Lane] = {}
+        self.failure: asyncio.Future[BaseException] = asyncio.get_running_loop().create_future()
+        self.app: FaustApp = build(settings, self, self._dispatch)
+        self.broker = Broker(settings.kafka(), timeout_seconds=settings.unavailable_after_seconds)
+        self.registry = Registry(
+            settings.kafka(), partitions=settings.control_partitions, timeout_seconds=settings.unavailable_after_seconds
+        )
+        self._settings = settings
+        self._scoring = ThreadPoolExecutor(1, "scoring")
+        self._loading = ThreadPoolExecutor(1, "loading")
+        self._models = ModelCache(
+            Storage(settings.storage_url), self._loading, most=settings.models_max, timeout_seconds=settings.unavailable_after_seconds
+        )
+        self._reasons = Reasons(settings.exact_reasons_max_rows, settings.approximate_reasons_max_rows, settings.top_features)
+        self._partition_of = lru_cache(4096)(partial(partition_for, partitions=settings.data_partitions))
+        self._table: MutableMapping[bytes, bytes] = self.app.stats
+        self._owners: dict[int, Owner] = {}
+        self._tasks: dict[int, asyncio.Task[None]] = {}
+        self._end: AIOKafkaProducer | None = None
+
+    # --- what Faust calls (faust_edge.Hooks)
+
+    async def own(self, partitions: Collection[int]) -> None:
+        """Become the only writer of exactly these partitions."""
+        former, self._owners = list(self._owners.values()), {}
+        await asyncio.gather(*[owner.stop() for owner in former])
+        if self._end is None:
+            self._end = await end_writer(self._settings.kafka())
+        started = time.monotonic()
+        take = partial(Owner.take, self._settings.kafka(), end=self._end, timeout_seconds=self._settings.transaction_timeout_seconds)
+        for owner in await asyncio.gather(*[take(partition) for partition in sorted(partitions)]):
+            self._owners[owner.partition] = owner
+        log.info("partitions taken", partitions=sorted(partitions), seconds=round(time.monotonic() - started, 3))
+
+    def open(self, partitions: Collection[int]) -> dict[int, int]:
+        """Start a lane for each partition that has none; return where each is to be read from."""
+        for partition in partitions:
+            if partition not in self.lanes:
+                stored = self._table.get(position_key(partition))
+                lane = Lane(self, self._owners[partition], int(stored) + 1 if stored else 0, batch_rows=self._settings.batch_rows)
+                self.lanes[partition] = lane
+                self._tasks[partition] = task = asyncio.create_task(lane.run(), name=f"lane-{partition}")
+                task.add_done_callback(partial(self._ended, lane))
+        OWNED_PARTITIONS.set(len(self.lanes))
+        return {partition: self.lanes[partition].next_offset for partition in partitions}
+
+    async def close(self, partitions: Collection[int]) -> None:
+        """Let the lanes finish the batch in hand."""
+        lanes = [lane for partition in partitions if (lane := self.lanes.pop(partition, None))]
+        tasks = [self._tasks.pop(lane.partition) for lane in lanes]
+        for lane in lanes:
+            lane.close()
+        OWNED_PARTITIONS.set(len(self.lanes))
+        if tasks:
+            _, unfinished = await asyncio.wait(tasks, timeout=self._settings.transaction_timeout_seconds)
+            if unfinished:
+                self.fail(Unavailable("kafka", f"partitions {sorted(partitions)} could not be given back"))
+
+    def offer(self, partition: int, records: list[ConsumerRecord]) -> None:
+        """Queue records; those of a partition that is not open are read again once it is."""
+        if lane := self.lanes.get(partition):
+            lane.offer(records)
+
+    # --- what lanes need (lane.Surroundings)
+
+    async def scored(self, records: list[ConsumerRecord]) -> Outcome:
+        """Score a batch in the scoring thread, fetching the models it needs."""
+        models = self._models.at_hand()
+        champion: str | Literal[False] | None = self.registry.champion
+        while True:
+            score = partial(
+                handle,
+                records,
+                state=self._table.get,
+                models=models,
+                champion=champion,
+                partition_of=self._partition_of,
+                now=datetime.now(UTC),
+                reasons=self._reasons,
+            )
+            with SCORING_SECONDS.time():
+                outcome = await asyncio.get_running_loop().run_in_executor(self._scoring, score)
+            if not isinstance(outcome, Needs):
+                self._models.used(outcome.models_used)
+                return outcome
+            for version in outcome.versions:
+                models[version] = await self._models.get(version)
+            if outcome.champion:
+                await self.registry.catch_up()
+                champion = self.registry.champion or False
+
+    def store(self, outcome: Outcome) -> None:
+        """Put the committed states into the table."""
+        for key, value in outcome.states:
+            self._table[key] = value
+
+    async def first_offset(self, partition: int, wanted: int) -> int | None:
+        """Ask the broker."""
+        return await self.broker.first_offset(partition, wanted)
+
+    async def log_start(self, partition: int) -> int:
+        """Ask the broker."""
+        return await self.broker.log_start(partition)
+
+    async def rewind(self, partition: int, offset: int) -> None:
+        """Have the partition read again."""
+        await self.app.rewind(partition, offset)
+
+    def hold(self, partition: int) -> None:
+        """Leave the partition out of the fetch."""
+        self.app.hold(partition)
+
+    def release(self, partition: int) -> None:
+        """Fetch the partition again."""
+        self.app.release(partition)
+
+    # --- life
+
+    def fail(self, error: BaseException) -> None:
+        """Note what went wrong; only the first counts."""
+        if not self.failure.done():
+            self.failure.set_result(error)
+
+    async def warm_up(self) -> None:
+        """Load the library that scores, before the first row needs it."""
+        await asyncio.get_running_loop().run_in_executor(self._loading, __import__, "xgboost")
+
+    async def stop(self) -> None:
+        """Finish the batches in hand, leave the group, close what is open."""
+        await self.close(list(self.lanes))
+        await self.app.stop()
+        await asyncio.gather(*[owner.stop() for owner in self._owners.values()], self.broker.stop())
+        if self._end is not None:
+            await self._end.stop()
+        self._scoring.shutdown(wait=False)
+        self._loading.shutdown(wait=False)
+
+    async def _dispatch(self, stream: object) -> None:
+        """Hand each fetched batch to its partition's lane; the agent's whole work."""
+        stream.enable_acks = False  # type: ignore[attr-defined]
+        async for event in stream.events():  # type: ignore[attr-defined]
+            self.offer(event.message.partition, event.value)
+
+    def _ended(self, lane: Lane, task: asyncio.Task[None]) -> None:
+        if not task.cancelled() and (error := task.exception()):
+            if lane.closed and self.lanes.get(lane.partition) is not lane:
+                log.warning("a partition that was given back could not finish its batch", partition=lane.partition, error=repr(error))
+                return
+            self.fail(error)

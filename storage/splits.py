@@ -27,7 +27,7 @@ def split(
     problems = check_ranges(ranges, dataset.first_timestamp, dataset.last_timestamp)
     if problems:
         return problems
-    times, fails = _times_and_fails(storage, dataset)
+    times, fails = times_and_fails(storage, dataset)
     chosen = {name: _choose(times, fails, getattr(ranges, name), sample_fraction, seed) for name in NAMES}
     problems = _check_sets(ranges, {name: fails[rows] for name, rows in chosen.items()})
     if problems:
@@ -65,7 +65,7 @@ def split(
 
 def suggest(storage: Storage, dataset: DatasetManifest, *, shares: tuple[float, float] = (0.6, 0.2)) -> Ranges:
     """Ranges with 60 % of the rows for training, 20 % for testing, 20 % for simulation by time; rows of one instant stay together."""
-    times, _ = _times_and_fails(storage, dataset)
+    times, _ = times_and_fails(storage, dataset)
     times = np.sort(times)
     first_of_instant = np.flatnonzero(np.diff(times, prepend=times[0] - 1))
     test = _nearest(first_of_instant[1:-1], shares[0] * len(times))
@@ -95,7 +95,8 @@ def _microseconds(at: datetime) -> int:
     return (at - EPOCH) // timedelta(microseconds=1)
 
 
-def _times_and_fails(storage: Storage, dataset: DatasetManifest) -> tuple[Times, Flags]:
+def times_and_fails(storage: Storage, dataset: DatasetManifest) -> tuple[Times, Flags]:
+    """Time of each row in microseconds since 1970, and whether it is FAIL, in file order."""
     lazy = pl.scan_parquet(storage.local(dataset.path)).with_row_index("__index__")
     frame = lazy.select(time_expression(dataset.time).cast(pl.Int64).alias("time"), (_label(dataset) == "FAIL").alias("fail")).collect()
     return frame["time"].to_numpy(), frame["fail"].to_numpy()

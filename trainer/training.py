@@ -1,0 +1,111 @@
+"""Fit the booster: rows in, the trees up to the best round and a history per round out. Pure but for `on_round`.
+
+The same rows, parameters and seed give the same predictions, whatever the number of threads.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import xgboost
+from xgboost.callback import TrainingCallback
+
+from schemas.training import TrainingParameters
+from storage.bundles import Matrix
+from trainer.validation import Labels
+
+OnRound = Callable[[int, int], None]
+"""Called after each boosting round with the rounds done and the rounds at most; an exception from it ends the training."""
+OWN = frozenset({"n_estimators", "early_stopping_rounds", "validation_fraction"})
+"""Parameters that are ours, not the booster's."""
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """Figures after each round; accuracy at P(FAIL) >= 0.5. The validation lists are empty without validation rows."""
+
+    train_loss: list[float]
+    train_accuracy: list[float]
+    validation_loss: list[float]
+    validation_accuracy: list[float]
+
+
+@dataclass(frozen=True, slots=True)
+class Fitted:
+    """The trained booster: `booster` holds the trees up to `best_iteration`, no others."""
+
+    booster: xgboost.Booster
+    best_iteration: int
+    history: History
+
+
+def fit(
+    matrix: Matrix,
+    fails: Labels,
+    held_out: Matrix,
+    held_out_fails: Labels,
+    parameters: TrainingParameters,
+    *,
+    seed: int,
+    threads: int,
+    on_round: OnRound,
+) -> Fitted:
+    """Boost on `matrix` [n, k] with early stopping on the loss over `held_out` [m, k]; without such rows all rounds are run and kept."""
+    evaluated = [(xgboost.DMatrix(matrix, fails, nthread=threads), "train")]
+    if len(held_out):
+        evaluated.append((xgboost.DMatrix(held_out, held_out_fails, nthread=threads), "validation"))
+    results: dict[str, dict[str, list[float]]] = {}
+    booster = xgboost.train(
+        booster_parameters(parameters, seed, threads),
+        evaluated[0][0],
+        parameters.n_estimators,
+        evals=evaluated,
+        evals_result=results,
+        early_stopping_rounds=parameters.early_stopping_rounds if len(held_out) else None,
+        verbose_eval=False,
+        callbacks=[_Rounds(parameters.n_estimators, on_round)],
+    )
+    best = int(booster.best_iteration) if len(held_out) else parameters.n_estimators - 1
+    return Fitted(booster[: best + 1], best, _history(results))
+
+
+def booster_parameters(parameters: TrainingParameters, seed: int, threads: int) -> dict[str, Any]:
+    """What XGBoost is called with. Early stopping watches the last metric."""
+    return parameters.model_dump(exclude=set(OWN)) | {
+        "objective": "binary:logistic",
+        "tree_method": "hist",
+        "eval_metric": ["error", "logloss"],
+        "seed": seed,
+        "nthread": threads,
+    }
+
+
+def total_gains(booster: xgboost.Booster, features: list[str]) -> dict[str, float]:
+    """Total gain of each feature, in the order of `features`; 0 for one that no tree uses."""
+    gains = booster.get_score(importance_type="total_gain")
+    return {name: float(gains.get(f"f{index}", 0.0)) for index, name in enumerate(features)}  # type: ignore[arg-type]
+
+
+def _history(results: dict[str, dict[str, list[float]]]) -> History:
+    train, validation = results["train"], results.get("validation", {"logloss": [], "error": []})
+    return History(
+        train_loss=train["logloss"],
+        train_accuracy=_accuracy(train["error"]),
+        validation_loss=validation["logloss"],
+        validation_accuracy=_accuracy(validation["error"]),
+    )
+
+
+def _accuracy(errors: list[float]) -> list[float]:
+    return [float(value) for value in 1.0 - np.asarray(errors, np.float64)]
+
+
+class _Rounds(TrainingCallback):
+    def __init__(self, of: int, on_round: OnRound) -> None:
+        super().__init__()
+        self._of, self._on_round = of, on_round
+
+    def after_iteration(self, model: Any, epoch: int, evals_log: Any) -> bool:
+        self._on_round(epoch + 1, self._of)
+        return False

@@ -24,11 +24,13 @@ class Server(uvicorn.Server):
 
 
 async def main(settings: GatewaySettings, stopping: asyncio.Event) -> None:
-    """Serve until asked to stop."""
+    """Serve until asked to stop, or until the projector's task ends, which it does by a bug only."""
     listening = _listen(settings.host, settings.port)
+    ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    app = create_app(settings, lambda work: _pass_on(work, ended))
     server = Server(
         uvicorn.Config(
-            create_app(settings),
+            app,
             http="h11",  # bounds the size of headers; httptools does not
             h11_max_incomplete_event_size=64 << 10,
             log_config=None,
@@ -38,12 +40,24 @@ async def main(settings: GatewaySettings, stopping: asyncio.Event) -> None:
         )
     )
     serving = asyncio.create_task(server.serve([listening]))
-    log.info("listening", host=settings.host, port=listening.getsockname()[1])
     stop = asyncio.create_task(stopping.wait())
-    await asyncio.wait({serving, stop}, return_when=asyncio.FIRST_COMPLETED)
-    server.should_exit = True
+    log.info("listening", host=settings.host, port=listening.getsockname()[1])
+    await asyncio.wait({serving, stop, ended}, return_when=asyncio.FIRST_COMPLETED)
+    failed = ended.done()
+    if not serving.done():
+        app.state.end_streams()
+        server.should_exit = True
     stop.cancel()
     await serving
+    if failed:
+        await ended
+
+
+def _pass_on(work: "asyncio.Task[None]", ended: "asyncio.Future[None]") -> None:
+    if work.cancelled():
+        return
+    error = work.exception() or RuntimeError("the projector ended")
+    ended.set_exception(error)
 
 
 def _listen(host: str, port: int) -> socket.socket:

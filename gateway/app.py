@@ -1,6 +1,7 @@
 """The application: its routes, its failures, its edges, and one lifespan that opens and closes the parts."""
 
-from collections.abc import AsyncIterator
+import asyncio
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from importlib.metadata import version
 
@@ -20,14 +21,18 @@ UPLOADS = frozenset({"/dataset/store", "/v1/datasets", "/api/Dataset/upload"})
 """Paths that have a limit of their own."""
 
 
-def create_app(settings: GatewaySettings) -> FastAPI:
-    """Build the application; nothing is opened before its lifespan begins."""
+Ended = Callable[["asyncio.Task[None]"], None]
+
+
+def create_app(settings: GatewaySettings, work_ended: Ended = lambda _: None) -> FastAPI:
+    """Build the application; nothing is opened before its lifespan begins. `work_ended` is told when the projector's task is over."""
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         async with open_parts(settings) as parts:
             parts.install(app.state)
-            app.state.problems = parts.problems
+            app.state.problems, app.state.end_streams = parts.problems, parts.end_streams
+            parts.work.add_done_callback(work_ended)
             yield
             app.state.workshop.close()
 

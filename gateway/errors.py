@@ -2,10 +2,11 @@
 
 GatewayError
 ├── Invalid       the request is wrong: every problem in one answer; on the .NET routes in their own form
-├── NotFound      no such object in this workspace (`/v1`)
+├── NotFound      no such object (`/v1`)
 ├── NoStatus      no such training (.NET)
 ├── BadUpload     the .NET upload, answered in plain text
 ├── Conflict      right request, wrong moment; `task_id` names the task in the way
+├── Gone          rows whose retention time has passed
 ├── TooLarge      more bytes than the setting allows
 └── StorageFull   no room for it
 `runtime.errors.Unavailable`, `storage.errors.StorageUnavailable` and the libraries' own connection errors become 503 with Retry-After.
@@ -32,8 +33,10 @@ from runtime.errors import Unavailable
 from schemas.api import Problem, Problems, Readiness, Refusal
 from schemas.api_dotnet import NotFound as DotnetNotFound
 from schemas.api_dotnet import RangesInvalid
+from schemas.api_runs import ExpiredRows
 from storage.errors import StorageUnavailable
 from storage.redis_store import RedisUnavailable, ViewRebuilding
+from storage.views import WrongCursor
 
 RETRY_AFTER_SECONDS = 5
 DOTNET_PREFIX = "/api/"
@@ -56,7 +59,7 @@ class NotFound(GatewayError):
     """No such object here. `kind` is its noun, such as `dataset`."""
 
     def __init__(self, kind: str, identity: str) -> None:
-        super().__init__(f"No {kind} {identity!r} in this workspace.")
+        super().__init__(f"There is no {kind} {identity!r:.80}.")
         self.kind = kind
 
 
@@ -75,6 +78,14 @@ class Conflict(GatewayError):
         super().__init__(detail)
         self.code = code
         self.task_id = task_id
+
+
+class Gone(GatewayError):
+    """Rows asked for are not kept any more; `first_available` is the first row index that is."""
+
+    def __init__(self, first_available: int) -> None:
+        super().__init__(f"The retention time of these rows has passed; the first available row_index is {first_available}.")
+        self.first_available = first_available
 
 
 class TooLarge(GatewayError):
@@ -132,8 +143,9 @@ _DOCUMENTED: dict[str, tuple[int, type[Any], str]] = {
     "invalid": (422, Problems, "The request is wrong; every problem is named."),
     "dotnet_invalid": (400, RangesInvalid, "The request is wrong; `errors` names every problem."),
     "dotnet_not_found": (404, DotnetNotFound, "No such task."),
-    "not_found": (404, Refusal, "No such object in this workspace."),
+    "not_found": (404, Refusal, "There is no such object."),
     "conflict": (409, Refusal, "Not now; `task_id` names what is in the way."),
+    "expired": (410, ExpiredRows, "The retention time of these rows has passed."),
     "too_large": (413, Refusal, "More bytes than the setting allows."),
     "unavailable": (503, Refusal, "Kafka, Redis or the storage does not answer; try again after Retry-After seconds."),
     "full": (507, Refusal, "No room left."),
@@ -247,6 +259,14 @@ async def _too_large(request: Request, error: TooLarge) -> Response:
     return too_large(error)
 
 
+async def _gone_rows(request: Request, error: Gone) -> Response:
+    return ErrorResponse(ExpiredRows(detail=str(error), first_available=error.first_available).model_dump(), 410)
+
+
+async def _wrong_cursor(request: Request, error: WrongCursor) -> Response:
+    return invalid(request.url.path, [problem(("query", "cursor"), "This is no cursor of ours.", "value_error.cursor")])
+
+
 async def _full(request: Request, error: StorageFull) -> Response:
     return refused(507, str(error), "storage_full")
 
@@ -280,6 +300,8 @@ HANDLERS: dict[type[Exception], Handler] = {
     NoStatus: _no_status,
     BadUpload: _bad_upload,
     Conflict: _conflict,
+    Gone: _gone_rows,
+    WrongCursor: _wrong_cursor,
     TooLarge: _too_large,
     StorageFull: _full,
     Unavailable: _unavailable,

@@ -1,0 +1,105 @@
+"""The AsyncAPI 3 document: every topic, what travels through it, and who writes it, from `schemas.topics` and the messages. Pure."""
+
+from typing import Any
+
+import msgspec
+from pydantic import BaseModel
+from pydantic.json_schema import models_json_schema
+
+from schemas import messages as m
+from schemas import topics as t
+from schemas.manifests import DatasetManifest, ModelManifest, SplitManifest
+
+Message = type[msgspec.Struct] | type[BaseModel]
+REF = "#/components/schemas/{name}"
+CARRIED: dict[t.Topic, tuple[Message, ...]] = {
+    t.ROWS: (m.Row, m.RunEnd, m.RunSkip),
+    t.PREDICTIONS: (m.Prediction,),
+    t.DEAD_LETTERS: (m.DeadLetter,),
+    t.STATS_CHANGELOG: (m.LaneStats,),
+    t.TASKS: (m.TaskState,),
+    t.RUN_COMMANDS: (m.Command,),
+    t.TRAINING_COMMANDS: (m.Command,),
+    t.RUN_POSITIONS: (m.RunPosition,),
+    t.MODELS: (ModelManifest, m.Alias),
+    t.DATASETS: (DatasetManifest, SplitManifest),
+    t.TASK_LOGS: (m.LogEntry,),
+}
+WRITERS: dict[t.Topic, tuple[str, ...]] = {
+    t.ROWS: ("producer", "any other system"),
+    t.PREDICTIONS: ("stream_processor",),
+    t.DEAD_LETTERS: ("stream_processor",),
+    t.STATS_CHANGELOG: ("stream_processor",),
+    t.TASKS: ("gateway", "producer", "trainer"),
+    t.RUN_COMMANDS: ("gateway",),
+    t.TRAINING_COMMANDS: ("gateway",),
+    t.RUN_POSITIONS: ("producer",),
+    t.MODELS: ("trainer", "gateway"),
+    t.DATASETS: ("gateway",),
+    t.TASK_LOGS: ("trainer",),
+}
+TYPES: dict[Message, str] = {m.Row: "row", m.RunEnd: "run-end", m.RunSkip: "run-skip"}
+
+
+def document(version: str) -> dict[str, Any]:
+    """The whole document."""
+    return {
+        "asyncapi": "3.0.0",
+        "info": {
+            "title": "IntelliInspect topics",
+            "version": version,
+            "description": "Everyone reads with isolation_level=read_committed. A null value is the deletion of its key.",
+        },
+        "defaultContentType": t.JSON.decode(),
+        "channels": {topic.name: _channel(topic) for topic in t.TOPICS},
+        "operations": {f"write-{topic.name}": _operation(topic) for topic in t.TOPICS},
+        "components": {"messages": {kind.__name__: _message(kind) for kind in _kinds()}, "schemas": _schemas()},
+    }
+
+
+def _kinds() -> list[Message]:
+    return list(dict.fromkeys(kind for kinds in CARRIED.values() for kind in kinds))
+
+
+def _channel(topic: t.Topic) -> dict[str, Any]:
+    return {
+        "address": topic.name,
+        "description": topic.holds,
+        "messages": {kind.__name__: {"$ref": f"#/components/messages/{kind.__name__}"} for kind in CARRIED[topic]},
+        "bindings": {
+            "kafka": {
+                "topic": topic.name,
+                "topicConfiguration": {
+                    "cleanup.policy": [topic.cleanup],
+                    "max.message.bytes": t.MAX_MESSAGE_BYTES,
+                    **({"retention.ms": topic.retention_ms} if topic.retention_ms is not None else {}),
+                },
+            }
+        },
+        "x-key": topic.key,
+        "x-partition-family": topic.family,
+    }
+
+
+def _operation(topic: t.Topic) -> dict[str, Any]:
+    return {"action": "send", "channel": {"$ref": f"#/channels/{topic.name}"}, "x-writers": list(WRITERS[topic])}
+
+
+def _message(kind: Message) -> dict[str, Any]:
+    message: dict[str, Any] = {
+        "name": kind.__name__,
+        "summary": (kind.__doc__ or "").strip().split("\n")[0],
+        "payload": {"$ref": REF.format(name=kind.__name__)},
+    }
+    if kind in TYPES:
+        headers = {t.TYPE_HEADER: {"const": TYPES[kind]}, t.CONTENT_TYPE_HEADER: {"type": "string"}, t.REDRIVE_HEADER: {"type": "string"}}
+        message["headers"] = {"type": "object", "properties": headers, "required": [] if kind is m.Row else [t.TYPE_HEADER]}
+    return message
+
+
+def _schemas() -> dict[str, Any]:
+    structs = [kind for kind in _kinds() if issubclass(kind, msgspec.Struct)]
+    models = [kind for kind in _kinds() if issubclass(kind, BaseModel)]
+    _, from_structs = msgspec.json.schema_components(structs, ref_template=REF)
+    _, from_models = models_json_schema([(model, "serialization") for model in models], ref_template=REF.replace("{name}", "{model}"))
+    return dict(sorted((from_structs | from_models["$defs"]).items()))

@@ -1,7 +1,7 @@
 """What routes take from the application: each part by its type, through `Depends`.
 
 `gateway.parts.open_parts` makes the parts; the application keeps them in `app.state` under these names: `settings`, `views`, `commands`,
-`changes`, `pages`, `style`, `workshop`.
+`changes`, `feed`, `pages`, `style`, `workshop`.
 """
 
 from typing import Annotated
@@ -10,6 +10,7 @@ from fastapi import Depends, Header, Request
 
 from gateway.changes import Changes
 from gateway.commands import Commands
+from gateway.events import Feed
 from gateway.pages import Pages
 from gateway.presentation import Style
 from gateway.settings import GatewaySettings
@@ -38,6 +39,11 @@ def _changes(request: Request) -> Changes:
     return changes
 
 
+def _feed(request: Request) -> Feed:
+    feed: Feed = request.app.state.feed
+    return feed
+
+
 def _pages(request: Request) -> Pages:
     pages: Pages = request.app.state.pages
     return pages
@@ -63,6 +69,7 @@ TheSettings = Annotated[GatewaySettings, Depends(_settings)]
 TheViews = Annotated[Views, Depends(_views)]
 TheCommands = Annotated[Commands, Depends(_commands)]
 TheChanges = Annotated[Changes, Depends(_changes)]
+TheFeed = Annotated[Feed, Depends(_feed)]
 ThePages = Annotated[Pages, Depends(_pages)]
 TheStyle = Annotated[Style, Depends(_style)]
 TheWorkshop = Annotated[Workshop, Depends(_workshop)]

@@ -14,6 +14,7 @@ from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from aiokafka.errors import KafkaError
 
 from gateway import metrics
+from gateway.errors import Gone
 from runtime.errors import Unavailable
 from schemas.messages import LaneStats
 from schemas.topics import PREDICTIONS
@@ -24,14 +25,6 @@ READERS = 8
 """Pages that are read at once; others wait."""
 CLOCK_MARGIN_MS = 60_000
 """How far the clocks of broker, processor and gateway may be apart."""
-
-
-class Expired(Exception):
-    """Rows behind the given index are not in Kafka any more; `first_available` is the first row index that can be read."""
-
-    def __init__(self, first_available: int) -> None:
-        super().__init__(f"The retention time of these predictions has passed; the first available row_index is {first_available}.")
-        self.first_available = first_available
 
 
 class _Where(msgspec.Struct):
@@ -81,7 +74,7 @@ class History:
     async def page(self, run: RunView, after: int, until: int, limit: int) -> list[tuple[int, bytes]]:
         """Return the first `limit` rows with `after < row_index <= until` as (row index, record value).
 
-        `until` must be committed already. Raises `Expired`, `Unavailable`.
+        `until` must be committed already. Raises `Gone`, `Unavailable`.
         """
         offsets = await self._views.offsets(run.run_id, run.attempt)
         try:
@@ -125,7 +118,7 @@ async def _read(
     cut = {tp for tp in partitions if first[tp] > 0 and starts[tp] <= first[tp]}
     lost = [gone for lane in lanes.values() if lane.partition in cut and (gone := lane.lost_before(after)) is not None]
     if lost:
-        raise Expired(until + 1 if -1 in lost else max(lost))
+        raise Gone(until + 1 if -1 in lost else max(lost))
     return sorted((row for lane in lanes.values() for row in lane.rows.items()), key=lambda row: row[0])[:limit]
 
 

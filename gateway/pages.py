@@ -8,11 +8,15 @@ from storage.views import Views
 
 
 class Page(NamedTuple):
-    """Predictions behind a row index, as (row index, JSON). Nothing up to and including `next_after` is missing or will come later."""
+    """Predictions behind a row index, as (row index, JSON). Nothing up to and including `next_after` is missing or will come later.
+
+    `pending`: rows behind it are counted but were not in Redis, and Redis was to be awaited.
+    """
 
     run: RunView
     rows: list[tuple[int, bytes]]
     next_after: int
+    pending: bool = False
 
     @property
     def complete(self) -> bool:
@@ -31,7 +35,7 @@ class Pages:
         """Return up to `limit` predictions with a row index above `after`; None for an unknown run.
 
         A hint of the run's `attempt` saves a round trip. `await_redis`: rows that are counted but not in Redis yet will be asked for again,
-        so do not read them from Kafka. Raises `Expired` when retention has taken some of them.
+        so they need not be read from Kafka. Raises `Gone` when retention has taken some of them.
         """
         answered = await self._views.answered(run_id, attempt, after, limit)
         if answered is None:
@@ -40,10 +44,9 @@ class Pages:
         if run.attempt != attempt:
             return await self.page(run_id, after, limit, attempt=run.attempt, await_redis=await_redis)
         source, until = extent.source(after)
-        if source == "kafka" and await_redis and after + 1 >= extent.floor:
-            source = "nothing"
-        if source == "nothing":
-            return Page(run, [], after)
+        pending = source == "kafka" and await_redis and after + 1 >= extent.floor
+        if pending or source == "nothing":
+            return Page(run, [], after, pending)
         rows = _distinct(answered.rows, until) if source == "redis" else await self._history.page(run, after, until, limit)
         full = len(answered.rows if source == "redis" else rows) >= limit and rows
         return Page(run, rows, min(rows[-1][0], until) if full else until)

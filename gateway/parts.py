@@ -9,6 +9,7 @@ from starlette.datastructures import State
 
 from gateway.changes import Changes
 from gateway.commands import Commands
+from gateway.events import Feed
 from gateway.history import History
 from gateway.pages import Pages
 from gateway.projector import Projector
@@ -47,6 +48,7 @@ class Parts:
     def install(self, state: State) -> None:
         """Put the parts where `gateway.dependencies` finds them."""
         state.views, state.commands, state.changes, state.pages = self.views, self.commands, self.changes, self.pages
+        state.feed = Feed(self.pages, self.changes)
 
     def end_streams(self) -> None:
         """Let the event streams finish, so that a stop need not wait for their clients."""

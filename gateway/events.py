@@ -1,0 +1,171 @@
+"""Server-sent events of a run: each prediction once and in row order, from any row on, over reconnections, lanes and rebuilt views.
+
+A client pulls: its stream reads on when the former part is sent, so a slow client holds up nobody and nothing is kept for it. Clients that
+stand at the same row share one reading. Events: `status`, `prediction` (with `id:` = row index), `stats` (at most two a second), `end`,
+`gone`; comments keep the connection open and say what is waited for.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+
+import structlog
+from pydantic import BaseModel
+
+from gateway import metrics
+from gateway.changes import Changes
+from gateway.errors import Gone
+from gateway.pages import Page, Pages
+from gateway.run_answers import run_answer, statistics
+from runtime.errors import Unavailable
+from schemas.api_runs import ExpiredRows, StatusEvent
+from storage.redis_store import RedisUnavailable, ViewRebuilding
+from storage.run_view import RunView
+
+log = structlog.get_logger()
+
+PART_ROWS = 500
+STATS_SECONDS = 0.5
+HEARTBEAT_SECONDS = 15.0
+UNANNOUNCED_SECONDS = 2.0
+"""How long an announcement that was lost can delay a row."""
+REDIS_LAG_SECONDS = 1.0
+"""How long a row that is counted may be missing in Redis before it is read from Kafka."""
+RETRY_SECONDS = 0.5
+"""How long to wait for a view or a row that will be there soon, if nothing is announced."""
+Key = tuple[str, int, int, int, bool]
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A reading that several clients share: the page and its events, rendered once."""
+
+    page: Page
+    events: bytes
+
+    @property
+    def over(self) -> bool:
+        """Whether this is all there will ever be."""
+        return self.page.complete and not self.page.rows
+
+
+class Feed:
+    """Readings of runs for all event streams of a process."""
+
+    def __init__(self, pages: Pages, changes: Changes) -> None:
+        self._pages = pages
+        self.changes = changes
+        self._readings: dict[Key, asyncio.Task[Part | None]] = {}
+
+    async def read(self, run_id: str, attempt: int, after: int, *, await_redis: bool) -> Part | None:
+        """The part behind `after`. A reading under way is joined only when it began after the latest announcement."""
+        key = (run_id, attempt, after, self.changes.version(run_id), await_redis)
+        reading = self._readings.get(key)
+        if reading is None:
+            reading = asyncio.create_task(self._read(run_id, attempt, after, await_redis))
+            self._readings[key] = reading
+            reading.add_done_callback(lambda done: self._ended(key, done))
+        return await asyncio.shield(reading)
+
+    def _ended(self, key: Key, reading: "asyncio.Task[Part | None]") -> None:
+        self._readings.pop(key, None)
+        if not reading.cancelled():
+            reading.exception()  # whoever waited has it; perhaps nobody waits any more
+
+    async def _read(self, run_id: str, attempt: int, after: int, await_redis: bool) -> Part | None:
+        page = await self._pages.page(run_id, after, PART_ROWS, attempt=attempt, await_redis=await_redis)
+        if page is None:
+            return None
+        return Part(page, b"".join(b"id: %d\nevent: prediction\ndata: %s\n\n" % row for row in page.rows))
+
+
+@dataclass(slots=True)
+class Stream:
+    """One client's place in a run: all rows up to and including `after` have been sent."""
+
+    feed: Feed
+    run_id: str
+    after: int
+    attempt: int = 1
+    status: str = ""
+    shown_stats: object = None
+    stats_at: float = 0.0
+    sent_at: float = 0.0
+    pending_since: float | None = None
+
+    async def events(self) -> AsyncIterator[bytes]:
+        """Yield parts of the stream until the run's end, or until this process stops; then the client resumes elsewhere."""
+        metrics.EVENT_STREAMS.inc()
+        self.sent_at = _now()
+        try:
+            with self.feed.changes.listen(self.run_id) as news:
+                while not self.feed.changes.closed:
+                    news.clear()
+                    part = await self._read()
+                    text = self._say(part) if part else b""
+                    if not text and _now() - self.sent_at > HEARTBEAT_SECONDS:
+                        text = b": still here\n\n" if part else b": waiting\n\n"
+                    if text:
+                        self.sent_at = _now()
+                        yield text
+                    if part and part.over:
+                        return
+                    if not (part and part.page.rows):
+                        await self._wait(news, part)
+        except Gone as gone:
+            yield _event("gone", ExpiredRows(detail=str(gone), first_available=gone.first_available))
+        finally:
+            metrics.EVENT_STREAMS.dec()
+
+    async def _read(self) -> Part | None:
+        """The next part; None while the view cannot be read."""
+        await_redis = self.pending_since is None or _now() - self.pending_since < REDIS_LAG_SECONDS
+        try:
+            part = await self.feed.read(self.run_id, self.attempt, self.after, await_redis=await_redis)
+        except (RedisUnavailable, ViewRebuilding, Unavailable) as error:
+            log.info("an event stream waits", run_id=self.run_id, error=str(error))
+            return None
+        self.pending_since = (self.pending_since or _now()) if part and part.page.pending else None
+        return part
+
+    def _say(self, part: Part) -> bytes:
+        run, text = part.page.run, b""
+        self.after, self.attempt = max(self.after, part.page.next_after), run.attempt
+        if run.status != self.status:
+            self.status = run.status
+            text += _event("status", StatusEvent(run_id=self.run_id, status=run.status, attempt=run.attempt))
+        text += part.events
+        if self._stats_due(run) and (part.over or _now() - self.stats_at >= STATS_SECONDS):
+            self.shown_stats, self.stats_at = _identity(run), _now()
+            text += _event("stats", statistics(run.totals))
+        if part.over:
+            text += _event("end", run_answer(run))
+        return text
+
+    def _stats_due(self, run: RunView) -> bool:
+        return bool(run.lanes) and self.shown_stats != _identity(run)
+
+    async def _wait(self, news: asyncio.Event, part: Part | None) -> None:
+        bound = UNANNOUNCED_SECONDS
+        if part is None or part.page.pending:
+            bound = RETRY_SECONDS
+        elif self._stats_due(part.page.run):
+            bound = max(self.stats_at + STATS_SECONDS - _now(), 0.0)
+        try:
+            async with asyncio.timeout(bound):
+                await news.wait()
+        except TimeoutError:
+            pass
+
+
+def _identity(run: RunView) -> object:
+    """Changes exactly when the statistics do."""
+    return [(lane.lane, lane.offset, lane.finished) for lane in run.lanes]
+
+
+def _event(name: str, data: BaseModel) -> bytes:
+    return b"event: %s\ndata: %s\n\n" % (name.encode(), data.model_dump_json().encode())
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()

@@ -1,0 +1,149 @@
+"""Runs: accept one, order its owner about, wait until it shows."""
+
+import asyncio
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+import msgspec
+
+from gateway.changes import Changes
+from gateway.commands import Commands, Order
+from gateway.errors import Conflict, Invalid, NotFound, problem
+from schemas import ids, topics
+from schemas.api import Problem
+from schemas.api_runs import RunOptions
+from schemas.manifests import ModelManifest, SplitManifest
+from schemas.messages import RunSpec, Status, TaskState
+from storage.run_view import RunView
+from storage.views import Views
+
+LEGAL: dict[Order, frozenset[Status]] = {
+    "pause": frozenset({"PENDING", "IN_PROGRESS"}),
+    "resume": frozenset({"PAUSED"}),
+    "speed": frozenset({"PENDING", "IN_PROGRESS", "PAUSED"}),
+}
+
+
+async def start(views: Views, commands: Commands, workspace: str, options: RunOptions) -> TaskState:
+    """Accept a run. Raises `Invalid` for what is named but unknown, `Conflict` where there is nothing to run or it does not fit."""
+    problems: list[Problem] = []
+    split = await _split(views, workspace, options.split_id, problems)
+    model = await _model(views, workspace, options.model_version, problems)
+    if problems:
+        raise Invalid(problems)
+    if split is None:
+        raise Conflict("No split in this workspace: split a dataset first.", "no_split")
+    if model is None:
+        raise Conflict("No model in this workspace: train one first.", "no_model")
+    await _check_features(views, split, model)
+    spec = RunSpec(
+        dataset_id=split.dataset_id,
+        split_id=split.split_id,
+        model_version=model.model_version,
+        total_rows=split.simulation.rows,
+        rows_per_second=options.rows_per_second,
+        warmup_seconds=options.warmup_seconds,
+        lanes=options.lanes,
+    )
+    now = datetime.now(UTC)
+    task = TaskState(
+        task_id=ids.new_run_id(),
+        kind="run",
+        workspace=workspace,
+        status="PENDING",
+        attempt=0,
+        epoch=0,
+        created_at=now,
+        updated_at=now,
+        spec=msgspec.to_builtins(spec),
+    )
+    await commands.accept(task, topics.RUN_COMMANDS)
+    return task
+
+
+async def find(views: Views, run_id: str) -> RunView:
+    """The run; raises `NotFound`."""
+    run = await views.run(run_id) if ids.RUN_ID.fullmatch(run_id) else None
+    if run is None or (run.task is not None and run.task.kind != "run"):
+        raise unknown(run_id)
+    return run
+
+
+def unknown(run_id: str) -> NotFound:
+    """There is no such run."""
+    return NotFound("run", run_id)
+
+
+async def stop(views: Views, commands: Commands, changes: Changes, run: RunView, wait_seconds: float) -> RunView:
+    """Stop a run and wait, bounded, until its final numbers are shown. A run that is over stays as it is."""
+    if run.terminal:
+        return run
+    if run.task is None:
+        raise Conflict(f"Run {run.run_id} is fed by another system; only that can stop it.", "external_run")
+    await commands.order(topics.RUN_COMMANDS, run.run_id, "stop")
+    return await wait_for(views, changes, run, lambda now: now.terminal, wait_seconds)
+
+
+async def order(commands: Commands, run: RunView, command: Order, arguments: dict[str, object] | None = None) -> None:
+    """Send an order that the run's state allows; else raises `Conflict`, which names the state."""
+    if run.task is None:
+        raise Conflict(f"Run {run.run_id} is fed by another system; only that can steer it.", "external_run")
+    if run.status not in LEGAL[command]:
+        raise Conflict(f"The run is {run.status}; {command} is possible when {' or '.join(sorted(LEGAL[command]))}.", "wrong_state")
+    await commands.order(topics.RUN_COMMANDS, run.run_id, command, arguments)
+
+
+async def wait_for(views: Views, changes: Changes, run: RunView, reached: Callable[[RunView], bool], wait_seconds: float) -> RunView:
+    """Return the run once `reached` says so, or as it is when the time is up."""
+    with changes.listen(run.run_id) as news:
+        try:
+            async with asyncio.timeout(wait_seconds):
+                while True:
+                    news.clear()
+                    run = await views.run(run.run_id) or run
+                    if reached(run):
+                        break
+                    await _news(news)
+        except TimeoutError:
+            pass
+    return run
+
+
+async def _news(news: asyncio.Event) -> None:
+    """Wait for an announcement; one that was lost delays by half a second."""
+    try:
+        async with asyncio.timeout(0.5):
+            await news.wait()
+    except TimeoutError:
+        pass
+
+
+async def _split(views: Views, workspace: str, split_id: str | None, problems: list[Problem]) -> SplitManifest | None:
+    if split_id is None:
+        return await views.latest_split(workspace)
+    split = await views.split(split_id)
+    if split is None:
+        problems.append(problem(("body", "split_id"), f"No split {split_id!r:.80}.", "value_error.split_id"))
+    return split
+
+
+async def _model(views: Views, workspace: str, model_version: str | None, problems: list[Problem]) -> ModelManifest | None:
+    if model_version is None:
+        return await views.champion(workspace) or await views.latest_model(workspace)
+    model = await views.model(model_version)
+    if model is None:
+        problems.append(problem(("body", "model_version"), f"No model version {model_version!r:.80}.", "value_error.model_version"))
+    return model
+
+
+async def _check_features(views: Views, split: SplitManifest, model: ModelManifest) -> None:
+    """A model that needs columns which the split's dataset lacks would make a dead letter of every row."""
+    if model.dataset_id == split.dataset_id:
+        return
+    dataset = await views.dataset(split.dataset_id)
+    missing = sorted(set(model.features) - set(dataset.features)) if dataset else []
+    unknown = sorted(set(dataset.features) - {*model.features, *model.ignored_features}) if dataset else []
+    if missing or unknown:
+        text = f"Model {model.model_version} was trained on other columns than dataset {split.dataset_id} has"
+        detail = f"missing: {', '.join(missing[:5])}" if missing else f"unknown to it: {', '.join(unknown[:5])}"
+        raise Conflict(f"{text}; {detail}. Choose a model and a split that fit.", "model_does_not_fit")

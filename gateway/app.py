@@ -12,7 +12,7 @@ from gateway import errors
 from gateway.edges import BodyLimit, Measured
 from gateway.parts import open_parts
 from gateway.presentation import Style
-from gateway.routes import datasets, dotnet, models, splits, system, training
+from gateway.routes import datasets, dotnet, models, runs, simulation, splits, system, training
 from gateway.settings import GatewaySettings
 from gateway.workshop import Workshop
 from storage.files import Storage
@@ -43,7 +43,7 @@ def create_app(settings: GatewaySettings, work_ended: Ended = lambda _: None) ->
     errors.install(app)
     app.add_middleware(BodyLimit, limit=settings.max_body_bytes, without=UPLOADS)
     app.add_middleware(Measured)
-    for module in (system, datasets, splits, training, models, dotnet):
+    for module in (system, datasets, splits, training, models, dotnet, simulation, runs):
         app.include_router(module.router)
     app.mount(system.ASSETS, StaticFiles(directory=system.assets()))
     return app

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import socket
+from typing import Any
 
 import structlog
 import uvicorn
@@ -42,7 +43,8 @@ async def main(settings: GatewaySettings, stopping: asyncio.Event) -> None:
     serving = asyncio.create_task(server.serve([listening]))
     stop = asyncio.create_task(stopping.wait())
     log.info("listening", host=settings.host, port=listening.getsockname()[1])
-    await asyncio.wait({serving, stop, ended}, return_when=asyncio.FIRST_COMPLETED)
+    waiting: set[asyncio.Future[Any]] = {serving, stop, ended}
+    await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
     failed = ended.done()
     if not serving.done():
         app.state.end_streams()

@@ -38,6 +38,7 @@ def create_app(settings: GatewaySettings, work_ended: Ended = lambda _: None) ->
 
     app = FastAPI(title="IntelliInspect", version=version("intelliinspect"), lifespan=lifespan, docs_url=None, redoc_url=None)
     app.state.settings = settings
+    app.state.end_streams = lambda: None
     app.state.style = Style(settings.status_style, settings.score_scale)
     app.state.workshop = Workshop(Storage(settings.storage_url), settings.upload_jobs)
     errors.install(app)

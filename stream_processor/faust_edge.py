@@ -4,8 +4,8 @@ Faust 0.15.3 and aiokafka 0.14.0 are pinned; each point has its test in tests/in
 
 1. `BatchScheduler` (documented setting): the fetched records of one partition become one message, so Faust's cost is per batch.
 2. `BatchConsumer.highwaters`: recovery asks here for the end of the changelog, so ownership is taken first (`Hooks.own`): the former
-   owner is fenced, and a plain record stands behind the last transaction marker. Faust waits for ever, or 10 s, where a partition ends in
-   a marker.
+   owner is fenced. Then a plain record is written behind the last transaction marker: Faust waits for ever, or 10 s, where a partition
+   ends in a marker. A marker may land after the transaction's end was confirmed, so the end is looked at until it is that record.
 3. `CommittedThread`: the changelog is read committed although Faust's own transactions are off.
 4. `BatchConsumer.perform_seek`: reading starts at the position in the table, not at Faust's committed offset: Faust does not rewind a
    partition without a commit and loses what it had fetched when a rebalance comes first (seen: 180 of 8,000 rows).
@@ -15,6 +15,8 @@ Faust 0.15.3 and aiokafka 0.14.0 are pinned; each point has its test in tests/in
 7. Acknowledgements are off (`acks=False`): what is done stands in the table. `commit_positions` only serves lag displays.
 """
 
+import asyncio
+import logging
 from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any, Protocol
 
@@ -22,8 +24,9 @@ import faust
 import msgspec
 from aiokafka import ConsumerRecord
 from aiokafka.errors import KafkaError
-from aiokafka.structs import OffsetAndMetadata
+from aiokafka.structs import OffsetAndMetadata, TopicPartition
 from faust.serializers.codecs import Codec, register
+from faust.tables.manager import TableManager
 from faust.transport.drivers import aiokafka as driver
 from faust.transport.utils import DefaultSchedulingStrategy
 from faust.types import TP
@@ -39,6 +42,9 @@ class Hooks(Protocol):
 
     async def own(self, partitions: Collection[int]) -> None:
         """Become the only writer of exactly these partitions."""
+
+    async def mark_end(self, partition: int) -> int:
+        """Write a plain record to the changelog; return its offset."""
 
     def open(self, partitions: Collection[int]) -> dict[int, int]:
         """Start scoring the partitions, whose table is recovered; return the offset that each is to be read from."""
@@ -99,8 +105,15 @@ class BatchConsumer(driver.Consumer):
         return CommittedThread(self, loop=self.loop, beacon=self.beacon)
 
     async def highwaters(self, *partitions: TP) -> Any:
-        await self.app.hooks.own({tp.partition for tp in partitions if tp.topic == STATS_CHANGELOG.name})
-        return await super().highwaters(*partitions)
+        await self.app.hooks.own({tp.partition for tp in partitions})
+        found: dict[TP, int] = {}
+        unsettled = set(partitions)
+        async with asyncio.timeout(self.app.conf.broker_request_timeout):
+            while unsettled:
+                marked = {tp: await self.app.hooks.mark_end(tp.partition) + 1 for tp in unsettled}
+                found |= await super().highwaters(*unsettled)
+                unsettled = {tp for tp, end in marked.items() if found[tp] != end}
+        return found
 
     async def on_partitions_revoked(self, revoked: set[TP]) -> None:
         self.app.recovered.clear()
@@ -110,7 +123,7 @@ class BatchConsumer(driver.Consumer):
 
     async def perform_seek(self) -> None:
         await super().perform_seek()
-        recovered = {tp.partition for tp in self.assignment() if tp.topic == ROWS.name} & self.app.recovered
+        recovered: set[int] = {tp.partition for tp in self.assignment() if tp.topic == ROWS.name} & self.app.recovered
         await self.rewind(self.app.hooks.open(recovered))
 
     async def rewind(self, positions: Mapping[int, int]) -> None:
@@ -149,6 +162,14 @@ class StatsTable(faust.Table[bytes, bytes]):
         self.app.recovered.update(tp.partition for tp in active_tps)
 
 
+class QuickTables(TableManager):
+    """Does without the second in which tables may still be added: ours are there before the start."""
+
+    async def on_start(self) -> None:
+        await self._update_channels()
+        await self.recovery.start()
+
+
 class Untouched(Codec):
     """Passes a batch through Faust's decoding as it is."""
 
@@ -160,6 +181,7 @@ class Untouched(Codec):
 
 
 register("untouched", Untouched())
+logging.getLogger(__name__).setLevel(logging.WARNING)  # Faust logs the life of each of its services under the name of its module
 
 
 class FaustApp(faust.App):
@@ -192,7 +214,7 @@ class FaustApp(faust.App):
         """Store the offsets for lag displays; say whether it worked. Nothing depends on them."""
         consumer: Any = self.consumer
         thread = consumer._thread
-        offsets = {TP(ROWS.name, partition): OffsetAndMetadata(offset, "") for partition, offset in positions.items()}
+        offsets = {TopicPartition(ROWS.name, partition): OffsetAndMetadata(offset, "") for partition, offset in positions.items()}
         try:
             await thread.call_thread(thread._ensure_consumer().commit, offsets)
         except KafkaError:
@@ -229,6 +251,7 @@ def build(settings: Settings, hooks: Hooks, agent: Callable[[Any], Any]) -> Faus
         producer_acks=-1,
         web_enabled=False,
         ConsumerScheduler=BatchScheduler,
+        TableManager=QuickTables,
     )
     app.hooks, app.recovered = hooks, set()
     app.stats = StatsTable(app, name="stats", key_type=bytes, value_type=bytes, partitions=settings.data_partitions)

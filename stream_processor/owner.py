@@ -52,8 +52,8 @@ class Owner:
         self._timeout_seconds = timeout_seconds
 
     @classmethod
-    async def take(cls, kafka: dict[str, object], partition: int, end: AIOKafkaProducer, *, timeout_seconds: float) -> "Owner":
-        """Become the owner and be ready to commit quickly; leave a plain record, sent by `end`, as the last one of the changelog.
+    async def take(cls, kafka: dict[str, object], partition: int, *, timeout_seconds: float) -> "Owner":
+        """Become the owner and be ready to commit quickly.
 
         The first transaction is slow on every topic it touches (75–120 ms were seen), so it is made here, on all of them, and aborted:
         nobody who reads committed sees it. Raises `Unavailable`, `Fenced`.
@@ -72,7 +72,6 @@ class Owner:
             async with asyncio.timeout(timeout_seconds):
                 await producer.start()
                 await owner._warm_up()
-                await end.send_and_wait(STATS_CHANGELOG.name, b"", key=END_KEY, partition=partition)
         except BaseException as error:
             await owner.stop()
             raise classify(error, f"taking partition {partition}") from error
@@ -130,12 +129,24 @@ def _parts(records: Records) -> list[Records]:
     return list(parts)
 
 
-async def end_writer(kafka: dict[str, object]) -> AIOKafkaProducer:
-    """Return a started plain producer for the records behind the last transaction marker. Raises `Unavailable`."""
-    producer = AIOKafkaProducer(**kafka, acks="all", linger_ms=0)
-    try:
-        await producer.start()
-    except BaseException as error:
-        await producer.stop()
-        raise classify(error, "starting a producer") from error
-    return producer
+class EndWriter:
+    """Writes the plain records behind the last transaction marker of the changelog. Connects when first used."""
+
+    def __init__(self, kafka: dict[str, object]) -> None:
+        self._kafka = kafka
+        self._producer: AIOKafkaProducer | None = None
+
+    async def mark(self, partition: int) -> int:
+        """Write one and return its offset. Raises `Unavailable`."""
+        try:
+            if self._producer is None:
+                self._producer = AIOKafkaProducer(**self._kafka, acks="all", linger_ms=0)
+                await self._producer.start()
+            return int((await self._producer.send_and_wait(STATS_CHANGELOG.name, b"", key=END_KEY, partition=partition)).offset)
+        except BaseException as error:
+            raise classify(error, "writing to the changelog") from error
+
+    async def stop(self) -> None:
+        """Close the connection."""
+        if self._producer is not None:
+            await self._producer.stop()

@@ -12,7 +12,7 @@ from functools import lru_cache, partial
 from typing import Literal
 
 import structlog
-from aiokafka import AIOKafkaProducer, ConsumerRecord
+from aiokafka import ConsumerRecord
 
 from runtime.errors import Unavailable
 from runtime.kafka import partition_for
@@ -23,7 +23,7 @@ from stream_processor.gaps import Broker
 from stream_processor.lane import Lane
 from stream_processor.metrics import OWNED_PARTITIONS, SCORING_SECONDS
 from stream_processor.models import ModelCache
-from stream_processor.owner import Owner, end_writer
+from stream_processor.owner import EndWriter, Owner
 from stream_processor.registry import Registry
 from stream_processor.score import Needs, Outcome, Reasons, handle
 from stream_processor.settings import Settings
@@ -53,7 +53,7 @@ class Worker:
         self._table: MutableMapping[bytes, bytes] = self.app.stats
         self._owners: dict[int, Owner] = {}
         self._tasks: dict[int, asyncio.Task[None]] = {}
-        self._end: AIOKafkaProducer | None = None
+        self._end = EndWriter(settings.kafka())
 
     # --- what Faust calls (faust_edge.Hooks)
 
@@ -61,13 +61,15 @@ class Worker:
         """Become the only writer of exactly these partitions."""
         former, self._owners = list(self._owners.values()), {}
         await asyncio.gather(*[owner.stop() for owner in former])
-        if self._end is None:
-            self._end = await end_writer(self._settings.kafka())
         started = time.monotonic()
-        take = partial(Owner.take, self._settings.kafka(), end=self._end, timeout_seconds=self._settings.transaction_timeout_seconds)
+        take = partial(Owner.take, self._settings.kafka(), timeout_seconds=self._settings.transaction_timeout_seconds)
         for owner in await asyncio.gather(*[take(partition) for partition in sorted(partitions)]):
             self._owners[owner.partition] = owner
         log.info("partitions taken", partitions=sorted(partitions), seconds=round(time.monotonic() - started, 3))
+
+    async def mark_end(self, partition: int) -> int:
+        """Write a plain record to the changelog; return its offset."""
+        return await self._end.mark(partition)
 
     def open(self, partitions: Collection[int]) -> dict[int, int]:
         """Start a lane for each partition that has none; return where each is to be read from."""
@@ -166,9 +168,7 @@ class Worker:
         """Finish the batches in hand, leave the group, close what is open."""
         await self.close(list(self.lanes))
         await self.app.stop()
-        await asyncio.gather(*[owner.stop() for owner in self._owners.values()], self.broker.stop())
-        if self._end is not None:
-            await self._end.stop()
+        await asyncio.gather(*[owner.stop() for owner in self._owners.values()], self.broker.stop(), self._end.stop())
         self._scoring.shutdown(wait=False)
         self._loading.shutdown(wait=False)
 

@@ -49,7 +49,7 @@ class Projector(ConsumerRebalanceListener):  # type: ignore[misc]
         self._session_timeout_ms = session_timeout_ms
         self._next: dict[TopicPartition, int] = {}
         self._placed: set[TopicPartition] = set()
-        self._beyond_end = 0
+        self._generation = 0
         self.problem: str | None = "not started"
         """Why the view is not kept up at the moment; None when it is."""
 
@@ -70,6 +70,7 @@ class Projector(ConsumerRebalanceListener):  # type: ignore[misc]
     async def on_partitions_assigned(self, assigned: Iterable[TopicPartition]) -> None:
         """Nothing is read here: a Redis that is away must not hold the group up."""
         self._placed.clear()
+        self._generation += 1
         if not tuple(assigned):  # there are more gateways than partitions: the others do the work
             self.problem = None
 
@@ -106,7 +107,10 @@ class Projector(ConsumerRebalanceListener):  # type: ignore[misc]
         checked_at = loop.time()
         while True:
             if unplaced := consumer.assignment() - self._placed:
-                await self._place(consumer, sorted(unplaced), expected)
+                try:
+                    await self._place(consumer, sorted(unplaced), expected)
+                except IllegalStateError:  # taken away meanwhile: look at the assignment again
+                    self._placed.clear()
             placed = tuple(self._placed)
             if not placed:
                 await asyncio.sleep(POLL_MS / 1000)
@@ -119,38 +123,40 @@ class Projector(ConsumerRebalanceListener):  # type: ignore[misc]
 
     async def _place(self, consumer: AIOKafkaConsumer, partitions: Sequence[TopicPartition], expected: int) -> None:
         """Read each partition from its position in Redis on; without one, build its part of the view again."""
+        consumer.pause(*partitions)  # requests would wait behind a fetch, and it would fetch what is not wanted
         async with asyncio.timeout(KAFKA_TIMEOUT_SECONDS):
-            first = await consumer.beginning_offsets(partitions)
+            first, ends = await asyncio.gather(consumer.beginning_offsets(partitions), consumer.end_offsets(partitions))
+        generation = self._generation
+        positions: dict[TopicPartition, int] = {}
         for tp in partitions:
-            async with asyncio.timeout(KAFKA_TIMEOUT_SECONDS):
-                end = (await consumer.end_offsets([tp]))[tp]
+            end = ends[tp]
             start = first[tp] if tp.topic in _COMPACTED else max(first[tp], end - self._rebuild_records)
-            position = await self._store.begin(name(tp), start=start, target=end, expected=expected, former=min(self._next.get(tp, 0), end))
-            if position > end and await self._beyond(consumer, tp, position):
+            former = min(self._next.get(tp, 0), end)
+            positions[tp] = await self._store.begin(name(tp), start=start, target=end, expected=expected, former=former)
+            if positions[tp] > end and await self._is_foreign(consumer, tp, positions[tp]):
                 return
-            try:
-                consumer.seek(tp, position)
-            except IllegalStateError:  # taken away meanwhile
-                return
-            self._next[tp] = position
-            self._placed.add(tp)
-        self._beyond_end = 0
+        if generation != self._generation:  # the group has settled anew meanwhile, which undoes a seek
+            return
+        for tp, position in positions.items():
+            consumer.seek(tp, position)
+        self._next |= positions
+        consumer.resume(*partitions)
+        self._placed.update(partitions)
         self.problem = None
         log.info("projecting", partitions=len(self._placed))
 
-    async def _beyond(self, consumer: AIOKafkaConsumer, tp: TopicPartition, position: int) -> bool:
+    async def _is_foreign(self, consumer: AIOKafkaConsumer, tp: TopicPartition, position: int) -> bool:
         """Whether the view was built from other topics than these (they were deleted): then it is dropped."""
-        end = (await asyncio.wait_for(consumer.end_offsets([tp]), KAFKA_TIMEOUT_SECONDS))[tp]
-        if position <= end:
-            return False
-        self._beyond_end += 1
-        if self._beyond_end < PATIENCE:  # a broker that has just started may not know its end yet
-            raise TimeoutError(f"position {position} of {name(tp)} lies beyond its end {end}")
+        end = -1
+        for _ in range(PATIENCE):  # a broker that has just started may not know its end yet
+            await asyncio.sleep(RETRY_SECONDS)
+            end = (await asyncio.wait_for(consumer.end_offsets([tp]), KAFKA_TIMEOUT_SECONDS))[tp]
+            if position <= end:
+                return False
         log.error("the view is of other topics than these: dropped", partition=name(tp), position=position, end=end)
         await self._store.drop()
         self._next.clear()
         self._placed.clear()
-        self._beyond_end = 0
         return True
 
     async def _apply(self, consumer: AIOKafkaConsumer, batch: dict[TopicPartition, list[ConsumerRecord]], expected: int) -> None:

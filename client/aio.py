@@ -6,17 +6,21 @@ not reach it. Nothing connects before the first call; use it as a context manage
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
 from pathlib import Path
 from types import TracebackType
-from typing import Unpack
+from typing import Any, Unpack
 
 from client import calls
+from client.events import Position, RunEvent, follow_async, read
+from client.paging import Pages
 from client.settings import ClientSettings
 from client.transport import AsyncTransport, Retries
 from client.upload import Progress, Upload, UploadOptions, form
-from client.waiting import Wait, succeeded
+from client.waiting import Wait, ended, succeeded
 from schemas.api import Health, Page, Readiness, TaskStatus
+from schemas.api_runs import PredictionView, Run, RunCreate
 from schemas.api_v1 import (
     AliasView,
     Dataset,
@@ -88,8 +92,8 @@ class AsyncClient:
         """Split a dataset; a suggestion can be passed as it is."""
         return await self._transport.send(calls.split(request))
 
-    async def splits(self, *, cursor: str | None = None, limit: int | None = None) -> Page[Split]:
-        return await self._transport.send(calls.splits(cursor, limit))
+    async def splits(self, *, dataset_id: str | None = None, cursor: str | None = None, limit: int | None = None) -> Page[Split]:
+        return await self._transport.send(calls.splits(dataset_id, cursor, limit))
 
     async def get_split(self, split_id: str) -> Split:
         return await self._transport.send(calls.get_split(split_id))
@@ -107,8 +111,9 @@ class AsyncClient:
     async def cancel_training(self, task_id: str) -> Training:
         return await self._transport.send(calls.cancel_training(task_id))
 
-    async def task_logs(self, task_id: str) -> list[TaskLogEntry]:
-        return await self._transport.send(calls.task_logs(task_id))
+    async def training_logs(self, task_id: str, *, after: str | None = None) -> Page[TaskLogEntry]:
+        """A training's log, oldest first; `next_cursor`, given as `after`, goes on where this ended."""
+        return await self._transport.send(calls.training_logs(task_id, after))
 
     async def task(self, task_id: str) -> TaskStatus:
         """Status of any task: training, feature selection or run."""
@@ -133,9 +138,74 @@ class AsyncClient:
     async def model(self, model_version: str) -> Model:
         return await self._transport.send(calls.model(model_version))
 
+    async def curves(self, model_version: str) -> dict[str, Any]:
+        """The points of a model version's curves, as the trainer wrote them."""
+        return await self._transport.send(calls.curves(model_version))
+
     async def champion(self) -> AliasView:
         """The model version that scores rows which name none. Raises `NotFound` while there is none."""
         return await self._transport.send(calls.champion())
 
     async def set_champion(self, model_version: str) -> AliasView:
         return await self._transport.send(calls.set_champion(model_version))
+
+    async def start_run(self, request: RunCreate | None = None) -> Run:
+        """Replay a simulation set through Kafka; by default the latest split, scored by the champion or else the latest model, 1 row/s."""
+        return await self._transport.send(calls.start_run(request or RunCreate()))
+
+    async def runs(self, *, cursor: str | None = None, limit: int | None = None) -> Page[Run]:
+        return await self._transport.send(calls.runs(cursor, limit))
+
+    async def run(self, run_id: str) -> Run:
+        return await self._transport.send(calls.run(run_id))
+
+    async def stop_run(self, run_id: str) -> Run:
+        """Stop it; the answer's numbers are final when its status is. Stopping twice, or what has ended, changes nothing."""
+        return await self._transport.send(calls.order(run_id, "stop"))
+
+    async def pause_run(self, run_id: str) -> Run:
+        return await self._transport.send(calls.order(run_id, "pause"))
+
+    async def resume_run(self, run_id: str) -> Run:
+        return await self._transport.send(calls.order(run_id, "resume"))
+
+    async def set_speed(self, run_id: str, rows_per_second: float | None) -> Run:
+        """Change the pace from the next row on; null: as fast as the machine goes."""
+        return await self._transport.send(calls.order(run_id, "speed", {"rows_per_second": rows_per_second}))
+
+    async def wait_for_run(
+        self, run_id: str, *, timeout_seconds: float | None = None, on_status: Callable[[Run], None] | None = None
+    ) -> Run:
+        """Wait until a run has ended; its numbers are final then. Raises `TaskFailed` when it FAILED, `TimedOut` after the bound."""
+        wait = Wait(run_id, timeout_seconds, time.monotonic())
+        while True:
+            found = await self.run(run_id)
+            if on_status is not None:
+                on_status(found)
+            if ended(found):
+                return found
+            await asyncio.sleep(wait.pause(time.monotonic()))
+
+    async def predictions(self, run_id: str, *, after: int = -1, limit: int | None = None) -> AsyncGenerator[PredictionView, None]:
+        """Yield the predictions behind row index `after` that there are now, in row order, at most `limit`."""
+        pages = Pages(after, limit)
+        while pages.wanted:
+            page = await self._transport.send(calls.predictions(run_id, pages.after, pages.wanted))
+            for prediction in pages.take(page):
+                yield prediction
+
+    async def events(self, run_id: str, *, after: int | None = None, patience_seconds: float = 60.0) -> AsyncGenerator[RunEvent, None]:
+        """Yield a run's status, statistics and predictions as they come, from behind row index `after`; at last the run as it ended.
+
+        Lost connections are taken up again by themselves: no prediction is missed and none comes twice. Raises `Unavailable` when no
+        connection succeeds for `patience_seconds`, `Gone` when rows behind `after` are not kept any more.
+        Close it (`contextlib.aclosing`) when leaving it early.
+        """
+        position = Position(None if after is None else str(after), patience_seconds, self._transport.retries)
+        async with aclosing(follow_async(self._transport, calls.events_path(run_id), position)) as stream:
+            async for event in stream:
+                if (known := read(event)) is None:
+                    continue
+                yield known
+                if isinstance(known, Run):
+                    return

@@ -12,6 +12,7 @@ from pydantic import TypeAdapter
 from client.transport import Call
 from client.upload import Upload
 from schemas.api import Health, Page, Readiness, TaskStatus
+from schemas.api_runs import PredictionPage, Run, RunCreate
 from schemas.api_v1 import (
     AliasView,
     Dataset,
@@ -84,8 +85,8 @@ def get_split(split_id: str) -> Call[Split]:
     return Call("GET", _at("/v1/splits/{}", split_id), _read(Split))
 
 
-def splits(cursor: str | None, limit: int | None) -> Call[Page[Split]]:
-    return _listed("/v1/splits", Page[Split], cursor, limit)
+def splits(dataset_id: str | None, cursor: str | None, limit: int | None) -> Call[Page[Split]]:
+    return _listed("/v1/splits", Page[Split], cursor, limit, dataset_id=dataset_id)
 
 
 def train(request: TrainingCreate) -> Call[Training]:
@@ -104,8 +105,8 @@ def cancel_training(task_id: str) -> Call[Training]:
     return Call("POST", _at("/v1/trainings/{}/cancel", task_id), _read(Training))
 
 
-def task_logs(task_id: str) -> Call[list[TaskLogEntry]]:
-    return Call("GET", _at("/v1/trainings/{}/logs", task_id), _read(list[TaskLogEntry]))
+def training_logs(task_id: str, after: str | None) -> Call[Page[TaskLogEntry]]:
+    return Call("GET", _at("/v1/trainings/{}/logs", task_id), _read(Page[TaskLogEntry]), {"after": after})
 
 
 def task(task_id: str) -> Call[TaskStatus]:
@@ -121,9 +122,38 @@ def model(model_version: str) -> Call[Model]:
     return Call("GET", _at("/v1/models/{}", model_version), _read(Model))
 
 
+def curves(model_version: str) -> Call[dict[str, Any]]:
+    return Call("GET", _at("/v1/models/{}/curves.json", model_version), _read(dict[str, Any]))
+
+
 def champion() -> Call[AliasView]:
     return Call("GET", "/v1/models/champion", _read(AliasView))
 
 
 def set_champion(model_version: str) -> Call[AliasView]:
     return Call("PUT", "/v1/models/champion", _read(AliasView), json={"model_version": model_version})
+
+
+def start_run(request: RunCreate) -> Call[Run]:
+    return Call("POST", "/v1/runs", _read(Run), json=request.model_dump(mode="json", exclude_unset=True))
+
+
+def runs(cursor: str | None, limit: int | None) -> Call[Page[Run]]:
+    return _listed("/v1/runs", Page[Run], cursor, limit)
+
+
+def run(run_id: str) -> Call[Run]:
+    return Call("GET", _at("/v1/runs/{}", run_id), _read(Run))
+
+
+def order(run_id: str, verb: str, body: Any = None) -> Call[Run]:
+    """`stop`, `pause`, `resume`, `speed`."""
+    return Call("POST", _at("/v1/runs/{}/{}", run_id, verb), _read(Run), json=body)
+
+
+def predictions(run_id: str, after: int, limit: int) -> Call[PredictionPage]:
+    return Call("GET", _at("/v1/runs/{}/predictions", run_id), _read(PredictionPage), {"after": after, "limit": limit})
+
+
+def events_path(run_id: str) -> str:
+    return _at("/v1/runs/{}/events", run_id)

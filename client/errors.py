@@ -3,7 +3,8 @@
 ClientError
 ├── Refused         the gateway says no (4xx): `status`, `problems` as it gave them, each with its field
 │   ├── NotFound      404, there is no such object
-│   └── Conflict      409, the object is in the wrong state for this
+│   ├── Conflict      409, the object is in the wrong state for this
+│   └── Gone          410, rows are not kept any more; `first_available` is the first row index that is
 ├── Unavailable     no gateway answers, or it answers 503, after the bounded retries: `problems`, `retry_after`
 ├── GatewayFault    the gateway failed (other 5xx), or answered in words that this client does not know: report it
 ├── TaskFailed      `wait_for` saw the task end otherwise than COMPLETED: `status`, `reason`
@@ -54,6 +55,12 @@ class Conflict(Refused):
     """The object is in the wrong state for this."""
 
 
+class Gone(Refused):
+    """The rows asked for are not kept any more; `first_available` is the first row index that is, if any."""
+
+    first_available: int | None = None
+
+
 class Unavailable(GatewayError):
     """The gateway, or a part that it needs, is down. `status` is null when nothing answered."""
 
@@ -84,9 +91,20 @@ class TimedOut(ClientError):
 def from_answer(status: int, body: bytes, *, retry_after: float | None) -> GatewayError:
     """The error that an answer of 400 and above stands for."""
     problems = problems_of(body) or [Problem(f"HTTP {status} without a reason")]
-    kinds: dict[int, type[GatewayError]] = {404: NotFound, 409: Conflict, 503: Unavailable}
+    kinds: dict[int, type[GatewayError]] = {404: NotFound, 409: Conflict, 410: Gone, 503: Unavailable}
     kind = kinds.get(status, Refused if status < 500 else GatewayFault)
-    return kind(status, problems, retry_after=retry_after)
+    error = kind(status, problems, retry_after=retry_after)
+    if isinstance(error, Gone):
+        error.first_available = _first_available(body)
+    return error
+
+
+def _first_available(body: bytes) -> int | None:
+    try:
+        found = json.loads(body)["first_available"]
+    except (ValueError, KeyError, TypeError):
+        return None
+    return found if isinstance(found, int) else None
 
 
 def problems_of(body: bytes) -> list[Problem]:

@@ -8,15 +8,39 @@ import asyncio
 import time
 from collections.abc import AsyncGenerator, Generator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import httpx
 from httpx_sse import ServerSentEvent, aconnect_sse, connect_sse
+from pydantic import TypeAdapter, ValidationError
 
-from client.errors import Unavailable
+from client.errors import GatewayFault, Problem, Unavailable, from_answer
 from client.transport import AsyncTransport, Retries, Transport, failure, no_answer
+from schemas.api_runs import PredictionView, Run, RunStatistics, StatusEvent
 
 SILENCE_SECONDS = 45.0
+RunEvent = StatusEvent | RunStatistics | PredictionView | Run
+"""`Run` is the last one: the run as it ended."""
+GONE = "gone"
+KINDS: dict[str, TypeAdapter[Any]] = {
+    "status": TypeAdapter(StatusEvent),
+    "stats": TypeAdapter(RunStatistics),
+    "prediction": TypeAdapter(PredictionView),
+    "end": TypeAdapter(Run),
+}
+
+
+def read(event: ServerSentEvent) -> RunEvent | None:
+    """The typed event; null for a kind that this client does not know. Raises `Gone`, `GatewayFault`."""
+    if event.event == GONE:
+        raise from_answer(410, event.data.encode(), retry_after=None)
+    kind = KINDS.get(event.event)
+    if kind is None:
+        return None
+    try:
+        return cast(RunEvent, kind.validate_json(event.data))
+    except ValidationError as error:
+        raise GatewayFault(200, [Problem(f"an event {event.event!r} is not what this client knows: {error}")]) from error
 
 
 @dataclass(slots=True)

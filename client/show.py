@@ -109,7 +109,7 @@ def datasets(page: Page[DatasetSummary]) -> RenderableType:
 
 def ranges(suggested: SuggestedSplit) -> RenderableType:
     rows = [
-        (name, part.start, part.end)
+        (name, part.start or "", part.end or "")
         for name, part in (("train", suggested.train), ("test", suggested.test), ("simulation", suggested.simulation))
     ]
     return listing(("set", "from", "to"), rows, empty="")

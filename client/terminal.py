@@ -27,6 +27,7 @@ from rich.progress import (
 
 from client.blocking import Client
 from client.errors import ClientError, GatewayError, GatewayFault, Problem, Refused, TaskFailed, TimedOut, Unavailable
+from schemas.api import TaskStatus
 
 FAILED, USAGE, REFUSED, UNAVAILABLE, FAULT, TIMED_OUT, INTERRUPTED = 1, 2, 3, 4, 5, 6, 130
 EXIT_CODES = """Exit codes: 0 done · 1 the task or a check failed · 2 wrong usage · 3 refused by the gateway (4xx) ·
@@ -103,6 +104,26 @@ class Terminal:
         """A line for a person; nothing with `--json`."""
         if not self.json:
             self.out.print(text)
+
+    def next_step(self, command: str, what: str) -> None:
+        """Tell a person what comes next."""
+        if not self.json:
+            self.err.print(f"next: [bold]{command}[/] {what}", style="dim")
+
+    def wait_for(self, client: Client, task_id: str, what: str) -> None:
+        """Wait for a task with a bar. Ctrl-C ends the waiting only."""
+        with self.percent_bar() as bar:
+            shown = bar.add_task(what, total=100, detail="")
+
+            def update(status: TaskStatus) -> None:
+                progress = status.progress or {}
+                bar.update(shown, completed=progress.get("percent", 0), detail=str(progress.get("status", "")))
+
+            try:
+                client.wait_for(task_id, on_status=update)
+            except KeyboardInterrupt:
+                self.err.print(f"{what} goes on: intelliinspect status {task_id}")
+                raise
 
     def bytes_bar(self) -> Progress:
         return self._progress(DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn())

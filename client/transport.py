@@ -59,9 +59,9 @@ class Retries:
     first_seconds: float = 0.2
     ceiling_seconds: float = 3.0
 
-    def delay(self, attempt: int, outcome: Outcome, *, idempotent: bool) -> float | None:
+    def delay(self, call: Call[Any], attempt: int, outcome: Outcome) -> float | None:
         """Seconds to wait before the next try after try number `attempt` (from 1); null when this outcome stands."""
-        if attempt >= self.attempts or not _worth_another(outcome, idempotent):
+        if attempt >= self.attempts or not _worth_another(call, outcome):
             return None
         if isinstance(outcome, httpx.Response) and (asked := retry_after(outcome)) is not None:
             return min(asked, self.ceiling_seconds)
@@ -72,12 +72,12 @@ class Retries:
         return float(min(self.first_seconds * 2 ** (attempt - 1), self.ceiling_seconds))
 
 
-def _worth_another(outcome: Outcome, idempotent: bool) -> bool:
+def _worth_another(call: Call[Any], outcome: Outcome) -> bool:
     if isinstance(outcome, (httpx.ConnectError, httpx.ConnectTimeout)):
         return True
     if isinstance(outcome, httpx.Response):
-        return outcome.status_code == UNAVAILABLE and idempotent
-    return idempotent and not isinstance(outcome, httpx.UnsupportedProtocol)
+        return call.idempotent and outcome.status_code == UNAVAILABLE and UNAVAILABLE not in call.expected
+    return call.idempotent and not isinstance(outcome, httpx.UnsupportedProtocol)
 
 
 def retry_after(response: httpx.Response) -> float | None:
@@ -145,7 +145,7 @@ class Transport:
                 outcome: Outcome = self.http.request(**call.arguments())
             except httpx.TransportError as error:
                 outcome = error
-            delay = self.retries.delay(attempt, outcome, idempotent=call.idempotent)
+            delay = self.retries.delay(call, attempt, outcome)
             if delay is None:
                 return finish(call, outcome, self.url)
             time.sleep(delay)
@@ -167,7 +167,7 @@ class AsyncTransport:
                 outcome: Outcome = await self.http.request(**call.arguments())
             except httpx.TransportError as error:
                 outcome = error
-            delay = self.retries.delay(attempt, outcome, idempotent=call.idempotent)
+            delay = self.retries.delay(call, attempt, outcome)
             if delay is None:
                 return finish(call, outcome, self.url)
             await asyncio.sleep(delay)

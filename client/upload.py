@@ -15,8 +15,8 @@ class UploadOptions(TypedDict, total=False):
     label: str
     id_column: str
     time_column: str
-    start: str
-    step_seconds: float
+    synthetic_start: str
+    synthetic_step_seconds: float
 
 
 def form(options: UploadOptions) -> dict[str, str]:

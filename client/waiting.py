@@ -4,6 +4,8 @@ from dataclasses import dataclass
 
 from client.errors import TaskFailed, TimedOut
 from schemas.api import TaskStatus
+from schemas.api_runs import Run
+from schemas.messages import TERMINAL
 
 DONE = frozenset({"COMPLETED", "SUCCESS"})
 ENDED = frozenset({"FAILED", "STOPPED", "FAILURE", "REVOKED"})
@@ -15,6 +17,13 @@ def succeeded(status: TaskStatus) -> bool:
     if status.status in ENDED:
         raise TaskFailed(status.task_id, status.status, status.error or "no reason given")
     return status.status in DONE
+
+
+def ended(run: Run) -> bool:
+    """Whether the run has ended; its numbers are final then. Raises `TaskFailed` when it failed."""
+    if run.status == "FAILED":
+        raise TaskFailed(run.run_id, run.status, run.error or run.message or "no reason given")
+    return run.status in TERMINAL
 
 
 @dataclass(slots=True)

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from contextlib import aclosing
 from typing import Any
 
 import pytest
@@ -46,8 +47,8 @@ def blocking(url: str, position: Position, count: int) -> list[ServerSentEvent]:
 
 def in_asyncio(url: str, position: Position, count: int) -> list[ServerSentEvent]:
     async def read() -> list[ServerSentEvent]:
-        stream = follow_async(AsyncTransport(url, "default", QUICK), "/events", position)
-        return [await anext(stream) for _ in range(count)]
+        async with aclosing(follow_async(AsyncTransport(url, "default", QUICK), "/events", position)) as stream:
+            return [await anext(stream) for _ in range(count)]
 
     return asyncio.run(read())
 

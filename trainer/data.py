@@ -2,14 +2,19 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 import polars as pl
+from pydantic import BaseModel, ValidationError
 
 from schemas.manifests import SetManifest
 from storage.bundles import Matrix, finite
 from storage.files import Storage
+from trainer.errors import JobFailed
 from trainer.validation import Labels
+
+M = TypeVar("M", bound=BaseModel)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,3 +46,13 @@ def _single(features: Sequence[str]) -> list[pl.Expr]:
 
 def _matrix(frame: pl.DataFrame, features: Sequence[str]) -> Matrix:
     return finite(frame.select(features).to_numpy(order="c"))
+
+
+def read_manifest(storage: Storage, path: str, shape: type[M], what: str) -> M:
+    """Read a manifest; `JobFailed` with `what` as its subject when it is not there or not one."""
+    try:
+        return shape.model_validate_json(storage.read_bytes(path))
+    except FileNotFoundError as error:
+        raise JobFailed(f"{what} does not exist in the storage.") from error
+    except ValidationError as error:
+        raise JobFailed(f"{what} cannot be read: {error.error_count()} problems in {path}.") from error

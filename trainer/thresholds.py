@@ -92,7 +92,7 @@ def mcc(table: ThresholdTable) -> Floats:
 
 def f1(table: ThresholdTable) -> Floats:
     """F1 of FAIL at each candidate; 0 where it is undefined."""
-    return _ratio(2.0 * table.tp, (2 * table.tp + table.fp + table.fn).astype(np.float64))
+    return _ratio((2 * table.tp).astype(np.float64), (2 * table.tp + table.fp + table.fn).astype(np.float64))
 
 
 def _ratio(above: Floats, below: Floats) -> Floats:

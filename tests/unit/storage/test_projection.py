@@ -1,0 +1,83 @@
+"""What a record does to the view, and what a batch leaves out."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from schemas import topics
+from schemas.ids import position_key
+from schemas.messages import encode
+from storage.projection import PROJECTED, Add, Answers, Keep, Lane, Limits, Operation, Projected, Rejected, fold, project
+from tests.view_records import dataset, dead_letter, lane_stats, prediction, task
+
+
+def operations(topic: topics.Topic, offset: int, key: str, value: bytes | None) -> tuple[Operation, ...]:
+    projected = project(topic.name, 0, offset, key.encode(), value)
+    assert isinstance(projected, Projected)
+    return projected.operations
+
+
+@pytest.mark.parametrize("topic", PROJECTED, ids=lambda topic: topic.name)
+@given(key=st.none() | st.binary(max_size=20), value=st.binary(max_size=50))
+def test_no_bytes_raise(topic: topics.Topic, key: bytes | None, value: bytes) -> None:
+    assert isinstance(project(topic.name, 0, 7, key, value), Projected | Rejected)
+
+
+@pytest.mark.parametrize("topic", PROJECTED, ids=lambda topic: topic.name)
+def test_value_of_another_shape_is_rejected_with_its_reason(topic: topics.Topic) -> None:
+    projected = project(topic.name, 0, 7, b"run:1:0", b'{"unexpected": 1}')
+    assert isinstance(projected, Rejected)
+    assert projected.reason
+
+
+def test_positions_in_the_changelog_are_not_statistics() -> None:
+    assert operations(topics.STATS_CHANGELOG, 3, position_key(1).decode(), b"17") == ()
+
+
+def test_tombstone_deletes_statistics() -> None:
+    (operation,) = operations(topics.STATS_CHANGELOG, 3, "run:1:0", None)
+    assert isinstance(operation, Lane)
+    assert (operation.offset, operation.value) == (3, "")
+
+
+def test_run_id_keeps_its_hash_and_at_signs() -> None:
+    (operation,) = operations(topics.STATS_CHANGELOG, 3, "ext-a@7:1:7", encode(lane_stats("ext-a@7", [], lane=7)))
+    assert isinstance(operation, Lane)
+    assert (operation.key, operation.field) == ("ii:stats:ext-a@7", "1:7")
+
+
+def test_dead_letter_is_listed_for_all_and_for_its_run_with_its_value_cut_off() -> None:
+    found = operations(topics.DEAD_LETTERS, 3, "run", encode(dead_letter("run", 4, value=b"x" * 100_000)))
+    assert [operation.key for operation in found] == ["ii:dead-letters", "ii:dead-letters:run"]
+    assert all(isinstance(operation, Add) and len(operation.member) < 10_000 for operation in found)
+
+
+def test_dataset_is_listed_in_its_workspace() -> None:
+    (operation,) = operations(topics.DATASETS, 3, "ds-1", dataset("ds-1", workspace="w").model_dump_json().encode())
+    assert isinstance(operation, Keep)
+    assert operation.indexes == ("ii:by-time:dataset:w",)
+    assert operation.member.endswith("ds-1")
+
+
+def test_batch_keeps_only_the_newest_value_of_a_key() -> None:
+    states = [encode(task("t", status=status)) for status in ("PENDING", "IN_PROGRESS", "COMPLETED")]
+    batch = [operation for offset, state in enumerate(states) for operation in operations(topics.TASKS, offset, "t", state)]
+    for order in (batch, batch[::-1]):
+        (kept,) = fold(order, Limits())
+        assert isinstance(kept, Keep)
+        assert kept.offset == 2
+
+
+@given(rows=st.lists(st.integers(0, 5000), unique=True, min_size=1, max_size=60), limit=st.integers(1, 20))
+def test_batch_keeps_the_newest_predictions_and_knows_of_all(rows: list[int], limit: int) -> None:
+    batch = [
+        operation
+        for offset, row in enumerate(rows)
+        for operation in operations(topics.PREDICTIONS, offset, "run", encode(prediction("run", row, lane=row % 2)))
+    ]
+    (kept,) = fold(batch, Limits(predictions=limit))
+    assert isinstance(kept, Answers)
+    assert [row for row, _ in kept.entries] == sorted(rows)[-limit:]
+    assert kept.dropped == (len(rows) > limit)
+    assert sorted(kept.reach) == [(lane, min(mine), max(mine)) for lane in (0, 1) if (mine := [row for row in rows if row % 2 == lane])]
+    assert all(rows[offset] == row for _, row, _, offset in kept.starts)

@@ -19,12 +19,13 @@ class Manifest(BaseModel):
 
 
 class Column(Manifest):
-    """One column as stored. `constant` means at most one distinct value among those present."""
+    """One column as stored. `constant` means at most one distinct value among those present; `reason` says why numbers became text."""
 
     name: str
     type: ColumnType
     missing: int
     constant: bool
+    reason: str | None = None
 
 
 class Choice(Manifest):
@@ -45,10 +46,14 @@ class LabelCounts(Manifest):
 
 
 class TimeAxis(Manifest):
-    """Where a row's time comes from: a real column, or `start + step_seconds * row number` when synthetic."""
+    """Where a row's time comes from: a real column, or `start + step_seconds * row number` when synthetic.
+
+    `style` is how a real column is read: `iso8601`, a strptime format, or `epoch-s`, `epoch-ms`, `epoch-us`, `epoch-ns`.
+    """
 
     column: str
     synthetic: bool
+    style: str = "iso8601"
     start: datetime | None = None
     step_seconds: float | None = None
     reason: str

@@ -1,49 +1,133 @@
-"""CSV to Parquet, once per content: numeric columns as float64, all others as text, in file order."""
+"""CSV to Parquet, once per content: columns of numbers as float64, all others as text, in file order. Memory stays flat.
 
+The first rows say how each column is spelled; should a later row belie them, the whole file is looked at and read again, so the outcome
+never depends on where in the file an odd value stands. Nothing here depends on a dataset's settings.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import polars as pl
+from polars.exceptions import ComputeError, InvalidOperationError
 
+from storage.csv_lines import LISTED, Layout, read_head, read_lines
+from storage.csv_text import plain_text
+from storage.csv_types import Spelling, number, spellings, text
 from storage.errors import Problem
+
+SAMPLED_ROWS = 2_000
+ROWS_PER_GROUP = 65_536
+RESERVED = ("__index__", "__id__", "__time__", "__label__")
+"""Columns that a split adds."""
+ID_NAMES = (
+    "id",
+    "sample_id",
+    "sampleid",
+    "part_id",
+    "unit_id",
+    "product_id",
+    "row_id",
+    "uid",
+    "serial",
+    "serial_number",
+    "serial_no",
+    "sn",
+)
+"""Names of identifiers, best first, in lower case; such a column stays text, so that 007 and 20-digit numbers keep their spelling."""
 
 
 @dataclass(frozen=True, slots=True)
 class Content:
-    """What a file holds once it is Parquet. `missing` and `constant` are by column."""
+    """What the Parquet of a file holds. `missing` is by column; a constant column has at most one distinct value."""
 
-    numeric: tuple[str, ...]
-    text: tuple[str, ...]
+    names: tuple[str, ...]
+    numeric: frozenset[str]
     missing: dict[str, int]
     constant: frozenset[str]
     rows: int
 
 
-def write_parquet(upload: Path, target: Path) -> list[Problem]:
-    """Read the CSV into `target`; return all problems when there are any."""
-    with upload.open("rb") as opened:
-        header = opened.readline().decode().strip()
-    names = header.split(",")
-    sample = pl.read_csv(upload, n_rows=10_000, infer_schema=False)
-    numeric = [name for name in names if not sample[name].cast(pl.Float64, strict=False).is_null().sum() > sample[name].is_null().sum()]
-    schema: dict[str, type[pl.DataType]] = {name: pl.Float64 if name in set(numeric) else pl.String for name in names}
-    pl.scan_csv(upload, schema=schema).with_columns(pl.col(numeric).fill_nan(None)).sink_parquet(target)
-    return []
+def read_layout(
+    upload: Path, file_name: str, folder: Path, *, max_bytes: int, check: Callable[[Sequence[str]], list[Problem]] = lambda _: []
+) -> Layout | list[Problem]:
+    """Check the file's form, all of it, and its header by `check`; return all problems when there are any. Copies are made in `folder`."""
+    plain = plain_text(upload, file_name, folder, max_bytes=max_bytes)
+    if isinstance(plain, list):
+        return plain
+    separator, names = read_head(plain)
+    if not names:
+        return [Problem("csv_empty", "file", "CSV is empty.")]
+    layout = read_lines(plain, separator, names, folder)
+    problems = _check_names(names) + check(names)
+    if isinstance(layout, Problem):
+        return [*problems, layout]
+    if not layout.rows:
+        problems.append(Problem("csv_header_only", "file", "The CSV file has a header but no rows.", {"columns": len(names)}))
+    return problems or layout
+
+
+def write_parquet(layout: Layout, target: Path) -> None:
+    """Write the rows of a file as Parquet."""
+    candidates = [name for name in layout.names if name.strip().lower() not in ID_NAMES]
+    sample = spellings(_scan(layout, {}).head(SAMPLED_ROWS), candidates, separator=layout.original_separator, plain=True)
+    try:
+        _write(layout, sample, target)
+    except (ComputeError, InvalidOperationError):  # a value that the sample did not foretell
+        certain = spellings(_scan(layout, {}), candidates, separator=layout.original_separator, plain=False)
+        _write(layout, certain, target)
 
 
 def read_content(parquet: Path) -> Content:
     """Describe the Parquet of a file."""
     lazy = pl.scan_parquet(parquet)
     schema = lazy.collect_schema()
-    numeric = tuple(name for name, type_ in schema.items() if type_ == pl.Float64)
-    text = tuple(name for name in schema if name not in set(numeric))
-    row = (
-        lazy.select(
-            pl.len().alias("rows"),
-            pl.struct(pl.all().null_count()).alias("missing"),
-            pl.struct((pl.all().min() == pl.all().max()).fill_null(True)).alias("constant"),
-        )
-        .collect(engine="streaming")
-        .row(0, named=True)
+    found = lazy.select(
+        pl.len().alias("rows"),
+        pl.struct(pl.all().null_count()).alias("missing"),
+        pl.struct((pl.all().min() == pl.all().max()).fill_null(True)).alias("constant"),
+    ).collect(engine="streaming")
+    rows, missing, constant = found.row(0)
+    return Content(
+        tuple(schema),
+        frozenset(name for name, type_ in schema.items() if type_ == pl.Float64),
+        missing,
+        frozenset(name for name, same in constant.items() if same),
+        rows,
     )
-    return Content(numeric, text, row["missing"], frozenset(name for name, same in row["constant"].items() if same), row["rows"])
+
+
+def _write(layout: Layout, decided: dict[str, Spelling], target: Path) -> None:
+    read_as = {name: decided.get(name, Spelling.TEXT) for name in layout.names}
+    columns = [text(name) if spelling is Spelling.TEXT else number(name, spelling, strict=True) for name, spelling in read_as.items()]
+    fast = {name: pl.Float64() for name, spelling in read_as.items() if spelling is Spelling.PLAIN}
+    _scan(layout, fast).select(columns).sink_parquet(target, compression_level=1, row_group_size=ROWS_PER_GROUP)
+
+
+def _scan(layout: Layout, types: Mapping[str, pl.DataType]) -> pl.LazyFrame:
+    return pl.scan_csv(
+        layout.path,
+        schema={name: types.get(name, pl.String()) for name in layout.names},
+        has_header=False,
+        skip_lines=layout.header_lines,
+        n_rows=layout.rows,
+        separator=layout.separator,
+        quote_char='"' if layout.quoted else None,
+    )
+
+
+def _check_names(names: list[str]) -> list[Problem]:
+    blank = [position for position, name in enumerate(names, 1) if not name]
+    repeated = [name for name, count in Counter(names).items() if name and count > 1]
+    reserved = [name for name in names if name in RESERVED]
+    found = (
+        ("columns_blank", "Every column needs a name; blank in the header: column", blank),
+        ("columns_duplicate", "Column names must differ; more than once in the header:", repeated),
+        ("columns_reserved", "These column names are used internally:", reserved),
+    )
+    return [Problem(code, "file", f"{message} {_shown(columns)}.", {"columns": columns}) for code, message, columns in found if columns]
+
+
+def _shown(columns: Sequence[object]) -> str:
+    return ", ".join(map(repr, columns[:LISTED])) + (", …" if len(columns) > LISTED else "")

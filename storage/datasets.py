@@ -1,33 +1,52 @@
-"""Datasets: a CSV file taken in, its settings found with a reason or taken as given. The content is stored once per SHA-256."""
+"""Datasets: a CSV file taken in, its settings found with a reason or taken as given.
 
+The content is stored once per SHA-256, under `files/{sha256}/`; every upload makes a new dataset that points to it. Nothing is stored when
+there are problems, or when the process dies half-way.
+"""
+
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 import polars as pl
 
 from schemas.ids import new_id
-from schemas.manifests import Cell, Choice, Column, ColumnType, DatasetManifest, TimeAxis
-from storage.csv_reader import Content, read_content, write_parquet
+from schemas.manifests import Cell, Choice, Column, DatasetManifest, LabelCounts, TimeAxis
+from storage.columns import DatasetOptions, check_names, choose_id, choose_label, choose_time, describe, value_text
+from storage.csv_lines import Layout, line_of
+from storage.csv_reader import Content, read_content, read_layout, write_parquet
+from storage.csv_text import check_file_name
 from storage.errors import Problem
 from storage.files import Storage
-from storage.labels import LABEL_NAMES, read_labels
-from storage.times import ISO, UTC_TIME, read_time
+from storage.times import UTC_TIME, read_time
 
-SYNTHETIC = "synthetic_timestamp"
+__all__ = ["DatasetOptions", "ingest", "preview", "row_id", "row_label", "row_time"]
+
 SYNTHETIC_START = datetime(2021, 1, 1, tzinfo=UTC)
+SYNTHETIC_STEP_SECONDS = 1.0
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+MAX_BYTES = 10 << 30
+LineOf = Callable[[int], int]
 
 
 @dataclass(frozen=True, slots=True)
-class DatasetOptions:
-    """Settings given with an upload; None asks for detection. `time_column="synthetic_timestamp"` asks for synthetic times."""
+class Settings:
+    """All that is chosen about a file."""
 
-    label: str | None = None
-    pass_value: str | None = None
-    id_column: str | None = None
-    time_column: str | None = None
-    synthetic_start: datetime | None = None
-    synthetic_step_seconds: float | None = None
+    columns: list[Column]
+    label: Choice
+    labels: LabelCounts
+    id_column: Choice | None
+    time: TimeAxis
+    first: datetime
+    last: datetime
+
+    def features(self) -> list[str]:
+        """The numeric columns that have no other purpose, constant ones included, empty ones not."""
+        taken = {self.label.value, self.time.column, self.id_column.value if self.id_column else None}
+        return [column.name for column in self.columns if column.type == "numeric" and column.name not in taken]
 
 
 def ingest(
@@ -39,22 +58,31 @@ def ingest(
     options: DatasetOptions,
     sha256: str,
     dataset_id: str | None = None,
+    max_bytes: int = MAX_BYTES,
 ) -> DatasetManifest | list[Problem]:
-    """Store the file's content unless it is there already, and make a new dataset of it; nothing is stored when there are problems."""
+    """Store the file's content unless it is there already, and make a new dataset of it; return all problems when there are any.
+
+    `sha256` is that of the upload as it is; `max_bytes` limits what a gzip file may unpack to. Takes as long as the file needs: run it off
+    the event loop. Safe to call at the same time for the same file. Raises `StorageUnavailable`.
+    """
     path = f"files/{sha256}/data.parquet"
     with storage.scratch() as folder:
-        known = storage.exists(path)
-        parquet = storage.local(path) if known else folder / "data.parquet"
-        problems = [] if known else write_parquet(upload, parquet)
-        if problems:
-            return problems
-        dataset = _describe(parquet, read_content(parquet), options)
-        if isinstance(dataset, list):
-            return dataset
-        label, labels, time, first, last, columns, features, rows = dataset
-        if not known:
+        check = partial(check_names, options=options)
+        lines = _Lines(lambda: read_layout(upload, file_name, folder, max_bytes=max_bytes, check=check))
+        stored = storage.exists(path)
+        if not stored:
+            layout = lines.layout()
+            if isinstance(layout, list):
+                return layout
+            write_parquet(layout, folder / "data.parquet")
+        parquet = storage.local(path) if stored else folder / "data.parquet"
+        content = read_content(parquet)
+        problems = [*check_file_name(file_name), *check(content.names)] if stored else []
+        settings = problems or _choose(pl.scan_parquet(parquet), content, options, lines.line_of)
+        if isinstance(settings, list):
+            return settings
+        if not stored:
             storage.put_file(parquet, path)
-    names = [column.name for column in columns]
     manifest = DatasetManifest(
         dataset_id=dataset_id or new_id("ds"),
         workspace=workspace,
@@ -63,88 +91,123 @@ def ingest(
         sha256=sha256,
         path=path,
         created_at=datetime.now(UTC),
-        row_count=rows,
-        column_count=len(names),
-        columns=columns,
-        features=features,
-        label=label,
-        labels=labels,
-        id_column=Choice(value="Id", reason="its name", detected=True) if "Id" in names else None,
-        time=time,
-        first_timestamp=first,
-        last_timestamp=last,
+        row_count=content.rows,
+        column_count=len(content.names),
+        columns=settings.columns,
+        features=settings.features(),
+        label=settings.label,
+        labels=settings.labels,
+        id_column=settings.id_column,
+        time=settings.time,
+        first_timestamp=settings.first,
+        last_timestamp=settings.last,
     )
     storage.write_bytes(f"datasets/{manifest.dataset_id}/manifest.json", manifest.model_dump_json(indent=2).encode())
     return manifest
-
-
-def _describe(parquet: Path, content: Content, options: DatasetOptions):  # type: ignore[no-untyped-def]
-    lazy = pl.scan_parquet(parquet)
-    names = list(lazy.collect_schema())
-    label = options.label or next((name for wanted in LABEL_NAMES for name in names if name.lower() == wanted), None)
-    if label is None or label not in names:
-        return [Problem("label_missing", "file", "CSV must contain a 'Response' column.", {})]
-    counts = lazy.select(label_text(label, numeric=label in content.numeric)).drop_nulls().collect().get_column(label).value_counts()
-    decided = read_labels(label, dict(counts.iter_rows()), options.pass_value)
-    if isinstance(decided, Problem):
-        return [decided]
-    labels, reason = decided
-    time_column = next((name for name in content.text if "time" in name.lower()), None)
-    if time_column:
-        time = TimeAxis(column=time_column, synthetic=False, reason="its name and content")
-        first, last = (
-            lazy.select(read_time(pl.col(time_column), ISO).min().alias("a"), read_time(pl.col(time_column), ISO).max().alias("b"))
-            .collect()
-            .row(0)
-        )
-    else:
-        step = options.synthetic_step_seconds or 1.0
-        first = options.synthetic_start or SYNTHETIC_START
-        time = TimeAxis(column=SYNTHETIC, synthetic=True, start=first, step_seconds=step, reason="no column holds times")
-        last = first + timedelta(seconds=step * (content.rows - 1))
-    columns = [
-        Column(name=name, type=_type(name, content, time_column), missing=content.missing[name], constant=name in content.constant)
-        for name in names
-    ]
-    features = [column.name for column in columns if column.type == "numeric" and column.name not in (label, "Id")]
-    return Choice(value=label, reason=reason, detected=options.label is None), labels, time, first, last, columns, features, content.rows
-
-
-def _type(name: str, content: Content, time_column: str | None) -> ColumnType:
-    if content.missing[name] == content.rows:
-        return "empty"
-    if name in content.numeric:
-        return "numeric"
-    return "datetime" if name == time_column else "text"
-
-
-def label_text(column: str, *, numeric: bool) -> pl.Expr:
-    """A column's values as text: whole numbers without a decimal point."""
-    value = pl.col(column)
-    if not numeric:
-        return value
-    return (
-        pl.when(value == value.round())
-        .then(value.cast(pl.Int64, strict=False).cast(pl.String))
-        .otherwise(value.cast(pl.String))
-        .alias(column)
-    )
-
-
-def time_expression(time: TimeAxis, rows: str = "__index__") -> pl.Expr:
-    """UTC time of a row, from the manifest's time axis; `rows` is the column that numbers the rows from 0."""
-    if not time.synthetic:
-        return read_time(pl.col(time.column), ISO)
-    assert time.start is not None
-    assert time.step_seconds is not None
-    offset = (pl.col(rows).cast(pl.Float64) * (time.step_seconds * 1e6)).round().cast(pl.Int64)
-    return (pl.lit(time.start).cast(UTC_TIME) + pl.duration(microseconds=offset)).cast(UTC_TIME)
 
 
 def preview(storage: Storage, dataset: DatasetManifest, rows: int) -> list[dict[str, Cell]]:
     """The first rows as stored, by column name; a synthetic time column comes first."""
     lazy = pl.scan_parquet(storage.local(dataset.path)).head(rows)
     if dataset.time.synthetic:
-        time = time_expression(dataset.time).dt.strftime("%Y-%m-%dT%H:%M:%S%.fZ").alias(dataset.time.column)
+        time = row_time(dataset).dt.strftime("%Y-%m-%dT%H:%M:%S%.fZ").alias(dataset.time.column)
         lazy = lazy.with_row_index("__index__").select(time, pl.exclude("__index__", dataset.time.column))
     return lazy.collect().to_dicts()
+
+
+def row_time(dataset: DatasetManifest) -> pl.Expr:
+    """UTC time of a row of the dataset's Parquet, which must have its row number as `__index__`."""
+    return _time_expression(dataset.time)
+
+
+def row_id(dataset: DatasetManifest) -> pl.Expr:
+    """Id of a row as text: the id column's value, else the row number from 1. Needs `__index__`."""
+    if dataset.id_column is None:
+        return (pl.col("__index__").cast(pl.Int64) + 1).cast(pl.String)
+    return value_text(dataset.id_column.value, numeric=_is_number(dataset, dataset.id_column.value))
+
+
+def row_label(dataset: DatasetManifest) -> pl.Expr:
+    """`PASS` or `FAIL`."""
+    label = value_text(dataset.label.value, numeric=_is_number(dataset, dataset.label.value))
+    return pl.when(label == dataset.labels.pass_value).then(pl.lit("PASS")).otherwise(pl.lit("FAIL"))
+
+
+def _is_number(dataset: DatasetManifest, name: str) -> bool:
+    return next(column.type == "numeric" for column in dataset.columns if column.name == name)
+
+
+def _time_expression(time: TimeAxis) -> pl.Expr:
+    if not time.synthetic:
+        return read_time(time.column, time.style)
+    assert time.start is not None
+    assert time.step_seconds is not None
+    microseconds = (pl.col("__index__").cast(pl.Float64) * (time.step_seconds * 1e6)).round().cast(pl.Int64)
+    return (pl.lit(_microseconds(time.start)) + microseconds).cast(UTC_TIME)
+
+
+def _choose(lazy: pl.LazyFrame, content: Content, options: DatasetOptions, line: LineOf) -> Settings | list[Problem]:
+    problems: list[Problem] = []
+    label = choose_label(lazy, content, options, line)
+    problems += label if isinstance(label, list) else []
+    taken = [name for name in (options.label, None if isinstance(label, list) else label[0].value) if name]
+    time, findings = choose_time(lazy, content, options, taken, line)
+    time = time if isinstance(time, Problem) else _with_start(time, options)
+    problems += [time] if isinstance(time, Problem) else []
+    taken += [] if isinstance(time, Problem) else [time.column]
+    id_column = choose_id(lazy, content, options, taken, line)
+    problems += [id_column] if isinstance(id_column, Problem) else []
+    if isinstance(label, list) or isinstance(time, Problem) or isinstance(id_column, Problem):
+        return problems
+    ends = _first_and_last(lazy, time)
+    if isinstance(ends, Problem):
+        return [ends]
+    settings = Settings(describe(lazy, content, findings, line), *label, id_column, time, *ends)
+    if not settings.features():
+        return [Problem("features_missing", "file", "No column of numbers is left to learn from.", {"columns": list(content.names)})]
+    return settings
+
+
+def _with_start(time: TimeAxis, options: DatasetOptions) -> TimeAxis:
+    if not time.synthetic:
+        return time
+    start = options.synthetic_start or SYNTHETIC_START
+    start = start.replace(tzinfo=UTC) if start.tzinfo is None else start.astimezone(UTC)
+    return time.model_copy(update={"start": start, "step_seconds": options.synthetic_step_seconds or SYNTHETIC_STEP_SECONDS})
+
+
+def _first_and_last(lazy: pl.LazyFrame, time: TimeAxis) -> tuple[datetime, datetime] | Problem:
+    at = _time_expression(time).cast(pl.Int64)
+    first, last = (
+        lazy.with_row_index("__index__").select(at.min().alias("first"), at.max().alias("last")).collect(engine="streaming").row(0)
+    )
+    try:
+        return _at(first), _at(last)
+    except OverflowError:
+        return Problem("time_range", "time_column", "The times lead out of the years 1 to 9999.", {"column": time.column})
+
+
+def _at(microseconds: int) -> datetime:
+    return EPOCH + timedelta(microseconds=microseconds)
+
+
+def _microseconds(at: datetime) -> int:
+    return (at - EPOCH) // timedelta(microseconds=1)
+
+
+class _Lines:
+    """The layout of an upload, read when it is first asked for: a file whose content is stored needs it only to name a line."""
+
+    def __init__(self, read: Callable[[], Layout | list[Problem]]) -> None:
+        self._read = read
+        self._layout: Layout | list[Problem] | None = None
+
+    def layout(self) -> Layout | list[Problem]:
+        if self._layout is None:
+            self._layout = self._read()
+        return self._layout
+
+    def line_of(self, row: int) -> int:
+        layout = self.layout()
+        assert isinstance(layout, Layout)  # rows are asked for only of files that could be read
+        return line_of(layout, row)

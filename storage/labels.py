@@ -6,18 +6,10 @@ from schemas.manifests import LabelCounts
 from storage.errors import Problem
 
 LABEL_NAMES = (
-    "response",
-    "pass/fail",
-    "pass_fail",
-    "passfail",
-    "label",
-    "target",
-    "machine failure",
-    "machine_failure",
-    "failure",
-    "class",
+    *("response", "pass/fail", "pass fail", "passfail", "label", "target", "machine failure", "failure", "fail", "failed"),
+    *("defect", "defective", "class", "result", "verdict", "outcome", "quality", "status", "y"),
 )
-"""Names that a label column usually has, best first, in lower case."""
+"""Names that a label column usually has, best first, in lower case with spaces for underscores."""
 NEUTRAL_WORDS = {"true": "false", "yes": "no", "t": "f", "y": "n"}
 """Words that mean FAIL in a column named for the failure and PASS in a column named for the pass, with their opposites."""
 WORD_PAIRS = (

@@ -9,7 +9,7 @@ import polars as pl
 
 from schemas.ids import new_id
 from schemas.manifests import DatasetManifest, DateRange, SetManifest, SplitManifest
-from storage.datasets import label_text, time_expression
+from storage.datasets import row_id, row_label, row_time
 from storage.errors import Problem
 from storage.files import Storage
 from storage.ranges import NAMES, Ranges, check_ranges, show
@@ -98,7 +98,7 @@ def _microseconds(at: datetime) -> int:
 def times_and_fails(storage: Storage, dataset: DatasetManifest) -> tuple[Times, Flags]:
     """Time of each row in microseconds since 1970, and whether it is FAIL, in file order."""
     lazy = pl.scan_parquet(storage.local(dataset.path)).with_row_index("__index__")
-    frame = lazy.select(time_expression(dataset.time).cast(pl.Int64).alias("time"), (_label(dataset) == "FAIL").alias("fail")).collect()
+    frame = lazy.select(row_time(dataset).cast(pl.Int64).alias("time"), (row_label(dataset) == "FAIL").alias("fail")).collect()
     return frame["time"].to_numpy(), frame["fail"].to_numpy()
 
 
@@ -135,28 +135,16 @@ def _check_sets(ranges: Ranges, fails: dict[str, Flags]) -> list[Problem]:
     return problems
 
 
-def _label(dataset: DatasetManifest) -> pl.Expr:
-    numeric = next(column.type == "numeric" for column in dataset.columns if column.name == dataset.label.value)
-    return (
-        pl.when(label_text(dataset.label.value, numeric=numeric) == dataset.labels.pass_value)
-        .then(pl.lit("PASS"))
-        .otherwise(pl.lit("FAIL"))
-    )
-
-
 def _rows(storage: Storage, dataset: DatasetManifest) -> pl.LazyFrame:
     """All rows of a dataset with the columns of a set."""
-    types = {column.name: column.type for column in dataset.columns}
-    id_column = dataset.id_column.value if dataset.id_column else None
-    row_id = label_text(id_column, numeric=types[id_column] == "numeric") if id_column else (pl.col("__index__") + 1).cast(pl.String)
     return (
         pl.scan_parquet(storage.local(dataset.path))
         .with_row_index("__index__")
         .select(
             pl.col("__index__"),
-            row_id.alias("__id__"),
-            time_expression(dataset.time).alias("__time__"),
-            _label(dataset).alias("__label__"),
+            row_id(dataset).alias("__id__"),
+            row_time(dataset).alias("__time__"),
+            row_label(dataset).alias("__label__"),
             *(pl.col(name) for name in dataset.features),
         )
     )

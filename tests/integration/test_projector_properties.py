@@ -1,0 +1,224 @@
+"""The view is the same however its records reach it: in batches, twice, late, out of order, or ahead of time by the gateway's own hand."""
+
+import asyncio
+from collections.abc import Coroutine, Iterator
+from typing import Any
+
+import pytest
+import redis
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from schemas import topics
+from schemas.ids import alias_key
+from schemas.messages import Alias, encode
+from storage import redis_keys as keys
+from storage.projection import Limits, Operation, Projected, fold, project
+from storage.redis_store import Advance, RedisStore, ViewRebuilding
+from tests.view_records import at, dataset, dead_letter, lane_stats, log_entry, model, prediction, split, task
+
+LIMITS = Limits(predictions=6, logs=3, dead_letters=3)
+Record = tuple[topics.Topic, str, bytes | None]
+Log = list[Record]
+Place = tuple[int, Record]
+"""Offset and record."""
+
+
+class World:
+    """One Redis, one loop, one store."""
+
+    def __init__(self, url: str, runner: asyncio.Runner) -> None:
+        self.runner = runner
+        self.redis = redis.Redis.from_url(url)
+        self.store = self.run(self._store(url))
+
+    async def _store(self, url: str) -> RedisStore:
+        return RedisStore(url, limits=LIMITS)
+
+    def run(self, work: Coroutine[Any, Any, Any]) -> Any:
+        return self.runner.run(work)
+
+    def clear(self) -> None:
+        self.redis.flushdb()
+
+    def apply(self, places: list[Place], *advances: Advance) -> list[str]:
+        operations: list[Operation] = []
+        for offset, (topic, key, value) in places:
+            projected = project(topic.name, 0, offset, key.encode(), value, LIMITS)
+            assert isinstance(projected, Projected)
+            operations += projected.operations
+        lost: list[str] = self.run(self.store.apply(fold(operations, LIMITS), ["x"], advances=advances, expected=1))
+        return lost
+
+    def dump(self) -> dict[str, Any]:
+        """Everything in Redis but the positions and the marker."""
+        found: dict[str, Any] = {}
+        for key in sorted(self.redis.keys()):
+            assert isinstance(key, bytes)
+            name = key.decode()
+            if name in (keys.POSITIONS, keys.REBUILDING, keys.READY):
+                continue
+            kind = self.redis.type(key)
+            found[name] = self.redis.hgetall(key) if kind == b"hash" else self.redis.zrange(key, 0, -1, withscores=True)
+        return found
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    from tests.brokers import redis_server
+
+    part, url = redis_server(tmp_path_factory.mktemp("projection-redis"))
+    part.start()
+    with asyncio.Runner() as runner:
+        found = World(url, runner)
+        yield found
+        found.run(found.store.close())
+    part.stop()
+
+
+def _task(number: int, version: int, kind: str) -> Record:
+    state = task(f"t{number}", kind="run" if kind == "run" else "training", created_at=at(number), epoch=version)
+    return topics.TASKS, f"t{number}", None if kind == "deleted" else encode(state)
+
+
+def _dataset(number: int, workspace: str | None) -> Record:
+    manifest = None if workspace is None else dataset(f"ds-{number}", workspace=workspace, created_at=at(number))
+    return topics.DATASETS, f"ds-{number}", manifest.model_dump_json().encode() if manifest else None
+
+
+def _split(number: int, dataset_number: int | None) -> Record:
+    manifest = None if dataset_number is None else split(f"split-{number}", f"ds-{dataset_number}", created_at=at(number))
+    return topics.DATASETS, f"split-{number}", manifest.model_dump_json().encode() if manifest else None
+
+
+def _model(number: int, alive: bool) -> Record:
+    manifest = model(f"model-{number}", created_at=at(number)) if alive else None
+    return topics.MODELS, f"model-{number}", manifest.model_dump_json().encode() if manifest else None
+
+
+def _alias(number: int) -> Record:
+    alias = Alias(alias="champion", workspace="w", model_version=f"model-{number}", set_at=at(number))
+    return topics.MODELS, alias_key("champion", "w"), encode(alias)
+
+
+def _answer(run: int, row: int) -> Record:
+    return topics.PREDICTIONS, f"r{run}", encode(prediction(f"r{run}", row * 300, lane=row % 2))
+
+
+def _stats(run: int, lane: int, rows: int | None) -> Record:
+    value = None if rows is None else encode(lane_stats(f"r{run}", [prediction(f"r{run}", i) for i in range(rows)], lane=lane))
+    return topics.STATS_CHANGELOG, f"r{run}:1:{lane}", value
+
+
+few = st.integers(0, 3)
+records = st.one_of(
+    st.builds(_task, few, few, st.sampled_from(("run", "training", "deleted"))),
+    st.builds(_dataset, few, st.sampled_from(("w", "v", None))),
+    st.builds(_split, few, st.none() | few),
+    st.builds(_model, few, st.booleans()),
+    st.builds(_alias, few),
+    st.builds(_answer, st.integers(0, 1), st.integers(0, 15)),
+    st.builds(_stats, st.integers(0, 1), st.integers(0, 1), st.none() | st.integers(0, 5)),
+    st.builds(lambda row, run: (topics.DEAD_LETTERS, "", encode(dead_letter(run, row, offset=row))), few, st.sampled_from(("r0", None))),
+    st.builds(lambda number: (topics.TASK_LOGS, "t0", encode(log_entry("t0", number))), few),
+)
+thorough = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+
+
+def _placed(log: Log) -> list[Place]:
+    """A prediction of a row is made once; everything else may be written any number of times."""
+    seen: set[Record] = set()
+    places: list[Place] = []
+    for record in log:
+        if record[0] is topics.PREDICTIONS and record in seen:
+            continue
+        seen.add(record)
+        places.append((len(places), record))
+    return places
+
+
+def _in_order(world: World, places: list[Place]) -> dict[str, Any]:
+    world.clear()
+    for place in places:
+        world.apply([place])
+    return world.dump()
+
+
+@thorough
+@given(log=st.lists(records, max_size=40), data=st.data())
+def test_any_order_any_repetition_and_any_batching_give_the_same_view(world: World, log: Log, data: st.DataObject) -> None:
+    places = _placed(log)
+    wanted = _in_order(world, places)
+    world.clear()
+    repeated = data.draw(st.lists(st.sampled_from(places), max_size=20)) if places else []
+    shuffled = data.draw(st.permutations(places + repeated))
+    while shuffled:
+        size = data.draw(st.integers(1, len(shuffled)))
+        world.apply(shuffled[:size])
+        shuffled = shuffled[size:]
+    assert world.dump() == wanted
+
+
+@thorough
+@given(log=st.lists(records, min_size=1, max_size=40), data=st.data())
+def test_replayed_prefix_and_own_writes_ahead_of_time_change_nothing(world: World, log: Log, data: st.DataObject) -> None:
+    places = _placed(log)
+    wanted = _in_order(world, places)
+    world.clear()
+    ahead = data.draw(st.lists(st.sampled_from(places), max_size=10))
+    prefix = data.draw(st.integers(0, len(places)))
+    world.run(world.store.begin("t:0", start=0, target=len(places), expected=1))
+    for place in ahead[: len(ahead) // 2]:
+        world.apply([place])
+    if prefix:
+        assert world.apply(places[:prefix], Advance("t:0", 0, prefix)) == []
+    for place in ahead[len(ahead) // 2 :]:
+        world.apply([place])
+    assert world.apply(places, Advance("t:0", 0, len(places))) == []
+    assert world.dump() == wanted
+    assert world.run(world.store.positions(["t:0"])) == [len(places)]
+    world.run(world.store.read(lambda pipe: None))
+
+
+def test_batch_whose_position_is_gone_changes_nothing(world: World) -> None:
+    world.clear()
+    world.run(world.store.begin("t:0", start=3, target=9, expected=1))
+    place = (9, _alias(1))
+    assert world.apply([place], Advance("t:0", 9, 10)) == ["t:0"]
+    assert world.dump() == {}
+    with pytest.raises(ViewRebuilding):
+        world.run(world.store.read(lambda pipe: None))
+
+
+def test_view_is_ready_only_when_every_partition_has_reached_its_target(world: World) -> None:
+    world.clear()
+    for name, target in (("t:0", 2), ("t:1", 0)):
+        world.run(world.store.begin(name, start=0, target=target, expected=2))
+    with pytest.raises(ViewRebuilding):
+        world.run(world.store.read(lambda pipe: None))
+    world.run(world.store.apply([], [], advances=[Advance("t:0", 0, 1)], expected=2))
+    with pytest.raises(ViewRebuilding):
+        world.run(world.store.read(lambda pipe: None))
+    world.run(world.store.apply([], [], advances=[Advance("t:0", 1, 2)], expected=2))
+    world.run(world.store.read(lambda pipe: None))
+
+
+def test_position_that_went_back_hides_the_view_until_it_is_reached_again(world: World) -> None:
+    world.clear()
+    world.run(world.store.begin("t:0", start=0, target=0, expected=1))
+    world.run(world.store.read(lambda pipe: None))
+    assert world.run(world.store.begin("t:0", start=0, target=9, expected=1, former=5)) == 0
+    with pytest.raises(ViewRebuilding):
+        world.run(world.store.read(lambda pipe: None))
+    world.run(world.store.apply([], [], advances=[Advance("t:0", 0, 5)], expected=1))
+    world.run(world.store.read(lambda pipe: None))
+
+
+def test_late_batch_of_a_frozen_projector_moves_nothing_back(world: World) -> None:
+    world.clear()
+    world.run(world.store.begin("t:0", start=0, target=2, expected=1))
+    world.apply([(0, _alias(1)), (1, _alias(2))], Advance("t:0", 0, 2))
+    before = world.dump()
+    assert world.apply([(0, _alias(1))], Advance("t:0", 0, 1)) == []
+    assert world.dump() == before
+    assert world.run(world.store.positions(["t:0"])) == [2]

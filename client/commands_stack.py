@@ -19,8 +19,7 @@ def up(context: typer.Context, json: Json = False) -> None:
     with Terminal(context, json=json) as terminal:
         _devstack(terminal, "up")
         if json:
-            with terminal.client() as client:
-                terminal.show({"url": client.url, "ready": client.ready()})
+            _devstack(terminal, "status", "--json", answers=True)
 
 
 def down(context: typer.Context, json: Json = False) -> None:
@@ -40,18 +39,20 @@ def demo(
     """The whole job on generated data: upload, split, train, simulate, compare with an offline recount."""
     with Terminal(context, json=json) as terminal:
         wanted = {"DEMO_ROWS": "" if rows is None else str(rows), "DEMO_EXIT": "1" if leave else ""}
-        _devstack(terminal, "demo", **{name: value for name, value in wanted.items() if value})
+        _devstack(terminal, "demo", environment={name: value for name, value in wanted.items() if value})
         if json:
             terminal.show({"completed": True})
 
 
-def _devstack(terminal: Terminal, *words: str, **environment: str) -> None:
-    """Run it to its end with its output on the terminal (with `--json` on stderr). Raises `typer.Exit` when it fails.
+def _devstack(terminal: Terminal, *words: str, answers: bool = False, environment: dict[str, str] | None = None) -> None:
+    """Run it to its end with its output on the terminal (with `--json` on stderr, unless it answers). Raises `typer.Exit` when it fails.
 
     Ctrl-C reaches it as it reaches us; it puts things in order and ends, so we wait for it.
     """
     process = subprocess.Popen(
-        [sys.executable, "-m", "devstack", *words], env=os.environ | environment, stdout=sys.stderr if terminal.json else None
+        [sys.executable, "-m", "devstack", *words],
+        env={**os.environ, **(environment or {})},
+        stdout=sys.stderr if terminal.json and not answers else None,
     )
     try:
         code = process.wait()

@@ -76,19 +76,20 @@ class Rejected(Struct):
     model_version: str | None = None
 
 
-class _Loose(Struct):
-    features: Raw | None = None
-    run_id: Any = None
-    attempt: Any = 1
-    epoch: Any = None
-    lane: Any = 0
-    lanes: Any = 1
-    row_index: Any = None
+class _Named(Struct):
+    """The fields that say whose row it is, and any others whatever they are."""
+
+    run_id: str | None = None
+    attempt: Attempt = 1
+    epoch: Index | None = None
+    lane: Index = 0
+    lanes: Lanes = 1
+    row_index: Index | None = None
     model_version: Any = None
 
 
 _envelope = msgspec.json.Decoder(Envelope).decode
-_loose = msgspec.json.Decoder(_Loose).decode
+_named = msgspec.json.Decoder(_Named).decode
 _run_end = msgspec.json.Decoder(RunEnd)
 _run_skip = msgspec.json.Decoder(RunSkip)
 
@@ -145,16 +146,14 @@ def _row(record: SourceRecord, body: bytes, redriven: bool, partition_of: Partit
 def _identified(rejected: Rejected, record: SourceRecord, body: bytes, redriven: bool, partition_of: PartitionOf) -> Rejected:
     """Add whose row it is, if that much can be read: the run must know which of its rows are dead letters."""
     try:
-        loose = _loose(body)
-        model_version = loose.model_version if isinstance(loose.model_version, str) else None
-        loose.features = Raw()
-        fields = msgspec.convert(msgspec.structs.asdict(loose), Envelope)
+        named = _named(body)
         found = identify(
-            fields, key=record.key, partition=record.partition, offset=record.offset, redriven=redriven, partition_of=partition_of
+            named, key=record.key, partition=record.partition, offset=record.offset, redriven=redriven, partition_of=partition_of
         )
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return rejected
     identity = None if isinstance(found, Unidentified) else found
+    model_version = named.model_version if isinstance(named.model_version, str) else None
     return Rejected(rejected.reason, rejected.message, rejected.path, identity, model_version)
 
 

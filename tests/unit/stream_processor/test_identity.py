@@ -1,0 +1,56 @@
+from typing import Any
+
+import pytest
+
+from schemas.ids import prediction_id
+from stream_processor.decode import Opened, Rejected, opened
+from stream_processor.identity import Identity
+from tests.unit.stream_processor.toys import Record, partition_of, row
+
+
+def identity(**fields: Any) -> Identity:
+    record = {name: fields.pop(name) for name in ("offset", "partition", "key", "headers") if name in fields}
+    found = opened(Record(row(**fields), **record), partition_of)
+    assert isinstance(found, Opened), found
+    return found.identity
+
+
+def test_a_row_without_a_run_belongs_to_the_run_of_its_key() -> None:
+    found = identity(key=b"line-7", partition=partition_of(b"line-7"), offset=42)
+    assert found == Identity("ext-line-7", 1, partition_of(b"line-7"), 1, 42)
+
+
+def test_a_key_outside_its_partition_has_a_run_of_its_own() -> None:
+    elsewhere = (partition_of(b"line-7") + 1) % 8
+    assert identity(key=b"line-7", partition=elsewhere, offset=1).run_id == f"ext-line-7@{elsewhere}"
+    assert identity(key=None, partition=3, offset=1).run_id == "ext-partition-3"
+
+
+def test_rows_that_name_a_run_without_an_epoch_never_share_an_identity() -> None:
+    names = {
+        prediction_id(found.run_id, found.attempt, found.row_index)
+        for partition in range(8)
+        if (found := identity(run_id="batch-7", partition=partition, offset=5, row_index=1, attempt=3))
+    }
+    assert len(names) == 8
+
+
+def test_the_index_of_other_systems_rows_is_the_offset_whatever_they_say() -> None:
+    assert identity(run_id="batch-7", row_index=1, lane=4, lanes=9, attempt=2, offset=77).row_index == 77
+
+
+def test_a_redriven_row_has_the_identity_of_its_first_try() -> None:
+    found = identity(run_id="ext-line-7", row_index=42, lane=3, attempt=1, offset=900, partition=3, headers=[("redrive", b"1")])
+    assert (found.row_index, found.lane, found.redriven, found.owned) == (42, 3, True, False)
+
+
+def test_a_redriven_row_that_had_no_identity_is_a_row_like_any_other() -> None:
+    found = identity(offset=900, partition=3, key=None, headers=[("redrive", b"1")])
+    assert (found.row_index, found.redriven) == (900, False)
+
+
+@pytest.mark.parametrize("run_id", ["sim-task-6f1c2a52-6a86-4f3a-9a0f-0e6c5b8a1d11", "6f1c2a52-6a86-4f3a-9a0f-0e6c5b8a1d11"])
+def test_nobody_but_our_producer_may_name_one_of_our_runs(run_id: str) -> None:
+    found = opened(Record(row(run_id=run_id)), partition_of)
+    assert isinstance(found, Rejected)
+    assert found.reason == "run_owned"

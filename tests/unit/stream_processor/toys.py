@@ -1,0 +1,108 @@
+"""A toy model and toy records for the tests of the stream processor."""
+
+import json
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from functools import cache
+from typing import Any, NamedTuple
+
+import numpy as np
+import xgboost
+
+from runtime.kafka import partition_for
+from schemas.ids import row_key
+from schemas.manifests import ConfusionMatrix, Metrics, ModelManifest
+from storage.bundles import MODEL, Bundle, write_bundle
+from storage.files import Storage
+from stream_processor.decode import FeatureReader
+from stream_processor.score import Model
+
+PARTITIONS = 8
+FEATURES, IGNORED = ["S1", "S2", "S3"], ["S9"]
+NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+UNDEFINED = ("accuracy", "precision", "recall", "f1_score", "mcc", "roc_auc", "pr_auc")
+MODEL_A, MODEL_B = "model-00000000000a", "model-00000000000b"
+
+
+class Record(NamedTuple):
+    """What the stream processor uses of a Kafka record."""
+
+    value: bytes | None
+    offset: int = 0
+    partition: int = 0
+    key: bytes | None = b"line-1"
+    headers: Sequence[tuple[str, bytes]] = ()
+    topic: str = "rows.v1"
+
+
+def partition_of(key: bytes) -> int:
+    """The default partitioner over `PARTITIONS`."""
+    return partition_for(key, PARTITIONS)
+
+
+def home(run_id: str, lane: int = 0, lanes: int = 1) -> int:
+    """The partition of a lane."""
+    return partition_of(row_key(run_id, lane, lanes))
+
+
+def row(**fields: Any) -> bytes:
+    """A valid row as JSON, with changed fields; a field set to `...` is left out."""
+    values = {"features": {"S1": 0.5, "S2": None, "S3": -1}, "model_version": MODEL_A} | fields
+    return json.dumps({name: value for name, value in values.items() if value is not ...}).encode()
+
+
+def manifest(
+    model_version: str, features: Sequence[str] = FEATURES, ignored: Sequence[str] = IGNORED, threshold: float = 0.4
+) -> ModelManifest:
+    """A manifest with what scoring needs."""
+    matrix = ConfusionMatrix(true_positives=0, false_positives=0, true_negatives=0, false_negatives=0)
+    nothing = Metrics.model_construct(threshold=threshold, rows=0, confusion_matrix=matrix, **dict.fromkeys(UNDEFINED))
+    return ModelManifest(
+        model_version=model_version,
+        workspace="default",
+        task_id="task",
+        dataset_id="ds-000000000000",
+        dataset_sha256="0" * 64,
+        split_id="split-000000000000",
+        created_at=NOW,
+        features=list(features),
+        ignored_features=list(ignored),
+        label="Response",
+        pass_value="0",
+        threshold=threshold,
+        threshold_objective="fixed",
+        best_iteration=7,
+        parameters={},
+        seed=0,
+        validation_metrics=nothing,
+        test_metrics=nothing,
+        feature_gains={},
+        reference={},
+        library_versions={},
+        files={},
+    )
+
+
+@cache
+def booster(features: int, seed: int = 0) -> xgboost.Booster:
+    """A few small trees; P(FAIL) grows with the first feature."""
+    random = np.random.default_rng(seed)
+    rows = random.normal(size=(400, features)).astype(np.float32)
+    rows[random.random(rows.shape) < 0.1] = np.nan
+    labels = np.nan_to_num(rows[:, 0]) + random.normal(size=400) > 0.5
+    return xgboost.train({"max_depth": 2, "objective": "binary:logistic", "nthread": 1}, xgboost.DMatrix(rows, labels.astype(int)), 8)
+
+
+@cache
+def model(model_version: str = MODEL_A, seed: int = 0, threshold: float = 0.4) -> Model:
+    """A model version, ready to score."""
+    described = manifest(model_version, threshold=threshold)
+    return Model(Bundle(described, booster(len(FEATURES), seed)), FeatureReader(described))
+
+
+def store_model(
+    storage: Storage, model_version: str, *, features: Sequence[str] = FEATURES, ignored: Sequence[str] = IGNORED, seed: int = 0
+) -> None:
+    """Write a model version to the storage."""
+    described = manifest(model_version, features, ignored)
+    write_bundle(storage, described, {MODEL: bytes(booster(len(features), seed).save_raw("ubj"))})

@@ -10,7 +10,7 @@ import msgspec
 from fastapi import Request
 
 from gateway.commands import Commands, Record
-from gateway.errors import Invalid, problem, storage_is_full
+from gateway.errors import Invalid, TooLarge, problem, storage_is_full
 from gateway.metrics import UPLOAD_SECONDS
 from gateway.problems import ml
 from gateway.settings import GatewaySettings
@@ -43,7 +43,7 @@ async def store(
                 settings.max_upload_bytes,
             )
             UPLOAD_SECONDS.labels("receive").observe(time.perf_counter() - started)
-            manifest = await _ingest(workshop, received, workspace)
+            manifest = await _ingest(workshop, received, workspace, settings.max_upload_bytes)
         finally:
             await asyncio.to_thread(cleaning.close)
     try:
@@ -100,7 +100,7 @@ def _positive(text: str) -> float | None:
     return value if math.isfinite(value) and 0 < value <= 366 * 86_400 else None
 
 
-async def _ingest(workshop: Workshop, received: Received, workspace: str) -> DatasetManifest:
+async def _ingest(workshop: Workshop, received: Received, workspace: str, limit: int) -> DatasetManifest:
     options = read_options(received.fields)
     if isinstance(options, list):
         raise Invalid(options)
@@ -112,8 +112,11 @@ async def _ingest(workshop: Workshop, received: Received, workspace: str) -> Dat
         workspace=workspace,
         options=options,
         sha256=received.sha256,
+        max_bytes=limit,
     )
     UPLOAD_SECONDS.labels("ingest").observe(time.perf_counter() - started)
     if isinstance(manifest, list):
+        if any(one.code == "too_large" for one in manifest):  # unpacked
+            raise TooLarge(limit)
         raise Invalid(ml(manifest))
     return manifest

@@ -24,7 +24,7 @@ async def start(views: Views, commands: Commands, workspace: str, options: Train
     spec = TrainingSpec(
         dataset_id=split.dataset_id,
         split_id=split.split_id,
-        parameters=options.parameters,
+        parameters=options.parameters.model_dump(exclude_unset=True),
         objective=options.objective,
         threshold=options.threshold,
         cost_false_positive=options.cost_false_positive,

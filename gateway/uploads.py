@@ -16,6 +16,7 @@ from python_multipart.multipart import MultipartParser, parse_options_header
 
 from gateway.errors import Invalid, TooLarge, problem
 from gateway.metrics import UPLOADED_BYTES
+from gateway.problems import NOT_CSV, TYPES
 
 PIECE_BYTES = 1 << 20
 MAX_FIELD_BYTES = 4096
@@ -50,7 +51,7 @@ async def receive(stream: Stream, content_type: str, length: int | None, folder:
 def check_name(file_name: str) -> None:
     """Raise `Invalid` unless the name is that of a CSV file, plain or gzip."""
     if not file_name.lower().endswith((".csv", ".csv.gz")):
-        raise Invalid([problem(FILE, "Invalid file type. Please upload a CSV file.", "value_error.filetype")])
+        raise Invalid([problem(FILE, NOT_CSV, TYPES["not_csv"])])
 
 
 async def _receive(stream: Stream, boundary: bytes, folder: Path, limit: int) -> Received:

@@ -10,6 +10,7 @@ from pydantic import ConfigDict, Field, model_validator
 
 from schemas.api import AnyStatus, DateText, Shape, TrainingProgress, TrainingResult
 from schemas.manifests import Cell, Column, DatasetManifest, LabelCounts, Metrics, ModelManifest, SplitManifest
+from schemas.training import TrainingParameters
 
 
 class Request(Shape):
@@ -107,7 +108,7 @@ class TrainingOptions(Shape):
     model_config = ConfigDict(allow_inf_nan=False)
 
     split_id: str | None = Field(None, description="default: the workspace's latest split")
-    parameters: dict[str, Any] = Field(default={})
+    parameters: TrainingParameters = TrainingParameters()
     objective: Objective = "mcc"
     threshold: float | None = Field(None, ge=0, le=1, description="with objective `fixed` only")
     cost_false_positive: float | None = Field(None, gt=0, description="with objective `cost` only")

@@ -54,7 +54,7 @@ async def upload(
 def _upload_message(one: api.Problem) -> str:
     if one.loc[0] == "header" or one.type == "missing":
         return NO_FILE
-    return EMPTY if one.type in ("value_error.file_empty", "value_error.no_rows") else one.msg
+    return EMPTY if one.type in ("value_error.csv_empty", "value_error.csv_header_only") else one.msg
 
 
 @router.post("/Dataset/validate-ranges", responses=documented("dotnet_invalid", "unavailable"))

@@ -63,9 +63,8 @@ def assert_equal(stats: dict[str, Any], truth: dict[str, Any], wanted: Recount) 
     assert stats["total_predictions"] == wanted.total
     assert (stats["pass_count"], stats["fail_count"]) == (wanted.pass_count, wanted.fail_count)
     assert stats["average_confidence"] == pytest.approx(wanted.average_confidence, abs=1e-9, rel=0)
-    matrix = truth["confusion_matrix"]
-    assert (matrix["true_positives"], matrix["false_positives"]) == (wanted.true_positives, wanted.false_positives)
-    assert (matrix["true_negatives"], matrix["false_negatives"]) == (wanted.true_negatives, wanted.false_negatives)
+    assert (truth["true_positives"], truth["false_positives"]) == (wanted.true_positives, wanted.false_positives)
+    assert (truth["true_negatives"], truth["false_negatives"]) == (wanted.true_negatives, wanted.false_negatives)
 
 
 async def read_answers(stack: Stack, run_id: str) -> list[dict[str, Any]]:

@@ -1,0 +1,194 @@
+"""The two jobs whole, on a small split in a real storage, in this process."""
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+import polars as pl
+import pytest
+
+from schemas.api import TrainingProgress, TrainingResult
+from schemas.manifests import FeatureSelection
+from schemas.messages import FeatureSelectionSpec, TaskState, TrainingSpec
+from storage.bundles import load_bundle, score
+from storage.files import Storage
+from tests.small_split import START, USEFUL, SmallSplit, write_small_split
+from trainer.data import read_set
+from trainer.errors import JobFailed
+from trainer.feature_selection import features_path, select_features
+from trainer.reporting import EVALUATING, LOADING, SAVING, TRAINING, Reporter
+from trainer.training_job import train
+from trainer.wire import Done, Log, Progress, SelectionSettings
+
+SELECTION = SelectionSettings(features=6, fraction=0.05, minimum_rows=20_000, time_share=0.6, seed=0)
+
+
+class Job:
+    """Runs jobs on a split and keeps what they report."""
+
+    def __init__(self, storage: Storage, small: SmallSplit) -> None:
+        self.storage, self.small = storage, small
+        self.progress: list[Progress] = []
+        self.logs: list[Log] = []
+
+    def _send(self, report: Progress | Log) -> None:
+        (self.progress if isinstance(report, Progress) else self.logs).append(report)  # type: ignore[arg-type]
+
+    def select(self) -> Done:
+        task = make_task("feature_selection", FeatureSelectionSpec(dataset_id=self.small.dataset.dataset_id))
+        return select_features(self.storage, task, SELECTION, 1, Reporter("test", self._send))
+
+    def train(self, threads: int = 1, **spec: Any) -> Done:
+        ids = {"dataset_id": self.small.dataset.dataset_id, "split_id": self.small.split.split_id}
+        task = make_task("training", msgspec.convert(ids | {"parameters": {"n_estimators": 40}} | spec, TrainingSpec))
+        return train(self.storage, task, threads, Reporter("test", self._send))
+
+    def predictions(self, done: Done) -> Any:
+        assert done.model_version is not None
+        bundle = load_bundle(self.storage, done.model_version)
+        return score(bundle, read_set(self.storage, self.small.split.simulation, bundle.manifest.features).matrix)
+
+
+def make_task(kind: Any, spec: Any) -> TaskState:
+    return TaskState(
+        task_id="a-task", kind=kind, workspace="default", status="IN_PROGRESS", attempt=1, epoch=0, created_at=START, updated_at=START,
+        spec=msgspec.to_builtins(spec),
+    )  # fmt: skip
+
+
+@pytest.fixture
+def storage(storage_url: str) -> Storage:
+    return Storage(storage_url)
+
+
+@pytest.fixture
+def job(storage: Storage) -> Job:
+    job = Job(storage, write_small_split(storage))
+    job.select()
+    job.progress.clear()
+    return job
+
+
+def test_selection_ranks_the_useful_features_first_and_keeps_the_wanted_number(job: Job) -> None:
+    done = job.select()
+    kept = FeatureSelection.model_validate_json(job.storage.read_bytes(features_path(job.small.dataset.dataset_id)))
+    assert set(kept.features[:3]) == set(USEFUL)
+    assert len(kept.features) == SELECTION.features == done.result["selected"]
+    assert kept.gains == sorted(kept.gains, reverse=True)
+    assert not {"constant", "empty"} & set(kept.features)
+    assert (kept.considered, kept.sampled_rows) == (8, 900)
+    assert done.result["best"][0] == {"feature": kept.features[0], "gain": kept.gains[0]}
+
+
+def test_selection_does_not_look_at_the_test_range(job: Job) -> None:
+    other = job.small.dataset.path
+    before = job.select().result
+    frame = pl.read_parquet(job.storage.local(other))
+    late = pl.int_range(0, frame.height, eager=True) >= 900
+    frame.with_columns(pl.when(late).then(0.0).otherwise(pl.col(name)).alias(name) for name in USEFUL).write_parquet(
+        job.storage.local(other)
+    )
+    assert job.select().result == before
+
+
+def test_training_answers_in_the_words_of_the_contract(job: Job) -> None:
+    done = job.train()
+    result = TrainingResult.model_validate(done.result)
+    assert result.training_chart.train_loss[0].x == "Epoch 1"
+    assert len(result.training_chart.train_loss) == len(result.training_chart.train_accuracy) == len(result.training_chart.validation_loss)
+    assert done.result["model_path"] == f"models/{done.model_version}/model.ubj"
+    assert job.storage.read_bytes(done.result["curves_path"]).startswith(b"\x89PNG")
+    assert sum(done.result["confusion_matrix"].values()) == job.small.split.test.rows
+    assert result.metrics.mcc is not None
+    assert result.metrics.mcc > 0.5
+    assert result.warnings == []
+
+
+def test_progress_names_the_phases_in_order_and_never_goes_back(job: Job) -> None:
+    job.train()
+    statuses = list(dict.fromkeys(report.status for report in job.progress))
+    assert statuses == [LOADING, TRAINING, EVALUATING, SAVING]
+    percents = [report.percent for report in job.progress]
+    assert percents == sorted(percents)
+    rounds = [report for report in job.progress if report.iteration]
+    assert [report.iteration for report in rounds] == list(range(1, len(rounds) + 1))
+    assert {report.of for report in rounds} == {40}
+    for report in job.progress:
+        TrainingProgress.model_validate(msgspec.to_builtins(report))
+
+
+def test_bundle_holds_all_that_scoring_and_monitoring_need(job: Job) -> None:
+    done = job.train()
+    assert done.model_version is not None
+    manifest = load_bundle(job.storage, done.model_version).manifest
+    assert done.manifest == manifest.model_dump_json()
+    assert set(manifest.files) == {"model.ubj", "curves.json", "curves.png"}
+    assert set(manifest.reference) == set(manifest.features) == set(manifest.feature_gains)
+    assert not set(manifest.features) & set(manifest.ignored_features)
+    assert set(manifest.features) | set(manifest.ignored_features) == set(job.small.dataset.features)
+    assert manifest.threshold == manifest.test_metrics.threshold == done.result["metrics"]["threshold"]
+    curves = json.loads(job.storage.read_bytes(f"models/{done.model_version}/curves.json"))
+    assert curves["best_round"] == manifest.best_iteration + 1
+    assert curves["sets"]["test"]["roc"]["true_positive_rate"][-1] == 1
+
+
+def test_same_data_parameters_and_seed_give_the_same_predictions(job: Job) -> None:
+    hashes = {hashlib.sha256(job.predictions(job.train(threads=threads)).tobytes()).hexdigest() for threads in (1, 1, 2)}
+    assert len(hashes) == 1
+    assert hashlib.sha256(job.predictions(job.train(seed=1)).tobytes()).hexdigest() not in hashes
+
+
+def test_threshold_is_fitted_on_the_validation_rows_not_on_the_test_rows(job: Job, storage: Storage) -> None:
+    threshold = job.train().result["metrics"]["threshold"]
+    path = storage.local(job.small.split.test.path)
+    frame = pl.read_parquet(path)
+    swapped = pl.when(pl.col("__label__") == "FAIL").then(pl.lit("PASS")).otherwise(pl.lit("FAIL")).alias("__label__")
+    frame.with_columns(swapped).write_parquet(path)
+    again = job.train().result
+    assert again["metrics"]["threshold"] == threshold
+    assert again["metrics"]["mcc"] < 0
+
+
+def test_fixed_threshold_is_kept(job: Job) -> None:
+    done = job.train(objective="fixed", threshold=0.3)
+    assert done.result["metrics"]["threshold"] == 0.3
+    assert job.train(objective="cost", cost_false_positive=1.0, cost_false_negative=20.0).result["metrics"]["recall"] > 0.6
+
+
+def test_test_set_with_one_class_gives_nulls_and_a_warning(storage: Storage) -> None:
+    job = Job(storage, write_small_split(storage, one_class_test=True))
+    job.select()
+    result = TrainingResult.model_validate(job.train().result)
+    assert result.metrics.precision is result.metrics.recall is result.metrics.f1_score is result.metrics.roc_auc is None
+    assert result.metrics.accuracy is not None
+    assert any("one class" in warning for warning in result.warnings)
+    assert any(entry.level == "WARNING" and "one class" in entry.message for entry in job.logs)
+
+
+def test_a_single_failure_in_the_training_range_is_enough(storage: Storage) -> None:
+    job = Job(storage, write_small_split(storage, rows=600, failure_rate=0.003))
+    job.select()
+    done = job.train()
+    assert np.isfinite(job.predictions(done)).all()
+
+
+@pytest.mark.parametrize("path", ["splits/{split}/manifest.json", "datasets/{dataset}/features.json", "splits/{split}/train.parquet"])
+def test_what_is_missing_is_named(job: Job, path: str) -> None:
+    job.storage.remove(path.format(split=job.small.split.split_id, dataset=job.small.dataset.dataset_id))
+    with pytest.raises(JobFailed, match="does not exist"):
+        job.train()
+
+
+def test_wrong_parameters_are_all_named(job: Job) -> None:
+    with pytest.raises(JobFailed, match=r"max_depth.*; colour"):
+        job.train(parameters={"max_depth": 0, "colour": "red"})
+
+
+def test_training_set_with_one_class_fails_in_words(job: Job, tmp_path: Path) -> None:
+    path = job.storage.local(job.small.split.train.path)
+    pl.read_parquet(path).with_columns(pl.lit("PASS").alias("__label__")).write_parquet(path)
+    with pytest.raises(JobFailed, match="one label"):
+        job.train()

@@ -28,7 +28,7 @@ class Child:
     @property
     def pid(self) -> int:
         """Process id of the running child. Raises `PartFailed` when it does not run."""
-        if self._process is None or self._process.poll() is not None:
+        if self._process is None or not self.running:
             raise PartFailed(f"{self.name} is not running")
         return self._process.pid
 
@@ -37,17 +37,26 @@ class Child:
         """Whether it was started and has not ended."""
         return self._process is not None and self._process.poll() is None
 
-    def start(self, ready: Callable[[], bool], *, timeout_seconds: float = 60.0) -> None:
-        """Start it and wait until `ready()`. Raises `PartFailed` with the end of its log."""
+    @property
+    def exit_code(self) -> int | None:
+        """How the last start ended; None while it runs or before. Negative: the signal that ended it."""
+        return None if self._process is None else self._process.poll()
+
+    def launch(self) -> None:
+        """Start it and return at once."""
         self.log.parent.mkdir(parents=True, exist_ok=True)
         with self.log.open("ab") as output:
             self._process = subprocess.Popen(
                 self.command, stdout=output, stderr=output, stdin=subprocess.DEVNULL, start_new_session=True, env=self.environment
             )
+
+    def start(self, ready: Callable[[], bool], *, timeout_seconds: float = 60.0) -> None:
+        """Start it and wait until `ready()`. Raises `PartFailed` with the end of its log."""
+        self.launch()
         deadline = time.monotonic() + timeout_seconds
         while not ready():
-            if self._process.poll() is not None:
-                raise PartFailed(f"{self.name} ended with code {self._process.returncode} while starting\n{tail(self.log)}")
+            if not self.running:
+                raise PartFailed(f"{self.name} ended with code {self.exit_code} while starting\n{tail(self.log)}")
             if time.monotonic() > deadline:
                 self.kill()
                 raise PartFailed(f"{self.name} was not ready after {timeout_seconds:.0f} s\n{tail(self.log)}")
@@ -55,9 +64,9 @@ class Child:
 
     def stop(self, *, timeout_seconds: float = STOP_SECONDS) -> None:
         """SIGTERM, then SIGKILL after the bound. Does nothing when it does not run."""
+        self.send(signal.SIGTERM)
         if self._process is None:
             return
-        self._process.terminate()
         try:
             self._process.wait(timeout_seconds)
         except subprocess.TimeoutExpired:
@@ -79,5 +88,7 @@ def tail(log: Path, *, lines: int = 15) -> str:
     """The last lines of a log, with its path; for error messages."""
     if not log.exists():
         return f"(no log at {log})"
-    text = log.read_text(errors="replace").splitlines()[-lines:]
+    with log.open("rb") as file:
+        file.seek(max(0, log.stat().st_size - (64 << 10)))
+        text = file.read().decode(errors="replace").splitlines()[-lines:]
     return "\n".join([f"last lines of {log}:", *(f"  {line}" for line in text)])

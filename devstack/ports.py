@@ -1,5 +1,6 @@
 """TCP ports of this machine: find a free one, say who holds a taken one."""
 
+import random
 import socket
 
 import psutil
@@ -10,10 +11,17 @@ LOOPBACK = "127.0.0.1"
 
 
 def free_port() -> int:
-    """A port that nobody listens on now. Another process may take it before the caller does."""
-    with socket.socket() as probe:
-        probe.bind((LOOPBACK, 0))
-        return int(probe.getsockname()[1])
+    """A port that nobody listens on now, from below the range that the kernel gives to outgoing connections.
+
+    Another process may take it before the caller does.
+    """
+    while True:
+        with socket.socket() as probe:
+            try:
+                probe.bind((LOOPBACK, random.randrange(20_000, 32_000)))
+            except OSError:
+                continue
+            return int(probe.getsockname()[1])
 
 
 def is_listening(port: int, host: str = LOOPBACK) -> bool:

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.brokers import Broker, kafka_broker, redis_server
+from tests.stack import Stack, running_stack
 
 REPOSITORY = Path(__file__).parent.parent
 
@@ -63,3 +64,10 @@ def secom_csv(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("secom") / "secom.csv"
     write_secom_like(path)
     return path
+
+
+@pytest.fixture(scope="session")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """Every process, for the session. Shared: use your own workspace, leave every part running. `running_stack` makes a private one."""
+    with running_stack(tmp_path_factory.mktemp("stack")) as running:
+        yield running

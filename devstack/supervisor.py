@@ -1,0 +1,218 @@
+"""Keep the parts of the stack running: start them, start them again when they end, give up loudly after a bound, stop them in order.
+
+Everything is started at once (each process waits for the brokers by itself). A part that ends is started again after a growing pause;
+exit code 0 means that someone asked it to stop, 78 (wrong settings) is not worth another try. Too many restarts in a row, and the whole
+stack stops with the reason. Stop order: processes, Redis, Kafka.
+"""
+
+import asyncio
+import contextlib
+import os
+import shutil
+import signal
+import time
+from collections.abc import Callable, Coroutine, Sequence
+from pathlib import Path
+
+import structlog
+
+from devstack.child import Child, tail
+from devstack.errors import PartFailed
+from devstack.parts import Part
+from devstack.settings import DevstackSettings
+from devstack.state import STOP_LAST, PartState, PartStatus, Phase, StackState, start_time
+from runtime.errors import EXIT_BUG, EXIT_CONFIGURATION, EXIT_UNAVAILABLE
+
+POLL_SECONDS = 0.1
+LIVE_SECONDS = 5.0
+LONGEST_BACKOFF_SECONDS = 10.0
+SERVER_STOP_SECONDS = 8.0
+ROTATE_SECONDS = 10.0
+
+log = structlog.get_logger()
+
+
+class Supervised:
+    """One part and its ups and downs. `keep` runs until `stop`; it raises `PartFailed` when the bound is reached."""
+
+    def __init__(self, part: Part, settings: DevstackSettings, changed: Callable[[], None]) -> None:
+        self.part = part
+        self.status = PartStatus(part.name, part.url, str(part.log))
+        self.child = Child(part.name, part.command, part.log, environment=part.environment)
+        self._settings = settings
+        self._changed = changed
+        self._wanted = asyncio.Event()
+        self._wanted.set()
+        self._asked = False
+        self._ready_at: float | None = None
+        self._in_a_row = 0
+
+    async def keep(self) -> None:
+        """Run it, again and again."""
+        while True:
+            await self._wanted.wait()
+            self._asked = False
+            self.child.launch()
+            self.status.pid, self.status.started_at = self.child.pid, start_time(self.child.pid)
+            self._ready_at = None
+            self._set("starting")
+            with contextlib.suppress(PartFailed):  # it ended, or was ended for not being well: the exit code tells
+                await self._attend()
+            self.status.pid = None
+            if self._asked:
+                continue
+            if self.child.exit_code == 0:
+                self._wanted.clear()
+                self._set("stopped")
+            else:
+                await self._pause()
+
+    async def stop(self, timeout_seconds: float) -> None:
+        """SIGTERM, SIGKILL after the bound; it is not started again until `start`."""
+        self._asked = True
+        self._wanted.clear()
+        await asyncio.to_thread(self.child.stop, timeout_seconds=timeout_seconds)
+        self._set("stopped")
+
+    def start(self) -> None:
+        """Run it again after `stop`."""
+        self._wanted.set()
+
+    async def _attend(self) -> None:
+        """Watch until it ends; end it when it is not ready in time, or no longer alive."""
+        launched = asked = well_at = time.monotonic()
+        while self.child.running:
+            now = time.monotonic()
+            if self._ready_at is None:
+                if await self.part.ready():
+                    self._ready_at = well_at = time.monotonic()
+                    self.status.ready_after_seconds = round(self._ready_at - launched, 2)
+                    self._set("ready")
+                elif now - launched > self._settings.start_timeout_seconds:
+                    self._end(f"not ready after {self._settings.start_timeout_seconds:.0f} s")
+            elif self.part.live is not None and now - asked > LIVE_SECONDS:
+                asked = now
+                if await self.part.live():
+                    well_at = time.monotonic()
+                elif now - well_at > self._settings.live_timeout_seconds:
+                    self._end(f"not alive for {self._settings.live_timeout_seconds:.0f} s")
+            await asyncio.sleep(POLL_SECONDS)
+
+    def _end(self, reason: str) -> None:
+        log.error("ending a part that is not well", part=self.part.name, reason=reason)
+        self.child.kill()
+
+    async def _pause(self) -> None:
+        """Wait before the next start. Raises `PartFailed` when there have been too many."""
+        code, stable = self.child.exit_code, self._settings.stable_seconds
+        self._in_a_row = 0 if self._ready_at is not None and time.monotonic() - self._ready_at > stable else self._in_a_row
+        self._in_a_row += 1
+        self.status.restarts += 1
+        self.status.note = f"ended with {meaning(code)}"
+        log.error("a part ended", part=self.part.name, exit_code=code, in_a_row=self._in_a_row)
+        if code == EXIT_CONFIGURATION or self._in_a_row > self._settings.max_restarts:
+            self._set("failed")
+            times = "its settings are wrong" if code == EXIT_CONFIGURATION else f"given up after {self._settings.max_restarts} restarts"
+            raise PartFailed(f"{self.part.name} ended with {meaning(code)}; {times}\n{tail(self.part.log)}")
+        self._set("restarting")
+        await asyncio.sleep(min(LONGEST_BACKOFF_SECONDS, self._settings.backoff_seconds * 2 ** (self._in_a_row - 1)))
+
+    def _set(self, state: PartState) -> None:
+        if self.status.state != state:
+            self.status.state = state
+            self._changed()
+
+
+class Supervisor:
+    """All parts together. `written` gets the state at every change; `prepare` runs once beside the start (it makes the topics)."""
+
+    def __init__(
+        self,
+        settings: DevstackSettings,
+        parts: Sequence[Part],
+        *,
+        prepare: Callable[[], Coroutine[None, None, object]],
+        written: Callable[[StackState], None],
+    ) -> None:
+        self._settings = settings
+        self._written = written
+        self._prepare = prepare
+        self._prepared = False
+        self._began = time.monotonic()
+        self.parts = {part.name: Supervised(part, settings, self._changed) for part in parts}
+        self.state = StackState(
+            phase="starting",
+            supervisor_pid=os.getpid(),
+            gateway_url=settings.gateway_url,
+            bootstrap=settings.bootstrap,
+            redis_url=settings.redis,
+            storage_url=settings.storage,
+            logs=str(settings.logs),
+            parts=[supervised.status for supervised in self.parts.values()],
+        )
+
+    async def run(self, stopping: asyncio.Event) -> None:
+        """Start everything, keep it running until `stopping`, stop everything. Raises what made it give up."""
+        asked = asyncio.create_task(stopping.wait())
+        tasks: set[asyncio.Task[object]] = {asyncio.create_task(supervised.keep()) for supervised in self.parts.values()}
+        tasks |= {asyncio.create_task(self._make_ready()), asyncio.create_task(self._rotate_logs())}
+        try:
+            while not asked.done():
+                done, _ = await asyncio.wait({asked, *tasks}, return_when=asyncio.FIRST_COMPLETED)
+                tasks -= done
+                for task in done:
+                    task.result()
+        except Exception as error:
+            self.state.failure = str(error)
+            raise
+        finally:
+            self._enter("stopping")
+            for task in (asked, *tasks):
+                task.cancel()
+            await asyncio.gather(asked, *tasks, return_exceptions=True)
+            await self._stop()
+            self._enter("failed" if self.state.failure else "stopped")
+
+    async def _make_ready(self) -> None:
+        await self._prepare()
+        self._prepared = True
+        self._changed()
+
+    async def _stop(self) -> None:
+        servers = [self.parts[name] for name in STOP_LAST if name in self.parts]
+        processes = [supervised for supervised in self.parts.values() if supervised not in servers]
+        bound = max(1.0, self._settings.stop_timeout_seconds - SERVER_STOP_SECONDS)
+        await asyncio.gather(*(process.stop(bound) for process in processes))
+        for server in servers:
+            await server.stop(SERVER_STOP_SECONDS)
+
+    async def _rotate_logs(self) -> None:
+        while True:
+            for supervised in self.parts.values():
+                rotate(supervised.part.log, self._settings.log_bytes)
+            await asyncio.sleep(ROTATE_SECONDS)
+
+    def _changed(self) -> None:
+        if self.state.phase == "starting" and self._prepared and all(part.state == "ready" for part in self.state.parts):
+            self.state.ready_after_seconds = round(time.monotonic() - self._began, 2)
+            self.state.phase = "ready"
+        self._written(self.state)
+
+    def _enter(self, phase: Phase) -> None:
+        self.state.phase = phase
+        self._written(self.state)
+
+
+def rotate(path: Path, limit: int) -> None:
+    """Keep a grown log as `.1` and begin it anew. The writer goes on: it appends to the same file."""
+    if path.exists() and path.stat().st_size > limit:
+        shutil.copyfile(path, path.with_name(path.name + ".1"))
+        os.truncate(path, 0)
+
+
+def meaning(exit_code: int | None) -> str:
+    """An exit code in words."""
+    if exit_code is not None and exit_code < 0:
+        return signal.Signals(-exit_code).name
+    words = {EXIT_BUG: " (bug, or fenced)", EXIT_UNAVAILABLE: " (a part it needs is unavailable)", EXIT_CONFIGURATION: " (wrong settings)"}
+    return f"code {exit_code}{words.get(exit_code or 0, '')}"

@@ -1,0 +1,163 @@
+"""The whole stack for tests: every process, on free ports, in a temporary folder, with a handle on each process.
+
+The supervisor runs in a thread of the test process, so a test can stop, kill, freeze and start parts; what ends is started again.
+"""
+
+import asyncio
+import signal
+import threading
+from collections.abc import Coroutine, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any, TypeVar
+
+import pytest
+
+from devstack.errors import DevstackError
+from devstack.ports import free_port
+from devstack.settings import DevstackSettings
+from devstack.stack import supervisor
+from devstack.supervisor import Supervised, Supervisor
+from tests.waiting import eventually_sync
+
+T = TypeVar("T")
+READY_SECONDS = 90.0
+STOP_SECONDS = 40.0
+PORTS = (
+    "DEVSTACK_KAFKA_PORT",
+    "DEVSTACK_KAFKA_CONTROLLER_PORT",
+    "DEVSTACK_REDIS_PORT",
+    "GATEWAY_PORT",
+    "STREAM_PROCESSOR_HEALTH_PORT",
+    "PRODUCER_HEALTH_PORT",
+    "TRAINER_HEALTH_PORT",
+    "DASHBOARD_PORT",
+)
+
+
+class Process:
+    """One part of the stack: a process or a server."""
+
+    def __init__(self, stack: "Stack", supervised: Supervised) -> None:
+        self._stack = stack
+        self._supervised = supervised
+
+    @property
+    def pid(self) -> int:
+        return self._supervised.child.pid
+
+    @property
+    def url(self) -> str:
+        return self._supervised.part.url
+
+    @property
+    def log(self) -> Path:
+        return self._supervised.part.log
+
+    @property
+    def ready(self) -> bool:
+        return self._supervised.status.state == "ready"
+
+    @property
+    def restarts(self) -> int:
+        return self._supervised.status.restarts
+
+    def kill(self) -> None:
+        """kill -9, and wait until it is gone. The supervisor starts it again: see `wait_until_ready`."""
+        before = self.restarts
+        self._supervised.child.kill()
+        eventually_sync(lambda: self.restarts > before, message=f"{self._supervised.part.name} noticed as ended")
+
+    def freeze(self) -> None:
+        """SIGSTOP."""
+        self._supervised.child.send(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """SIGCONT."""
+        self._supervised.child.send(signal.SIGCONT)
+
+    def stop(self) -> None:
+        """SIGTERM, and wait until it has ended; it stays down until `start`."""
+        self._stack.call(self._supervised.stop(STOP_SECONDS))
+
+    def start(self) -> None:
+        """Start it after `stop`, and wait until it is ready."""
+        self._stack.loop.call_soon_threadsafe(self._supervised.start)
+        self.wait_until_ready()
+
+    def restart(self) -> None:
+        """Stop and start."""
+        self.stop()
+        self.start()
+
+    def wait_until_ready(self, *, timeout_seconds: float = READY_SECONDS) -> None:
+        """Wait until it runs and says that it is ready."""
+        eventually_sync(lambda: self.ready, timeout_seconds=timeout_seconds, message=f"{self._supervised.part.name} ready")
+
+
+class Stack:
+    """A running stack. `process("producer")` gives a handle; names are those of `make status`."""
+
+    def __init__(self, settings: DevstackSettings) -> None:
+        self.folder = settings.folder
+        self.gateway_url = settings.gateway_url
+        self.bootstrap = settings.bootstrap
+        self.kafka: dict[str, Any] = settings.kafka()
+        self.redis_url = settings.redis
+        self.storage_url = settings.storage
+        self.loop = asyncio.new_event_loop()
+        self._settings = settings
+        self._stopping = asyncio.Event()
+        self._thread = threading.Thread(target=self._run, name="stack", daemon=True)
+        self._supervisor: Supervisor | None = None
+
+    @property
+    def supervisor(self) -> Supervisor:
+        assert self._supervisor is not None, "the stack was not started"
+        return self._supervisor
+
+    def process(self, name: str) -> Process:
+        return Process(self, self.supervisor.parts[name])
+
+    def start(self) -> None:
+        self._supervisor = supervisor(self._settings)
+        self._thread.start()
+        self.wait_until_ready()
+
+    def stop(self) -> None:
+        self.loop.call_soon_threadsafe(self._stopping.set)
+        self._thread.join(STOP_SECONDS)
+
+    def wait_until_ready(self, *, timeout_seconds: float = READY_SECONDS) -> None:
+        """Wait until every part that is not stopped on purpose is ready."""
+        eventually_sync(self._all_ready, timeout_seconds=timeout_seconds, message="the stack ready")
+
+    def call(self, coroutine: Coroutine[Any, Any, T]) -> T:
+        """Run a coroutine in the supervisor's event loop."""
+        return asyncio.run_coroutine_threadsafe(coroutine, self.loop).result(STOP_SECONDS + 5)
+
+    def _all_ready(self) -> bool:
+        state = self.supervisor.state
+        assert self._thread.is_alive(), state.failure
+        return state.phase == "ready" and all(part.state in ("ready", "stopped") for part in state.parts)
+
+    def _run(self) -> None:
+        with suppress(DevstackError):  # kept in the state, where `_all_ready` finds it
+            self.loop.run_until_complete(self.supervisor.run(self._stopping))
+
+
+@contextmanager
+def running_stack(folder: Path, **environment: str) -> Iterator[Stack]:
+    """A stack of one's own in `folder`, with these environment variables for its processes."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("KAFKA_BOOTSTRAP_SERVERS", "REDIS_URL", "STORAGE_URL", "DEVSTACK_PORT_OFFSET"):
+            patch.delenv(name, raising=False)
+        given = {"DEVSTACK_FOLDER": str(folder), "DEVSTACK_MAX_RESTARTS": "50", **{name: str(free_port()) for name in PORTS}}
+        for name, value in (given | environment).items():
+            patch.setenv(name, value)
+        stack = Stack(DevstackSettings())
+        stack.start()  # inside: the processes take their environment from here
+    try:
+        yield stack
+    finally:
+        stack.stop()

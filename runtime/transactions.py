@@ -11,7 +11,16 @@ from typing import Any, TypeVar
 
 import structlog
 from aiokafka import AIOKafkaProducer, ConsumerRecord, TopicPartition
-from aiokafka.errors import InvalidProducerEpoch, InvalidProducerIdMapping, InvalidTxnState, KafkaError, ProducerFenced
+from aiokafka.errors import (
+    InvalidProducerEpoch,
+    InvalidProducerIdMapping,
+    InvalidTxnState,
+    KafkaError,
+    KafkaTimeoutError,
+    KafkaUnavailableError,
+    ProducerFenced,
+    RequestTimedOutError,
+)
 from aiokafka.structs import OffsetAndMetadata
 
 from runtime.errors import Fenced, Unavailable
@@ -28,6 +37,7 @@ ANSWER_TIMEOUT_SECONDS = 60.0
 TRANSACTION_TIMEOUT_MS = 30_000
 """Readers wait behind a transaction that a crash left open: until the next owner ends it, or this long."""
 _FENCED = (ProducerFenced, InvalidProducerEpoch, InvalidTxnState, InvalidProducerIdMapping)
+_UNAVAILABLE = (KafkaTimeoutError, KafkaUnavailableError, RequestTimedOutError)
 
 
 class Partition:
@@ -153,7 +163,7 @@ def expected(error: Exception) -> Exception:
     """Tell the expected failures of Kafka apart: `Fenced`, `Unavailable`; anything else is returned as it is, a bug."""
     if isinstance(error, _FENCED) or isinstance(error.__cause__, _FENCED):
         return Fenced(repr(error))
-    if isinstance(error, KafkaError) and error.retriable:
+    if isinstance(error, _UNAVAILABLE) or (isinstance(error, KafkaError) and error.retriable):
         return Unavailable("kafka", repr(error))
     return error
 
@@ -161,7 +171,8 @@ def expected(error: Exception) -> Exception:
 async def in_time(answer: Awaitable[T], part: str, detail: str, timeout_seconds: float = ANSWER_TIMEOUT_SECONDS) -> T:
     """Await with a bound; raise `Unavailable` beyond it."""
     try:
-        return await asyncio.wait_for(answer, timeout_seconds)
+        async with asyncio.timeout(timeout_seconds):  # not wait_for: in Python 3.11 it can swallow a cancellation
+            return await answer
     except TimeoutError as error:
         raise Unavailable(part, f"{detail} (waited {timeout_seconds:.0f} s)") from error
 

@@ -1,0 +1,36 @@
+"""`python -m producer`: replay the rows of runs into `rows.v1` until told to stop."""
+
+import asyncio
+
+from producer.runs import Runs
+from producer.sender import Sender
+from producer.settings import Settings
+from runtime.control import Owner
+from runtime.health import health_server
+from runtime.process import run
+from schemas.topics import RUN_COMMANDS
+from storage.files import Storage
+
+
+async def main(settings: Settings, stopping: asyncio.Event) -> None:
+    """Own run commands, send the rows of their runs, answer health checks."""
+    kafka = settings.kafka()
+    sender = Sender(kafka, compression=settings.compression)
+    runs = Runs(
+        kafka,
+        Storage(settings.storage_url),
+        sender,
+        report_interval_seconds=settings.report_interval_seconds,
+        lease_seconds=settings.session_timeout_seconds,
+    )
+    owner = Owner(
+        kafka, group=settings.group, topic=RUN_COMMANDS, handler=runs, session_timeout_ms=int(settings.session_timeout_seconds * 1000)
+    )
+    async with health_server(settings.health_host, settings.health_port, live=dict, ready=owner.problems):
+        await sender.start()
+        await owner.run(stopping)
+        await sender.close()  # only now: after a failure, what is still buffered must not be sent
+
+
+if __name__ == "__main__":
+    run("producer", Settings, main)

@@ -1,0 +1,252 @@
+"""The runs of one control partition: orders come in, runs begin, halt, go on and end.
+
+Each change of a run is one transaction with its position, its task's state and the order's offset, so whoever takes the run over goes on
+exactly there. Before a run sends anything from here, an ownership record is written: its offset is the epoch of all that follows. Rows
+are sent only while the ownership was confirmed (by any transaction) less than `lease_seconds` ago, so a producer that was frozen notices
+before it sends more than what it held.
+"""
+
+import asyncio
+import os
+import socket
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+import structlog
+from aiokafka import ConsumerRecord
+
+from producer.errors import IllegalMove, RunFailed
+from producer.metrics import COMMANDS, RUNS_ACTIVE, RUNS_ENDED
+from producer.pacing import parse_rate
+from producer.positions import Positions
+from producer.run import Run, utc_now
+from producer.sender import Sender
+from runtime.errors import Unavailable
+from runtime.kafka import read_to_end
+from runtime.transactions import Partition, Record
+from schemas.messages import TERMINAL, Command, Ending, RunSpec, TaskState, encode
+from schemas.topics import RUN_POSITIONS, TASKS
+from storage.files import Storage
+
+log = structlog.get_logger()
+
+LEAVE_TIMEOUT_SECONDS = 5.0
+"""How long a producer that leaves waits for the confirmation of what it sent; the rest is sent again by its successor."""
+
+
+class Desk:
+    """`runs` are those in progress or paused."""
+
+    def __init__(self, kafka: dict[str, object], partition: Partition, storage: Storage, sender: Sender, *, lease_seconds: float) -> None:
+        self.runs: dict[str, Run] = {}
+        self._kafka, self._partition, self._storage, self._sender = kafka, partition, storage, sender
+        self._lease_seconds = lease_seconds
+        self._owner = f"{socket.gethostname()}:{os.getpid()}"
+        self._confirmed_at = time.monotonic()
+        self._writing = asyncio.Lock()
+        """Held while records are made and written: no state may be overtaken by an older one."""
+
+    async def begin(self, runs: Sequence[Run], *, start_row: int = 0, command: ConsumerRecord | None = None) -> None:
+        """Make the runs ours, write their states and let those go on that are not paused."""
+        if not runs:
+            return
+        claims: list[Record] = [(RUN_POSITIONS, run.key, encode(run.position(self._owner, "ownership"))) for run in runs]
+        for run, epoch in zip(runs, await self._partition.transaction(claims), strict=True):
+            run.take_turn(self._sender, epoch)
+            if start_row:
+                await run.skip_to(start_row)
+                await run.lanes.all_confirmed()
+            self.runs[run.run_id] = run
+        RUNS_ACTIVE.inc(len(runs))
+        await self._write(runs, command)
+        for run in runs:
+            self._go(run)
+
+    async def command(self, record: ConsumerRecord, command: Command) -> None:
+        """Carry out one order. One that does not fit is passed over."""
+        orders = {
+            "start": self._start,
+            "pause": self._pause,
+            "resume": self._resume,
+            "speed": self._speed,
+            "seek": self._seek,
+            "stop": self._stop,
+            "retry": self._retry,
+        }
+        outcome = "done"
+        try:
+            if command.command not in orders:
+                raise IllegalMove(f"a run knows no {command.command}")
+            await orders[command.command](command, record)
+        except IllegalMove as error:
+            outcome = "ignored"
+            log.warning("order ignored", run_id=command.task_id, command=command.command, reason=str(error))
+            await self._partition.transaction([], command=record)
+        COMMANDS.labels(command.command, outcome).inc()
+
+    async def report_forever(self, interval_seconds: float) -> None:
+        """Write positions and progress of the runs that moved, all in one transaction."""
+        while True:
+            await asyncio.sleep(interval_seconds)
+            await self._write([run for run in self.runs.values() if run.changed])
+
+    async def leave(self) -> None:
+        """Write how far each run came; nothing is being sent any more."""
+        try:
+            async with asyncio.timeout(LEAVE_TIMEOUT_SECONDS):
+                await asyncio.gather(*[run.lanes.all_confirmed() for run in self.runs.values()])
+        except (TimeoutError, Unavailable) as error:
+            log.warning("leaving with rows unconfirmed", error=repr(error))
+        await self._write([*self.runs.values()])
+
+    async def _start(self, command: Command, record: ConsumerRecord) -> None:
+        task = command.task
+        if task is None or task.kind != "run" or task.task_id in self.runs:
+            raise IllegalMove("there is no run to start, or it has begun")
+        task = msgspec.structs.replace(task, attempt=1, started_at=utc_now())
+        try:
+            spec = msgspec.convert(task.spec, RunSpec)
+            rate = parse_rate(spec.rows_per_second)
+            if spec.lanes < 1:
+                raise ValueError(f"a run has at least one lane, not {spec.lanes}")
+        except ValueError as error:
+            failed = msgspec.structs.replace(task, status="FAILED", updated_at=utc_now(), finished_at=utc_now(), error=str(error))
+            await self._partition.transaction([(TASKS, task.task_id.encode(), encode(failed))], command=record)
+            return
+        positions = Positions.from_row(0, spec.lanes)
+        await self.begin([Run(task, spec, positions, rate=rate, paused=False, stopping=False)], command=record)
+
+    async def _pause(self, command: Command, record: ConsumerRecord) -> None:
+        run = await self._halted(command.task_id, paused=False)
+        run.paused = True
+        await run.lanes.all_confirmed()
+        await self._write([run], record)
+
+    async def _resume(self, command: Command, record: ConsumerRecord) -> None:
+        run = await self._halted(command.task_id, paused=True)
+        run.paused, run.pacer = False, None
+        await self._write([run], record)
+        self._go(run)
+
+    async def _speed(self, command: Command, record: ConsumerRecord) -> None:
+        rate = _argument(command, "rows_per_second", parse_rate)
+        run = await self._halted(command.task_id)
+        run.rate = rate
+        if run.pacer is not None:
+            run.pacer.change(rate, time.monotonic())
+        await self._write([run], record)
+        self._go(run)
+
+    async def _stop(self, command: Command, record: ConsumerRecord) -> None:
+        run = await self._halted(command.task_id)
+        run.stopping, run.paused = True, False
+        await self._write([run], record)
+        self._go(run)
+
+    async def _seek(self, command: Command, record: ConsumerRecord) -> None:
+        row_index = _argument(command, "row_index", int)
+        run = await self._halted(command.task_id)
+        if not 0 <= row_index <= run.spec.total_rows:
+            self._go(run)
+            raise IllegalMove(f"there is no row {row_index} in a run of {run.spec.total_rows} rows")
+        if row_index < min(run.positions.next):
+            await run.close_lanes("STOPPED", "superseded by a new attempt")
+            await self._attempt(run.task, row_index, record, rate=run.rate, paused=run.paused)
+            return
+        await run.skip_to(row_index)
+        await run.lanes.all_confirmed()
+        await self._write([run], record)
+        self._go(run)
+
+    async def _retry(self, command: Command, record: ConsumerRecord) -> None:
+        row_index = _argument(command, "row_index", int, 0)
+        task = None if command.task_id in self.runs else await self._newest(command.task_id)
+        if task is None or task.kind != "run" or task.status not in TERMINAL:
+            raise IllegalMove("only a run that has ended can be tried again")
+        rate = parse_rate(msgspec.convert(task.spec, RunSpec).rows_per_second)
+        await self._attempt(task, row_index, record, rate=rate, paused=False)
+
+    async def _attempt(self, task: TaskState, row_index: int, record: ConsumerRecord, *, rate: float | None, paused: bool) -> None:
+        """Begin the next attempt, with lanes of its own, at a row."""
+        spec = msgspec.convert(task.spec, RunSpec)
+        task = msgspec.structs.replace(
+            task, attempt=task.attempt + 1, started_at=utc_now(), finished_at=None, result=None, error=None, ended_lanes=0
+        )
+        if self.runs.pop(task.task_id, None):
+            RUNS_ACTIVE.dec()
+        run = Run(task, spec, Positions.from_row(0, spec.lanes), rate=rate, paused=paused, stopping=False)
+        await self.begin([run], start_row=row_index, command=record)
+
+    async def _halted(self, run_id: str, *, paused: bool | None = None) -> Run:
+        """The run, sending nothing; raises `IllegalMove` when it is not in progress or not (un)paused as asked."""
+        run = self.runs.get(run_id)
+        if run is None or run.stopping:
+            raise IllegalMove("the run is not in progress")
+        if paused is not None and run.paused != paused:
+            raise IllegalMove("the run is paused" if run.paused else "the run is not paused")
+        if not await run.halt():
+            raise IllegalMove("the run has come to its end")
+        return run
+
+    def _go(self, run: Run) -> None:
+        if not run.paused:
+            run.work = self._partition.spawn(self._work(run))
+
+    async def _work(self, run: Run) -> None:
+        ending: Ending = "STOPPED"
+        message = ""
+        try:
+            if not run.stopping:
+                await run.send_rows(self._storage, self._confirm_ownership)
+                ending = "COMPLETED"
+        except RunFailed as error:
+            ending, message = "FAILED", str(error)
+        run.ending = ending
+        await self._end(run, ending, message)
+
+    async def _end(self, run: Run, ending: Ending, message: str) -> None:
+        marked = not (ending == "FAILED" and run.untouched)
+        if marked:
+            await run.close_lanes(ending, message)
+        async with self._writing:
+            state = msgspec.structs.replace(
+                run.state(ending), finished_at=utc_now(), error=message or None, ended_lanes=run.spec.lanes if marked else 0
+            )
+            await self._partition.transaction([(TASKS, run.key, encode(state)), (RUN_POSITIONS, run.key, None)])
+            run.ended = True
+            del self.runs[run.run_id]
+        RUNS_ACTIVE.dec()
+        RUNS_ENDED.labels(ending).inc()
+        log.info("run ended", run_id=run.run_id, attempt=run.task.attempt, ending=ending, reason=message)
+
+    async def _confirm_ownership(self) -> None:
+        if time.monotonic() - self._confirmed_at > self._lease_seconds:
+            await self._write([*self.runs.values()])
+
+    async def _write(self, runs: Sequence[Run], command: ConsumerRecord | None = None) -> None:
+        """Write positions and states as they are now; those that have ended meanwhile are left out."""
+        async with self._writing:
+            records: list[Record] = []
+            for run in runs:
+                if not run.ended:
+                    state = run.state("PAUSED" if run.paused else "IN_PROGRESS")
+                    records += [(RUN_POSITIONS, run.key, encode(run.position(self._owner))), (TASKS, run.key, encode(state))]
+            if records or command is not None:
+                await self._partition.transaction(records, command=command)
+                self._confirmed_at = time.monotonic()
+
+    async def _newest(self, task_id: str) -> TaskState | None:
+        value = None
+        async for record in read_to_end(self._kafka, TASKS.name, [self._partition.number]):
+            if record.key == task_id.encode():
+                value = record.value
+        return msgspec.json.decode(value, type=TaskState) if value else None
+
+
+def _argument(command: Command, name: str, parse: Any, default: Any = None) -> Any:
+    try:
+        return parse(command.arguments.get(name, default))
+    except (TypeError, ValueError) as error:
+        raise IllegalMove(f"{name}: {error}") from error

@@ -1,0 +1,88 @@
+"""Rows and markers of a run as records of `rows.v1`. Pure: the same input gives the same bytes.
+
+JSON by msgspec, NaN and missing as null. The features go through a struct made for the model's feature list: measured half the time of
+a dict for each row.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import msgspec
+
+from schemas.messages import Ending, Row, RunEnd, RunSkip, encode
+from schemas.topics import CONTENT_TYPE_HEADER, JSON, SCHEMA_VERSION, SCHEMA_VERSION_HEADER, TYPE_HEADER, MessageType
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+Headers = list[tuple[str, bytes]]
+
+
+def headers(message_type: MessageType) -> Headers:
+    """The headers of a record of this type."""
+    return [(TYPE_HEADER, message_type.encode()), (CONTENT_TYPE_HEADER, JSON), (SCHEMA_VERSION_HEADER, SCHEMA_VERSION)]
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """What every record of one producer's turn at an attempt carries."""
+
+    run_id: str
+    attempt: int
+    epoch: int
+    lanes: int
+    model_version: str
+
+
+def row_encoder(identity: Identity, features: Sequence[str]) -> Callable[[int, Sequence[Any]], bytes]:
+    """Return a function (row index, values of a row) → record value.
+
+    Values are the features in the given order, then id (text), time (microseconds since 1970, UTC), label ("PASS" or "FAIL").
+    """
+    fields = [(f"f{number}", float | None) for number in range(len(features))]
+    struct: Any = msgspec.defstruct("Features", fields, rename=dict(zip((name for name, _ in fields), features, strict=True)))
+    count, run_id, attempt, epoch = len(features), identity.run_id, identity.attempt, identity.epoch
+    lanes, model_version = identity.lanes, identity.model_version
+
+    def encode_row(row_index: int, values: Sequence[Any]) -> bytes:
+        sample, microseconds, label = values[count:]
+        return encode(
+            Row(
+                features=struct(*values[:count]),
+                run_id=run_id,
+                attempt=attempt,
+                epoch=epoch,
+                lane=row_index % lanes,
+                lanes=lanes,
+                row_index=row_index,
+                sample_id=f"SAMPLE_{sample}",
+                timestamp=EPOCH + timedelta(microseconds=microseconds),
+                label=label,
+                model_version=model_version,
+            )
+        )
+
+    return encode_row
+
+
+def run_end(identity: Identity, lane: int, end_index: int, ending: Ending, message: str) -> bytes:
+    """The marker that closes a lane."""
+    return encode(
+        RunEnd(
+            run_id=identity.run_id,
+            attempt=identity.attempt,
+            epoch=identity.epoch,
+            lane=lane,
+            lanes=identity.lanes,
+            end_index=end_index,
+            ending=ending,
+            message=message,
+        )
+    )
+
+
+def run_skip(identity: Identity, lane: int, to_index: int) -> bytes:
+    """The marker that passes over the rows of a lane before `to_index`."""
+    return encode(
+        RunSkip(run_id=identity.run_id, attempt=identity.attempt, epoch=identity.epoch, lane=lane, lanes=identity.lanes, to_index=to_index)
+    )

@@ -1,0 +1,16 @@
+"""What can go wrong with a run.
+
+IntelliInspectError (runtime.errors: Unavailable, Fenced)
+├── RunFailed     the run cannot go on whatever we do: its split or model is missing or broken; it ends FAILED with this reason
+└── IllegalMove   an order that does not fit the run as it is; ignored with a log, the gateway has answered 409 where it could
+"""
+
+from runtime.errors import IntelliInspectError
+
+
+class RunFailed(IntelliInspectError):
+    """The reason, in words for the person who started the run."""
+
+
+class IllegalMove(IntelliInspectError):
+    """Why the order is ignored."""

@@ -1,0 +1,174 @@
+"""One run on this producer: what is known of it, and the sending of its rows and markers. It decides nothing about its status."""
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import aclosing
+from datetime import UTC, datetime
+
+import msgspec
+
+from producer.encoding import Identity, row_encoder, run_end, run_skip
+from producer.errors import RunFailed
+from producer.pacing import Pacer
+from producer.positions import Positions, first_of_lane
+from producer.sender import Lanes, Sender
+from producer.sources import Page, SplitRows, open_split
+from schemas.messages import Ending, RunPosition, RunSpec, Status, TaskState
+from storage.files import Storage
+
+CHUNK_ROWS = 256
+"""Rows encoded in one go: about 5 ms of the event loop, and how late a pause can be at full speed."""
+PAGE_SECONDS, SMALLEST_PAGE, LARGEST_PAGE = 30, 256, 16_384
+"""A page holds so many seconds' rows; reading one costs 60 to 90 ms whatever its size."""
+TICK_SECONDS = 0.01
+RATE_WINDOW = 5
+
+
+def utc_now() -> datetime:
+    """The time for messages."""
+    return datetime.now(UTC)
+
+
+class Run:
+    """A run that is in progress or paused."""
+
+    def __init__(self, task: TaskState, spec: RunSpec, positions: Positions, *, rate: float | None, paused: bool, stopping: bool) -> None:
+        self.task, self.spec, self.positions = task, spec, positions
+        self.rate, self.paused, self.stopping = rate, paused, stopping
+        self.pacer: Pacer | None = None
+        """The schedule while rows are being sent; None begins a new one."""
+        self.work: asyncio.Task[None] | None = None
+        self.ending: Ending | None = None
+        """Set once the end markers are being sent: from then on the run cannot be halted."""
+        self.ended = False
+        self._lanes: Lanes | None = None
+        self._rows: SplitRows | None = None
+        self._measured: deque[tuple[float, int]] = deque(maxlen=RATE_WINDOW + 1)
+        self._reported: tuple[list[int], str | None] | None = None
+
+    @property
+    def run_id(self) -> str:
+        return self.task.task_id
+
+    @property
+    def key(self) -> bytes:
+        """Key of its records on the control topics."""
+        return self.task.task_id.encode()
+
+    @property
+    def lanes(self) -> Lanes:
+        """The lanes since `take_turn`."""
+        assert self._lanes is not None
+        return self._lanes
+
+    def take_turn(self, sender: Sender, epoch: int) -> None:
+        """Begin to send under a new epoch, at the acknowledged positions."""
+        self.task.epoch = epoch
+        identity = Identity(self.run_id, self.task.attempt, epoch, self.spec.lanes, self.spec.model_version)
+        self.positions = Positions(self.positions.acknowledged)
+        self._lanes = Lanes(sender, identity, self.positions)
+
+    async def halt(self) -> bool:
+        """Stop sending, between two rows; `work` belongs to whoever called. False when the run came to its end instead."""
+        if self.work is not None:
+            if self.ending is None:
+                self.work.cancel()
+            await asyncio.wait({self.work})
+        return not self.ended
+
+    async def send_rows(self, storage: Storage, confirm_ownership: Callable[[], Awaitable[None]]) -> None:
+        """Send what is not sent yet, each row when it is due. Raises `RunFailed`. May be cancelled and called again."""
+        if self._rows is None:
+            self._rows = await open_split(storage, self.spec.split_id, self.spec.model_version)
+        if self.spec.total_rows > self._rows.total:
+            raise RunFailed(f"the simulation set has {self._rows.total} rows, not {self.spec.total_rows}")
+        encode_row = row_encoder(self.lanes.identity, self._rows.features)
+
+        def records(page: Page, start: int, end: int) -> Iterator[tuple[int, int, bytes]]:
+            rows = page.rows(start, end)
+            for row_index, lane in self.positions.unsent(start, end):
+                yield lane, row_index + self.spec.lanes, encode_row(row_index, rows[row_index - start])
+
+        self.pacer = pacer = self.pacer or Pacer(self.rate, time.monotonic())
+        page_rows = LARGEST_PAGE if self.rate is None else min(LARGEST_PAGE, max(SMALLEST_PAGE, int(self.rate * PAGE_SECONDS)))
+        async with aclosing(self._rows.pages(min(self.positions.next), page_rows)) as pages:
+            async for page in pages:
+                start, last = page.start, min(page.end, self.spec.total_rows)
+                while start < last:
+                    due = pacer.due(time.monotonic())
+                    if not due:
+                        await asyncio.sleep(max(TICK_SECONDS, pacer.seconds_to_next(time.monotonic())))
+                        continue
+                    await confirm_ownership()
+                    end = int(min(start + due, start + CHUNK_ROWS, last))
+                    await self.lanes.send("row", records(page, start, end))
+                    pacer.sent(end - start)
+                    start = end
+                    await asyncio.sleep(0)  # the others' turn
+
+    async def skip_to(self, row_index: int) -> None:
+        """Pass over the rows before `row_index` that are not sent yet."""
+        targets = [(lane, first_of_lane(row_index, lane, self.spec.lanes)) for lane in range(self.spec.lanes)]
+        identity = self.lanes.identity
+        await self.lanes.send(
+            "run-skip", [(lane, to, run_skip(identity, lane, to)) for lane, to in targets if to > self.positions.next[lane]]
+        )
+
+    async def close_lanes(self, ending: Ending, message: str = "") -> None:
+        """Send the end marker of each lane right behind its last row, and wait until the broker has everything."""
+        identity, ends = self.lanes.identity, [*self.positions.next]
+        await self.lanes.send("run-end", [(lane, end, run_end(identity, lane, end, ending, message)) for lane, end in enumerate(ends)])
+        await self.lanes.all_confirmed()
+
+    @property
+    def untouched(self) -> bool:
+        """Whether nothing of this attempt was sent."""
+        return self.positions.next == Positions.from_row(0, self.spec.lanes).next
+
+    @property
+    def changed(self) -> bool:
+        """Whether there is anything to report."""
+        return self._reported != (self.positions.acknowledged, self._phase())
+
+    def position(self, owner: str, kind: str = "position") -> RunPosition:
+        """The record that another producer would go on from."""
+        return RunPosition(
+            kind="ownership" if kind == "ownership" else "position",
+            run_id=self.run_id,
+            attempt=self.task.attempt,
+            epoch=self.task.epoch,
+            owner=owner,
+            acknowledged=[*self.positions.acknowledged],
+            rows_per_second=self.rate,
+            paused=self.paused,
+            stopping=self.stopping,
+            written_at=utc_now(),
+        )
+
+    def state(self, status: Status) -> TaskState:
+        """The task's state as of now; marks the present positions as reported."""
+        self._reported = ([*self.positions.acknowledged], self._phase())
+        self.task = msgspec.structs.replace(self.task, status=status, updated_at=utc_now(), progress=self._progress())
+        return self.task
+
+    def _phase(self) -> str:
+        started = self.task.started_at
+        warm = started is not None and (utc_now() - started).total_seconds() >= self.spec.warmup_seconds
+        return "streaming" if warm else "warmup"
+
+    def _progress(self) -> dict[str, object]:
+        sent = self.positions.rows_before(self.positions.acknowledged)
+        self._measured.append((time.monotonic(), sent))
+        (before, first), (now, last) = self._measured[0], self._measured[-1]
+        measured = (last - first) / (now - before) if last > first else None
+        pace = self.rate or measured
+        return {
+            "phase": self._phase(),
+            "sent": sent,
+            "total_rows": self.spec.total_rows,
+            "rows_per_second": None if measured is None else round(measured, 3),
+            "pace": self.rate,
+            "eta_seconds": None if self.paused or not pace else round((self.spec.total_rows - sent) / pace, 1),
+        }

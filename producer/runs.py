@@ -1,0 +1,80 @@
+"""The handler of run commands: one desk per owned control partition, and taking runs up where another producer left them."""
+
+import msgspec
+import structlog
+from aiokafka import ConsumerRecord
+
+from producer.desk import Desk
+from producer.metrics import RUNS_ACTIVE, TAKEOVERS
+from producer.pacing import parse_rate
+from producer.positions import Positions
+from producer.run import Run
+from producer.sender import Sender
+from runtime.kafka import read_to_end
+from runtime.transactions import Partition
+from schemas.messages import TERMINAL, Command, RunPosition, RunSpec, TaskState
+from schemas.topics import RUN_POSITIONS
+from storage.files import Storage
+
+log = structlog.get_logger()
+
+
+class Runs:
+    """Implements `runtime.control.Handler`."""
+
+    def __init__(
+        self, kafka: dict[str, object], storage: Storage, sender: Sender, *, report_interval_seconds: float, lease_seconds: float
+    ) -> None:
+        self._kafka, self._storage, self._sender = kafka, storage, sender
+        self._report_interval_seconds, self._lease_seconds = report_interval_seconds, lease_seconds
+        self._desks: dict[int, Desk] = {}
+
+    async def taken_over(self, partition: Partition, tasks: list[TaskState]) -> None:
+        """Go on with every run that has begun: paused ones stay paused, stopped ones end. PENDING ones have their command to come."""
+        begun = [task for task in tasks if task.kind == "run" and task.status not in TERMINAL and task.status != "PENDING"]
+        positions = await self._positions(partition.number) if begun else {}
+        desk = Desk(self._kafka, partition, self._storage, self._sender, lease_seconds=self._lease_seconds)
+        self._desks[partition.number] = desk
+        runs = [_resumed(task, positions.get((task.task_id, task.attempt))) for task in begun]
+        for run in runs:
+            log.info("run taken up", run_id=run.run_id, attempt=run.task.attempt, acknowledged=run.positions.acknowledged)
+        await desk.begin(runs)
+        TAKEOVERS.inc(len(runs))
+        partition.spawn(desk.report_forever(self._report_interval_seconds))
+
+    async def command(self, partition: Partition, record: ConsumerRecord, command: Command) -> None:
+        """Hand the order to the desk."""
+        await self._desks[partition.number].command(record, command)
+
+    async def given_up(self, partition: Partition) -> None:
+        """Write how far each run came, if that is still ours to say."""
+        desk = self._desks.pop(partition.number, None)
+        if desk is not None:
+            RUNS_ACTIVE.dec(len(desk.runs))
+            if not partition.lost:
+                await desk.leave()
+
+    async def _positions(self, number: int) -> dict[tuple[str, int], RunPosition]:
+        """The newest position of each attempt of each run of the partition."""
+        decode = msgspec.json.Decoder(RunPosition).decode
+        found: dict[tuple[str, int], RunPosition] = {}
+        async for record in read_to_end(self._kafka, RUN_POSITIONS.name, [number], wait_for_open_transactions=True):
+            if record.value is not None:
+                position = decode(record.value)
+                found[position.run_id, position.attempt] = position
+        return found
+
+
+def _resumed(task: TaskState, position: RunPosition | None) -> Run:
+    spec = msgspec.convert(task.spec, RunSpec)
+    if position is None:  # from the first row: what was sent already is told by its row index
+        positions = Positions.from_row(0, spec.lanes)
+        return Run(task, spec, positions, rate=parse_rate(spec.rows_per_second), paused=task.status == "PAUSED", stopping=False)
+    return Run(
+        task,
+        spec,
+        Positions(position.acknowledged),
+        rate=position.rows_per_second,
+        paused=position.paused,
+        stopping=position.stopping,
+    )

@@ -1,0 +1,21 @@
+"""Settings of the producer: prefix `PRODUCER_`."""
+
+from typing import Literal
+
+from pydantic import Field
+from pydantic_settings import SettingsConfigDict
+
+from runtime.settings import ProcessSettings
+
+
+class Settings(ProcessSettings):
+    """What the producer needs beside the shared settings."""
+
+    model_config = SettingsConfigDict(env_prefix="PRODUCER_", extra="ignore", populate_by_name=True)
+
+    health_host: str = "127.0.0.1"
+    health_port: int = Field(8102, ge=0, le=65535)
+    group: str = Field("producer", description="producers of one group share the runs")
+    session_timeout_seconds: float = Field(10.0, gt=0, description="after a crash its runs stand still for so long")
+    report_interval_seconds: float = Field(1.0, gt=0, description="positions and progress are written so often; a crash repeats so much")
+    compression: Literal["none", "lz4", "zstd", "snappy"] = "none"

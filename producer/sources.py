@@ -1,0 +1,125 @@
+"""Rows of a split's simulation set, read in pages: memory does not grow with the file. Only the columns that the model needs are read.
+
+`row_index` is the position in the file. Raises `RunFailed` for what is missing or broken, `Unavailable` when the storage does not answer
+after a few tries.
+"""
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import structlog
+from pydantic import ValidationError
+
+from producer.errors import RunFailed
+from runtime.errors import Unavailable
+from schemas.manifests import ModelManifest, SplitManifest
+from storage.errors import StorageUnavailable
+from storage.files import Storage
+
+if TYPE_CHECKING:
+    import polars as pl
+
+log = structlog.get_logger()
+T = TypeVar("T")
+
+RETRY_AFTER_SECONDS = (0.5, 1, 2, 4, 8)
+ID, TIME, LABEL = "__id__", "__time__", "__label__"
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Consecutive rows, the first of them at `start`."""
+
+    start: int
+    frame: "pl.DataFrame"
+
+    @property
+    def end(self) -> int:
+        """The first row behind the page."""
+        return self.start + self.frame.height
+
+    def rows(self, start: int, end: int) -> Sequence[tuple[Any, ...]]:
+        """Values of these rows as `producer.encoding.row_encoder` takes them."""
+        return self.frame.slice(start - self.start, end - start).rows()
+
+
+@dataclass(frozen=True, slots=True)
+class SplitRows:
+    """The simulation set of a split, with the features of one model in the model's order."""
+
+    path: Path
+    features: list[str]
+    total: int
+
+    async def pages(self, start: int, rows_per_page: int) -> AsyncGenerator[Page, None]:
+        """Yield pages from a row to the end; the next one is read while the last one is worked on."""
+        ahead: asyncio.Task[Page] | None = None
+        try:
+            while start < self.total:
+                page = await (ahead or self._page(start, rows_per_page))
+                start = page.end
+                ahead = asyncio.create_task(self._page(start, rows_per_page)) if start < self.total else None
+                yield page
+        finally:
+            if ahead is not None:
+                ahead.cancel()
+
+    async def _page(self, start: int, rows: int) -> Page:
+        return Page(start, await _tried(lambda: self._read(start, rows)))
+
+    def _read(self, start: int, rows: int) -> "pl.DataFrame":
+        import polars as pl
+
+        largest = 1.7976931348623157e308  # JSON has no infinity; as float32 this is one again, which scoring takes for the largest float
+        lazy = pl.scan_parquet(self.path).slice(start, rows)
+        columns = [pl.col(name).clip(-largest, largest) for name in self.features]
+        frame = lazy.select(*columns, pl.col(ID), pl.col(TIME).cast(pl.Int64), pl.col(LABEL)).collect()
+        if not frame.height:
+            raise RunFailed(f"{self.path.name} ends at row {start} of {self.total}")
+        return frame
+
+
+async def open_split(storage: Storage, split_id: str, model_version: str) -> SplitRows:
+    """Find the simulation set and the features of the model."""
+    return await _tried(lambda: _open(storage, split_id, model_version))
+
+
+def _open(storage: Storage, split_id: str, model_version: str) -> SplitRows:
+    import polars as pl
+
+    model = ModelManifest.model_validate_json(storage.read_bytes(f"models/{model_version}/manifest.json"))
+    split = SplitManifest.model_validate_json(storage.read_bytes(f"splits/{split_id}/manifest.json"))
+    path = storage.local(split.simulation.path)
+    missing = [name for name in [*model.features, ID, TIME, LABEL] if name not in pl.read_parquet_schema(path)]
+    if missing:
+        raise RunFailed(f"the simulation set of {split_id} lacks columns of {model_version}: {', '.join(missing[:5])}")
+    return SplitRows(path, model.features, split.simulation.rows)
+
+
+async def _tried(read: Callable[[], T]) -> T:
+    """Read in a thread, again after a pause while the storage does not answer."""
+    for pause in (*RETRY_AFTER_SECONDS, None):
+        try:
+            return await asyncio.to_thread(_classified, read)
+        except StorageUnavailable as error:
+            log.warning("the storage does not answer", error=str(error), again_in_seconds=pause)
+            if pause is None:
+                raise Unavailable("storage", str(error)) from error
+            await asyncio.sleep(pause)
+    raise AssertionError("unreachable")
+
+
+def _classified(read: Callable[[], T]) -> T:
+    from polars.exceptions import PolarsError
+
+    try:
+        return read()
+    except FileNotFoundError as error:
+        raise RunFailed(f"missing in the storage: {error}") from error
+    except (ValidationError, PolarsError) as error:
+        raise RunFailed(f"broken in the storage: {str(error).splitlines()[0]}") from error
+    except OSError as error:
+        raise StorageUnavailable(str(error)) from error

@@ -102,6 +102,9 @@ class Stream:
                 while not self.feed.changes.closed:
                     news.clear()
                     part = await self._read()
+                    if part and part.page.run.attempt != self.attempt:  # tried again: its rows begin anew
+                        self.attempt, self.after = part.page.run.attempt, -1
+                        continue
                     text = self._say(part) if part else b""
                     if not text and _now() - self.sent_at > HEARTBEAT_SECONDS:
                         text = b": still here\n\n" if part else b": waiting\n\n"
@@ -130,7 +133,7 @@ class Stream:
 
     def _say(self, part: Part) -> bytes:
         run, text = part.page.run, b""
-        self.after, self.attempt = max(self.after, part.page.next_after), run.attempt
+        self.after = max(self.after, part.page.next_after)
         if run.status != self.status:
             self.status = run.status
             text += _event("status", StatusEvent(run_id=self.run_id, status=run.status, attempt=run.attempt))

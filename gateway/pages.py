@@ -32,25 +32,37 @@ class Pages:
         self._history = history
 
     async def page(self, run_id: str, after: int, limit: int, *, attempt: int = 1, await_redis: bool = False) -> Page | None:
-        """Return up to `limit` predictions with a row index above `after`; None for an unknown run.
+        """Return up to `limit` predictions with a row index above `after`, some if there are any; None for an unknown run.
 
         A hint of the run's `attempt` saves a round trip. `await_redis`: rows that are counted but not in Redis yet will be asked for again,
         so they need not be read from Kafka. Raises `Gone` when retention has taken some of them.
         """
+        while True:
+            page = await self._part(run_id, after, limit, attempt, await_redis)
+            if page is None or page.rows or page.next_after == after:
+                return page
+            after, attempt = page.next_after, page.run.attempt  # all of this part were dead letters
+
+    async def _part(self, run_id: str, after: int, limit: int, attempt: int, await_redis: bool) -> Page | None:
         answered = await self._views.answered(run_id, attempt, after, limit)
         if answered is None:
             return None
         run, extent = answered.run, answered.extent
         if run.attempt != attempt:
-            return await self.page(run_id, after, limit, attempt=run.attempt, await_redis=await_redis)
+            return await self._part(run_id, after, limit, run.attempt, await_redis)
         source, until = extent.source(after)
         pending = source == "kafka" and await_redis and after + 1 >= extent.floor
         if pending or source == "nothing":
             return Page(run, [], after, pending)
-        rows = _distinct(answered.rows, until) if source == "redis" else await self._history.page(run, after, until, limit)
-        full = len(answered.rows if source == "redis" else rows) >= limit and rows
-        return Page(run, rows, min(rows[-1][0], until) if full else until)
+        if source == "redis":
+            rows = _distinct(answered.rows, until)
+            full = len(answered.rows) >= limit
+        else:
+            rows = await self._history.page(run, after, until, limit)
+            full = len(rows) >= limit
+        return Page(run, rows, rows[-1][0] if full and rows else until)
 
 
 def _distinct(rows: list[tuple[int, bytes]], until: int) -> list[tuple[int, bytes]]:
+    """Rows up to an index, each once."""
     return list({row_index: (row_index, value) for row_index, value in reversed(rows) if row_index <= until}.values())[::-1]

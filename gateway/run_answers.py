@@ -53,7 +53,7 @@ def run_answer(run: RunView) -> Run:
         split_id=spec.split_id if spec else None,
         model_version=spec.model_version if spec else None,
         total_rows=spec.total_rows if spec else None,
-        rows_per_second=spec.rows_per_second if spec else None,
+        rows_per_second=_ordered_pace(run),
         warmup_seconds=spec.warmup_seconds if spec else None,
         lanes=spec.lanes if spec else max(len(run.lanes), 1),
         created_at=task.created_at if task else None,
@@ -104,11 +104,28 @@ def truth(totals: Totals) -> Truth | None:
 
 
 def eta_seconds(run: RunView) -> float | None:
-    """Time to the last row at the measured pace, else at the ordered one; null when it cannot be told."""
-    if run.spec is None or run.status != "IN_PROGRESS":
+    """Time to the last row at the ordered pace, else at the measured one; null when it cannot be told."""
+    if run.spec is None or run.status not in ("PENDING", "IN_PROGRESS"):
         return None
-    pace = run.totals.rows_per_second or run.spec.rows_per_second
+    pace = _ordered_pace(run) or _measured_pace(run)
     return max(run.spec.total_rows - run.totals.handled, 0) / pace if pace else None
+
+
+def _reported(run: RunView, name: str) -> float | None:
+    """A figure of the producer's own report; it knows the pace of now, the statistics that of the whole run."""
+    value = (run.task.progress or {}).get(name) if run.task else None
+    return float(value) if isinstance(value, int | float) else None
+
+
+def _ordered_pace(run: RunView) -> float | None:
+    if run.task is not None and "pace" in (run.task.progress or {}):
+        return _reported(run, "pace")
+    return run.spec.rows_per_second if run.spec else None
+
+
+def _measured_pace(run: RunView) -> float | None:
+    reported = None if run.terminal else _reported(run, "rows_per_second")
+    return reported or run.totals.rows_per_second
 
 
 def _progress(run: RunView, style: Style) -> SimulationProgress:
@@ -120,7 +137,7 @@ def _progress(run: RunView, style: Style) -> SimulationProgress:
         live_prediction=_live_prediction(last, style) if last else None,
         live_stats=_live_stats(totals, style),
         dead_letters=totals.dead_letters,
-        rows_per_second=totals.rows_per_second,
+        rows_per_second=_measured_pace(run),
         eta_seconds=eta_seconds(run),
         phase="streaming",
         truth=truth(totals),

@@ -142,8 +142,9 @@ async def _check_features(views: Views, split: SplitManifest, model: ModelManife
         return
     dataset = await views.dataset(split.dataset_id)
     missing = sorted(set(model.features) - set(dataset.features)) if dataset else []
-    unknown = sorted(set(dataset.features) - {*model.features, *model.ignored_features}) if dataset else []
-    if missing or unknown:
-        text = f"Model {model.model_version} was trained on other columns than dataset {split.dataset_id} has"
-        detail = f"missing: {', '.join(missing[:5])}" if missing else f"unknown to it: {', '.join(unknown[:5])}"
-        raise Conflict(f"{text}; {detail}. Choose a model and a split that fit.", "model_does_not_fit")
+    if missing:
+        raise Conflict(
+            f"Model {model.model_version} needs columns that dataset {split.dataset_id} does not have: {', '.join(missing[:5])}"
+            f"{' …' if len(missing) > 5 else ''}. Choose a model and a split that fit.",
+            "model_does_not_fit",
+        )

@@ -1,0 +1,91 @@
+"""A run in the words of the contract, in both styles."""
+
+from typing import Any
+
+import pytest
+
+from gateway.presentation import Style
+from gateway.run_answers import eta_seconds, run_answer, simulation_status, truth
+from schemas.messages import Confusion, RunSpec, Status
+from storage.run_view import RunView, Totals, merge, run_view
+from tests.view_records import at, lane_stats, prediction, task
+
+SPEC = RunSpec(dataset_id="ds-0", split_id="split-0", model_version="model-0", total_rows=100, rows_per_second=2.0)
+
+
+def run(status: Status, rows: int, *, dead_letters: int = 0, **changes: Any) -> RunView:
+    answered = [prediction("r", i, scored_at=at(i)) for i in range(rows)]
+    lane = lane_stats("r", answered, dead_letters=dead_letters, last_row_index=rows + dead_letters - 1)
+    view = run_view("r", task("r", status=status, spec=SPEC, **changes), [lane])
+    assert view is not None
+    return view
+
+
+def test_progress_is_null_before_the_first_row() -> None:
+    shown = simulation_status(run("IN_PROGRESS", 0))
+    assert (shown.progress, shown.result, shown.phase) == (None, None, "warmup")
+
+
+def test_row_that_became_a_dead_letter_shows_progress_without_a_prediction() -> None:
+    progress = simulation_status(run("IN_PROGRESS", 0, dead_letters=1)).progress
+    assert progress is not None
+    assert (progress.current_row_index, progress.dead_letters, progress.live_prediction, progress.quality_score) == (0, 1, None, None)
+    assert progress.live_stats.average_confidence is None
+
+
+@pytest.mark.parametrize(
+    ("status", "message"),
+    [
+        ("COMPLETED", "Simulation complete. Processed 7 records."),
+        ("STOPPED", "Simulation was stopped by the user."),
+        ("FAILED", "no model"),
+    ],
+)
+def test_result_says_how_the_run_ended(status: Status, message: str) -> None:
+    result = simulation_status(run(status, 5, dead_letters=2, error="no model" if status == "FAILED" else None)).result
+    assert result is not None
+    assert result.message == message
+
+
+def test_old_clients_see_their_words_and_percentages() -> None:
+    shown = simulation_status(run("COMPLETED", 3), Style(status="celery", score_scale=100))
+    assert shown.status == "SUCCESS"
+    assert shown.progress is not None
+    assert shown.progress.live_prediction is not None
+    assert (shown.progress.quality_score, shown.progress.live_prediction.confidence) == (75.0, 75.0)
+    assert shown.progress.live_stats.average_confidence == 75.0
+
+
+def test_own_routes_keep_plain_words() -> None:
+    assert run_answer(run("STOPPED", 3)).status == "STOPPED"
+
+
+def test_time_left_follows_the_ordered_pace_as_the_producer_reports_it() -> None:
+    assert eta_seconds(run("IN_PROGRESS", 10)) == 45.0
+    assert eta_seconds(run("IN_PROGRESS", 10, progress={"pace": 9.0, "rows_per_second": 3.0})) == 10.0
+    assert eta_seconds(run("IN_PROGRESS", 10, progress={"pace": None, "rows_per_second": 30.0})) == 3.0
+    assert eta_seconds(run("PAUSED", 10)) is None
+
+
+def totals(**confusion: int) -> Totals:
+    lane = lane_stats("r", [prediction("r", 0)])
+    lane.confusion = Confusion(**confusion)
+    return merge([lane])
+
+
+def test_truth_has_fail_as_the_positive_class() -> None:
+    found = truth(totals(tp=3, fp=1, tn=4, fn=2))
+    assert found is not None
+    assert (found.labelled, found.accuracy, found.precision, found.recall) == (10, 0.7, 0.75, 0.6)
+    assert found.f1_score == pytest.approx(2 * 0.75 * 0.6 / 1.35)
+    assert found.mcc == pytest.approx((3 * 4 - 1 * 2) / (4 * 5 * 5 * 6) ** 0.5)
+
+
+def test_ratio_without_a_base_is_null() -> None:
+    found = truth(totals(tn=5))
+    assert found is not None
+    assert (found.accuracy, found.precision, found.recall, found.f1_score, found.mcc) == (1.0, None, None, None, None)
+
+
+def test_rows_without_labels_have_no_truth() -> None:
+    assert truth(totals()) is None

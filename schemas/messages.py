@@ -252,7 +252,8 @@ class Command(Struct, kw_only=True):
 class RunPosition(Struct, kw_only=True):
     """Value of `run-positions.v1`. The offset of the ownership record (`kind: ownership`) is the run's epoch from then on.
 
-    `acknowledged` holds per lane the first row index that the broker has not confirmed yet (`lane` before any row).
+    `acknowledged` holds per lane the first row index that the broker has not confirmed yet (`lane` before any row). `stopping`: a stop was
+    ordered, only the end markers are still to come.
     """
 
     kind: Literal["ownership", "position"]
@@ -264,6 +265,7 @@ class RunPosition(Struct, kw_only=True):
     rows_per_second: float | None
     paused: bool
     written_at: datetime
+    stopping: bool = False
 
 
 class Alias(Struct, kw_only=True):

@@ -1,0 +1,192 @@
+"""A producer process on a real broker: what a run puts on `rows.v1`, and how it follows orders."""
+
+from collections.abc import AsyncIterator
+from itertools import pairwise
+
+import msgspec
+import pytest
+
+from runtime.kafka import partition_for
+from tests.brokers import DATA_PARTITIONS, Broker
+from tests.replays import MODEL, ProducerProcess, Replays, counted, frame_of, replays
+from tests.waiting import eventually
+
+ROWS = 3000
+
+
+@pytest.fixture(scope="module")
+async def world(fresh_kafka: Broker, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Replays]:
+    async with replays(fresh_kafka, tmp_path_factory.mktemp("runs"), frame_of(ROWS)) as world:
+        yield world
+
+
+@pytest.fixture(scope="module")
+async def producer(world: Replays) -> ProducerProcess:
+    return await world.producer()
+
+
+async def test_rows_arrive_complete_and_in_order_with_what_they_need(world: Replays, producer: ProducerProcess) -> None:
+    run_id = await world.start(ROWS, rows_per_second=None)
+    task = await world.ended(run_id)
+    assert (task.status, task.attempt, task.ended_lanes, task.error) == ("COMPLETED", 1, 1, None)
+    assert task.progress is not None
+    assert (task.progress["sent"], task.progress["total_rows"]) == (ROWS, ROWS)
+    assert await world.position(run_id) is None
+    *rows, end = await world.records(run_id)
+    assert [msgspec.json.decode(row.value)["row_index"] for row in rows] == list(range(ROWS))
+    assert {row.key for row in rows} == {run_id.encode()}
+    assert {row.partition for row in rows} == {partition_for(run_id.encode(), DATA_PARTITIONS)}
+    assert {row.headers for row in rows} == {(("type", b"row"), ("content-type", b"application/json"), ("schema-version", b"1"))}
+    assert msgspec.json.decode(rows[8].value) == {
+        "features": {"F 0": 8.0, "F 1": 8.125, "F 2": 8.25, "F 3": None, "F 4": 8.5},
+        "run_id": run_id,
+        "epoch": task.epoch,
+        "row_index": 8,
+        "sample_id": "SAMPLE_1008",
+        "timestamp": "2026-01-01T00:00:08Z",
+        "label": "PASS",
+        "model_version": MODEL,
+    }
+    assert dict(end.headers)["type"] == b"run-end"
+    assert msgspec.json.decode(end.value)["end_index"] == ROWS
+
+
+async def test_lanes_share_the_rows_and_each_has_its_end(world: Replays, producer: ProducerProcess) -> None:
+    run_id = await world.start(1000, rows_per_second=None, lanes=3)
+    assert (await world.ended(run_id)).ended_lanes == 3
+    lanes = counted(await world.records(run_id))
+    assert {lane: (found.rows, found.ending, found.again) for lane, found in lanes.items()} == {
+        lane: (list(range(lane, 1000, 3)), "COMPLETED", 0) for lane in range(3)
+    }
+
+
+async def test_more_lanes_than_rows_still_end(world: Replays, producer: ProducerProcess) -> None:
+    run_id = await world.start(2, rows_per_second=None, lanes=5)
+    assert (await world.ended(run_id)).ended_lanes == 5
+    lanes = counted(await world.records(run_id))
+    assert [(found.rows, found.ending) for found in lanes.values()] == [([0], "COMPLETED"), ([1], "COMPLETED")] + 3 * [([], "COMPLETED")]
+
+
+async def test_rows_keep_their_pace(world: Replays, producer: ProducerProcess) -> None:
+    run_id = await world.start(30, rows_per_second=20)
+    await world.ended(run_id)
+    times = [record.timestamp for record in (await world.records(run_id))[:30]]
+    assert all(abs(at - times[0] - 50 * number) < 200 for number, at in enumerate(times))
+
+
+async def test_a_paused_run_stands_still_within_one_row_and_goes_on(world: Replays, producer: ProducerProcess) -> None:
+    run_id = await world.start(ROWS, rows_per_second=50, warmup_seconds=0.2)
+    await eventually(lambda: _sent(world, run_id, 10))
+    await world.order(run_id, "pause")
+    paused = await world.status(run_id, "PAUSED")
+    position = await world.position(run_id)
+    assert position is not None
+    assert position.paused
+    assert paused.progress is not None
+    assert paused.progress["phase"] == "streaming"
+    assert len(await world.records(run_id)) == position.acknowledged[0] == paused.progress["sent"]
+    await world.order(run_id, "speed", rows_per_second="max")  # stays paused
+    await world.order(run_id, "pause")  # ignored
+    await world.order(run_id, "resume")
+    await world.ended(run_id)
+    assert counted(await world.records(run_id))[0].rows == list(range(ROWS))
+    assert len(await world.records(run_id)) == ROWS + 1  # nothing was sent twice
+
+
+async def test_the_pace_changes_while_running(world: Replays, producer: ProducerProcess) -> None:
+    run_id = await world.start(60, rows_per_second=0.1)
+    await eventually(lambda: _sent(world, run_id, 1))
+    await world.order(run_id, "speed", rows_per_second=100)
+    await world.ended(run_id)
+    times = [record.timestamp for record in (await world.records(run_id))[1:60]]
+    assert times[-1] - times[0] < 2000
+    assert all(later >= earlier for earlier, later in pairwise(times))
+
+
+async def test_a_stopped_run_ends_right_behind_its_last_row(world: Replays, producer: ProducerProcess) -> None:
+    run_id = await world.start(ROWS, rows_per_second=100, lanes=2)
+    await eventually(lambda: _sent(world, run_id, 20))
+    await world.order(run_id, "stop")
+    task = await world.ended(run_id)
+    assert (task.status, task.ended_lanes) == ("STOPPED", 2)
+    assert task.progress is not None
+    lanes = counted(await world.records(run_id))
+    assert all(found.ending == "STOPPED" for found in lanes.values())
+    assert sorted(lanes[0].rows + lanes[1].rows) == list(range(task.progress["sent"]))
+    await world.order(run_id, "stop")  # twice: ignored
+    await world.order(run_id, "resume")
+    assert await world.task(run_id) == task
+
+
+async def test_a_paused_run_can_be_stopped(world: Replays, producer: ProducerProcess) -> None:
+    run_id = await world.start(ROWS, rows_per_second=10)
+    await world.order(run_id, "pause")
+    await world.order(run_id, "stop")
+    task = await world.ended(run_id)
+    assert task.status == "STOPPED"
+    assert counted(await world.records(run_id))[0].ending == "STOPPED"
+
+
+async def test_seeking_forward_passes_rows_over(world: Replays, producer: ProducerProcess) -> None:
+    run_id = await world.start(1000, rows_per_second=20, lanes=2)
+    await eventually(lambda: _sent(world, run_id, 4))
+    await world.order(run_id, "seek", row_index=901)
+    await world.order(run_id, "speed", rows_per_second=None)
+    assert (await world.ended(run_id)).attempt == 1
+    lanes = counted(await world.records(run_id))
+    assert sorted(row for found in lanes.values() for row in found.rows + found.skipped) == list(range(1000))
+    assert [row for found in lanes.values() for row in found.rows if row >= 100] == [*range(902, 1000, 2), *range(901, 1000, 2)]
+
+
+async def test_seeking_back_and_trying_again_begin_new_attempts(world: Replays, producer: ProducerProcess) -> None:
+    run_id = await world.start(500, rows_per_second=100)
+    await eventually(lambda: _sent(world, run_id, 20))
+    await world.order(run_id, "seek", row_index=10)
+    await world.order(run_id, "speed", rows_per_second=None)
+    assert ((await world.ended(run_id)).attempt) == 2
+    await world.order(run_id, "retry")
+    await eventually(lambda: _attempt(world, run_id, 3))
+    await world.order(run_id, "speed", rows_per_second=None)
+    task = await world.ended(run_id)
+    assert (task.attempt, task.status) == (3, "COMPLETED")
+    records = await world.records(run_id)
+    first, second, third = (counted(records, attempt)[0] for attempt in (1, 2, 3))
+    assert (first.ending, first.rows) == ("STOPPED", list(range(len(first.rows))))
+    assert (second.skipped, second.rows, second.ending) == (list(range(10)), list(range(10, 500)), "COMPLETED")
+    assert (third.rows, third.ending) == (list(range(500)), "COMPLETED")
+
+
+async def test_a_run_without_its_model_fails_with_the_reason(world: Replays, producer: ProducerProcess) -> None:
+    run_id = await world.start(10, model_version="model-ffffffffffff")
+    task = await world.ended(run_id)
+    assert (task.status, task.ended_lanes) == ("FAILED", 0)
+    assert "model-ffffffffffff" in (task.error or "")
+    assert await world.records(run_id) == []
+
+
+async def test_a_run_with_an_impossible_order_fails_with_the_reason(world: Replays, producer: ProducerProcess) -> None:
+    too_fast, too_long = await world.start(10, rows_per_second=1e6), await world.start(ROWS + 1, rows_per_second=None)
+    assert "rows_per_second" in ((await world.ended(too_fast)).error or "")
+    assert f"{ROWS} rows" in ((await world.ended(too_long)).error or "")
+
+
+async def test_orders_to_runs_that_do_not_exist_are_ignored(world: Replays, producer: ProducerProcess) -> None:
+    for order in ("pause", "resume", "speed", "seek", "stop", "retry", "cancel"):
+        await world.order("sim-task-unknown", order)
+    assert (await world.ended(await world.start(5, rows_per_second=None))).status == "COMPLETED"
+    assert producer.exit_code is None
+
+
+async def test_metrics_and_health_are_served(world: Replays, producer: ProducerProcess) -> None:
+    await world.ended(await world.start(5, rows_per_second=None))
+    metrics = (await producer.get("/metrics")).decode()
+    assert "intelliinspect_producer_rows_confirmed_total" in metrics
+    assert (await producer.get("/live")).startswith(b"HTTP/1.1 200")
+
+
+async def _sent(world: Replays, run_id: str, rows: int) -> bool:
+    return len(await world.records(run_id)) >= rows
+
+
+async def _attempt(world: Replays, run_id: str, attempt: int) -> bool:
+    return (await world.task(run_id)).attempt == attempt

@@ -208,8 +208,8 @@ def histories(draw: st.DrawFn) -> tuple[list[Event], int, set[int]]:
                 log.append(Sent(index, epoch, index in bad))
                 if not lost:
                     reached = max(reached, index + 1)
-            if epoch > 1 and draw(st.integers(0, 4)) == 0:
-                stale = draw(st.integers(0, rows))
+            if epoch > 1 and rows and draw(st.integers(0, 4)) == 0:
+                stale = draw(st.integers(0, rows - 1))
                 log.append(Sent(stale, draw(st.integers(1, epoch - 1)), stale in bad))
             index += 1
         if draw(st.booleans()) and log:

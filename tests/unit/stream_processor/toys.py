@@ -65,8 +65,8 @@ def manifest(
         dataset_sha256="0" * 64,
         split_id="split-000000000000",
         created_at=NOW,
-        features=list(features),
-        ignored_features=list(ignored),
+        features=FEATURES,
+        ignored_features=IGNORED,
         label="Response",
         pass_value="0",
         threshold=threshold,
@@ -84,7 +84,7 @@ def manifest(
 
 
 @cache
-def booster(features: int, seed: int = 0) -> xgboost.Booster:
+def booster(features: int, seed: int) -> xgboost.Booster:
     """A few small trees; P(FAIL) grows with the first feature."""
     random = np.random.default_rng(seed)
     rows = random.normal(size=(400, features)).astype(np.float32)
@@ -94,15 +94,17 @@ def booster(features: int, seed: int = 0) -> xgboost.Booster:
 
 
 @cache
-def model(model_version: str = MODEL_A, seed: int = 0, threshold: float = 0.4) -> Model:
+def model(model_version: str = MODEL_A, threshold: float = 0.4) -> Model:
     """A model version, ready to score."""
     described = manifest(model_version, threshold=threshold)
-    return Model(Bundle(described, booster(len(FEATURES), seed)), FeatureReader(described))
+    return Model(Bundle(described, booster(len(FEATURES), seed_of(model_version))), FeatureReader(described))
 
 
-def store_model(
-    storage: Storage, model_version: str, *, features: Sequence[str] = FEATURES, ignored: Sequence[str] = IGNORED, seed: int = 0
-) -> None:
+def store_model(storage: Storage, model_version: str) -> None:
     """Write a model version to the storage."""
-    described = manifest(model_version, features, ignored)
-    write_bundle(storage, described, {MODEL: bytes(booster(len(features), seed).save_raw("ubj"))})
+    write_bundle(storage, manifest(model_version), {MODEL: bytes(booster(len(FEATURES), seed_of(model_version)).save_raw("ubj"))})
+
+
+def seed_of(model_version: str) -> int:
+    """Each model version is another model."""
+    return int(model_version.removeprefix("model-"), 16) % 100

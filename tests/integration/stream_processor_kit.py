@@ -1,0 +1,233 @@
+"""What the stream processor's integration tests need: workers as child processes, runs on `rows.v1`, and an offline recount."""
+
+import asyncio
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+from aiokafka import AIOKafkaProducer, ConsumerRecord
+
+from devstack.ports import free_port
+from runtime.kafka import read_to_end
+from schemas.ids import row_key
+from schemas.messages import DeadLetter, Ending, LaneStats, Prediction, RunEnd, encode
+from schemas.topics import DEAD_LETTERS, JSON, PREDICTIONS, STATS_CHANGELOG
+from storage.bundles import score
+from tests.brokers import Broker
+from tests.unit.stream_processor.toys import MODEL_A, model
+from tests.waiting import eventually
+
+ROOT = Path(__file__).parent.parent.parent
+SESSION_TIMEOUT_SECONDS = 6
+
+
+class Worker:
+    """`python -m stream_processor` as a child."""
+
+    def __init__(self, kafka: Broker, storage_url: str, folder: Path, **environment: str) -> None:
+        self.port = free_port()
+        self.log = folder / f"worker-{self.port}.log"
+        self._environment = os.environ | {
+            "KAFKA_BOOTSTRAP_SERVERS": kafka.bootstrap,
+            "STORAGE_URL": storage_url,
+            "STREAM_PROCESSOR_HEALTH_PORT": str(self.port),
+            "STREAM_PROCESSOR_SESSION_TIMEOUT_SECONDS": str(SESSION_TIMEOUT_SECONDS),
+            "LOG_FORMAT": "json",
+            **environment,
+        }
+        self._child: subprocess.Popen[bytes] | None = None
+
+    async def start(self, *, ready: bool = True) -> "Worker":
+        self._spawn()
+        if ready:
+            await eventually(self.is_ready, timeout_seconds=60, message="a ready worker")
+        return self
+
+    def _spawn(self) -> None:
+        with self.log.open("ab") as log:
+            self._child = subprocess.Popen([sys.executable, "-m", "stream_processor"], cwd=ROOT, env=self._environment, stderr=log)
+
+    def send_signal(self, number: signal.Signals) -> None:
+        assert self._child is not None
+        self._child.send_signal(number)
+
+    async def stop(self) -> int:
+        """SIGTERM; return the exit code."""
+        self.send_signal(signal.SIGTERM)
+        return await self.exit_code()
+
+    async def kill(self) -> None:
+        """kill -9, wherever it stands."""
+        self.send_signal(signal.SIGKILL)
+        await self.exit_code()
+
+    async def exit_code(self, timeout_seconds: float = 40) -> int:
+        child = self._child
+        assert child is not None
+        await eventually(lambda: child.poll() is not None, timeout_seconds=timeout_seconds, message="the worker's end")
+        return int(child.returncode)
+
+    def close(self) -> None:
+        """End it, whatever state it is in."""
+        if self._child is not None and self._child.poll() is None:
+            self._child.kill()
+            self._child.wait()
+
+    def get(self, path: str) -> tuple[int, str]:
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}{path}", timeout=5) as answer:
+                return answer.status, answer.read().decode()
+        except urllib.error.HTTPError as error:
+            return error.code, error.read().decode()
+
+    async def is_ready(self) -> bool:
+        with suppress(OSError):
+            return (await asyncio.to_thread(self.get, "/ready"))[0] == 200
+        return False
+
+    def metric(self, name: str) -> float:
+        """The sum of a metric over its labels."""
+        found = re.findall(rf"(?m)^intelliinspect_stream_processor_{name}(?:{{.*}})? (\S+)$", self.get("/metrics")[1])
+        return sum(map(float, found))
+
+    def logged(self, event: str) -> list[dict[str, Any]]:
+        lines = (json.loads(line) for line in self.log.read_text().splitlines() if line.startswith("{"))
+        return [line for line in lines if event in line["event"]]
+
+
+def features(index: int) -> dict[str, float | None]:
+    """The values of a run's row."""
+    return {"S1": (index * 37 % 400) / 100 - 2, "S2": None if index % 7 == 0 else index % 11 - 5.0, "S3": 0.25}
+
+
+@dataclass
+class Run:
+    """A run of our producer: row i has `features(i)`; rows in `bad` have a feature too many."""
+
+    run_id: str
+    rows: int
+    lanes: int = 1
+    bad: set[int] = field(default_factory=set)
+    model_version: str = MODEL_A
+    attempt: int = 1
+    redriven: list[int] = field(default_factory=list)
+
+    def row(self, index: int, epoch: int, **changed: Any) -> tuple[bytes, bytes]:
+        """Key and value of a row's record."""
+        lane = index % self.lanes
+        wrong = {"S0": 1.0} if index in self.bad else {}
+        value = {
+            "run_id": self.run_id, "attempt": self.attempt, "epoch": epoch, "row_index": index, "lane": lane, "lanes": self.lanes,
+            "sample_id": f"SAMPLE_{index}", "label": ("PASS", "FAIL")[index % 2], "model_version": self.model_version,
+            "features": features(index) | wrong,
+        } | changed  # fmt: skip
+        return row_key(self.run_id, lane, self.lanes), json.dumps(value).encode()
+
+    async def send(self, producer: AIOKafkaProducer, indices: Iterable[int] | None = None, *, epoch: int = 1, **changed: Any) -> None:
+        """Send rows, all of them unless told which; return when all are acknowledged."""
+        futures = []
+        for index in range(self.rows) if indices is None else indices:
+            key, value = self.row(index, epoch, **changed)
+            futures.append(await producer.send("rows.v1", value, key=key, headers=[("content-type", JSON)]))
+        await asyncio.gather(*futures)
+
+    async def end(self, producer: AIOKafkaProducer, *, epoch: int = 1, ending: Ending = "COMPLETED") -> None:
+        """Send the end markers."""
+        for lane in range(self.lanes):
+            first_not_sent = self.rows + (lane - self.rows) % self.lanes
+            marker = RunEnd(
+                run_id=self.run_id, attempt=self.attempt, epoch=epoch, lane=lane, lanes=self.lanes, end_index=first_not_sent, ending=ending
+            )  # fmt: skip
+            await producer.send_and_wait(
+                "rows.v1", encode(marker), key=row_key(self.run_id, lane, self.lanes), headers=[("type", b"run-end")]
+            )
+
+    def probabilities(self) -> dict[int, float]:
+        """P(FAIL) of each good row, computed offline, in the order of counting."""
+        good = [index for index in range(self.rows) if index not in {*self.bad, *self.redriven}] + self.redriven
+        inputs = np.array([tuple(features(index).values()) for index in good], dtype=np.float32)
+        return dict(zip(good, score(model(self.model_version).bundle, inputs).tolist(), strict=True))
+
+
+async def committed(kafka: Broker, topic: str) -> list[ConsumerRecord]:
+    """Every committed record of the topic."""
+    return [record async for record in read_to_end(kafka.kwargs, topic)]
+
+
+async def predictions(kafka: Broker, run_id: str) -> list[Prediction]:
+    """The committed predictions of a run."""
+    found = (msgspec.json.decode(record.value, type=Prediction) for record in await committed(kafka, PREDICTIONS.name))
+    return [prediction for prediction in found if prediction.run_id == run_id]
+
+
+async def dead_letters(kafka: Broker) -> list[DeadLetter]:
+    """The committed dead letters."""
+    return [msgspec.json.decode(record.value, type=DeadLetter) for record in await committed(kafka, DEAD_LETTERS.name)]
+
+
+async def lanes(kafka: Broker, run_id: str) -> dict[int, LaneStats]:
+    """The newest statistics of a run, by lane."""
+    newest: dict[int, LaneStats] = {}
+    for record in await committed(kafka, STATS_CHANGELOG.name):
+        if record.key.startswith(run_id.encode() + b":"):
+            stats = msgspec.json.decode(record.value, type=LaneStats)
+            newest[stats.lane] = stats
+    return newest
+
+
+async def finished(kafka: Broker, run: Run, *, timeout_seconds: float = 60) -> dict[int, LaneStats]:
+    """Wait until every lane is counted to its end; return them."""
+
+    async def done() -> dict[int, LaneStats] | None:
+        found = await lanes(kafka, run.run_id)
+        return found if sum(stats.finished is not None for stats in found.values()) == run.lanes else None
+
+    found = await eventually(done, timeout_seconds=timeout_seconds, message=f"the end of {run.run_id}")
+    assert found is not None
+    return found
+
+
+async def check(kafka: Broker, runs: Sequence[Run]) -> None:
+    """Compare everything that was committed for the runs with an offline recount."""
+    statistics = [await finished(kafka, run) for run in runs]
+    letters = Counter((letter.run_id, letter.row_index) for letter in await dead_letters(kafka))
+    for run, stats in zip(runs, statistics, strict=True):
+        expected = run.probabilities()
+        answers = await predictions(kafka, run.run_id)
+        assert Counter(answer.row_index for answer in answers) == Counter(expected.keys()), (
+            f"{run.run_id}: each row is answered exactly once"
+        )
+        assert {answer.row_index: answer.probability_fail for answer in answers} == expected
+        assert {index: letters[run.run_id, index] for index in run.bad} == dict.fromkeys(run.bad, 1)
+        for lane, found in stats.items():
+            check_lane(found, {index: p for index, p in expected.items() if index % run.lanes == lane}, run)
+
+
+def check_lane(found: LaneStats, expected: dict[int, float], run: Run) -> None:
+    """Compare one lane, sums to the bit."""
+    confidence = fail = 0.0
+    confusion: Counter[str] = Counter()
+    for index, p in expected.items():
+        failed = p >= 0.4
+        confidence += p if failed else 1 - p
+        fail += p
+        confusion[("t" if failed == bool(index % 2) else "f") + ("p" if failed else "n")] += 1
+    bad = sorted(index for index in run.bad if index % run.lanes == found.lane)
+    assert (found.total, found.dead_letters, found.skipped) == (len(expected), len(bad), bad)
+    assert (found.confidence_sum, found.probability_fail_sum) == (confidence, fail)
+    assert Counter({name: times for name, times in msgspec.structs.asdict(found.confusion).items() if times}) == confusion
+    assert found.fail_count == sum(p >= 0.4 for p in expected.values())
+    assert sum(found.histogram) == found.total

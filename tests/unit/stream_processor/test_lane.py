@@ -1,0 +1,154 @@
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import pytest
+
+from runtime.errors import Fenced
+from stream_processor.lane import Lane
+from stream_processor.score import Outcome
+from tests.unit.stream_processor.toys import Record
+from tests.waiting import eventually
+
+
+class Around:
+    """Surroundings and owner of a lane, in memory: `broker` holds the offsets that exist."""
+
+    partition = 3
+
+    def __init__(self, broker: set[int]) -> None:
+        self.broker = broker
+        self.committed: list[list[int]] = []
+        self.stored: list[int] = []
+        self.rewinds: list[int] = []
+        self.held = False
+        self.holds = 0
+        self.may_commit = asyncio.Event()
+        self.may_commit.set()
+        self.error: Exception | None = None
+        self._scored: dict[int, list[int]] = {}
+
+    async def scored(self, records: list[Any]) -> Outcome:
+        self._scored[records[-1].offset] = [record.offset for record in records]
+        return Outcome(position=records[-1].offset)
+
+    async def commit(self, outcome: Any) -> None:
+        await self.may_commit.wait()
+        if self.error:
+            raise self.error
+        self.committed.append(self._scored[outcome.position])
+
+    def store(self, outcome: Outcome) -> None:
+        self.stored.append(outcome.position)
+
+    async def first_offset(self, partition: int, wanted: int) -> int | None:
+        return min((offset for offset in self.broker if offset >= wanted), default=None)
+
+    async def log_start(self, partition: int) -> int:
+        return min(self.broker, default=0)
+
+    async def rewind(self, partition: int, offset: int) -> None:
+        self.rewinds.append(offset)
+
+    def hold(self, partition: int) -> None:
+        self.held, self.holds = True, self.holds + 1
+
+    def release(self, partition: int) -> None:
+        self.held = False
+
+
+def records(*offsets: int) -> Any:
+    return [Record(b"", offset=offset, partition=3) for offset in offsets]
+
+
+Run = Callable[..., Awaitable[None]]
+
+
+async def worked(around: Around, next_offset: int, *batches: Any, batch_rows: int = 10, done: Callable[[], Any]) -> Lane:
+    lane = Lane(around, around, next_offset, batch_rows=batch_rows)  # type: ignore[arg-type]
+    task = asyncio.create_task(lane.run())
+    for batch in batches:
+        lane.offer(batch)
+    try:
+        await eventually(lambda: done() or (task.done() and task.result()), timeout_seconds=5)
+    finally:
+        lane.close()
+        await task
+    return lane
+
+
+async def test_batches_are_joined_up_to_the_bound_and_cut_at_it() -> None:
+    around = Around(set(range(100)))
+    lane = await worked(
+        around, 0, records(0, 1), records(2, 3, 4), records(5), batch_rows=4, done=lambda: sum(map(len, around.committed)) == 6
+    )
+    assert around.committed == [[0, 1, 2, 3], [4, 5]]
+    assert around.stored == [3, 5]
+    assert lane.next_offset == 6
+
+
+async def test_records_that_are_done_are_not_done_again() -> None:
+    around = Around(set(range(100)))
+    await worked(around, 3, records(0, 1), records(2, 3, 4), records(3, 4, 5), done=lambda: sum(map(len, around.committed)) == 3)
+    assert around.committed == [[3, 4, 5]]
+
+
+async def test_lost_records_are_read_again_and_nothing_is_done_before() -> None:
+    around = Around(set(range(100)))
+    lane = Lane(around, around, 5, batch_rows=10)  # type: ignore[arg-type]
+    task = asyncio.create_task(lane.run())
+    lane.offer(records(7, 8))
+    lane.offer(records(9))
+    await eventually(lambda: around.rewinds, timeout_seconds=5)
+    lane.offer(records(5, 6, 7, 8, 9))
+    await eventually(lambda: around.committed, timeout_seconds=5)
+    lane.close()
+    await task
+    assert around.rewinds == [5]
+    assert around.committed == [[5, 6, 7, 8, 9]]
+
+
+async def test_offsets_that_do_not_exist_are_passed_over() -> None:
+    around = Around({7, 8, 12})
+    await worked(around, 5, records(7, 8), records(12), done=lambda: len(around.committed) == 2)
+    assert around.committed == [[7, 8], [12]]
+    assert around.rewinds == []
+
+
+async def test_a_full_partition_is_held_until_half_is_done() -> None:
+    around = Around(set(range(100)))
+    around.may_commit.clear()
+    lane = Lane(around, around, 0, batch_rows=4)  # type: ignore[arg-type]
+    task = asyncio.create_task(lane.run())
+    lane.offer(records(*range(4)))
+    lane.offer(records(*range(4, 8)))
+    assert around.held
+    around.may_commit.set()
+    await eventually(lambda: len(around.committed) == 2, timeout_seconds=5)
+    assert not around.held
+    assert around.holds == 1
+    lane.close()
+    await task
+
+
+async def test_a_closed_lane_finishes_the_batch_in_hand_and_leaves_the_table_alone() -> None:
+    around = Around(set(range(100)))
+    around.may_commit.clear()
+    lane = Lane(around, around, 0, batch_rows=2)  # type: ignore[arg-type]
+    task = asyncio.create_task(lane.run())
+    lane.offer(records(0, 1, 2, 3))
+    await eventually(lambda: around._scored, timeout_seconds=5)
+    lane.close()
+    around.may_commit.set()
+    await task
+    assert (around.committed, around.stored) == ([[0, 1]], [])
+
+
+async def test_what_goes_wrong_ends_the_lane() -> None:
+    around = Around(set(range(100)))
+    around.error = Fenced("another worker")
+    lane = Lane(around, around, 0, batch_rows=2)  # type: ignore[arg-type]
+    lane.offer(records(0))
+    with pytest.raises(Fenced):
+        await lane.run()
+    assert (around.stored, lane.next_offset) == ([], 0)

@@ -1,0 +1,35 @@
+import asyncio
+
+import pytest
+from aiokafka.errors import KafkaConnectionError, ProducerFenced
+
+from runtime.errors import Fenced, Unavailable
+from runtime.settings import load
+from stream_processor.errors import classify
+from stream_processor.owner import PRODUCER_BATCH_BYTES, _parts
+from stream_processor.settings import Settings
+
+
+def test_records_are_cut_into_parts_that_fit_and_stay_in_order() -> None:
+    sizes = [10, PRODUCER_BATCH_BYTES // 2, PRODUCER_BATCH_BYTES // 2, 3 * PRODUCER_BATCH_BYTES, 10, 10]
+    records = [(b"%d" % i, b"x" * size) for i, size in enumerate(sizes)]
+    parts = _parts(records)
+    assert [record for part in parts for record in part] == records
+    assert all(len(part) == 1 or sum(len(value) for _, value in part) < PRODUCER_BATCH_BYTES for part in parts)
+    assert _parts([]) == []
+
+
+def test_failures_of_kafka_are_told_apart() -> None:
+    assert isinstance(classify(ProducerFenced(), "x"), Fenced)
+    assert isinstance(classify(KafkaConnectionError(), "x"), Unavailable)
+    assert isinstance(classify(TimeoutError(), "x"), Unavailable)
+    bug = KeyError("x")
+    assert classify(bug, "x") is bug
+    assert isinstance(classify(asyncio.CancelledError(), "x"), asyncio.CancelledError)
+
+
+def test_settings_come_from_the_environment_with_the_prefix(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("STREAM_PROCESSOR_BATCH_ROWS", "17")
+    monkeypatch.setenv("DATA_PARTITIONS", "3")
+    settings = load(Settings)
+    assert (settings.batch_rows, settings.data_partitions, settings.health_port) == (17, 3, 8101)

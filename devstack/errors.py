@@ -4,7 +4,8 @@ DevstackError
 ├── DownloadFailed   a part could not be fetched
 ├── PortTaken        a port is in use; the message names who holds it
 ├── PartFailed       a part did not start, or ended; the message ends with the last lines of its log
-└── TopicsDiffer     topics exist with other partition counts than wanted
+├── TopicsDiffer     topics exist with other partition counts than wanted
+└── Mismatch         the demo's streamed numbers are not those of the recount
 """
 
 
@@ -26,3 +27,7 @@ class PartFailed(DevstackError):
 
 class TopicsDiffer(DevstackError):
     """The broker has topics with other partition counts; nobody can change them safely but their owner."""
+
+
+class Mismatch(DevstackError):
+    """The streamed numbers are not those of the recount."""

@@ -1,0 +1,72 @@
+# IntelliInspect: everything a person needs, from a fresh clone with Python 3.11+, make and git. `make` lists the targets.
+# Settings (ports, brokers, partitions …) are environment variables: `make up GATEWAY_PORT=8001`, or a .env file. See .env.example.
+
+PYTHON ?= $(shell command -v python3.11 || command -v python3 || echo python3.11)
+VENV := .venv
+BIN := $(VENV)/bin
+RUNTIME := $(VENV)/.runtime
+DEV := $(VENV)/.dev
+ARGS ?=
+
+export DEMO_ROWS DEMO_EXIT
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help demo up down status logs doctor test check bench clean
+
+help: ## this list
+	@echo "IntelliInspect: streaming inference for tabular quality data. Targets:"
+	@sed -nE 's/^([a-z]+):.*## (.*)/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "%-16s %s\n", $$1, $$2}'
+	@echo "More: README.md, docs/runbook.md. Two stacks side by side: make up DEVSTACK_PORT_OFFSET=100"
+
+demo: $(RUNTIME) ## the whole job on generated data, live (DEMO_ROWS=15 DEMO_EXIT=1 ends by itself)
+	@$(BIN)/python -m devstack demo
+
+up: $(RUNTIME) ## start Kafka, Redis and every process in the background; returns when ready
+	@$(BIN)/python -m devstack up
+
+down: $(RUNTIME) ## stop everything; data stays in .devstack
+	@$(BIN)/python -m devstack down
+
+status: $(RUNTIME) ## parts, addresses, restarts, memory
+	@$(BIN)/python -m devstack status
+
+logs: $(RUNTIME) ## follow the logs (ARGS="producer --lines 100 --no-follow")
+	@$(BIN)/python -m devstack logs $(ARGS)
+
+doctor: $(RUNTIME) ## check this machine and say how to mend it
+	@$(BIN)/python -m devstack doctor
+
+test: $(DEV) ## every test, against a real Kafka and Redis (ARGS="tests/unit -x")
+	@$(BIN)/python -m devstack.browser
+	@$(BIN)/python -m pytest $(ARGS)
+
+check: $(DEV) ## format, lint, types, imports
+	@$(BIN)/ruff format --check --quiet .
+	@$(BIN)/ruff check --quiet .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-cache
+
+bench: $(DEV) ## measure (ARGS="…")
+	@$(BIN)/python -m benchmarks $(ARGS)
+
+clean: ## remove .venv, caches and, after asking the stack to stop, all data in .devstack
+	@if [ -x $(BIN)/python ]; then $(BIN)/python -m devstack down || true; fi
+	rm -rf $(VENV) .devstack build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "Python 3.11 or newer is needed; found $(PYTHON). Name another: make PYTHON=/path/to/python3.11"; exit 1; }
+	@echo "creating $(VENV) with $$($(PYTHON) --version)"
+	@$(PYTHON) -m venv $(VENV)
+
+# One stamp for each set of packages; installed again when the list or the pins change.
+$(RUNTIME): pyproject.toml constraints.txt | $(BIN)/python
+	@echo "installing pinned packages"
+	@$(BIN)/python devstack/install.py constraints.txt -e .
+	@touch $@
+
+$(DEV): pyproject.toml constraints.txt | $(BIN)/python
+	@echo "installing pinned packages and the test tools"
+	@$(BIN)/python devstack/install.py constraints.txt -e ".[dev]"
+	@touch $@ $(RUNTIME)

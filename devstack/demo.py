@@ -1,0 +1,156 @@
+"""The whole job on generated data, as a person would do it: upload, split, train, simulate, compare with an offline recount.
+
+Speaks to the gateway through `client` only; the recount reads the storage, which is what makes it independent. Ctrl-C at any time stops the
+run, shows the summary if rows were counted, and stops the stack if this demo started it.
+"""
+
+import os
+import signal
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NoReturn
+
+from rich.console import Console
+from rich.live import Live
+from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn
+
+from client import show, show_runs
+from client.blocking import Client
+from client.errors import ClientError, TimedOut
+from devstack.comparison import compare
+from devstack.control import down, up
+from devstack.errors import DevstackError
+from devstack.generate import Generated, generate
+from devstack.settings import DevstackSettings
+from devstack.state import StackState, is_running
+from devstack.status import urls
+from schemas.api import TaskStatus
+from schemas.api_runs import PredictionView, Run, RunCreate, RunStatistics
+from schemas.api_v1 import Dataset, Split, TrainingCreate
+from schemas.messages import TERMINAL
+
+ROWS, FEATURES, FAILURE_RATE, SEED = 12_000, 60, 0.15, 7
+SHOWN_ROWS = 60
+"""How many rows are streamed unless DEMO_ROWS says otherwise; 0 streams the whole simulation set."""
+WARMUP_SECONDS = 1.0
+TASK_SECONDS, FINAL_SECONDS = 600.0, 30.0
+
+
+def demo(settings: DevstackSettings, console: Console) -> int:
+    """Run it. Raises `DevstackError`: the stack does not start, a step fails, or `Mismatch`."""
+    signal.signal(signal.SIGTERM, _interrupt)
+    rows, leave = int(os.environ.get("DEMO_ROWS") or SHOWN_ROWS), os.environ.get("DEMO_EXIT", "") not in ("", "0")
+    with _stack(settings, console) as state, Client(state.gateway_url) as client:
+        try:
+            run, split = _job(client, settings, console, rows)
+            compare(console, state.storage_url, run, split.simulation.path)
+        except ClientError as error:
+            raise DevstackError(f"the demo stops: {error}") from error
+        if not leave:
+            console.print(urls(state))
+            console.print("running until Ctrl-C; try `.venv/bin/intelliinspect --help`", style="bold")
+            _until_interrupted()
+    return 0
+
+
+@contextmanager
+def _stack(settings: DevstackSettings, console: Console) -> Iterator[StackState]:
+    """The running stack; started and stopped here unless it runs already. Ctrl-C ends the block without an error."""
+    ours = not is_running(settings.folder)
+    try:
+        yield up(settings, console)
+    except KeyboardInterrupt:
+        console.print("\ninterrupted")
+    finally:
+        if ours:
+            down(settings, console)
+
+
+def _job(client: Client, settings: DevstackSettings, console: Console, rows: int) -> tuple[Run, Split]:
+    """All steps up to the ended run."""
+    made = _generate(settings.folder / "demo", console)
+    dataset = _upload(client, made.path, console)
+    _wait(client, dataset.feature_selection_task_id, "selecting features", console)
+    suggestion = client.suggest_split(dataset.dataset_id)
+    with console.status("splitting"):
+        split = client.split(suggestion)
+    console.print(show.split(split))
+    training = client.train(TrainingCreate(split_id=split.split_id))
+    _wait(client, training.task_id, "training", console)
+    training = client.training(training.task_id)
+    console.print(show.training(training))
+    console.print(f"reachable MCC with this data's noise: {made.reachable_mcc:.3f}; its rule: FAIL if {made.rule}", markup=False)
+    version = training.result.model_version if training.result else None
+    run = client.start_run(RunCreate(model_version=version, split_id=split.split_id, rows_per_second=1.0, warmup_seconds=WARMUP_SECONDS))
+    return _watch(client, run, console, rows), split
+
+
+def _generate(folder: Path, console: Console) -> Generated:
+    folder.mkdir(parents=True, exist_ok=True)
+    with _bar(console, f"generating {ROWS:,} rows x {FEATURES} features", ROWS) as update:
+        return generate(folder / "bosch-like.csv", rows=ROWS, features=FEATURES, failure_rate=FAILURE_RATE, seed=SEED, progress=update)
+
+
+def _upload(client: Client, path: Path, console: Console) -> Dataset:
+    size = path.stat().st_size
+    with _bar(console, f"uploading {path.name} ({show.size(size)})", size) as update:
+        dataset = client.upload(path, progress=lambda sent, _: update(sent))
+    console.print(show.dataset(dataset))
+    return dataset
+
+
+def _wait(client: Client, task_id: str, what: str, console: Console) -> None:
+    with _bar(console, what, 100) as update:
+
+        def show_status(status: TaskStatus) -> None:
+            update(int((status.progress or {}).get("percent", 0)))
+
+        client.wait_for(task_id, timeout_seconds=TASK_SECONDS, on_status=show_status)
+
+
+def _watch(client: Client, run: Run, console: Console, rows: int) -> Run:
+    """Show the run until `rows` are counted, it ends, or Ctrl-C; then stop it. Its numbers are final."""
+    try:
+        _show_events(client, run, console, rows)
+    except KeyboardInterrupt:
+        console.print("\nstopping the run")
+    run = client.stop_run(run.run_id)
+    try:
+        return run if run.status in TERMINAL else client.wait_for_run(run.run_id, timeout_seconds=FINAL_SECONDS)
+    except TimedOut as error:
+        raise DevstackError(f"the run does not end: {error}") from error
+
+
+def _show_events(client: Client, run: Run, console: Console, rows: int) -> None:
+    picture = show_runs.Picture(run)
+    with Live(picture, console=console, refresh_per_second=8, redirect_stdout=False, auto_refresh=console.is_terminal):
+        for event in client.events(run.run_id, after=-1):
+            picture.take(event)
+            if isinstance(event, PredictionView) and not console.is_terminal:
+                console.print(show_runs.line(event))
+            if rows and isinstance(event, RunStatistics) and event.total_predictions >= rows:
+                break
+    if not console.is_terminal:
+        console.print()  # the picture ends without a line feed there
+
+
+@contextmanager
+def _bar(console: Console, what: str, total: int) -> Iterator[Callable[[int], None]]:
+    """A progress bar; yields the function that moves it. Off a terminal, a line when it begins and ends."""
+    began = time.monotonic()
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TextColumn("{task.percentage:>3.0f} %"))
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
+        task = progress.add_task(what, total=total)
+        yield lambda done: progress.update(task, completed=done)
+    console.print(f"{what}: done in {time.monotonic() - began:.1f} s")
+
+
+def _until_interrupted() -> None:
+    while True:
+        signal.pause()
+
+
+def _interrupt(number: int, frame: object) -> NoReturn:
+    raise KeyboardInterrupt

@@ -194,14 +194,14 @@ class AsyncClient:
             for prediction in pages.take(page):
                 yield prediction
 
-    async def events(self, run_id: str, *, after: int | None = None, patience_seconds: float = 60.0) -> AsyncGenerator[RunEvent, None]:
+    async def events(self, run_id: str, *, after: int = -1, patience_seconds: float = 60.0) -> AsyncGenerator[RunEvent, None]:
         """Yield a run's status, statistics and predictions as they come, from behind row index `after`; at last the run as it ended.
 
         Lost connections are taken up again by themselves: no prediction is missed and none comes twice. Raises `Unavailable` when no
         connection succeeds for `patience_seconds`, `Gone` when rows behind `after` are not kept any more.
         Close it (`contextlib.aclosing`) when leaving it early.
         """
-        position = Position(None if after is None else str(after), patience_seconds, self._transport.retries)
+        position = Position(str(after) if after >= 0 else None, patience_seconds, self._transport.retries)
         async with aclosing(follow_async(self._transport, calls.events_path(run_id), position)) as stream:
             async for event in stream:
                 if (known := read(event)) is None:

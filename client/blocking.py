@@ -189,13 +189,13 @@ class Client:
             page = self._transport.send(calls.predictions(run_id, pages.after, pages.wanted))
             yield from pages.take(page)
 
-    def events(self, run_id: str, *, after: int | None = None, patience_seconds: float = 60.0) -> Generator[RunEvent, None, None]:
+    def events(self, run_id: str, *, after: int = -1, patience_seconds: float = 60.0) -> Generator[RunEvent, None, None]:
         """Yield a run's status, statistics and predictions as they come, from behind row index `after`; at last the run as it ended.
 
         Lost connections are taken up again by themselves: no prediction is missed and none comes twice. Raises `Unavailable` when no
         connection succeeds for `patience_seconds`, `Gone` when rows behind `after` are not kept any more.
         """
-        position = Position(None if after is None else str(after), patience_seconds, self._transport.retries)
+        position = Position(str(after) if after >= 0 else None, patience_seconds, self._transport.retries)
         for event in follow(self._transport, calls.events_path(run_id), position):
             if (known := read(event)) is None:
                 continue

@@ -79,10 +79,11 @@ def _follow(terminal: Terminal, client: Client, run: Run, *, after: int) -> None
             with Live(picture, console=terminal.out, refresh_per_second=8, redirect_stdout=False):
                 for event in client.events(run.run_id, after=after):
                     picture.take(event)
+            if not terminal.out.is_terminal:
+                terminal.out.print()
     except KeyboardInterrupt:
-        terminal.err.print(
-            f"The run goes on. Watch it again: intelliinspect watch {run.run_id}   Stop it: intelliinspect stop {run.run_id}"
-        )
+        terminal.tell(f"The run goes on. Stop it: intelliinspect stop {run.run_id}")
+        terminal.tell(f"Watch it again: intelliinspect watch {run.run_id}")
         raise
     if picture.run.status == "FAILED":
         raise TaskFailed(run.run_id, "FAILED", picture.run.error or picture.run.message or "no reason given")

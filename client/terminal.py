@@ -105,10 +105,14 @@ class Terminal:
         if not self.json:
             self.out.print(text)
 
+    def tell(self, text: str) -> None:
+        """A line beside the answer, on stderr and never broken: it may be copied."""
+        self.err.print(text, soft_wrap=True, markup=False)
+
     def next_step(self, command: str, what: str) -> None:
         """Tell a person what comes next."""
         if not self.json:
-            self.err.print(f"next: [bold]{command}[/] {what}", style="dim")
+            self.err.print(f"next: [bold]{command}[/] {what}", style="dim", soft_wrap=True)
 
     def wait_for(self, client: Client, task_id: str, what: str) -> None:
         """Wait for a task with a bar. Ctrl-C ends the waiting only."""
@@ -122,7 +126,7 @@ class Terminal:
             try:
                 client.wait_for(task_id, on_status=update)
             except KeyboardInterrupt:
-                self.err.print(f"{what} goes on: intelliinspect status {task_id}")
+                self.tell(f"{what} goes on: intelliinspect status {task_id}")
                 raise
 
     def bytes_bar(self) -> Progress:

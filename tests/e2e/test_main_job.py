@@ -10,12 +10,12 @@ from uuid import uuid4
 
 import httpx
 import pytest
-from tests.stack import Stack
 
 from devstack.recount import Recount, recount
 from runtime.kafka import read_to_end
 from schemas.topics import DEAD_LETTERS, PREDICTIONS
 from storage.files import Storage
+from tests.stack import Stack
 from tests.waiting import eventually_sync
 
 SPLITS = {
@@ -56,7 +56,8 @@ def upload(http: httpx.Client, path: str, csv: Path, status: int) -> Any:
 
 
 def expected(stack: Stack, model_version: str, simulation_path: str, rows: int | None = None) -> Recount:
-    return recount(Storage(stack.storage_url), model_version, simulation_path, rows=rows)
+    storage = Storage(stack.storage_url)
+    return recount(storage, model_version, simulation_path.removeprefix(str(storage.local("splits").parent) + "/"), rows=rows)
 
 
 def assert_equal(stats: dict[str, Any], truth: dict[str, Any], wanted: Recount) -> None:

@@ -10,11 +10,11 @@ from uuid import uuid4
 import httpx
 import polars
 import pytest
-from tests.stack import Stack
 
 from devstack.recount import recount
 from storage.bundles import load_bundle
 from storage.files import Storage
+from tests.stack import Stack
 from tests.waiting import eventually_sync
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "send_rows.py"
@@ -39,7 +39,7 @@ def train_default(stack: Stack, csv: Path) -> tuple[str, str]:
             return status if status["status"] in {"COMPLETED", "FAILED"} else None
 
         result = eventually_sync(done, timeout_seconds=120)["result"]
-        return result["model_version"], split["simulation_set_path"]
+        return result["model_version"], f"splits/{split['split_id']}/simulation.parquet"
 
 
 @pytest.mark.timeout(300)

@@ -8,7 +8,7 @@ import asyncio
 import os
 import socket
 import uuid
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 from datetime import UTC, datetime
 from typing import Any, Literal, NamedTuple
 
@@ -86,9 +86,10 @@ class Commands:
     async def close(self) -> None:
         """Let the producer go."""
         async with self._one_at_a_time:
-            self._discard()
+            if self._producer is not None:
+                await _tried(self._producer.stop())
         if self._closing:
-            await asyncio.wait(self._closing, timeout=CLOSE_TIMEOUT_SECONDS)
+            await asyncio.wait(self._closing)
 
     async def _write(self, records: Sequence[Record]) -> list[RecordMetadata]:
         try:
@@ -124,12 +125,16 @@ class Commands:
         return self._producer
 
     def _discard(self) -> None:
-        """Close the producer in the background: a broker that is away must not hold the next write up."""
+        """Drop the producer without its goodbyes, which wait for a broker that is away, and without its retries: they would carry a write
+        out after it was said to have failed."""
         producer, self._producer = self._producer, None
-        if producer is not None:
-            task = asyncio.create_task(_stop(producer))
-            self._closing.add(task)
-            task.add_done_callback(self._closing.discard)
+        if producer is None:
+            return
+        if producer._sender is not None and producer._sender.sender_task is not None:
+            producer._sender.sender_task.cancel()
+        task = asyncio.create_task(_tried(producer.client.close()))
+        self._closing.add(task)
+        task.add_done_callback(self._closing.discard)
 
     async def _apply(self, records: Sequence[Record], written: Sequence[RecordMetadata]) -> None:
         operations: list[Operation] = []
@@ -150,8 +155,8 @@ class Commands:
             log.warning("written to Kafka but not yet to Redis", error=str(error))
 
 
-async def _stop(producer: AIOKafkaProducer) -> None:
+async def _tried(closing: Awaitable[None]) -> None:
     try:
-        await asyncio.wait_for(producer.stop(), CLOSE_TIMEOUT_SECONDS)
+        await asyncio.wait_for(closing, CLOSE_TIMEOUT_SECONDS)
     except Exception as error:
         log.warning("a producer did not close cleanly", error=repr(error))

@@ -12,7 +12,7 @@ from schemas.api import AnyStatus, Shape
 from schemas.messages import Status
 
 MAX_LANES = 64
-Pace = Annotated[float, Field(gt=0, le=1_000_000, allow_inf_nan=False)]
+Pace = Annotated[float, Field(ge=1e-6, le=1e6, allow_inf_nan=False)]
 
 
 class RunOptions(Shape):

@@ -6,7 +6,7 @@ there are problems, or when the process dies half-way.
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
@@ -20,13 +20,12 @@ from storage.csv_reader import Content, read_content, read_layout, write_parquet
 from storage.csv_text import check_file_name
 from storage.errors import Problem
 from storage.files import Storage
-from storage.times import UTC_TIME, read_time
+from storage.times import UTC_TIME, instant, microseconds, read_time
 
 __all__ = ["DatasetOptions", "ingest", "preview", "row_id", "row_label", "row_time"]
 
 SYNTHETIC_START = datetime(2021, 1, 1, tzinfo=UTC)
 SYNTHETIC_STEP_SECONDS = 1.0
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MAX_BYTES = 10 << 30
 LineOf = Callable[[int], int]
 
@@ -142,8 +141,8 @@ def _time_expression(time: TimeAxis) -> pl.Expr:
         return read_time(time.column, time.style)
     assert time.start is not None
     assert time.step_seconds is not None
-    microseconds = (pl.col("__index__").cast(pl.Float64) * (time.step_seconds * 1e6)).round().cast(pl.Int64)
-    return (pl.lit(_microseconds(time.start)) + microseconds).cast(UTC_TIME)
+    passed = (pl.col("__index__").cast(pl.Float64) * (time.step_seconds * 1e6)).round().cast(pl.Int64)
+    return (pl.lit(microseconds(time.start)) + passed).cast(UTC_TIME)
 
 
 def _choose(lazy: pl.LazyFrame, content: Content, options: DatasetOptions, line: LineOf) -> Settings | list[Problem]:
@@ -182,17 +181,9 @@ def _first_and_last(lazy: pl.LazyFrame, time: TimeAxis) -> tuple[datetime, datet
         lazy.with_row_index("__index__").select(at.min().alias("first"), at.max().alias("last")).collect(engine="streaming").row(0)
     )
     try:
-        return _at(first), _at(last)
+        return instant(first), instant(last)
     except OverflowError:
         return Problem("time_range", "time_column", "The times lead out of the years 1 to 9999.", {"column": time.column})
-
-
-def _at(microseconds: int) -> datetime:
-    return EPOCH + timedelta(microseconds=microseconds)
-
-
-def _microseconds(at: datetime) -> int:
-    return (at - EPOCH) // timedelta(microseconds=1)
 
 
 class _Lines:

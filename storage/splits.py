@@ -1,7 +1,7 @@
 """Splits: three sets of a dataset by time, each a Parquet file of its own, rows in time order, ties in file order."""
 
-import shutil
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -9,34 +9,41 @@ import polars as pl
 
 from schemas.ids import new_id
 from schemas.manifests import DatasetManifest, DateRange, SetManifest, SplitManifest
+from storage.csv_reader import ROWS_PER_GROUP
 from storage.datasets import row_id, row_label, row_time
 from storage.errors import Problem
 from storage.files import Storage
 from storage.ranges import NAMES, Ranges, check_ranges, show
+from storage.times import instant, microseconds
 
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 DAY_US = 86_400_000_000
+SHARES = (0.6, 0.2)
+"""Of the rows for training and for testing, in a suggested split; the rest is for simulation."""
 Times = npt.NDArray[np.int64]
+Rows = npt.NDArray[np.int64]
 Flags = npt.NDArray[np.bool_]
 
 
 def split(
     storage: Storage, dataset: DatasetManifest, ranges: Ranges, *, sample_fraction: float = 1.0, seed: int = 0
 ) -> SplitManifest | list[Problem]:
-    """Write the three sets and their manifest; return all problems when there are any, with nothing written."""
+    """Write the three sets and their manifest; return all problems when there are any, with nothing written.
+
+    A `sample_fraction` below 1 keeps that share of each class of each set, at least one row. Raises `StorageUnavailable`.
+    """
     problems = check_ranges(ranges, dataset.first_timestamp, dataset.last_timestamp)
     if problems:
         return problems
     times, fails = times_and_fails(storage, dataset)
-    chosen = {name: _choose(times, fails, getattr(ranges, name), sample_fraction, seed) for name in NAMES}
+    ranges_by_name = {name: getattr(ranges, name) for name in NAMES}
+    chosen = {name: _choose(times, fails, range_, sample_fraction, seed) for name, range_ in ranges_by_name.items()}
     problems = _check_sets(ranges, {name: fails[rows] for name, rows in chosen.items()})
     if problems:
         return problems
     split_id = new_id("split")
+    folder = f"splits/{split_id}"
     sets = {
-        name: SetManifest(
-            path=f"splits/{split_id}/{name}.parquet", range=getattr(ranges, name), rows=len(rows), failures=int(fails[rows].sum())
-        )
+        name: SetManifest(path=f"{folder}/{name}.parquet", range=ranges_by_name[name], rows=len(rows), failures=int(fails[rows].sum()))
         for name, rows in chosen.items()
     }
     manifest = SplitManifest(
@@ -49,27 +56,26 @@ def split(
         daily_distribution=daily_distribution(times),
         **sets,
     )
-    with storage.scratch() as folder:
-        target = folder / "split"
+    with storage.scratch() as scratch:
+        target = scratch / split_id
         target.mkdir()
         for name, rows in chosen.items():
-            wanted = pl.LazyFrame({"__index__": rows}, schema={"__index__": pl.UInt32})
-            _rows(storage, dataset).join(wanted, on="__index__", how="semi").sort("__time__", "__index__").sink_parquet(
-                target / f"{name}.parquet"
-            )
+            _write_set(storage, dataset, rows, target / f"{name}.parquet")
         (target / "manifest.json").write_text(manifest.model_dump_json(indent=2))
-        storage.put_folder(target, f"splits/{split_id}")
-        shutil.rmtree(target, ignore_errors=True)
+        storage.put_folder(target, folder)
     return manifest
 
 
-def suggest(storage: Storage, dataset: DatasetManifest, *, shares: tuple[float, float] = (0.6, 0.2)) -> Ranges:
-    """Ranges with 60 % of the rows for training, 20 % for testing, 20 % for simulation by time; rows of one instant stay together."""
+def suggest(storage: Storage, dataset: DatasetManifest) -> Ranges | list[Problem]:
+    """Ranges that share the rows out by `SHARES` in time order. Rows of one instant stay together, so it takes three instants at least."""
     times, _ = times_and_fails(storage, dataset)
     times = np.sort(times)
-    first_of_instant = np.flatnonzero(np.diff(times, prepend=times[0] - 1))
-    test = _nearest(first_of_instant[1:-1], shares[0] * len(times))
-    simulation = _nearest(first_of_instant[first_of_instant > test], (shares[0] + shares[1]) * len(times))
+    starts = np.flatnonzero(np.diff(times, prepend=times[0] - 1))  # the first row of each instant
+    if len(starts) < 3:
+        message = f"The data holds {len(starts)} different times; a split needs at least 3."
+        return [Problem("too_few_times", "dataset_id", message, {"distinct": len(starts)})]
+    test = _nearest(starts[1:-1], SHARES[0] * len(times))
+    simulation = _nearest(starts[starts > test], sum(SHARES) * len(times))
     return Ranges(
         train=_range(times[0], times[test - 1]),
         test=_range(times[test], times[simulation - 1]),
@@ -80,37 +86,33 @@ def suggest(storage: Storage, dataset: DatasetManifest, *, shares: tuple[float, 
 def daily_distribution(times: Times) -> dict[str, int]:
     """Rows by UTC day, days without rows left out."""
     days, counts = np.unique(times // DAY_US, return_counts=True)
-    return {(EPOCH + timedelta(days=int(day))).date().isoformat(): int(count) for day, count in zip(days, counts, strict=True)}
-
-
-def _nearest(candidates: npt.NDArray[np.int64], wanted: float) -> int:
-    return int(candidates[np.abs(candidates - wanted).argmin()])
-
-
-def _range(start: int, end: int) -> DateRange:
-    return DateRange(start=EPOCH + timedelta(microseconds=int(start)), end=EPOCH + timedelta(microseconds=int(end)))
-
-
-def _microseconds(at: datetime) -> int:
-    return (at - EPOCH) // timedelta(microseconds=1)
+    return {instant(day * DAY_US).date().isoformat(): int(count) for day, count in zip(days, counts, strict=True)}
 
 
 def times_and_fails(storage: Storage, dataset: DatasetManifest) -> tuple[Times, Flags]:
-    """Time of each row in microseconds since 1970, and whether it is FAIL, in file order."""
+    """Time (UTC microseconds since 1970) and whether it FAILed, of every row in file order. Reads two columns at most."""
     lazy = pl.scan_parquet(storage.local(dataset.path)).with_row_index("__index__")
     frame = lazy.select(row_time(dataset).cast(pl.Int64).alias("time"), (row_label(dataset) == "FAIL").alias("fail")).collect()
     return frame["time"].to_numpy(), frame["fail"].to_numpy()
 
 
-def _choose(times: Times, fails: Flags, range_: DateRange, fraction: float, seed: int) -> npt.NDArray[np.int64]:
-    """Row numbers of a set, ascending; of each class the same fraction, at least one row."""
-    inside = np.flatnonzero((times >= _microseconds(range_.start)) & (times <= _microseconds(range_.end)))
-    if fraction >= 1:
-        return inside
-    generator = np.random.default_rng(seed)
-    parts = [inside[fails[inside] == fail] for fail in (False, True)]
-    kept = [generator.choice(part, max(1, round(fraction * len(part))), replace=False) for part in parts if len(part)]
-    return np.sort(np.concatenate(kept)) if kept else inside
+def _nearest(candidates: Rows, wanted: float) -> int:
+    return int(candidates[np.abs(candidates - wanted).argmin()])
+
+
+def _range(start: int, end: int) -> DateRange:
+    return DateRange(start=instant(start), end=instant(end))
+
+
+def _choose(times: Times, fails: Flags, range_: DateRange, fraction: float, seed: int) -> Rows:
+    """Row numbers of a set, in time order, ties in file order."""
+    inside = np.flatnonzero((times >= microseconds(range_.start)) & (times <= microseconds(range_.end)))
+    if fraction < 1 and len(inside):
+        generator = np.random.default_rng(seed)
+        classes = [inside[fails[inside] == fail] for fail in (False, True)]
+        kept = [generator.choice(rows, max(1, round(fraction * len(rows))), replace=False) for rows in classes if len(rows)]
+        inside = np.sort(np.concatenate(kept))
+    return inside[np.argsort(times[inside], kind="stable")]
 
 
 def _check_sets(ranges: Ranges, fails: dict[str, Flags]) -> list[Problem]:
@@ -135,16 +137,21 @@ def _check_sets(ranges: Ranges, fails: dict[str, Flags]) -> list[Problem]:
     return problems
 
 
-def _rows(storage: Storage, dataset: DatasetManifest) -> pl.LazyFrame:
-    """All rows of a dataset with the columns of a set."""
-    return (
-        pl.scan_parquet(storage.local(dataset.path))
-        .with_row_index("__index__")
-        .select(
-            pl.col("__index__"),
-            row_id(dataset).alias("__id__"),
-            row_time(dataset).alias("__time__"),
-            row_label(dataset).alias("__label__"),
-            *(pl.col(name) for name in dataset.features),
-        )
+def _write_set(storage: Storage, dataset: DatasetManifest, rows: Rows, target: Path) -> None:
+    """Write the rows, given in time order. Memory stays flat when the file is in time order too; else the set is sorted in memory."""
+    lazy = pl.scan_parquet(storage.local(dataset.path), row_index_name="__index__")
+    in_file_order = bool((np.diff(rows) > 0).all())
+    if in_file_order and rows[-1] - rows[0] + 1 == len(rows):
+        lazy = lazy.slice(int(rows[0]), len(rows))
+    else:
+        lazy = lazy.filter(pl.col("__index__").is_in(pl.Series(np.sort(rows), dtype=pl.UInt32).implode()))
+    columns = (
+        pl.col("__index__"),
+        row_id(dataset).alias("__id__"),
+        row_time(dataset).alias("__time__"),
+        row_label(dataset).alias("__label__"),
     )
+    lazy = lazy.select(*columns, *(pl.col(name) for name in dataset.features))
+    if not in_file_order:
+        lazy = lazy.sort("__time__", "__index__")
+    lazy.sink_parquet(target, compression_level=1, row_group_size=ROWS_PER_GROUP)

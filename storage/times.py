@@ -6,6 +6,7 @@ day and month could be swapped, only a value that cannot be swapped decides; wit
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from itertools import product
 
 import polars as pl
@@ -22,6 +23,7 @@ FORMATS = (*(date + clock for date, clock in product(DATES, CLOCKS)), "%Y%m%dT%H
 EPOCHS = {"epoch-s": 1e6, "epoch-ms": 1e3, "epoch-us": 1.0, "epoch-ns": 1e-3}
 EPOCH_YEARS = (946_684_800, 4_102_444_800)
 """Numbers are taken for times only if all of them lie in the years 2000 to 2099."""
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 UTC_TIME = pl.Datetime("us", "UTC")
 SAMPLED = 500
 MOSTLY = 0.95
@@ -34,6 +36,16 @@ class Finding:
     style: str
     other: str | None = None
     bad: int = 0
+
+
+def instant(since_1970: int) -> datetime:
+    """The time so many microseconds after 1970, UTC. Raises `OverflowError` outside the years 1 to 9999."""
+    return EPOCH + timedelta(microseconds=int(since_1970))
+
+
+def microseconds(at: datetime) -> int:
+    """Microseconds since 1970 of a time that has a zone."""
+    return (at - EPOCH) // timedelta(microseconds=1)
 
 
 def read_time(column: str, style: str) -> pl.Expr:

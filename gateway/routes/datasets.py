@@ -6,8 +6,9 @@ from fastapi import APIRouter, Query, Request
 
 from gateway.datasets import store
 from gateway.dependencies import TheCommands, TheSettings, TheViews, TheWorkshop, Workspace
-from gateway.errors import NotFound, documented
+from gateway.errors import Invalid, NotFound, documented
 from gateway.presentation import pass_rate, shown_path
+from gateway.problems import ml
 from schemas import ids
 from schemas.api import Page, StoreResponse
 from schemas.api_v1 import Dataset, DatasetColumns, DatasetPreview, DatasetSummary, Range, SuggestedSplit
@@ -110,6 +111,8 @@ async def get_preview(
 async def suggest_split(dataset_id: str, views: TheViews, workshop: TheWorkshop) -> SuggestedSplit:
     """Ranges that give 60/20/20 of the rows by time."""
     ranges = await workshop.run(suggest, await find(views, dataset_id))
+    if isinstance(ranges, list):
+        raise Invalid(ml(ranges))
     train, test, simulation = (Range(start=show(one.start), end=show(one.end)) for one in (ranges.train, ranges.test, ranges.simulation))
     return SuggestedSplit(dataset_id=dataset_id, train=train, test=test, simulation=simulation)
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -76,8 +77,7 @@ def write_bundle(storage: Storage, manifest: ModelManifest, files: Mapping[str, 
 
 def load_bundle(storage: Storage, model_version: str, *, threads: int = 1) -> Bundle:
     """Load a model version, every file verified. Raises `BundleMissing`, `BundleCorrupt`, `StorageUnavailable`."""
-    import xgboost
-
+    xgboost = import_xgboost()
     manifest = _read_manifest(storage, model_version)
     content = {name: _read_verified(storage, manifest, name) for name in manifest.files}
     if MODEL not in content:
@@ -116,8 +116,7 @@ def contributions(bundle: Bundle, matrix: Matrix, *, approximate: bool = False) 
 
     Exact is TreeSHAP (Lundberg et al. 2018, arXiv:1802.03888); approximate is Saabas' method, measured 25 times faster.
     """
-    import xgboost
-
+    xgboost = import_xgboost()
     if not len(matrix):
         return np.empty((0, len(bundle.manifest.features)), np.float32)
     data = xgboost.DMatrix(finite(matrix), nthread=1)
@@ -129,6 +128,19 @@ def contributions(bundle: Bundle, matrix: Matrix, *, approximate: bool = False) 
         validate_features=False,
     )
     return np.ascontiguousarray(parts[:, :-1])
+
+
+def import_xgboost() -> Any:
+    """XGBoost without scikit-learn, which it imports for estimators that nobody here uses: 0.4 s of processor time instead of 1.4 s."""
+    if "xgboost" not in sys.modules and "sklearn" not in sys.modules:
+        sys.modules["sklearn"] = None  # type: ignore[assignment]  # the documented way to make an import fail
+        try:
+            import xgboost
+        finally:
+            del sys.modules["sklearn"]
+    import xgboost
+
+    return xgboost
 
 
 def finite(matrix: npt.NDArray[np.floating[Any]]) -> Matrix:

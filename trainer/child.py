@@ -11,6 +11,7 @@ from pathlib import Path
 import structlog
 
 from runtime.logging import configure
+from storage.bundles import import_xgboost
 from storage.errors import StorageUnavailable
 from trainer.errors import JobFailed
 from trainer.patience import PatientStorage
@@ -58,6 +59,7 @@ def outcome(job: Job, send: Callable[[Report], None]) -> Outcome:
 def _do(job: Job, send: Callable[[Report], None]) -> Done:
     storage = PatientStorage(job.storage_url, job.storage_attempts)
     reporter = Reporter(f"trainer.{job.task.kind}", send)
+    import_xgboost()  # before the modules that import it by name
     if job.task.kind == "feature_selection":
         from trainer.feature_selection import select_features
 

@@ -1,0 +1,104 @@
+"""Attempts, the words for a job's end, progress, and a storage that is asked again."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from schemas.messages import Status, TaskState
+from storage.errors import StorageUnavailable
+from storage.files import Storage
+from trainer.child import outcome
+from trainer.job_process import describe_exit
+from trainer.patience import PatientStorage
+from trainer.reporting import TRAINING, Reporter
+from trainer.wire import Failed, Job, Progress, SelectionSettings, StorageUnreachable, decode_job, decode_report, encode
+from trainer.work import exhausted, next_attempt
+
+
+def task(status: Status, attempt: int, spec: dict[str, Any] | None = None) -> TaskState:
+    now = datetime(2026, 1, 1, tzinfo=UTC)
+    return TaskState(
+        task_id="t", kind="training", workspace="w", status=status, attempt=attempt, epoch=0, created_at=now, updated_at=now,
+        spec=spec or {}, progress={"percent": 41.5},
+    )  # fmt: skip
+
+
+def job(storage_url: str, spec: dict[str, Any]) -> Job:
+    return Job(task("IN_PROGRESS", 1, spec), storage_url, 1, 1, SelectionSettings(100, 0.05, 20_000, 0.6, 0))
+
+
+@pytest.mark.parametrize(("status", "attempt", "expected"), [("PENDING", 0, 1), ("IN_PROGRESS", 1, 2), ("PENDING", 2, 2), ("PAUSED", 0, 1)])
+def test_only_a_task_that_was_left_behind_gets_a_new_attempt(status: Status, attempt: int, expected: int) -> None:
+    assert next_attempt(task(status, attempt)) == expected
+
+
+def test_a_task_is_tried_so_often_and_then_says_why_not_again() -> None:
+    assert exhausted(task("IN_PROGRESS", 2), 3) is None
+    assert exhausted(task("PENDING", 3), 3) is None
+    reason = exhausted(task("IN_PROGRESS", 3), 3)
+    assert reason is not None
+    assert "3 times" in reason
+
+
+@pytest.mark.parametrize(("code", "words"), [(-9, "ran out of memory"), (-11, "SIGSEGV"), (3, "code 3")])
+def test_end_of_a_job_is_described_for_a_person(code: int, words: str) -> None:
+    assert words in describe_exit(code)
+
+
+def test_what_is_left_to_wait_is_reckoned_from_the_rounds_so_far() -> None:
+    now = [100.0]
+    sent: list[Any] = []
+    after_round = Reporter("test", sent.append, lambda: now[0]).rounds(TRAINING)
+    now[0] += 3
+    after_round(2, 10)
+    assert sent[-1] == Progress(status=TRAINING, percent=25.0, iteration=2, of=10, eta_seconds=12.0)
+
+
+def test_jobs_and_reports_survive_the_pipe() -> None:
+    sent = job("file:///x", {"dataset_id": "ds-1"})
+    assert decode_job(encode(sent)) == sent
+    assert decode_report(encode(Failed("because"))) == Failed("because")
+
+
+def test_every_failure_of_a_job_becomes_an_outcome(tmp_path: Path) -> None:
+    spec = {"dataset_id": "ds-1", "split_id": "split-1"}
+    assert outcome(job(f"file://{tmp_path}", spec), print) == Failed("The split split-1 does not exist in the storage.")
+    nonsense = outcome(job(f"file://{tmp_path}", {}), print)
+    assert isinstance(nonsense, Failed)
+    assert "dataset_id" in nonsense.reason
+    (tmp_path / "a-file").write_text("")
+    assert isinstance(outcome(job(f"file://{tmp_path}/a-file", spec), print), StorageUnreachable)
+
+
+class Faltering(Storage):
+    """Does not answer the first `silent` times."""
+
+    silent = 0
+
+    def read_bytes(self, path: str) -> bytes:
+        if self.silent:
+            self.silent -= 1
+            raise StorageUnavailable("silent")
+        return super().read_bytes(path)
+
+
+def test_storage_is_asked_again_so_often_and_a_missing_file_is_no_reason_to_wait(tmp_path: Path) -> None:
+    class Patient(PatientStorage, Faltering):
+        pass
+
+    waits: list[float] = []
+    storage = Patient(f"file://{tmp_path}", 3)
+    storage._retrying.sleep = waits.append
+    storage.write_bytes("a", b"content")
+    storage.silent = 2
+    assert storage.read_bytes("a") == b"content"
+    assert len(waits) == 2
+    storage.silent = 3
+    with pytest.raises(StorageUnavailable):
+        storage.read_bytes("a")
+    storage.silent = 0
+    with pytest.raises(FileNotFoundError):
+        storage.read_bytes("b")
+    assert len(waits) == 4

@@ -53,13 +53,14 @@ def read_ranges(dates: Mapping[str, str | None], *, first: datetime, last: datet
 
 
 def check_ranges(ranges: Ranges, first: datetime, last: datetime) -> list[Problem]:
-    """Check order, overlap and bounds of ranges that are already instants."""
-    ends = {
-        f"{name}_{end}_date": at
-        for name, range_ in (("train", ranges.train), ("test", ranges.test), ("simulation", ranges.simulation))
-        for end, at in (("start", range_.start), ("end", range_.end))
-    }
-    return _check({field: Instant(show(at), at.astimezone(UTC), False) for field, at in ends.items()}, first, last)
+    """Check order, overlap and bounds of ranges that are already instants; a day's first or last instant counts as the whole day."""
+    instants = {}
+    for name in NAMES:
+        range_: DateRange = getattr(ranges, name)
+        start, end = range_.start.astimezone(UTC), range_.end.astimezone(UTC)
+        instants[f"{name}_start_date"] = Instant(show(start), start, start.time() == time.min)
+        instants[f"{name}_end_date"] = Instant(show(end), end, end.time() == time.max)
+    return _check(instants, first, last)
 
 
 def read_instant(text: str, *, end: bool) -> Instant | None:
@@ -143,11 +144,12 @@ def _overlap(earlier: str, later: str, end: Instant, start: Instant) -> Problem:
 def _bounds(field: str, instant: Instant, side: Literal["first", "last"], first: datetime, last: datetime) -> Problem:
     name, end, _ = field.split("_")
     relation = "before the dataset's first" if side == "first" else "after the dataset's last"
+    limit = show(first if side == "first" else last)
     return Problem(
         "date_bounds",
         field,
         f"{name.capitalize()} {end} date ({instant.given}) is {relation} time: the data goes from {show(first)} to {show(last)}.",
-        {"name": name, "side": side, "given": instant.given, "first": show(first), "last": show(last)},
+        {"name": name, "side": side, "given": instant.given, "limit": limit[:10] if instant.whole_day else limit},
     )
 
 
@@ -163,7 +165,7 @@ def dotnet_message(problem: Problem) -> str:
             earlier, later = DOTNET_NAMES[values["earlier"]], DOTNET_NAMES[values["later"]]
             return f"{later} Start Date ({values['start']}) must be after the {earlier} End Date ({values['end']})."
         case "date_bounds" if values["side"] == "first":
-            return f"Training Start Date ({values['given']}) is before the dataset's first day ({values['first'][:10]})."
+            return f"Training Start Date ({values['given']}) is before the dataset's first day ({values['limit']})."
         case "date_bounds":
-            return f"Simulation End Date ({values['given']}) is after the dataset's last day ({values['last'][:10]})."
+            return f"Simulation End Date ({values['given']}) is after the dataset's last day ({values['limit']})."
     return problem.message

@@ -85,13 +85,12 @@ def _redis(settings: DevstackSettings) -> Part:
 
 def _process(settings: DevstackSettings, name: str) -> Part:
     port = settings.port(name).number
-    ready_path = "/" if name == "dashboard" else "/ready"
 
     async def ready() -> bool:
-        return await http_status(port, ready_path) == 200
+        return await http_status(port, "/ready") == 200
 
     async def live() -> bool:
-        path = {"gateway": "/health", "dashboard": "/"}.get(name, "/live")
+        path = "/health" if name == "gateway" else "/live"
         return await http_status(port, path, timeout_seconds=5.0) == 200
 
     command = [sys.executable, "-m", name]

@@ -1,0 +1,43 @@
+"""`python -m dashboard`: the pages, as a process of their own. Speaks to nothing but the gateway."""
+
+import asyncio
+
+from nicegui import app, ui
+
+from dashboard import frame, gateway, guide_upload
+from dashboard.settings import DashboardSettings
+from dashboard.texts import NAME
+from dashboard.theme import FAVICON
+
+
+def main() -> None:
+    settings = DashboardSettings()
+    frame.install()
+    guide_upload.register(guide_upload.Kept(settings))
+
+    @app.get("/live")
+    def live() -> dict[str, str]:
+        return {"status": "ok"}
+
+    @app.get("/ready")
+    def ready() -> dict[str, str]:
+        return {"status": "ok"}
+
+    running: set[asyncio.Task[None]] = set()
+    app.on_startup(lambda: running.add(asyncio.create_task(gateway.watch())))
+    app.on_shutdown(gateway.client.aclose)
+    ui.run(
+        host=settings.host,
+        port=settings.port,
+        title=NAME,
+        favicon=FAVICON,
+        dark=None,
+        reload=False,
+        show=False,
+        show_welcome_message=False,
+        reconnect_timeout=10.0,
+    )
+
+
+if __name__ in {"__main__", "__mp_main__"}:
+    main()

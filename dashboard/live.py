@@ -1,0 +1,110 @@
+"""Runs as they go on: one event stream for each run that is looked at, shared by all pages that show it.
+
+Numbers are the gateway's own and exact. Rows are kept for the eye only: the last `KEPT_ROWS`. Connections that break are taken up again
+behind the last row seen.
+"""
+
+import asyncio
+from collections import deque
+from contextlib import aclosing
+
+from client.errors import ClientError, Gone, Unavailable
+from dashboard.gateway import client
+from schemas.api_runs import PredictionView, Run, RunStatistics, StatusEvent
+from schemas.messages import TERMINAL
+
+KEPT_ROWS = 200
+PATIENCE_SECONDS = 4.0
+RETRY_SECONDS = 1.0
+
+
+class RunFeed:
+    """A run and its last rows. `version` grows with each change; `lost` says that the stream is interrupted now."""
+
+    def __init__(self, run: Run) -> None:
+        self.run = run
+        self.rows: deque[PredictionView] = deque(maxlen=KEPT_ROWS)
+        self.version = 0
+        self.lost = False
+        self.watchers = 0
+        self._after = max(run.statistics.last_row_index - KEPT_ROWS, -1)
+        self._task: asyncio.Task[None] | None = None
+
+    @property
+    def over(self) -> bool:
+        return self.run.status in TERMINAL
+
+    def start(self) -> None:
+        if self._task is None or self._task.done():
+            self._task = asyncio.create_task(self._follow(), name=f"feed {self.run.run_id}")
+
+    def stop(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
+
+    async def refresh(self) -> None:
+        """Read the run anew, such as after an order."""
+        self.take(await client.run(self.run.run_id))
+
+    def take(self, event: Run | RunStatistics | StatusEvent | PredictionView) -> None:
+        if isinstance(event, Run):
+            self.run = event
+        elif isinstance(event, RunStatistics):
+            self.run = self.run.model_copy(update={"statistics": event, "eta_seconds": self._time_left(event)})
+        elif isinstance(event, StatusEvent):
+            self.run = self.run.model_copy(update={"status": event.status})
+        else:
+            self.rows.append(event)
+            self._after = event.row_index
+        self.version += 1
+
+    def _time_left(self, statistics: RunStatistics) -> float | None:
+        speed = statistics.rows_per_second or self.run.rows_per_second
+        if not speed or self.run.total_rows is None:
+            return None
+        handled = statistics.total_predictions + statistics.dead_letters + statistics.passed_over
+        return max(self.run.total_rows - handled, 0) / speed
+
+    def _set_lost(self, lost: bool) -> None:
+        if lost != self.lost:
+            self.lost = lost
+            self.version += 1
+
+    async def _follow(self) -> None:
+        while True:
+            try:
+                async with aclosing(client.events(self.run.run_id, after=self._after, patience_seconds=PATIENCE_SECONDS)) as events:
+                    async for event in events:
+                        self._set_lost(False)
+                        self.take(event)
+                return
+            except Gone as gone:
+                if gone.first_available is None or gone.first_available <= self._after:
+                    return
+                self._after = gone.first_available - 1
+            except Unavailable:
+                self._set_lost(True)
+            except ClientError:
+                self._set_lost(True)
+                return
+            await asyncio.sleep(RETRY_SECONDS)
+
+
+_feeds: dict[str, RunFeed] = {}
+
+
+def acquire(run: Run) -> RunFeed:
+    """The shared feed; give it back with `release`."""
+    feed = _feeds.setdefault(run.run_id, RunFeed(run))
+    feed.watchers += 1
+    feed.start()
+    return feed
+
+
+def release(feed: RunFeed) -> None:
+    """The last one who leaves ends the stream."""
+    feed.watchers -= 1
+    if feed.watchers <= 0:
+        feed.stop()
+        if _feeds.get(feed.run.run_id) is feed:
+            del _feeds[feed.run.run_id]

@@ -1,0 +1,222 @@
+"""Every English text of the pages, in one place."""
+
+from typing import Final
+
+NAME: Final = "IntelliInspect"
+NAV: Final = {"/": "Guide", "/runs": "Runs", "/models": "Models", "/system": "System"}
+SKIP: Final = "Skip to the content"
+THEME: Final = {"auto": "Colours: as the system", "light": "Colours: light", "dark": "Colours: dark"}
+GATEWAY_DOWN: Final = "The gateway does not answer. This page goes on by itself as soon as it does."
+GATEWAY_UNREADY: Final = "The gateway answers, but a part that it needs is down. This page goes on by itself."
+NOT_FOUND: Final = "This does not exist, or not in this workspace."
+REFUSED: Final = "The gateway refused this"
+FAULT: Final = "The gateway failed. Please report this."
+TRY_AGAIN: Final = "Try again"
+STATUS: Final = {
+    "PENDING": "Waiting",
+    "IN_PROGRESS": "Running",
+    "PAUSED": "Paused",
+    "COMPLETED": "Completed",
+    "FAILED": "Failed",
+    "STOPPED": "Stopped",
+}
+STEPS: Final = (
+    ("Upload", "a CSV of inspected parts"),
+    ("Ranges", "three spans of time"),
+    ("Train", "a model"),
+    ("Simulate", "score row by row"),
+)
+
+UPLOAD_TITLE: Final = "Upload inspection data"
+UPLOAD_LEAD: Final = (
+    "One row per inspected part: sensor readings, and whether the part passed. The columns for label, id and time are found by themselves "
+    "and can be changed afterwards."
+)
+UPLOAD_DROP: Final = "Drop a CSV file here, or choose one with +"
+UPLOAD_RULES: Final = "CSV, plain or gzip · comma, semicolon or tab · empty cells are missing values"
+UPLOAD_SENDING: Final = "Sending {name} to the gateway"
+UPLOAD_READING: Final = "Reading, checking and storing {name}"
+UPLOAD_REFUSED: Final = "The file was not accepted"
+UPLOAD_RECENT: Final = "Go on with a dataset"
+UPLOAD_NONE: Final = "No datasets yet."
+COLUMNS_DATASETS: Final = ("dataset", "file", "records ", "features ", "pass rate ", "size ", "uploaded (UTC)")
+
+DATASET_LEAD: Final = "Check how the file was read, then choose the ranges."
+RECORDS, COLUMNS, PASS_RATE, TIME_RANGE, FILE_SIZE, FEATURES = "Records", "Columns", "Pass rate", "Time range", "Size", "Features"
+LABEL_TITLE: Final = "What PASS and FAIL mean"
+LABEL_TEXT: Final = "{name} = {value}"
+ROWS: Final = "{count} rows"
+READ_TITLE: Final = "How the file is read"
+DETECTED, GIVEN = "detected", "chosen"
+LABEL, ID, TIME, ROW_NUMBER = "Label", "Id", "Time", "the row number"
+CHANGE_TITLE: Final = "Read it differently"
+CHANGE_TEXT: Final = "Makes a new dataset from the same file; this one stays as it is."
+CHANGE_AGAIN: Final = "Read again with these settings"
+CHANGE_GONE: Final = "The file is not kept here any more. Upload it again to read it differently."
+CHANGE_DETECT: Final = "detect"
+PASS_VALUE: Final = "Value that means PASS"
+PREVIEW: Final = "First rows"
+MISSING_TITLE: Final = "Missing values by column"
+MISSING_NONE: Final = "No value is missing in any column."
+MISSING_TEXT: Final = "{count} of {total} columns have missing values; the {shown} with the most are shown."
+MISSING_VALUE: Final = "missing"
+RANKING: Final = "Features are being ranked"
+RANKED: Final = "Features are ranked"
+RANKING_FAILED: Final = "Ranking the features failed"
+TO_RANGES: Final = "Choose the ranges"
+
+RANGES_TITLE: Final = "Choose three spans of time"
+RANGES_LEAD: Final = (
+    "The model learns from the first, is measured on the second, and the third is replayed row by row as if it came from the line."
+)
+RANGES_SUGGEST: Final = "Suggest 60 / 20 / 20"
+RANGES_SPLIT: Final = "Split and go on"
+RANGES_REFUSED: Final = "These ranges cannot be used"
+RANGES_SLIDE: Final = "Drag the ends, or type exact times below."
+SETS: Final = {"train": "Training", "test": "Test", "simulation": "Simulation"}
+OUTSIDE: Final = "Outside"
+START, END = "Start (UTC)", "End (UTC)"
+ABOUT_ROWS: Final = "{rows} rows, {failures} of them FAIL"
+FAILURES: Final = "FAIL"
+TIMELINE: Final = "Records and failures over time"
+SPLITS_TITLE: Final = "Splits of this dataset"
+COLUMNS_SPLITS: Final = ("split", "training rows ", "test rows ", "simulation rows ", "made (UTC)")
+
+TRAIN_TITLE: Final = "Train a model"
+TRAIN_LEAD: Final = (
+    "The settings are good for a start. A part of the training range, its end, is kept to stop in time and to choose the threshold."
+)
+TRAIN_START: Final = "Start training"
+TRAIN_OBJECTIVE: Final = "Choose the threshold by"
+OBJECTIVES: Final = {"mcc": "best MCC", "f1": "best F1", "cost": "lowest cost", "fixed": "a fixed value"}
+COST_FP, COST_FN, THRESHOLD = "Cost of a false alarm", "Cost of a missed failure", "Threshold"
+PARAMETERS: Final = "Parameters of the model"
+PARAMETER_NAMES: Final = {
+    "n_estimators": "Rounds at most",
+    "max_depth": "Depth of a tree",
+    "learning_rate": "Learning rate",
+    "subsample": "Share of rows per tree",
+    "colsample_bytree": "Share of features per tree",
+    "scale_pos_weight": "Weight of a FAIL row",
+    "early_stopping_rounds": "Stop after rounds without gain",
+    "validation_fraction": "Share kept for validation",
+}
+SEED: Final = "Seed"
+TRAININGS_TITLE: Final = "Trainings of this split"
+COLUMNS_TRAININGS: Final = ("training", "status", "MCC ", "F1 ", "started (UTC)")
+TRAINING_TITLE: Final = "Training"
+ROUND_OF: Final = "round {iteration} of at most {of}"
+TIME_LEFT: Final = "about {time} left"
+TRAINING_CANCEL: Final = "Cancel"
+TRAINING_FAILED: Final = "The training failed"
+TRAINING_STOPPED: Final = "The training was cancelled."
+METRICS: Final = {
+    "accuracy": "Accuracy",
+    "precision": "Precision",
+    "recall": "Recall",
+    "f1_score": "F1",
+    "mcc": "MCC",
+    "roc_auc": "ROC AUC",
+}
+METRIC_HINTS: Final = {
+    "accuracy": "share of rows predicted right",
+    "precision": "share of the alarms that were failures",
+    "recall": "share of the failures that were found",
+    "f1_score": "balance of precision and recall",
+    "mcc": "0 is chance, 1 is perfect",
+    "roc_auc": "0.5 is chance, 1 is perfect",
+}
+ON_TEST: Final = "Measured on the test set, {rows} rows, at threshold {threshold}. FAIL is the positive class."
+CONFUSION: Final = "Confusion matrix"
+PREDICTED_FAIL, PREDICTED_PASS, IS_FAIL, IS_PASS = "predicted FAIL", "predicted PASS", "is FAIL", "is PASS"
+TRUE_POSITIVES, FALSE_NEGATIVES, FALSE_POSITIVES, TRUE_NEGATIVES = "found", "missed", "false alarms", "right"
+LOSS, ACCURACY, ROC, PRECISION_RECALL = "Loss by round", "Accuracy by round", "ROC curve", "Precision and recall"
+SERIES_TRAIN, SERIES_VALIDATION, BEST_ROUND = "training", "validation", "best round"
+SERIES_TEST, CHANCE = "test", "chance"
+DESK_TITLE: Final = "Threshold desk"
+DESK_LEAD: Final = "What another threshold would have meant on the validation rows. The model keeps its own."
+DESK_OWN: Final = "the model's own: {value}"
+DESK_COST: Final = "Cost at {fp} a false alarm and {fn} a missed failure"
+TO_SIMULATE: Final = "Simulate with this model"
+
+SIMULATE_TITLE: Final = "Replay the simulation set"
+SIMULATE_LEAD: Final = "Each row goes through Kafka and is scored exactly once, at the pace you choose."
+SIMULATE_START: Final = "Start the simulation"
+SPEED, WARMUP, LANES = "Rows per second", "Warm-up, seconds", "Lanes"
+SPEED_MAX: Final = "as fast as possible"
+SPEED_HINT: Final = "empty: as fast as possible"
+RUNS_OF_MODEL: Final = "Runs of this model"
+
+PAUSE, RESUME, STOP, SET_SPEED = "Pause", "Resume", "Stop", "Set the speed"
+STOP_SURE: Final = "Stop this run? It cannot go on afterwards; its numbers stay."
+CANCEL: Final = "Cancel"
+SCORED, PASSED, FAILED, CONFIDENCE, DEAD, PACE, LEFT, QUALITY = (
+    "Scored", "PASS", "FAIL", "Average confidence", "Dead letters", "Pace", "Time left", "Quality score",
+)  # fmt: skip
+OF_ROWS: Final = "of {total} rows"
+LATEST_ROW: Final = "P(PASS) of the newest row"
+QUALITY_TITLE: Final = "Quality score of the last rows"
+SHARE_TITLE: Final = "PASS and FAIL"
+SCORES_TITLE: Final = "Scores of all rows"
+SCORES_AXIS: Final = "P(FAIL)"
+TRUTH_TITLE: Final = "Compared with the labels"
+TRUTH_NONE: Final = "The rows have no labels so far."
+LAST_ROWS: Final = "Last rows"
+COLUMNS_ROWS: Final = ("row ", "sample", "row's time (UTC)", "prediction", "confidence ", "why", "truth")
+RIGHT, WRONG = "right", "was {label}"
+TOWARDS_FAIL, TOWARDS_PASS = "towards FAIL", "towards PASS"
+NO_ROWS: Final = "No row has been scored yet."
+WARMING_UP: Final = "The run warms up; the first row comes in a moment."
+STREAM_LOST: Final = "The live stream is interrupted; it is taken up again by itself and nothing will be missing."
+ROWS_SHOWN: Final = "At this pace the table shows the newest rows only; the figures count every row."
+RUN_FACTS: Final = "This run"
+
+RUNS_TITLE: Final = "Runs"
+RUNS_LEAD: Final = "Every replay of a simulation set, newest first."
+RUNS_FILTER: Final = "Status"
+RUNS_ALL: Final = "all"
+RUNS_NONE: Final = "No runs yet. The guide leads to the first one."
+COLUMNS_RUNS: Final = ("run", "status", "scored ", "FAIL ", "dead letters ", "MCC ", "model", "started (UTC)")
+COMPARE: Final = "Compare two runs"
+COMPARE_LEAD: Final = "Which rows were judged differently, and how the figures differ."
+RUN_A, RUN_B = "Run A", "Run B"
+COMPARE_GO: Final = "Compare"
+FLIPPED: Final = "Rows judged differently"
+FLIPPED_NONE: Final = "No row was judged differently."
+COLUMNS_FLIPPED: Final = ("row ", "sample", "A", "B", "P(FAIL) A ", "P(FAIL) B ", "label")
+COLUMNS_DIFFERENCE: Final = ("figure", "A ", "B ", "difference ")
+COMPARED_ROWS: Final = "{rows} rows that both have scored; {flipped} judged differently."
+FIRST_ROWS_ONLY: Final = "Only the first {rows} rows are compared."
+DOWNLOAD_CSV: Final = "Download as CSV"
+DOWNLOAD_JSONL: Final = "Download as JSON lines"
+HISTORY: Final = "All predictions"
+MORE: Final = "Show more"
+
+MODELS_TITLE: Final = "Models"
+MODELS_LEAD: Final = "Each training makes a new version that never changes. The champion scores rows that name no model."
+MODELS_NONE: Final = "No models yet. The guide leads to the first one."
+COLUMNS_MODELS: Final = ("model", "role", "MCC ", "F1 ", "recall ", "features ", "dataset", "trained (UTC)")
+CHAMPION, LATEST = "champion", "latest"
+MAKE_CHAMPION: Final = "Make champion"
+CHAMPION_SURE: Final = "From the next row on, {model} scores every row that names no model."
+IS_CHAMPION: Final = "{model} is the champion now."
+MANIFEST: Final = "Manifest"
+IMPORTANCE: Final = "Feature importance (gain)"
+USED_BY: Final = "Runs that used it"
+USED_BY_NONE: Final = "No run has used it yet."
+WARNINGS: Final = "Mind"
+
+SYSTEM_TITLE: Final = "System"
+SYSTEM_LEAD: Final = "What runs, what is down, and what that means."
+PART, STATE, MEANING = "part", "state", "if it is down"
+MEANINGS: Final = {
+    "gateway": "nothing can be seen or started; runs go on",
+    "kafka": "scoring waits; what was stored can still be read",
+    "redis": "scoring goes on; figures are shown again once it is back",
+    "view": "figures are being rebuilt from Kafka; nothing is lost",
+    "storage": "uploads, splits and trainings wait",
+}
+UP, DOWN = "up", "down"
+GATEWAY_ADDRESS, WORKSPACE, VERSIONS, ACTIVE_RUNS = "Gateway", "Workspace", "Versions", "Active runs"
+THROUGHPUT: Final = "Rows scored per second, all active runs"
+NO_ACTIVE_RUNS: Final = "No run is active."

@@ -1,4 +1,4 @@
-"""A Chromium for browser tests: an installed one, else Playwright's, else the distribution's. `python -m devstack.browser` makes sure of it."""
+"""A Chromium for browser tests: an installed one, else Playwright's, else the distribution's. `python -m devstack.browser` ensures it."""
 
 import os
 import shutil

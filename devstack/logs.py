@@ -18,21 +18,34 @@ def last_lines(path: Path, count: int) -> list[str]:
     return path.read_text(errors="replace").splitlines()[-count:] if path.exists() else []
 
 
-def follow(logs: dict[str, Path]) -> Iterator[tuple[str, str]]:
-    """Yield (part, line) for each line that is appended from now on; never ends. A log that begins anew is read from its start."""
-    positions = {name: path.stat().st_size for name, path in logs.items()}
-    rests = dict.fromkeys(logs, "")
-    while True:
-        for name, path in logs.items():
+class Follower:
+    """Reads what is appended to some logs. A log that begins anew (rotation) is read from its start."""
+
+    def __init__(self, logs: dict[str, Path]) -> None:
+        self._logs = logs
+        self._positions = {name: path.stat().st_size for name, path in logs.items()}
+        self._rests = dict.fromkeys(logs, "")
+
+    def new_lines(self) -> list[tuple[str, str]]:
+        """(part, line) for each whole line since the last call."""
+        found: list[tuple[str, str]] = []
+        for name, path in self._logs.items():
             size = path.stat().st_size if path.exists() else 0
-            if size < positions[name]:
-                positions[name], rests[name] = 0, ""
-            if size > positions[name]:
+            if size < self._positions[name]:
+                self._positions[name], self._rests[name] = 0, ""
+            if size > self._positions[name]:
                 with path.open("rb") as file:
-                    file.seek(positions[name])
-                    text = file.read(size - positions[name]).decode(errors="replace")
-                positions[name] = size
-                *lines, rests[name] = (rests[name] + text).split("\n")
-                for line in lines:
-                    yield name, line
+                    file.seek(self._positions[name])
+                    text = file.read(size - self._positions[name]).decode(errors="replace")
+                self._positions[name] = size
+                *lines, self._rests[name] = (self._rests[name] + text).split("\n")
+                found += [(name, line) for line in lines]
+        return found
+
+
+def follow(logs: dict[str, Path]) -> Iterator[tuple[str, str]]:
+    """Yield (part, line) for each line that is appended from now on; never ends."""
+    follower = Follower(logs)
+    while True:
+        yield from follower.new_lines()
         time.sleep(POLL_SECONDS)

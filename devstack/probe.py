@@ -1,6 +1,7 @@
 """Ask a part whether it is well, without a client library: the supervisor stays small."""
 
 import asyncio
+import sys
 
 from devstack.ports import LOOPBACK
 
@@ -45,3 +46,7 @@ async def redis_answers(port: int) -> bool:
     except (OSError, TimeoutError):
         return False
     return answer.startswith(b"+PONG")
+
+
+if __name__ == "__main__":  # a container's health check: python -m devstack.probe 8101 /ready
+    sys.exit(asyncio.run(http_status(int(sys.argv[1]), sys.argv[2])) != 200)

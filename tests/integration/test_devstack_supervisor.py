@@ -15,8 +15,8 @@ from devstack.state import StackState
 from devstack.supervisor import Supervisor, rotate
 from tests.waiting import eventually
 
-FOREVER = "import time, signal; signal.signal(signal.SIGTERM, lambda *_: exit(0)); open(READY, 'w').close()\nwhile True: time.sleep(0.01)"
-STUBBORN = "import time, signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); open(READY, 'w').close()\nwhile True: time.sleep(0.01)"
+FOREVER = "import signal; signal.signal(signal.SIGTERM, lambda *_: exit(0)); open(READY, 'w').close(); signal.pause()"
+STUBBORN = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); open(READY, 'w').close(); signal.pause()"
 
 
 async def always() -> bool:
@@ -111,7 +111,7 @@ async def test_a_part_that_is_not_ready_in_time_or_no_longer_alive_is_started_ag
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("devstack.supervisor.LIVE_SECONDS", 0.01)
-    slow = part(tmp_path, "slow", "import time\nwhile True: time.sleep(0.01)")
+    slow = part(tmp_path, "slow", "import signal; signal.pause()")
     async with running(settings(tmp_path, start_timeout_seconds=0.3, max_restarts=1), slow) as stack:
         with pytest.raises(PartFailed, match="SIGKILL; given up after 1 restarts"):
             await stack.task

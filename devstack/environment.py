@@ -1,0 +1,81 @@
+"""Every setting of every process, as `.env.example` shows it: `python -m devstack.environment > .env.example` (a test compares them)."""
+
+import importlib
+import importlib.util
+import sys
+from collections.abc import Iterator
+
+from pydantic import AliasChoices
+from pydantic.fields import FieldInfo
+from pydantic_core import PydanticUndefined
+from pydantic_settings import BaseSettings
+
+from devstack.settings import DevstackSettings
+from runtime.settings import ProcessSettings
+
+HEAD = """\
+# Every setting of every process with its default. Copy to .env and uncomment what you change; the environment wins over .env.
+# `make …`, `python -m devstack …` and `docker compose` read .env.
+"""
+DEMO = """
+# --- make demo
+# rows that are streamed before the summary; 0: the whole simulation set
+# DEMO_ROWS=60
+# 1: stop everything after the summary
+# DEMO_EXIT=
+"""
+SECTIONS = {
+    "runtime.settings": "shared by all processes; given addresses replace the stack's own Kafka and Redis",
+    "gateway.settings": "gateway",
+    "stream_processor.settings": "stream_processor",
+    "producer.settings": "producer",
+    "trainer.settings": "trainer",
+    "dashboard.settings": "dashboard",
+    "devstack.settings": "devstack: the stack on one machine",
+    "client.settings": "client and the intelliinspect command",
+}
+"""Module with one settings class → title."""
+
+
+def example() -> str:
+    """The whole file."""
+    shared = set(ProcessSettings.model_fields)
+    told: set[str] = set()
+    parts = [HEAD]
+    for title, settings in settings_classes():
+        parts.append(f"\n# --- {title}\n")
+        for field, info in settings.model_fields.items():
+            variable = environment_name(settings, field)
+            if variable not in told and (settings is ProcessSettings or field not in shared):
+                told.add(variable)
+                parts += _lines(variable, info, settings)
+    return "".join([*parts, DEMO])
+
+
+def settings_classes() -> Iterator[tuple[str, type[BaseSettings]]]:
+    """Every settings class with its title."""
+    for name, title in SECTIONS.items():
+        if importlib.util.find_spec(name) is not None:
+            module = importlib.import_module(name)
+            classes = [found for found in vars(module).values() if isinstance(found, type) and issubclass(found, BaseSettings)]
+            yield from ((title, found) for found in classes if found.__module__ == name)
+
+
+def environment_name(settings: type[BaseSettings], field: str) -> str:
+    """The environment variable that sets a field."""
+    alias = settings.model_fields[field].validation_alias
+    if isinstance(alias, AliasChoices):
+        return str(alias.choices[-1])
+    return str(alias) if alias else f"{settings.model_config.get('env_prefix', '')}{field}".upper()
+
+
+def _lines(variable: str, info: FieldInfo, settings: type[BaseSettings]) -> Iterator[str]:
+    if info.description and not (settings is DevstackSettings and info.validation_alias):
+        yield f"# {info.description}\n"
+    default = info.get_default(call_default_factory=True, validated_data={})
+    text = "" if default in (None, PydanticUndefined) else str(default).lower() if isinstance(default, bool) else str(default)
+    yield f"# {variable}={text}\n"
+
+
+if __name__ == "__main__":
+    sys.stdout.write(example())

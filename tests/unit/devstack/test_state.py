@@ -1,0 +1,65 @@
+"""The state file, the lock, and what a killed supervisor leaves behind."""
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from devstack.errors import DevstackError
+from devstack.state import (
+    PartStatus,
+    StackState,
+    end_leftovers,
+    is_running,
+    only_supervisor,
+    process_of,
+    read_state,
+    start_time,
+    write_state,
+)
+
+
+@pytest.fixture
+def child() -> Iterator[subprocess.Popen[bytes]]:
+    process = subprocess.Popen([sys.executable, "-c", "import signal; signal.pause()"])
+    yield process
+    process.kill()
+    process.wait()
+
+
+def state(*parts: PartStatus) -> StackState:
+    return StackState(
+        phase="ready", supervisor_pid=1, gateway_url="", bootstrap="", redis_url="", storage_url="", logs="", parts=list(parts)
+    )
+
+
+def test_state_is_read_as_it_was_written_and_none_where_there_is_none(tmp_path: Path) -> None:
+    assert read_state(tmp_path) is None
+    written = state(PartStatus("producer", "http://127.0.0.1:1", "/log", state="ready", pid=7, started_at=1.5))
+    write_state(tmp_path, written)
+    assert read_state(tmp_path) == written
+
+
+def test_only_one_supervisor_runs_in_a_folder(tmp_path: Path) -> None:
+    assert not is_running(tmp_path)
+    with only_supervisor(tmp_path):
+        assert is_running(tmp_path)
+        with pytest.raises(DevstackError, match="make down"), only_supervisor(tmp_path):
+            pass
+    assert not is_running(tmp_path)
+
+
+def test_a_pid_that_was_used_again_is_not_our_process(child: subprocess.Popen[bytes]) -> None:
+    started = start_time(child.pid)
+    assert process_of(PartStatus("one", "", "", pid=child.pid, started_at=started)) is not None
+    assert process_of(PartStatus("one", "", "", pid=child.pid, started_at=started - 60)) is None
+
+
+def test_leftovers_are_ended_and_named(child: subprocess.Popen[bytes]) -> None:
+    left = PartStatus("producer", "", "", pid=child.pid, started_at=start_time(child.pid))
+    gone = PartStatus("trainer", "", "", pid=None)
+    assert end_leftovers(state(left, gone)) == ["producer"]
+    assert process_of(left) is None
+    assert end_leftovers(None) == []

@@ -6,6 +6,7 @@ at the next write, or within `CHECK_SECONDS`, and the view is not shown until it
 """
 
 import asyncio
+import contextlib
 from collections.abc import Iterable, Sequence
 
 import structlog
@@ -113,13 +114,19 @@ class Projector(ConsumerRebalanceListener):  # type: ignore[misc]
                     self._placed.clear()
             placed = tuple(self._placed)
             if not placed:
-                await asyncio.sleep(POLL_MS / 1000)
+                await self._wait_for_partitions(consumer)
                 continue
             batch = await consumer.getmany(*placed, timeout_ms=POLL_MS, max_records=BATCH_RECORDS)
             await self._apply(consumer, batch, expected)
             if loop.time() - checked_at > CHECK_SECONDS:
                 checked_at = loop.time()
                 await self._check()
+
+    async def _wait_for_partitions(self, consumer: AIOKafkaConsumer) -> None:
+        """Poll, which says what is wrong with the group; what it may return is read again once its partition is placed."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(1.0):
+                await consumer.getmany(timeout_ms=50)
 
     async def _place(self, consumer: AIOKafkaConsumer, partitions: Sequence[TopicPartition], expected: int) -> None:
         """Read each partition from its position in Redis on; without one, build its part of the view again."""

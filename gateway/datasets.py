@@ -97,7 +97,7 @@ def _positive(text: str) -> float | None:
         value = float(text)
     except ValueError:
         return None
-    return value if math.isfinite(value) and 0 < value <= 366 * 86_400 else None
+    return value if math.isfinite(value) and value > 0 else None
 
 
 async def _ingest(workshop: Workshop, received: Received, workspace: str, limit: int) -> DatasetManifest:

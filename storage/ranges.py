@@ -45,10 +45,7 @@ def read_ranges(dates: Mapping[str, str | None], *, first: datetime, last: datet
     problems = invalid + _check(valid, first, last)
     if problems:
         return problems
-    ends = {field: instant.at for field, instant in valid.items()}
-    ends["train_start_date"] = max(ends["train_start_date"], first)  # a whole day may begin before the data does
-    ends["simulation_end_date"] = min(ends["simulation_end_date"], last)
-    train, test, simulation = (DateRange(start=ends[f"{name}_start_date"], end=ends[f"{name}_end_date"]) for name in NAMES)
+    train, test, simulation = (DateRange(start=valid[f"{name}_start_date"].at, end=valid[f"{name}_end_date"].at) for name in NAMES)
     return Ranges(train, test, simulation)
 
 

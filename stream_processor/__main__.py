@@ -4,6 +4,7 @@ Exit codes: 0 asked to stop, 70 bug or fenced, 75 a part is unavailable or a sto
 """
 
 import asyncio
+import logging
 import os
 import threading
 from collections.abc import Coroutine
@@ -26,8 +27,12 @@ log = structlog.get_logger()
 
 async def main(settings: Settings, stopping: asyncio.Event) -> None:
     """Score rows until `stopping` is set. A failure ends the process at once: nothing is acknowledged, the next owner aborts."""
+    if settings.log_level != "DEBUG":  # a broker that is away is said once a second by `Watch`, by aiokafka a hundred times
+        logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
     worker = Worker(settings)
-    watch = Watch(worker, stall_timeout_seconds=settings.stall_timeout_seconds)
+    watch = Watch(
+        worker, stall_timeout_seconds=settings.stall_timeout_seconds, unavailable_after_seconds=settings.unavailable_after_seconds
+    )
     async with health_server(settings.health_host, settings.health_port, live=watch.live, ready=watch.ready):
         await check_topics(settings)
         tasks = [

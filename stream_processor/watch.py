@@ -11,6 +11,7 @@ from stream_processor.metrics import LAG
 from stream_processor.worker import Worker
 
 INTERVAL_SECONDS = 1.0
+SILENCE_SECONDS = 5.0
 
 log = structlog.get_logger()
 
@@ -18,11 +19,14 @@ log = structlog.get_logger()
 class Watch:
     """Looks at the worker once a second; `problems` serves /live and /ready."""
 
-    def __init__(self, worker: Worker, *, stall_timeout_seconds: float, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, worker: Worker, *, stall_timeout_seconds: float, unavailable_after_seconds: float, clock: Callable[[], float] = time.monotonic
+    ) -> None:
         self._worker = worker
         self._stall_timeout_seconds = stall_timeout_seconds
+        self._unavailable_after_seconds = unavailable_after_seconds
         self._clock = clock
-        self._ready_at = clock()
+        self._ready_at = self._answered_at = clock()
         self._committed: dict[int, int] = {}
         self._stalled: dict[str, str] = {}
 
@@ -39,12 +43,14 @@ class Watch:
             problems["kafka"] = "rebalancing"
         elif app.in_recovery:
             problems["kafka"] = "recovering the table"
+        elif self._clock() - self._answered_at > SILENCE_SECONDS:
+            problems["kafka"] = f"no answer for {self._clock() - self._answered_at:.0f} s"
         elif app.recovered - set(self._worker.lanes):
             problems["kafka"] = "opening partitions"
         return problems
 
     async def run(self) -> None:
-        """Watch until cancelled. A stall ends the worker."""
+        """Watch until cancelled. A stall ends the worker. Raises `Unavailable` when Kafka is away for too long."""
         while True:
             await asyncio.sleep(INTERVAL_SECONDS)
             now = self._clock()
@@ -52,7 +58,13 @@ class Watch:
                 self._ready_at = now
             elif now - self._ready_at > 2 * self._stall_timeout_seconds:
                 self._stalled = {"kafka": f"not ready for {now - self._ready_at:.0f} s: {self.ready()}"}
-            await self._look(now)
+            try:
+                await self._look(now)
+                self._answered_at = self._clock()
+            except Unavailable as error:
+                if self._clock() - self._answered_at > self._unavailable_after_seconds:
+                    raise
+                log.warning("kafka does not answer, trying again", error=str(error))
             if self._stalled:
                 self._worker.fail(Unavailable("kafka", f"no progress: {self._stalled}"))
 

@@ -18,15 +18,14 @@ from typing import Any
 
 import msgspec
 import numpy as np
-from aiokafka import AIOKafkaProducer, ConsumerRecord
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPartition
 
 from devstack.ports import free_port
-from runtime.kafka import read_to_end
-from schemas.ids import row_key
+from schemas.ids import POSITION_PREFIX, row_key
 from schemas.messages import DeadLetter, Ending, LaneStats, Prediction, RunEnd, encode
 from schemas.topics import DEAD_LETTERS, JSON, PREDICTIONS, STATS_CHANGELOG
 from storage.bundles import score
-from tests.brokers import Broker
+from tests.brokers import DATA_PARTITIONS, Broker
 from tests.unit.stream_processor.toys import MODEL_A, model
 from tests.waiting import eventually
 
@@ -162,58 +161,89 @@ class Run:
         return dict(zip(good, score(model(self.model_version).bundle, inputs).tolist(), strict=True))
 
 
-async def committed(kafka: Broker, topic: str) -> list[ConsumerRecord]:
-    """Every committed record of the topic."""
-    return [record async for record in read_to_end(kafka.kwargs, topic)]
+class Committed:
+    """What a reader of committed records has seen so far of predictions, dead letters and statistics."""
 
+    def __init__(self, kafka: Broker) -> None:
+        self.predictions: list[tuple[ConsumerRecord, Prediction]] = []
+        self.dead_letters: list[DeadLetter] = []
+        self.changes: list[ConsumerRecord] = []
+        self._lanes: dict[bytes, LaneStats] = {}
+        self._consumer = AIOKafkaConsumer(**kafka.kwargs, isolation_level="read_committed", auto_offset_reset="earliest")
 
-async def predictions(kafka: Broker, run_id: str) -> list[Prediction]:
-    """The committed predictions of a run."""
-    found = (msgspec.json.decode(record.value, type=Prediction) for record in await committed(kafka, PREDICTIONS.name))
-    return [prediction for prediction in found if prediction.run_id == run_id]
+    async def __aenter__(self) -> "Committed":
+        await self._consumer.start()
+        topics = (PREDICTIONS.name, DEAD_LETTERS.name, STATS_CHANGELOG.name)
+        self._consumer.assign([TopicPartition(topic, partition) for topic in topics for partition in range(DATA_PARTITIONS)])
+        return self
 
+    async def __aexit__(self, *_: object) -> None:
+        await self._consumer.stop()
 
-async def dead_letters(kafka: Broker) -> list[DeadLetter]:
-    """The committed dead letters."""
-    return [msgspec.json.decode(record.value, type=DeadLetter) for record in await committed(kafka, DEAD_LETTERS.name)]
+    async def read(self) -> None:
+        """Read on to the present end."""
+        ends = await self._consumer.end_offsets(self._consumer.assignment())
+        while any([await self._consumer.position(tp) < end for tp, end in ends.items()]):
+            for records in (await self._consumer.getmany(timeout_ms=100)).values():
+                for record in records:
+                    self._take(record)
 
+    def _take(self, record: ConsumerRecord) -> None:
+        if record.topic == PREDICTIONS.name:
+            self.predictions.append((record, msgspec.json.decode(record.value, type=Prediction)))
+        elif record.topic == DEAD_LETTERS.name:
+            self.dead_letters.append(msgspec.json.decode(record.value, type=DeadLetter))
+        else:
+            self.changes.append(record)
+            if not record.key.startswith(POSITION_PREFIX):
+                self._lanes[record.key] = msgspec.json.decode(record.value, type=LaneStats)
 
-async def lanes(kafka: Broker, run_id: str) -> dict[int, LaneStats]:
-    """The newest statistics of a run, by lane."""
-    newest: dict[int, LaneStats] = {}
-    for record in await committed(kafka, STATS_CHANGELOG.name):
-        if record.key.startswith(run_id.encode() + b":"):
-            stats = msgspec.json.decode(record.value, type=LaneStats)
-            newest[stats.lane] = stats
-    return newest
+    def answers(self, run_id: str) -> list[Prediction]:
+        """The predictions of a run."""
+        return [prediction for _, prediction in self.predictions if prediction.run_id == run_id]
 
+    def lanes(self, run_id: str) -> dict[int, LaneStats]:
+        """The newest statistics of a run, by lane."""
+        return {stats.lane: stats for stats in self._lanes.values() if stats.run_id == run_id}
 
-async def finished(kafka: Broker, run: Run, *, timeout_seconds: float = 60) -> dict[int, LaneStats]:
-    """Wait until every lane is counted to its end; return them."""
+    async def answer(self, partition: int, offset: int) -> Prediction | DeadLetter:
+        """Wait for what became of a record."""
 
-    async def done() -> dict[int, LaneStats] | None:
-        found = await lanes(kafka, run.run_id)
-        return found if sum(stats.finished is not None for stats in found.values()) == run.lanes else None
+        async def find() -> Prediction | DeadLetter | None:
+            await self.read()
+            found: list[Prediction | DeadLetter] = [
+                *(answer for _, answer in self.predictions if (answer.source.partition, answer.source.offset) == (partition, offset)),
+                *(letter for letter in self.dead_letters if (letter.partition, letter.offset) == (partition, offset)),
+            ]
+            assert len(found) < 2
+            return found[0] if found else None
 
-    found = await eventually(done, timeout_seconds=timeout_seconds, message=f"the end of {run.run_id}")
-    assert found is not None
-    return found
+        found = await eventually(find, message=f"an answer to {partition}/{offset}")
+        assert found is not None
+        return found
 
+    async def finished(self, run: Run, *, timeout_seconds: float = 90) -> dict[int, LaneStats]:
+        """Wait until every lane is counted to its end; return them."""
 
-async def check(kafka: Broker, runs: Sequence[Run]) -> None:
-    """Compare everything that was committed for the runs with an offline recount."""
-    statistics = [await finished(kafka, run) for run in runs]
-    letters = Counter((letter.run_id, letter.row_index) for letter in await dead_letters(kafka))
-    for run, stats in zip(runs, statistics, strict=True):
-        expected = run.probabilities()
-        answers = await predictions(kafka, run.run_id)
-        assert Counter(answer.row_index for answer in answers) == Counter(expected.keys()), (
-            f"{run.run_id}: each row is answered exactly once"
-        )
-        assert {answer.row_index: answer.probability_fail for answer in answers} == expected
-        assert {index: letters[run.run_id, index] for index in run.bad} == dict.fromkeys(run.bad, 1)
-        for lane, found in stats.items():
-            check_lane(found, {index: p for index, p in expected.items() if index % run.lanes == lane}, run)
+        async def done() -> bool:
+            await self.read()
+            return sum(stats.finished is not None for stats in self.lanes(run.run_id).values()) == run.lanes
+
+        await eventually(done, timeout_seconds=timeout_seconds, message=f"the end of {run.run_id}")
+        return self.lanes(run.run_id)
+
+    async def check(self, runs: Sequence[Run]) -> None:
+        """Compare everything that was committed for the runs with an offline recount."""
+        statistics = [await self.finished(run) for run in runs]
+        letters = Counter((letter.run_id, letter.row_index) for letter in self.dead_letters)
+        for run, stats in zip(runs, statistics, strict=True):
+            expected = run.probabilities()
+            answers = self.answers(run.run_id)
+            assert Counter(answer.row_index for answer in answers) == Counter(expected.keys()), "each row is answered exactly once"
+            assert {answer.row_index: answer.probability_fail for answer in answers} == expected
+            assert {index: letters[run.run_id, index] for index in run.bad} == dict.fromkeys(run.bad, 1)
+            for lane, found in stats.items():
+                check_lane(found, {index: p for index, p in expected.items() if index % run.lanes == lane}, run)
 
 
 def check_lane(found: LaneStats, expected: dict[int, float], run: Run) -> None:

@@ -7,16 +7,15 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import pytest
 from aiokafka import AIOKafkaProducer
 
 from runtime.kafka import partition_for
 from schemas.messages import Alias, DeadLetter, Prediction, encode
-from schemas.topics import DEAD_LETTERS, MAX_ROW_BYTES, MODELS, PREDICTIONS
+from schemas.topics import MAX_ROW_BYTES, MODELS
 from storage.files import Storage
 from tests.brokers import Broker
-from tests.integration.stream_processor_kit import Run, Worker, check, committed, finished, lanes, predictions
+from tests.integration.stream_processor_kit import Committed, Run, Worker
 from tests.unit.stream_processor.toys import MODEL_A, MODEL_B, NOW, row, store_model
 from tests.waiting import eventually
 
@@ -43,26 +42,13 @@ async def producer(fresh_kafka: Broker) -> AsyncIterator[AIOKafkaProducer]:
         yield client
 
 
-async def answer(kafka: Broker, partition: int, offset: int) -> Prediction | DeadLetter:
-    """Wait for what became of a record."""
-
-    async def find() -> Prediction | DeadLetter | None:
-        for record in await committed(kafka, PREDICTIONS.name):
-            prediction = msgspec.json.decode(record.value, type=Prediction)
-            if (prediction.source.partition, prediction.source.offset) == (partition, offset):
-                return prediction
-        for record in await committed(kafka, DEAD_LETTERS.name):
-            letter = msgspec.json.decode(record.value, type=DeadLetter)
-            if (letter.partition, letter.offset) == (partition, offset):
-                return letter
-        return None
-
-    found = await eventually(find, message=f"an answer to {partition}/{offset}")
-    assert found is not None
-    return found
+@pytest.fixture(scope="module")
+async def log(fresh_kafka: Broker) -> AsyncIterator[Committed]:
+    async with Committed(fresh_kafka) as reader:
+        yield reader
 
 
-async def test_several_runs_lanes_and_models_are_counted_exactly(fresh_kafka: Broker, producer: AIOKafkaProducer, worker: Worker) -> None:
+async def test_several_runs_lanes_and_models_are_counted_exactly(log: Committed, producer: AIOKafkaProducer, worker: Worker) -> None:
     runs = [
         Run(run_id(), 700, lanes=1, bad={0, 13, 699}),
         Run(run_id(), 1001, lanes=4, bad={5, 6, 500}, model_version=MODEL_B),
@@ -71,27 +57,27 @@ async def test_several_runs_lanes_and_models_are_counted_exactly(fresh_kafka: Br
     ]
     await asyncio.gather(*[run.send(producer) for run in runs])
     await asyncio.gather(*[run.end(producer) for run in runs])
-    await check(fresh_kafka, runs)
+    await log.check(runs)
 
 
 async def test_a_prediction_stands_in_the_rows_partition_with_its_key_and_headers(
-    fresh_kafka: Broker, producer: AIOKafkaProducer, worker: Worker
+    log: Committed, producer: AIOKafkaProducer, worker: Worker
 ) -> None:
     sent = await producer.send_and_wait("rows.v1", row(), key=b"line-42")
-    await answer(fresh_kafka, sent.partition, sent.offset)
-    (record,) = [record for record in await committed(fresh_kafka, PREDICTIONS.name) if record.key == b"line-42"]
+    await log.answer(sent.partition, sent.offset)
+    (record,) = [record for record, _ in log.predictions if record.key == b"line-42"]
     assert record.partition == sent.partition
     assert dict(record.headers) == {"content-type": b"application/json", "schema-version": b"1"}
 
 
 async def test_rows_without_a_model_are_scored_by_the_latest_until_there_is_a_champion(
-    fresh_kafka: Broker, producer: AIOKafkaProducer, worker: Worker
+    log: Committed, producer: AIOKafkaProducer, worker: Worker
 ) -> None:
     key = b"other-system"
 
     async def send() -> Prediction | DeadLetter:
         sent = await producer.send_and_wait("rows.v1", json.dumps({"features": {"S1": 1, "S2": 2, "S3": None}}).encode(), key=key)
-        return await answer(fresh_kafka, sent.partition, sent.offset)
+        return await log.answer(sent.partition, sent.offset)
 
     async def name(alias: str, version: str, workspace: str = "default") -> None:
         value = encode(Alias(alias=alias, workspace=workspace, model_version=version, set_at=NOW))
@@ -112,7 +98,7 @@ async def test_rows_without_a_model_are_scored_by_the_latest_until_there_is_a_ch
     assert (first.run_id, first.row_index, first.lane) == ("ext-other-system", first.source.offset, first.source.partition)
     assert first.reasons == "exact"
     assert set(first.top_feature_values) == {"S1", "S2", "S3"}
-    (stats,) = (await lanes(fresh_kafka, "ext-other-system")).values()
+    (stats,) = log.lanes("ext-other-system").values()
     assert (stats.total, stats.dead_letters) == (2, 1)
 
 
@@ -134,27 +120,27 @@ BAD: list[tuple[str, str | None, bytes, list[tuple[str, bytes]]]] = [
 
 
 async def test_every_kind_of_bad_record_is_dead_lettered_with_its_reason_and_its_bytes(
-    fresh_kafka: Broker, producer: AIOKafkaProducer, worker: Worker
+    log: Committed, producer: AIOKafkaProducer, worker: Worker
 ) -> None:
     sent = [await producer.send_and_wait("rows.v1", value, key=b"bad", headers=headers) for _, _, value, headers in BAD]
     good = await producer.send_and_wait("rows.v1", row(), key=b"bad")
-    assert isinstance(await answer(fresh_kafka, good.partition, good.offset), Prediction)
+    assert isinstance(await log.answer(good.partition, good.offset), Prediction)
     for (reason, path, value, headers), record in zip(BAD, sent, strict=True):
-        letter = await answer(fresh_kafka, record.partition, record.offset)
+        letter = await log.answer(record.partition, record.offset)
         assert isinstance(letter, DeadLetter)
         assert (letter.reason, letter.path, letter.value, letter.key, letter.topic) == (reason, path, value, b"bad", "rows.v1")
         assert letter.headers.keys() == dict(headers).keys()
     assert worker.metric("dead_letters_total") >= len(BAD)
 
 
-async def test_a_record_without_a_value_is_dead_lettered(fresh_kafka: Broker, producer: AIOKafkaProducer, worker: Worker) -> None:
+async def test_a_record_without_a_value_is_dead_lettered(log: Committed, producer: AIOKafkaProducer, worker: Worker) -> None:
     sent = await producer.send_and_wait("rows.v1", None, key=b"nothing")
-    letter = await answer(fresh_kafka, sent.partition, sent.offset)
+    letter = await log.answer(sent.partition, sent.offset)
     assert isinstance(letter, DeadLetter)
     assert letter.reason == "undecodable"
 
 
-async def test_rows_of_crashed_and_frozen_producers_change_nothing(fresh_kafka: Broker, producer: AIOKafkaProducer, worker: Worker) -> None:
+async def test_rows_of_crashed_and_frozen_producers_change_nothing(log: Committed, producer: AIOKafkaProducer, worker: Worker) -> None:
     run = Run(run_id(), 60, lanes=2, bad={7, 20})
     await run.send(producer, range(20), epoch=3)
     await run.send(producer, range(10), epoch=3)  # sent again
@@ -164,35 +150,35 @@ async def test_rows_of_crashed_and_frozen_producers_change_nothing(fresh_kafka: 
     await run.end(producer, epoch=3, ending="FAILED")
     await run.send(producer, range(50, 60), epoch=8)
     await run.end(producer, epoch=8)
-    await check(fresh_kafka, [run])
+    await log.check([run])
     assert worker.metric("fenced_rows_total") >= 10 + 6 + 4 + 10
 
 
-async def test_a_redriven_row_counts_once(fresh_kafka: Broker, producer: AIOKafkaProducer, worker: Worker) -> None:
+async def test_a_redriven_row_counts_once(log: Committed, producer: AIOKafkaProducer, worker: Worker) -> None:
     run = Run(run_id(), 10, bad={4})
     await run.send(producer)
     await run.end(producer)
-    await finished(fresh_kafka, run)
+    await log.finished(run)
     key, broken = run.row(4, 1)
     run.bad, run.redriven = set(), [4]
     _, repaired = run.row(4, 1)
     for value in (broken, repaired, repaired, broken):
         sent = await producer.send_and_wait("rows.v1", value, key=key, headers=[("redrive", b"1")])
     last = await producer.send_and_wait("rows.v1", row(), key=key, partition=sent.partition)
-    await answer(fresh_kafka, last.partition, last.offset)
-    await check(fresh_kafka, [run])
-    assert (await lanes(fresh_kafka, run.run_id))[0].last_row_index == 9
+    await log.answer(last.partition, last.offset)
+    await log.check([run])
+    assert log.lanes(run.run_id)[0].last_row_index == 9
 
 
 async def test_the_run_named_by_another_system_is_one_per_home_partition(
-    fresh_kafka: Broker, producer: AIOKafkaProducer, worker: Worker
+    log: Committed, producer: AIOKafkaProducer, worker: Worker
 ) -> None:
     home = partition_for(b"batch-7", 8)
     for partition in (home, (home + 1) % 8):
         sent = await producer.send_and_wait("rows.v1", row(run_id="batch-7"), partition=partition)
-        await answer(fresh_kafka, sent.partition, sent.offset)
-    assert len(await predictions(fresh_kafka, "batch-7")) == 1
-    assert [found.source.partition for found in await predictions(fresh_kafka, f"ext-batch-7@{(home + 1) % 8}")] == [(home + 1) % 8]
+        await log.answer(sent.partition, sent.offset)
+    assert len(log.answers("batch-7")) == 1
+    assert [found.source.partition for found in log.answers(f"ext-batch-7@{(home + 1) % 8}")] == [(home + 1) % 8]
 
 
 async def test_health_says_ready_live_and_how_far_it_is(worker: Worker, tmp_path: Path) -> None:

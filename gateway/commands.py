@@ -22,7 +22,8 @@ from gateway import metrics
 from runtime.errors import Unavailable
 from schemas.messages import Command, TaskState, encode
 from schemas.topics import MAX_MESSAGE_BYTES, TASKS, Topic
-from storage.projection import PROJECTED, Operation, Projected, project
+from storage.operations import Operation
+from storage.projection import PROJECTED, Projected, project
 from storage.redis_store import RedisStore, RedisUnavailable
 
 log = structlog.get_logger()

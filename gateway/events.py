@@ -24,7 +24,7 @@ from storage.run_view import RunView
 
 log = structlog.get_logger()
 
-PART_ROWS = 500
+PART_ROWS = 2000
 STATS_SECONDS = 0.5
 HEARTBEAT_SECONDS = 15.0
 UNANNOUNCED_SECONDS = 2.0

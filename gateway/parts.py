@@ -14,7 +14,7 @@ from gateway.history import History
 from gateway.pages import Pages
 from gateway.projector import Projector
 from gateway.settings import GatewaySettings
-from storage.projection import Limits
+from storage.operations import Limits
 from storage.redis_store import RedisStore, RedisUnavailable, ViewRebuilding
 from storage.views import Views
 

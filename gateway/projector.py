@@ -14,7 +14,8 @@ from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, ConsumerRecord
 from aiokafka.errors import IllegalStateError, KafkaError
 
 from gateway import metrics
-from storage.projection import PROJECTED, Operation, Rejected, fold, project
+from storage.operations import Operation, fold
+from storage.projection import PROJECTED, Rejected, project
 from storage.redis_store import Advance, RedisStore, RedisUnavailable
 
 log = structlog.get_logger()

@@ -1,11 +1,9 @@
 """The projection: a record of Kafka becomes guarded operations on Redis. Pure.
 
-Applying an operation twice, late, or before others of its topic gives the same view as applying each once in order: keyed records carry
-their offset and only a newer one replaces them; predictions, dead letters and logs are sets, of which the newest are kept.
-`storage.redis_script` carries the operations out.
+No record of ours can stop it: one that cannot be read is `Rejected`, with the reason.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from datetime import datetime
 
 import msgspec
@@ -17,6 +15,7 @@ from schemas.ids import POSITION_PREFIX
 from schemas.manifests import DatasetManifest, ModelManifest, SplitManifest
 from schemas.messages import Alias, DeadLetter, LaneStats, LogEntry, TaskState, encode
 from storage import redis_keys as keys
+from storage.operations import DEFAULT, Add, Answers, Keep, Lane, Limits, Operation
 
 PROJECTED = (
     topics.TASKS,
@@ -31,65 +30,7 @@ BUCKET_ROWS = 1000
 """How many row indices share one remembered Kafka offset per lane."""
 SHOWN_BYTES = 4096
 """How much of a dead letter's value is kept for display."""
-
-
-class Keep(Struct, frozen=True, array_like=True, tag="keep"):
-    """Keep a keyed record and list it under `member` in `indexes`; an empty value deletes it."""
-
-    key: str
-    offset: int
-    value: str
-    indexes: tuple[str, ...] = ()
-    member: str = ""
-
-
-class Lane(Struct, frozen=True, array_like=True, tag="lane"):
-    """Keep a lane's statistics; an empty value deletes them."""
-
-    key: str
-    offset: int
-    value: str
-    field: str
-
-
-class Answers(Struct, frozen=True, array_like=True, tag="answers"):
-    """Add predictions of one attempt of a run, as (row index, record value).
-
-    `reach` has per lane its number, lowest and highest row index. `starts` has (lane:bucket, row index, partition, offset) for the first
-    prediction of a bucket. `dropped`: more were seen than are kept.
-    """
-
-    key: str
-    reach_key: str
-    offsets_key: str
-    entries: tuple[tuple[int, str], ...]
-    reach: tuple[tuple[int, int, int], ...]
-    starts: tuple[tuple[str, int, int, int], ...]
-    dropped: bool = False
-
-
-class Add(Struct, frozen=True, array_like=True, tag="add"):
-    """Add a member to a sorted set of which the highest `limit` are kept."""
-
-    key: str
-    score: int
-    member: str
-    limit: int
-
-
-Operation = Keep | Lane | Answers | Add
 Listed = DatasetManifest | SplitManifest | ModelManifest
-
-
-class Limits(Struct, frozen=True):
-    """How much of what has no end is kept in Redis; the rest is read from Kafka."""
-
-    predictions: int = 1000
-    logs: int = 1000
-    dead_letters: int = 1000
-
-
-DEFAULT = Limits()
 
 
 class Projected(Struct, frozen=True):
@@ -237,41 +178,3 @@ def member(created_at: datetime, name: str) -> str:
 
 
 MEMBER_TIME_DIGITS = 17
-
-
-def fold(operations: Iterable[Operation], limits: Limits) -> list[Operation]:
-    """Leave out of a batch what cannot be seen after it: older values of a key, and predictions beyond those that are kept."""
-    newest: dict[tuple[str, str], Keep | Lane] = {}
-    answers: dict[str, list[Answers]] = {}
-    added: list[Operation] = []
-    for operation in operations:
-        match operation:
-            case Keep() | Lane():
-                name = (operation.key, operation.field if isinstance(operation, Lane) else "")
-                known = newest.get(name)
-                if known is None or known.offset < operation.offset:
-                    newest[name] = operation
-            case Answers():
-                answers.setdefault(operation.key, []).append(operation)
-            case Add():
-                added.append(operation)
-    return [*newest.values(), *(_joined(parts, limits.predictions) for parts in answers.values()), *added]
-
-
-def _joined(parts: list[Answers], limit: int) -> Answers:
-    """One operation for a run's predictions of a batch."""
-    reach: dict[int, tuple[int, int, int]] = {}
-    starts: dict[str, tuple[str, int, int, int]] = {}
-    for part in parts:
-        for lane, low, high in part.reach:
-            known = reach.get(lane, (lane, low, high))
-            reach[lane] = (lane, min(known[1], low), max(known[2], high))
-        for start in part.starts:
-            if start[0] not in starts or start[3] < starts[start[0]][3]:
-                starts[start[0]] = start
-    entries = sorted({entry for part in parts for entry in part.entries})
-    dropped = len(entries) > limit or any(part.dropped for part in parts)
-    first = parts[0]
-    return Answers(
-        first.key, first.reach_key, first.offsets_key, tuple(entries[-limit:]), tuple(reach.values()), tuple(starts.values()), dropped
-    )

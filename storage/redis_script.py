@@ -1,6 +1,6 @@
 """The scripts that run inside Redis: whole batches applied atomically, each operation guarded.
 
-`APPLY` carries out operations of `storage.projection` and moves positions in the same step. It changes nothing at all when a position is
+`APPLY` carries out operations of `storage.operations` and moves positions in the same step. It changes nothing at all when a position is
 missing or lower than where the batch begins (Redis was flushed, or went back): it answers the names of those partitions.
 """
 

@@ -17,7 +17,7 @@ from redis.exceptions import OutOfMemoryError, ReadOnlyError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from storage import redis_keys as keys
-from storage.projection import DEFAULT, Limits, Operation
+from storage.operations import DEFAULT, Limits, Operation
 from storage.redis_script import APPLY, BEGIN
 
 MAX_CONNECTIONS = 64

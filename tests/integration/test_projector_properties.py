@@ -13,7 +13,8 @@ from schemas import topics
 from schemas.ids import alias_key
 from schemas.messages import Alias, encode
 from storage import redis_keys as keys
-from storage.projection import Limits, Operation, Projected, fold, project
+from storage.operations import Limits, Operation, fold
+from storage.projection import Projected, project
 from storage.redis_store import Advance, RedisStore, ViewRebuilding
 from tests.view_records import at, dataset, dead_letter, lane_stats, log_entry, model, prediction, split, task
 

@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 from schemas import topics
 from schemas.ids import position_key
 from schemas.messages import encode
-from storage.projection import PROJECTED, Add, Answers, Keep, Lane, Limits, Operation, Projected, Rejected, fold, project
+from storage.operations import Add, Answers, Keep, Lane, Limits, Operation, fold
+from storage.projection import PROJECTED, Projected, Rejected, project
 from tests.view_records import dataset, dead_letter, lane_stats, prediction, task
 
 

@@ -26,6 +26,7 @@ BATCH_RECORDS = 4000
 CHECK_SECONDS = 0.5
 RETRY_SECONDS = 0.5
 KAFKA_TIMEOUT_SECONDS = 20.0
+STOP_TIMEOUT_SECONDS = 5.0
 PATIENCE = 5
 """How often a position beyond the end of the topic is looked at again before it is believed."""
 _COMPACTED = {topic.name for topic in PROJECTED if topic.cleanup == "compact"}
@@ -94,7 +95,7 @@ class Projector(ConsumerRebalanceListener):  # type: ignore[misc]
             await self._loop(consumer, expected)
         finally:
             self._placed.clear()
-            await asyncio.wait_for(consumer.stop(), KAFKA_TIMEOUT_SECONDS)
+            await asyncio.wait_for(consumer.stop(), STOP_TIMEOUT_SECONDS)
 
     async def _partitions(self, consumer: AIOKafkaConsumer) -> int:
         """Number of partitions that must be projected before the view may be shown; waits for topics that do not exist yet."""

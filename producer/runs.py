@@ -57,12 +57,14 @@ class Runs:
     async def _positions(self, number: int) -> dict[tuple[str, int], RunPosition]:
         """The newest position of each attempt of each run of the partition."""
         decode = msgspec.json.Decoder(RunPosition).decode
-        found: dict[tuple[str, int], RunPosition] = {}
+        found: dict[bytes, dict[int, RunPosition]] = {}
         async for record in read_to_end(self._kafka, RUN_POSITIONS.name, [number], wait_for_open_transactions=True):
-            if record.value is not None:
+            if record.value is None:
+                found.pop(record.key, None)
+            else:
                 position = decode(record.value)
-                found[position.run_id, position.attempt] = position
-        return found
+                found.setdefault(record.key, {})[position.attempt] = position
+        return {(position.run_id, attempt): position for attempts in found.values() for attempt, position in attempts.items()}
 
 
 def _resumed(task: TaskState, position: RunPosition | None) -> Run:

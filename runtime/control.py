@@ -72,7 +72,7 @@ class Owner(ConsumerRebalanceListener):  # type: ignore[misc]
         """Why this member is not ready, by part; empty when every partition it owns is taken over."""
         if not self._assigned:
             return {"kafka": "not in the group yet"}
-        waiting = [number for number, owned in self._owned.items() if not owned.taken_over]
+        waiting = [number for number, owned in self._owned.items() if not owned.working]
         return {"kafka": f"taking over partitions {waiting}"} if waiting else {}
 
     async def run(self, stopping: asyncio.Event) -> None:
@@ -158,7 +158,7 @@ class Owner(ConsumerRebalanceListener):  # type: ignore[misc]
 
     async def _let_go(self, owned: "_Owned") -> None:
         await owned.stop()
-        if owned.taken_over:
+        if owned.handed_over:
             await in_time(self._handler.given_up(owned.partition), "kafka", "a partition is not given up", GIVE_UP_TIMEOUT_SECONDS)
 
     async def _work(self, owned: "_Owned", former: asyncio.Task[None] | None) -> None:
@@ -181,8 +181,9 @@ class Owner(ConsumerRebalanceListener):  # type: ignore[misc]
         )  # only now: the former owner may have committed
         partition.committed = (committed or 0) - 1
         tasks = await in_time(self._newest_tasks(partition.number), "kafka", "tasks cannot be read to their end")
-        owned.taken_over = True
+        owned.handed_over = True
         await self._handler.taken_over(partition, tasks)
+        owned.working = True
         log.info("partition taken over", topic=self._topic.name, partition=partition.number, tasks=len(tasks), next_offset=committed or 0)
 
     async def _newest_tasks(self, number: int) -> list[TaskState]:
@@ -219,7 +220,10 @@ class _Owned:
         self.partition = partition
         self.commands: asyncio.Queue[ConsumerRecord] = asyncio.Queue()
         self.task: asyncio.Task[None] | None = None
-        self.taken_over = False
+        self.handed_over = False
+        """The handler has been told of it, so it must be told of the end."""
+        self.working = False
+        """The handler has taken up its tasks."""
 
     async def stop(self) -> None:
         """Stop handling commands and all work of the partition."""

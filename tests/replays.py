@@ -15,16 +15,16 @@ from typing import Any
 
 import msgspec
 import polars as pl
-from aiokafka import AIOKafkaProducer, ConsumerRecord
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPartition
 
 from devstack.ports import free_port
 from runtime.kafka import partition_for, read_to_end
-from schemas.ids import new_run_id
+from schemas.ids import new_run_id, row_key
 from schemas.manifests import ConfusionMatrix, DateRange, Metrics, ModelManifest, SetManifest, SplitManifest
 from schemas.messages import TERMINAL, Command, RunPosition, RunSpec, TaskState, encode
 from schemas.topics import ROWS, RUN_COMMANDS, RUN_POSITIONS, TASKS, TYPE_HEADER
 from storage.files import Storage
-from tests.brokers import CONTROL_PARTITIONS, Broker
+from tests.brokers import CONTROL_PARTITIONS, DATA_PARTITIONS, Broker
 from tests.waiting import eventually
 
 SESSION_SECONDS = 3.0
@@ -155,9 +155,11 @@ class ProducerProcess:
 class Replays:
     """A broker with the producer's topics, a storage, and the gateway's part in it."""
 
-    def __init__(self, broker: Broker, storage_url: str, folder: Path, sender: AIOKafkaProducer) -> None:
-        self.broker, self.kafka, self.storage_url, self.folder, self._sender = broker, broker.kwargs, storage_url, folder, sender
+    def __init__(self, broker: Broker, storage_url: str, folder: Path, sender: AIOKafkaProducer, consumer: AIOKafkaConsumer) -> None:
+        self.broker, self.kafka, self.storage_url, self.folder = broker, broker.kwargs, storage_url, folder
+        self._sender, self._consumer = sender, consumer
         self.producers: list[ProducerProcess] = []
+        self._begins: dict[str, dict[int, int]] = {}
 
     async def producer(self, **environment: str) -> ProducerProcess:
         """Start a producer and wait until it is ready."""
@@ -184,6 +186,7 @@ class Replays:
             updated_at=now,
             spec=msgspec.to_builtins(fields),
         )
+        self._begins[run_id] = await self._ends(run_id, fields.lanes)
         await self._sender.send_and_wait(TASKS.name, encode(task), key=run_id.encode())
         await self._command(Command(command="start", task_id=run_id, issued_at=now, task=task))
         return run_id
@@ -195,7 +198,7 @@ class Replays:
     async def _command(self, command: Command) -> None:
         await self._sender.send_and_wait(RUN_COMMANDS.name, encode(command), key=command.task_id.encode())
 
-    async def write(self, topic: str, key: str, value: bytes) -> int:
+    async def write(self, topic: str, key: str, value: bytes | None) -> int:
         """Write a record as some earlier producer would have; returns its offset."""
         return int((await self._sender.send_and_wait(topic, value, key=key.encode())).offset)
 
@@ -229,8 +232,20 @@ class Replays:
 
     async def records(self, run_id: str) -> list[ConsumerRecord]:
         """Everything that was sent for the run, in the order of each partition."""
-        own = {run_id.encode()} | {f"{run_id}#{lane}".encode() for lane in range(16)}
-        return [record async for record in read_to_end(self.kafka, ROWS.name) if record.key in own]
+        begins = self._begins[run_id]
+        reading = read_to_end(self.kafka, ROWS.name, [*begins], from_offsets=begins)
+        return [record async for record in reading if record.key.split(b"#")[0] == run_id.encode()]
+
+    async def sent(self, run_id: str, rows: int) -> bool:
+        """Whether so many rows of the run are on the topic. Cheap, for a run that has its partitions to itself."""
+        begins = self._begins[run_id]
+        ends = await self._consumer.end_offsets([TopicPartition(ROWS.name, partition) for partition in begins])
+        return bool(sum(ends.values()) - sum(begins.values()) >= rows)
+
+    async def _ends(self, run_id: str, lanes: int) -> dict[int, int]:
+        partitions = {partition_for(row_key(run_id, lane, lanes), DATA_PARTITIONS) for lane in range(lanes)}
+        ends = await self._consumer.end_offsets([TopicPartition(ROWS.name, partition) for partition in partitions])
+        return {tp.partition: offset for tp, offset in ends.items()}
 
 
 class Counted:
@@ -277,8 +292,8 @@ async def replays(broker: Broker, folder: Path, frame: pl.DataFrame) -> AsyncIte
     """A world for the producers of one module; ends them."""
     storage_url = f"file://{folder}/storage-{secrets.token_hex(4)}"
     write_split_and_model(Storage(storage_url), frame, [name for name in frame.columns if not name.startswith("__")])
-    async with AIOKafkaProducer(**broker.kwargs, enable_idempotence=True) as sender:
-        world = Replays(broker, storage_url, folder, sender)
+    async with AIOKafkaProducer(**broker.kwargs, enable_idempotence=True) as sender, AIOKafkaConsumer(**broker.kwargs) as consumer:
+        world = Replays(broker, storage_url, folder, sender, consumer)
         try:
             yield world
         finally:

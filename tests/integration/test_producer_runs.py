@@ -76,7 +76,7 @@ async def test_rows_keep_their_pace(world: Replays, producer: ProducerProcess) -
 
 async def test_a_paused_run_stands_still_within_one_row_and_goes_on(world: Replays, producer: ProducerProcess) -> None:
     run_id = await world.start(ROWS, rows_per_second=50, warmup_seconds=0.2)
-    await eventually(lambda: _sent(world, run_id, 10))
+    await eventually(lambda: world.sent(run_id, 10))
     await world.order(run_id, "pause")
     paused = await world.status(run_id, "PAUSED")
     position = await world.position(run_id)
@@ -95,7 +95,7 @@ async def test_a_paused_run_stands_still_within_one_row_and_goes_on(world: Repla
 
 async def test_the_pace_changes_while_running(world: Replays, producer: ProducerProcess) -> None:
     run_id = await world.start(60, rows_per_second=0.1)
-    await eventually(lambda: _sent(world, run_id, 1))
+    await eventually(lambda: world.sent(run_id, 1))
     await world.order(run_id, "speed", rows_per_second=100)
     await world.ended(run_id)
     times = [record.timestamp for record in (await world.records(run_id))[1:60]]
@@ -105,7 +105,7 @@ async def test_the_pace_changes_while_running(world: Replays, producer: Producer
 
 async def test_a_stopped_run_ends_right_behind_its_last_row(world: Replays, producer: ProducerProcess) -> None:
     run_id = await world.start(ROWS, rows_per_second=100, lanes=2)
-    await eventually(lambda: _sent(world, run_id, 20))
+    await eventually(lambda: world.sent(run_id, 20))
     await world.order(run_id, "stop")
     task = await world.ended(run_id)
     assert (task.status, task.ended_lanes) == ("STOPPED", 2)
@@ -129,7 +129,7 @@ async def test_a_paused_run_can_be_stopped(world: Replays, producer: ProducerPro
 
 async def test_seeking_forward_passes_rows_over(world: Replays, producer: ProducerProcess) -> None:
     run_id = await world.start(1000, rows_per_second=20, lanes=2)
-    await eventually(lambda: _sent(world, run_id, 4))
+    await eventually(lambda: world.sent(run_id, 4))
     await world.order(run_id, "seek", row_index=901)
     await world.order(run_id, "speed", rows_per_second=None)
     assert (await world.ended(run_id)).attempt == 1
@@ -140,7 +140,7 @@ async def test_seeking_forward_passes_rows_over(world: Replays, producer: Produc
 
 async def test_seeking_back_and_trying_again_begin_new_attempts(world: Replays, producer: ProducerProcess) -> None:
     run_id = await world.start(500, rows_per_second=100)
-    await eventually(lambda: _sent(world, run_id, 20))
+    await eventually(lambda: world.sent(run_id, 20))
     await world.order(run_id, "seek", row_index=10)
     await world.order(run_id, "speed", rows_per_second=None)
     assert ((await world.ended(run_id)).attempt) == 2
@@ -182,10 +182,6 @@ async def test_metrics_and_health_are_served(world: Replays, producer: ProducerP
     metrics = (await producer.get("/metrics")).decode()
     assert "intelliinspect_producer_rows_confirmed_total" in metrics
     assert (await producer.get("/live")).startswith(b"HTTP/1.1 200")
-
-
-async def _sent(world: Replays, run_id: str, rows: int) -> bool:
-    return len(await world.records(run_id)) >= rows
 
 
 async def _attempt(world: Replays, run_id: str, attempt: int) -> bool:

@@ -1,0 +1,28 @@
+"""Whatever is sent to any documented operation, right or wrong, gets a documented answer and never a server error."""
+
+import schemathesis
+from hypothesis import HealthCheck, Phase, settings
+from schemathesis import Case
+from schemathesis.checks import not_a_server_error
+from schemathesis.specs.openapi.checks import content_type_conformance, response_schema_conformance, status_code_conformance
+
+from gateway.documents import documents
+from tests.stack import Stack
+
+CHECKS = [not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance]
+EXAMPLES = 12
+
+
+schema = schemathesis.openapi.from_dict(documents()["openapi.json"])
+
+
+@schema.parametrize()
+@settings(
+    max_examples=EXAMPLES,
+    deadline=None,
+    derandomize=True,
+    phases=[Phase.explicit, Phase.generate],
+    suppress_health_check=list(HealthCheck),
+)
+def test_any_request_gets_a_documented_answer(case: Case, stack: Stack) -> None:
+    case.call_and_validate(base_url=stack.gateway_url, checks=CHECKS, timeout=150)

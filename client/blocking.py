@@ -25,6 +25,7 @@ from schemas.api_v1 import (
     DatasetColumns,
     DatasetPreview,
     DatasetSummary,
+    DatasetTimeline,
     Model,
     ModelSummary,
     Split,
@@ -81,6 +82,10 @@ class Client:
 
     def preview(self, dataset_id: str, *, offset: int = 0, limit: int = 20) -> DatasetPreview:
         return self._transport.send(calls.preview(dataset_id, offset, limit))
+
+    def timeline(self, dataset_id: str, *, spans: int = 120) -> DatasetTimeline:
+        """Records and failures in equal spans of time."""
+        return self._transport.send(calls.timeline(dataset_id, spans))
 
     def suggest_split(self, dataset_id: str) -> SuggestedSplit:
         """Ranges of 60/20/20 of the rows by time."""

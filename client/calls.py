@@ -19,6 +19,7 @@ from schemas.api_v1 import (
     DatasetColumns,
     DatasetPreview,
     DatasetSummary,
+    DatasetTimeline,
     Model,
     ModelSummary,
     Split,
@@ -71,6 +72,10 @@ def columns(dataset_id: str) -> Call[DatasetColumns]:
 
 def preview(dataset_id: str, offset: int, limit: int) -> Call[DatasetPreview]:
     return Call("GET", _at("/v1/datasets/{}/preview", dataset_id), _read(DatasetPreview), {"offset": offset, "limit": limit})
+
+
+def timeline(dataset_id: str, spans: int) -> Call[DatasetTimeline]:
+    return Call("GET", _at("/v1/datasets/{}/timeline", dataset_id), _read(DatasetTimeline), {"spans": spans})
 
 
 def suggest_split(dataset_id: str) -> Call[SuggestedSplit]:

@@ -4,7 +4,7 @@ import asyncio
 
 from nicegui import app, ui
 
-from dashboard import frame, gateway, guide_upload
+from dashboard import frame, gateway, guide_ranges, guide_train, guide_upload
 from dashboard.settings import DashboardSettings
 from dashboard.texts import NAME
 from dashboard.theme import FAVICON
@@ -14,6 +14,8 @@ def main() -> None:
     settings = DashboardSettings()
     frame.install()
     guide_upload.register(guide_upload.Kept(settings))
+    guide_ranges.register()
+    guide_train.register()
 
     @app.get("/live")
     def live() -> dict[str, str]:

@@ -61,6 +61,16 @@ class DatasetPreview(Shape):
     row_count: int
 
 
+class DatasetTimeline(Shape):
+    """Records and failures in equal spans of time; span i begins at `start + i * step_seconds`."""
+
+    dataset_id: str
+    start: datetime
+    step_seconds: float
+    rows: list[int]
+    failures: list[int]
+
+
 class Range(Request):
     """Both ends inclusive; both are required, a missing one is reported together with everything else that is wrong."""
 

@@ -11,11 +11,12 @@ from gateway.presentation import pass_rate, shown_path
 from gateway.problems import ml
 from schemas import ids
 from schemas.api import Page, StoreResponse
-from schemas.api_v1 import Dataset, DatasetColumns, DatasetPreview, DatasetSummary, Range, SuggestedSplit
+from schemas.api_v1 import Dataset, DatasetColumns, DatasetPreview, DatasetSummary, DatasetTimeline, Range, SuggestedSplit
 from schemas.manifests import DatasetManifest
 from storage.datasets import preview
 from storage.ranges import show
 from storage.splits import suggest
+from storage.timeline import timeline
 from storage.views import Views
 
 UPLOAD: dict[str, Any] = {
@@ -104,6 +105,17 @@ async def get_preview(
     columns = list(rows[0]) if rows else [column.name for column in manifest.columns]
     return DatasetPreview(
         dataset_id=dataset_id, columns=columns, rows=[list(row.values()) for row in rows], offset=offset, row_count=manifest.row_count
+    )
+
+
+@router.get("/v1/datasets/{dataset_id}/timeline", tags=["datasets"], responses=READ_FAILURES)
+async def get_timeline(
+    dataset_id: str, views: TheViews, workshop: TheWorkshop, spans: Annotated[int, Query(ge=1, le=1000)] = 120
+) -> DatasetTimeline:
+    """How many records and failures there are in each of `spans` equal spans of time."""
+    found = await workshop.run(timeline, await find(views, dataset_id), spans)
+    return DatasetTimeline(
+        dataset_id=dataset_id, start=found.start, step_seconds=found.step_seconds, rows=found.rows, failures=found.failures
     )
 
 

@@ -1,0 +1,286 @@
+"""Step 3 of the guide: start a training, see it go on, understand its model."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from nicegui import ui
+
+from client.errors import ClientError
+from dashboard import charts, figures, texts
+from dashboard.frame import card, explained, frame, guarded, heading, show
+from dashboard.gateway import client
+from dashboard.markup import Html, bar, cards, html, joined, link, matrix, metric, mono, note, status, table, time
+from dashboard.stepper import stepper
+from schemas.api_v1 import Split, Training, TrainingCreate
+from schemas.manifests import ConfusionMatrix, Metrics, SetManifest
+from schemas.messages import TERMINAL
+from schemas.training import TrainingParameters
+
+POLL_SECONDS = 0.7
+SHOWN_TRAININGS = 20
+
+
+def register() -> None:
+    @ui.page("/guide/train/{split_id}")
+    async def train_page(split_id: str) -> None:
+        with frame(texts.STEPS[2][0], "/"):
+            await guarded(lambda: _start(split_id))
+
+    @ui.page("/guide/training/{task_id}")
+    async def training_page(task_id: str) -> None:
+        with frame(texts.STEPS[2][0], "/"):
+            await guarded(lambda: _training(task_id))
+
+
+async def _start(split_id: str) -> None:
+    split = await client.get_split(split_id)
+    stepper(2, {0: f"/guide/dataset/{split.dataset_id}", 1: f"/guide/ranges/{split.dataset_id}"})
+    heading(texts.TRAIN_TITLE, texts.TRAIN_LEAD)
+    show(sets(split))
+    with ui.element("div").classes("ii-two"):
+        with card(texts.TRAIN_OBJECTIVE):
+            form = Form(split_id)
+            form.objective_fields()
+        with card(texts.PARAMETERS):
+            form.parameter_fields()
+    form.button()
+    await _former(split_id)
+
+
+def sets(split: Split) -> Html:
+    """The three sets of a split."""
+    parts = (("train", split.train), ("test", split.test), ("simulation", split.simulation))
+    return cards(
+        metric(
+            texts.SETS[name],
+            texts.ROWS.format(count=figures.count(part.rows)),
+            _span(part),
+        )
+        for name, part in parts
+    )
+
+
+def _span(part: SetManifest) -> str:
+    days = f"{figures.moment(part.range.start)[:10]} – {figures.moment(part.range.end)[:10]}"
+    return f"{figures.count(part.failures)} {texts.FAILURES} · {days}"
+
+
+class Form:
+    """What may be set about a training."""
+
+    def __init__(self, split_id: str) -> None:
+        self.split_id = split_id
+        self.parameters: dict[str, ui.number] = {}
+
+    def objective_fields(self) -> None:
+        self.objective = ui.radio(texts.OBJECTIVES, value="mcc").props("dense")
+        self.false_alarm = _number(texts.COST_FP, 1).bind_visibility_from(self.objective, "value", value="cost")
+        self.missed = _number(texts.COST_FN, 10).bind_visibility_from(self.objective, "value", value="cost")
+        self.threshold = _number(texts.THRESHOLD, 0.5).bind_visibility_from(self.objective, "value", value="fixed")
+        self.seed = _number(texts.SEED, 0)
+
+    def parameter_fields(self) -> None:
+        defaults = TrainingParameters()
+        with ui.element("div").style("display:grid;grid-template-columns:repeat(auto-fit,minmax(190px,1fr));gap:12px;width:100%"):
+            for name, text in texts.PARAMETER_NAMES.items():
+                field = _number(text, getattr(defaults, name))
+                hint = TrainingParameters.model_fields[name].description
+                if hint:
+                    field.tooltip(hint)
+                self.parameters[name] = field
+
+    def button(self) -> None:
+        self.trouble = show(Html(""))
+        with ui.element("div").classes("ii-row"):
+            self.start = ui.button(texts.TRAIN_START, on_click=self.send).props("unelevated no-caps color=primary size=md")
+
+    def request(self) -> TrainingCreate:
+        """The typed request; only what differs from the defaults is sent as a parameter. Raises ValueError."""
+        defaults = TrainingParameters()
+        changed: dict[str, Any] = {}
+        for name, field in self.parameters.items():
+            default = getattr(defaults, name)
+            value = (
+                field.value if field.value is None or not isinstance(default, int) or field.value != int(field.value) else int(field.value)
+            )
+            if value != default:
+                changed[name] = value
+        objective = self.objective.value
+        return TrainingCreate(
+            split_id=self.split_id,
+            parameters=changed,
+            objective=objective,
+            threshold=self.threshold.value if objective == "fixed" else None,
+            cost_false_positive=self.false_alarm.value if objective == "cost" else None,
+            cost_false_negative=self.missed.value if objective == "cost" else None,
+            seed=int(self.seed.value or 0),
+        )
+
+    async def send(self) -> None:
+        try:
+            started = await client.train(self.request())
+        except ClientError as error:
+            self.trouble.set_content(explained(error))
+        except ValueError as error:
+            self.trouble.set_content(note("bad", texts.REFUSED, [str(error)]))
+        else:
+            ui.navigate.to(f"/guide/training/{started.task_id}")
+
+
+def _number(text: str, value: float) -> ui.number:
+    return ui.number(text, value=value).props("outlined dense step=any").classes("w-full")
+
+
+async def _former(split_id: str) -> None:
+    found = [item for item in (await client.trainings(limit=SHOWN_TRAININGS)).items if item.spec.get("split_id") == split_id]
+    if not found:
+        return
+    rows = [
+        [
+            link(f"/guide/training/{item.task_id}", mono(item.task_id[:8])),
+            status(item.status),
+            figures.score(item.result.metrics.mcc if item.result else None),
+            figures.score(item.result.metrics.f1_score if item.result else None),
+            time(item.created_at),
+        ]
+        for item in found
+    ]
+    with card(texts.TRAININGS_TITLE):
+        show(table(texts.COLUMNS_TRAININGS, rows, caption=texts.TRAININGS_TITLE))
+
+
+async def _training(task_id: str) -> None:
+    training = await client.training(task_id)
+    dataset_id, split_id = str(training.spec["dataset_id"]), str(training.spec["split_id"])
+    links = {0: f"/guide/dataset/{dataset_id}", 1: f"/guide/ranges/{dataset_id}", 2: f"/guide/train/{split_id}"}
+    if training.result is not None:
+        links[3] = f"/guide/simulate/{training.result.model_version}"
+    stepper(2, links)
+    heading(texts.TRAINING_TITLE)
+    if training.status in TERMINAL:
+        await _ended(training)
+    else:
+        _going_on(training)
+
+
+def _going_on(training: Training) -> None:
+    with card():
+        progress = show(_progress(training))
+        with ui.element("div").classes("ii-row"):
+            ui.button(texts.TRAINING_CANCEL, on_click=lambda: client.cancel_training(training.task_id)).props(
+                "outline no-caps color=primary"
+            )
+
+    async def look() -> None:
+        try:
+            now = await client.training(training.task_id)
+        except ClientError:
+            return
+        progress.set_content(_progress(now))
+        if now.status in TERMINAL:
+            timer.deactivate()
+            ui.navigate.reload()
+
+    timer = ui.timer(POLL_SECONDS, look)
+
+
+def _progress(training: Training) -> Html:
+    found = training.progress
+    if found is None:
+        return joined([status(training.status), Html("<div style='height:10px'></div>"), bar(0, texts.TRAINING_TITLE)])
+    detail = [found.status]
+    if found.iteration is not None and found.of is not None:
+        detail.append(texts.ROUND_OF.format(iteration=figures.count(found.iteration), of=figures.count(found.of)))
+    if found.eta_seconds is not None:
+        detail.append(texts.TIME_LEFT.format(time=figures.duration(found.eta_seconds)))
+    head = f'<div class="ii-between"><b>{html(" · ".join(detail))}</b><b>{found.percent:.0f} %</b></div>'
+    return joined([Html(head), bar(found.percent / 100, texts.TRAINING_TITLE)])
+
+
+async def _ended(training: Training) -> None:
+    if training.status == "STOPPED":
+        show(note("warn", texts.TRAINING_STOPPED))
+    if training.status == "FAILED":
+        show(note("bad", texts.TRAINING_FAILED, [training.error or ""]))
+    if training.result is None:
+        return
+    model_version = training.result.model_version
+    with ui.element("div").classes("ii-row"):
+        ui.button(texts.TO_SIMULATE, on_click=lambda: ui.navigate.to(f"/guide/simulate/{model_version}")).props(
+            "unelevated no-caps color=primary size=md"
+        )
+        show(link(f"/models/{model_version}", mono(model_version))).classes("w-auto", remove="w-full")
+    model = await client.model(model_version)
+    measured(model.test_metrics, model.warnings)
+    await understood(model_version, model.test_metrics, model.threshold)
+
+
+def measured(metrics: Metrics, warnings: Sequence[str]) -> None:
+    """Metric cards of a model."""
+    if warnings:
+        show(note("warn", texts.WARNINGS, warnings))
+    show(cards(metric(text, figures.score(getattr(metrics, name)), texts.METRIC_HINTS[name]) for name, text in texts.METRICS.items()))
+    ui.label(texts.ON_TEST.format(rows=figures.count(metrics.rows), threshold=figures.score(metrics.threshold))).classes(
+        "ii-muted ii-small"
+    )
+
+
+async def understood(model_version: str, metrics: Metrics, threshold: float) -> None:
+    """Curves, confusion matrix and threshold desk of a model."""
+    curves = await client.curves(model_version)
+    rounds, best = curves["rounds"], curves.get("best_round")
+    found = {texts.SERIES_VALIDATION: curves["sets"]["validation"], texts.SERIES_TEST: curves["sets"]["test"]}
+    with ui.element("div").classes("ii-two"):
+        with card(texts.LOSS):
+            ui.echart(charts.by_round(rounds["train_loss"], rounds["validation_loss"], best)).style("height:260px")
+        with card(texts.ACCURACY):
+            ui.echart(charts.by_round(rounds["train_accuracy"], rounds["validation_accuracy"], best)).style("height:260px")
+        with card(texts.ROC):
+            roc = _pairs(found, "roc", "false_positive_rate", "true_positive_rate")
+            ui.echart(charts.curve(roc, texts.FALSE_POSITIVES, texts.TRUE_POSITIVES, chance=True)).style("height:280px")
+        with card(texts.PRECISION_RECALL):
+            pairs = _pairs(found, "precision_recall", "recall", "precision")
+            ui.echart(charts.curve(pairs, texts.METRICS["recall"], texts.METRICS["precision"], chance=False)).style("height:280px")
+        with card(texts.CONFUSION):
+            show(matrix(metrics.confusion_matrix))
+        with card(texts.DESK_TITLE):
+            _desk(curves["sets"]["validation"]["thresholds"], threshold)
+
+
+def _pairs(sets: Mapping[str, Any], curve: str, x: str, y: str) -> dict[str, tuple[Sequence[float], Sequence[float]]]:
+    return {name: (found[curve][x], found[curve][y]) for name, found in sets.items() if found and found.get(curve)}
+
+
+def at_threshold(points: Mapping[str, Sequence[float]], threshold: float) -> ConfusionMatrix:
+    """The counts with every row FAIL whose P(FAIL) is at least the threshold. Points are by falling threshold."""
+    at = max((i for i, value in enumerate(points["threshold"]) if value >= threshold), default=0)
+    return ConfusionMatrix(
+        true_positives=int(points["tp"][at]),
+        false_positives=int(points["fp"][at]),
+        true_negatives=int(points["tn"][at]),
+        false_negatives=int(points["fn"][at]),
+    )
+
+
+def _desk(points: Mapping[str, Sequence[float]], threshold: float) -> None:
+    ui.label(texts.DESK_LEAD).classes("ii-muted ii-small")
+    with ui.element("div").classes("ii-row").style("padding:0 8px;flex-wrap:nowrap"):
+        slider = ui.slider(min=0, max=1, step=0.005, value=threshold).props(f'label aria-label="{texts.THRESHOLD}"')
+    ui.label(texts.DESK_OWN.format(value=figures.score(threshold))).classes("ii-muted ii-small")
+    counts = show(Html(""))
+    with ui.element("div").classes("ii-row"):
+        false_alarm, missed = (
+            ui.number(text, value=value, min=0).props("outlined dense") for text, value in ((texts.COST_FP, 1), (texts.COST_FN, 10))
+        )
+    cost = show(Html(""))
+
+    def draw() -> None:
+        found = at_threshold(points, slider.value)
+        price = found.false_positives * (false_alarm.value or 0) + found.false_negatives * (missed.value or 0)
+        counts.set_content(matrix(found))
+        text = texts.DESK_COST.format(fp=figures.count(false_alarm.value or 0), fn=figures.count(missed.value or 0))
+        cost.set_content(metric(text, figures.count(price)))
+
+    for field in (slider, false_alarm, missed):
+        field.on_value_change(draw)
+    draw()

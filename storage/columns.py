@@ -117,7 +117,10 @@ def choose_id(
 def choose_time(
     lazy: pl.LazyFrame, content: Content, options: DatasetOptions, taken: Sequence[str], line_of: LineOf
 ) -> tuple[TimeAxis | Problem, dict[str, Finding]]:
-    """Find the time column, and every other column that holds times. A synthetic axis comes back without start and step."""
+    """Find the time column, and every other column that holds times. A synthetic axis comes back without start and step.
+
+    Real times are never passed over in silence: a column of them that cannot be used is a problem, unless it is one that some rows lack.
+    """
     free = [name for name in content.names if name not in taken]
     findings = {name: found for name in free if name not in content.numeric and (found := find_times(lazy, name))}
     findings |= {
@@ -130,12 +133,15 @@ def choose_time(
         return TimeAxis(column=SYNTHETIC, synthetic=True, reason="given"), findings
     if given is not None:
         return _time_axis(lazy, content, given, findings.get(given), "given", line_of), findings
-    for name in sorted(findings, key=lambda name: (_unusable(content, name, findings[name]), _hint(name))):
-        if _unusable(content, name, findings[name]) and _hint(name) > len(TIME_NAMES):
-            continue
-        hint = "named like a time" if _hint(name) <= len(TIME_NAMES) else "the first column that holds times"
-        return _time_axis(lazy, content, name, findings[name], hint, line_of), findings
-    return TimeAxis(column=SYNTHETIC, synthetic=True, reason="no column holds times"), findings
+    by_name = sorted(findings, key=_hint)
+    usable = next((name for name in by_name if not _flawed(content, name, findings[name])), None)
+    flawed = next((name for name in by_name if plain_name(name) in TIME_NAMES or not content.missing[name]), None)
+    name = usable or flawed
+    if name is not None:
+        why = "named like a time" if _hint(name) <= len(TIME_NAMES) else "the first column that holds times"
+        return _time_axis(lazy, content, name, findings[name], why, line_of), findings
+    reason = "no column holds a time in every row" if findings else "no column holds times"
+    return TimeAxis(column=SYNTHETIC, synthetic=True, reason=reason), findings
 
 
 def describe(lazy: pl.LazyFrame, content: Content, findings: dict[str, Finding], line_of: LineOf) -> list[Column]:
@@ -191,7 +197,7 @@ def _bad_time(lazy: pl.LazyFrame, content: Content, name: str, row: int, count: 
     )
 
 
-def _unusable(content: Content, name: str, found: Finding) -> bool:
+def _flawed(content: Content, name: str, found: Finding) -> bool:
     return bool(found.bad or found.other or content.missing[name])
 
 

@@ -1,6 +1,5 @@
 """The parts of the stack: what runs, with which command and environment, and how one sees that it is ready and alive."""
 
-import importlib.util
 import os
 import sys
 from collections.abc import Awaitable, Callable
@@ -40,7 +39,7 @@ def build_parts(settings: DevstackSettings, progress: Progress | None = None) ->
         parts.append(_kafka(settings, progress))
     if settings.own_redis:
         parts.append(_redis(settings))
-    return parts + [_process(settings, name) for name in PROCESSES if _exists(name)]
+    return parts + [_process(settings, name) for name in processes(settings)]
 
 
 def check_ports(settings: DevstackSettings) -> None:
@@ -57,7 +56,7 @@ def check_ports(settings: DevstackSettings) -> None:
 
 def ports(settings: DevstackSettings) -> dict[str, Port]:
     """Every port that the stack is going to listen on."""
-    names = [name for name in PROCESSES if _exists(name)]
+    names = processes(settings)
     if settings.own_kafka:
         names += ["kafka", "kafka_controller"]
     if settings.own_redis:
@@ -65,8 +64,9 @@ def ports(settings: DevstackSettings) -> dict[str, Port]:
     return {name: settings.port(name) for name in names}
 
 
-def _exists(process: str) -> bool:
-    return importlib.util.find_spec(f"{process}.__main__") is not None
+def processes(settings: DevstackSettings) -> list[str]:
+    """The processes that run here, in start order."""
+    return [name for name in PROCESSES if name not in settings.left_out]
 
 
 def _kafka(settings: DevstackSettings, progress: Progress | None) -> Part:

@@ -34,6 +34,7 @@ class DevstackSettings(ProcessSettings):
         Path(".devstack"), validate_default=True, description="data, logs and state of this stack"
     )
     port_offset: int = Field(0, ge=0, le=50_000, description="added to every port that is not given: a second stack beside the first")
+    without: str = Field("", description="processes that are left out, separated by commas, such as dashboard")
     redis_appendonly: bool = Field(False, description="Redis keeps its data over restarts; it is only a view, so it need not")
     start_timeout_seconds: float = Field(120.0, gt=0, description="a part that is not ready in time is started again")
     live_timeout_seconds: float = Field(30.0, gt=0, description="a process whose /live fails for so long is started again")
@@ -58,6 +59,11 @@ class DevstackSettings(ProcessSettings):
         setting = str(type(self).model_fields[field].validation_alias)
         offset = 0 if field in self.model_fields_set else self.port_offset
         return Port(getattr(self, field) + offset, setting)
+
+    @property
+    def left_out(self) -> set[str]:
+        """Names of the processes that are left out."""
+        return {name.strip() for name in self.without.split(",") if name.strip()}
 
     @property
     def own_kafka(self) -> bool:

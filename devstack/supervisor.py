@@ -43,6 +43,7 @@ class Supervised:
         self._changed = changed
         self._wanted = asyncio.Event()
         self._wanted.set()
+        self.was_ready = asyncio.Event()
         self._asked = False
         self._ready_at: float | None = None
         self._in_a_row = 0
@@ -88,6 +89,7 @@ class Supervised:
                     self._ready_at = well_at = time.monotonic()
                     self.status.ready_after_seconds = round(self._ready_at - launched, 2)
                     self._set("ready")
+                    self.was_ready.set()
                 elif now - launched > self._settings.start_timeout_seconds:
                     self._end(f"not ready after {self._settings.start_timeout_seconds:.0f} s")
             elif self.part.live is not None and now - asked > LIVE_SECONDS:
@@ -124,7 +126,7 @@ class Supervised:
 
 
 class Supervisor:
-    """All parts together. `written` gets the state at every change; `prepare` runs once beside the start (it makes the topics)."""
+    """All parts together. `written` gets the state at every change; `prepare` runs once the servers are ready (it makes the topics)."""
 
     def __init__(
         self,
@@ -174,6 +176,9 @@ class Supervisor:
             self._enter("failed" if self.state.failure else "stopped")
 
     async def _make_ready(self) -> None:
+        for name in STOP_LAST:
+            if name in self.parts:
+                await self.parts[name].was_ready.wait()
         await self._prepare()
         self._prepared = True
         self._changed()

@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 
 import pytest
 
+from devstack.child import tail
 from devstack.errors import DevstackError
 from devstack.ports import free_port
 from devstack.settings import DevstackSettings
@@ -139,7 +140,9 @@ class Stack:
     def _all_ready(self) -> bool:
         state = self.supervisor.state
         assert self._thread.is_alive(), state.failure
-        return state.phase == "ready" and all(part.state in ("ready", "stopped") for part in state.parts)
+        waiting = [part for part in state.parts if part.state not in ("ready", "stopped")]
+        assert not waiting, [f"{part.name} {part.state} {part.note} {tail(Path(part.log), lines=5)}" for part in waiting]
+        return state.phase == "ready"
 
     def _run(self) -> None:
         with suppress(DevstackError):  # kept in the state, where `_all_ready` finds it
@@ -148,11 +151,16 @@ class Stack:
 
 @contextmanager
 def running_stack(folder: Path, **environment: str) -> Iterator[Stack]:
-    """A stack of one's own in `folder`, with these environment variables for its processes."""
+    """A stack of one's own in `folder`, with these environment variables. Without dashboard unless DEVSTACK_WITHOUT is empty."""
     with pytest.MonkeyPatch.context() as patch:
         for name in ("KAFKA_BOOTSTRAP_SERVERS", "REDIS_URL", "STORAGE_URL", "DEVSTACK_PORT_OFFSET"):
             patch.delenv(name, raising=False)
-        given = {"DEVSTACK_FOLDER": str(folder), "DEVSTACK_MAX_RESTARTS": "50", **{name: str(free_port()) for name in PORTS}}
+        given = {
+            "DEVSTACK_FOLDER": str(folder),
+            "DEVSTACK_MAX_RESTARTS": "50",
+            "DEVSTACK_WITHOUT": "dashboard",
+            **{name: str(free_port()) for name in PORTS},
+        }
         for name, value in (given | environment).items():
             patch.setenv(name, value)
         stack = Stack(DevstackSettings())

@@ -6,9 +6,11 @@ from collections.abc import Collection
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from gateway.errors import TooLarge, headers_too_large, too_large
-from gateway.metrics import REQUEST_SECONDS, REQUESTS_OPEN
+from gateway.metrics import REQUEST_SECONDS, REQUESTS, REQUESTS_OPEN
 
 MAX_HEADER_BYTES = 32 << 10
+METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+"""Any other is counted as one, so that the number of series stays small."""
 
 
 class Measured:
@@ -35,7 +37,9 @@ class Measured:
         finally:
             REQUESTS_OPEN.dec()
             route = getattr(scope.get("route"), "path", "none")
-            REQUEST_SECONDS.labels(scope["method"], route, status).observe(time.perf_counter() - started)
+            method = scope["method"] if scope["method"] in METHODS else "other"
+            REQUESTS.labels(method, route, status).inc()
+            REQUEST_SECONDS.labels(method, route).observe(time.perf_counter() - started)
 
 
 class BodyLimit:

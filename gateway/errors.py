@@ -40,6 +40,7 @@ from storage.views import WrongCursor
 
 RETRY_AFTER_SECONDS = 5
 DOTNET_PREFIX = "/api/"
+DOTNET_UPLOAD = "/api/Dataset/upload"
 log = structlog.get_logger()
 
 
@@ -181,6 +182,8 @@ def refused(status: int, detail: str, code: str, task_id: str | None = None, hea
 
 def invalid(path: str, problems: list[Problem]) -> Response:
     """422 with all problems; 400 in the .NET form on the .NET routes."""
+    if path == DOTNET_UPLOAD:
+        return Response("\n".join(one.msg for one in problems), 400, media_type="text/plain")
     detail = {"detail": [one.model_dump() for one in problems]}
     if not path.startswith(DOTNET_PREFIX) or any(one.loc[:1] == ["path"] for one in problems):
         return ErrorResponse(detail, 422)

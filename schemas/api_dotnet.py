@@ -5,7 +5,7 @@ from typing import Literal
 from pydantic import ConfigDict
 from pydantic.alias_generators import to_camel
 
-from schemas.api import Shape
+from schemas.api import DateText, Shape
 
 
 class CamelShape(Shape):
@@ -31,12 +31,12 @@ class UploadResponse(CamelShape):
 class RangesRequest(CamelShape):
     """Three ranges of time as the client's user typed them; a field that is missing or no date is reported in the answer."""
 
-    train_start: str | None = None
-    train_end: str | None = None
-    test_start: str | None = None
-    test_end: str | None = None
-    simulation_start: str | None = None
-    simulation_end: str | None = None
+    train_start: DateText = None
+    train_end: DateText = None
+    test_start: DateText = None
+    test_end: DateText = None
+    simulation_start: DateText = None
+    simulation_end: DateText = None
 
 
 class RangesValid(CamelShape):

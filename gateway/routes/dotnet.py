@@ -98,7 +98,7 @@ async def start_training(
     return TaskAccepted(task_id=task.task_id)
 
 
-@router.get("/Training/status/{task_id}", responses=documented("dotnet_not_found", "unavailable"))
+@router.get("/Training/status/{task_id}", responses=documented("dotnet_invalid", "dotnet_not_found", "unavailable"))
 async def training_status(task_id: str, views: TheViews, style: TheStyle, settings: TheSettings) -> TrainingStatus:
     """How a training stands."""
     task = await views.task(task_id) if ids.is_task_id(task_id) else None

@@ -17,10 +17,11 @@ from storage.views import Views
 router = APIRouter()
 START_FAILURES = documented("invalid", "conflict", "unavailable")
 FAILURES = documented("invalid", "unavailable")
+DOTNET = documented("dotnet_invalid")
 
 
 @router.post("/simulation/start", tags=["ML"], responses=START_FAILURES)
-@router.post("/api/Simulation/start", tags=[".NET"], responses=START_FAILURES)
+@router.post("/api/Simulation/start", tags=[".NET"], responses=START_FAILURES | DOTNET)
 async def start_simulation(
     workspace: Workspace, views: TheViews, commands: TheCommands, body: Annotated[SimulationStart | None, Body()] = None
 ) -> TaskAccepted:
@@ -30,7 +31,7 @@ async def start_simulation(
 
 
 @router.post("/simulation/stop/{task_id}", tags=["ML"], responses=FAILURES)
-@router.post("/api/Simulation/stop/{task_id}", tags=[".NET"], responses=FAILURES)
+@router.post("/api/Simulation/stop/{task_id}", tags=[".NET"], responses=FAILURES | DOTNET)
 async def stop_simulation(
     task_id: str, views: TheViews, commands: TheCommands, changes: TheChanges, settings: TheSettings
 ) -> SimulationStopped:
@@ -40,7 +41,7 @@ async def stop_simulation(
 
 
 @router.get("/simulation/status/{task_id}", tags=["ML"], responses=FAILURES)
-@router.get("/api/Simulation/status/{task_id}", tags=[".NET"], responses=FAILURES)
+@router.get("/api/Simulation/status/{task_id}", tags=[".NET"], responses=FAILURES | DOTNET)
 async def get_simulation_status(task_id: str, views: TheViews, style: TheStyle) -> SimulationStatus:
     """How a run stands: its newest prediction and the running statistics."""
     return simulation_status(await _find(views, task_id), style)

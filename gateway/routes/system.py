@@ -1,5 +1,6 @@
 """What the service says of itself: root, health, readiness, metrics, and Swagger UI from its own copy, so that it works offline."""
 
+import asyncio
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -44,7 +45,7 @@ async def readiness(request: Request) -> Response:
 @router.get("/metrics", response_class=Response, responses={200: {"content": {"text/plain": {}}}})
 async def metrics() -> Response:
     """Prometheus figures."""
-    return Response(generate_latest(), headers={"Content-Type": CONTENT_TYPE_LATEST})
+    return Response(await asyncio.to_thread(generate_latest), headers={"Content-Type": CONTENT_TYPE_LATEST})
 
 
 @router.get("/docs", include_in_schema=False)

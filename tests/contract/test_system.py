@@ -21,7 +21,7 @@ def test_ready_says_what_each_dependency_does(http: httpx.Client) -> None:
 def test_metrics_count_requests_by_route_template(http: httpx.Client) -> None:
     http.get("/v1/datasets/ds-of-metrics")
     text = http.get("/metrics").text
-    assert re.search(r'gateway_request_seconds_count\{method="GET",route="/v1/datasets/\{dataset_id\}",status="404"\} \d', text)
+    assert re.search(r'gateway_requests_total\{method="GET",route="/v1/datasets/\{dataset_id\}",status="404"\} \d', text)
     assert "ds-of-metrics" not in text
 
 

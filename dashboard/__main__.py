@@ -4,7 +4,7 @@ import asyncio
 
 from nicegui import app, ui
 
-from dashboard import frame, gateway, guide_ranges, guide_train, guide_upload
+from dashboard import frame, gateway, guide_ranges, guide_simulate, guide_train, guide_upload, page_models, page_runs, page_system
 from dashboard.settings import DashboardSettings
 from dashboard.texts import NAME
 from dashboard.theme import FAVICON
@@ -14,8 +14,8 @@ def main() -> None:
     settings = DashboardSettings()
     frame.install()
     guide_upload.register(guide_upload.Kept(settings))
-    guide_ranges.register()
-    guide_train.register()
+    for page in (guide_ranges, guide_train, guide_simulate, page_runs, page_models, page_system):
+        page.register()
 
     @app.get("/live")
     def live() -> dict[str, str]:

@@ -111,11 +111,12 @@ def quality(indices: Sequence[int], scores: Sequence[float], threshold: float | 
     if threshold is not None:
         mark = _mark({"yAxis": round(1 - threshold, 4)}, "FAIL")
         line = {"markLine": mark | {"label": {"formatter": "FAIL", "color": FAIL, "position": "insideEndBottom"}}}
+    lowest = min([*scores, 1 - threshold if threshold is not None else 1.0], default=0.0)
     shown = _line(texts.QUALITY, [round(value, 4) for value in scores], ACCENT, areaStyle={"opacity": 0.08})
     return _base(
         grid={"left": 8, "right": 14, "top": 14, "bottom": 8, "containLabel": True},
         xAxis=_axis("category", data=[str(i) for i in indices], boundaryGap=False),
-        yAxis=_axis(min=0, max=1),
+        yAxis=_axis(min=max(int(lowest * 10 - 1), 0) / 10, max=1),
         series=[shown | line],
     )
 
@@ -168,4 +169,14 @@ def ranking(names: Sequence[str], values: Sequence[float], *, percent: bool = Fa
         xAxis=_axis(max=100 if percent else None, axisLabel={"color": AXIS, "formatter": "{value} %" if percent else "{value}"}),
         yAxis=_axis("category", data=list(reversed(names)), axisLabel={"color": AXIS, "width": 140, "overflow": "truncate"}),
         series=[{"type": "bar", "data": [round(v, 4) for v in reversed(values)], "itemStyle": {"color": ACCENT}, "barMaxWidth": 14}],
+    )
+
+
+def throughput(points: Sequence[float]) -> Options:
+    """Rows a second, the newest on the right."""
+    return _base(
+        grid={"left": 8, "right": 14, "top": 14, "bottom": 8, "containLabel": True},
+        xAxis=_axis("category", data=[""] * len(points), boundaryGap=False),
+        yAxis=_axis(min=0, minInterval=1),
+        series=[_line(texts.THROUGHPUT, [round(value, 2) for value in points], ACCENT, areaStyle={"opacity": 0.1})],
     )

@@ -31,7 +31,7 @@ def install() -> None:
 
 def show(piece: Html) -> ui.html:
     """Put a piece on the page."""
-    return ui.html(piece, sanitize=False).classes("w-full")
+    return ui.html(piece, sanitize=False).classes("w-full ii-piece")
 
 
 @contextmanager

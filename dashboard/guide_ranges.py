@@ -122,7 +122,7 @@ class Desk:
         with ui.element("div").style("display:grid;grid-template-columns:92px 1fr;gap:14px;align-items:center;padding:0 14px 0 4px"):
             ui.label(texts.SETS[name]).classes("ii-small").style("font-weight:600")
             slider = ui.range(min=0, max=self.spans.count, step=1, value=self._places(name), on_change=lambda: self._slid(name))
-            slider.props(f'aria-label="{texts.SETS[name]}"').style(f"color:var(--{name})!important")
+            slider.props(f'aria-label="{texts.SETS[name]}"').classes(f"ii-{name}")
             self.sliders[name] = slider
 
     def _input(self, key: str, text: str) -> None:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 import numpy as np
+import numpy.typing as npt
 import polars as pl
 from pydantic import BaseModel, ValidationError
 
@@ -15,6 +16,8 @@ from trainer.errors import JobFailed
 from trainer.validation import Labels
 
 M = TypeVar("M", bound=BaseModel)
+ROW = "__row__"
+COLUMNS_AT_A_TIME = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,24 +31,25 @@ class Rows:
 def read_set(storage: Storage, part: SetManifest, features: Sequence[str]) -> Rows:
     """Read these features of a split's set; only their columns are touched. Raises `FileNotFoundError`, `StorageUnavailable`."""
     lazy = pl.scan_parquet(storage.local(part.path))
-    frame = lazy.select(*_single(features), (pl.col("__label__") == "FAIL").alias("__fail__")).collect()
-    return Rows(_matrix(frame, features), frame["__fail__"].to_numpy())
+    fails = lazy.select(pl.col("__label__") == "FAIL").collect().to_series().to_numpy()
+    return Rows(_matrix(lazy, features, len(fails)), fails)
 
 
-def read_rows(storage: Storage, path: str, rows: np.ndarray[tuple[int], np.dtype[np.int64]], features: Sequence[str]) -> Matrix:
+def read_rows(storage: Storage, path: str, rows: npt.NDArray[np.int64], features: Sequence[str]) -> Matrix:
     """Read some rows, by ascending row number, of a dataset's Parquet."""
-    wanted = pl.LazyFrame({"__row__": rows}, schema={"__row__": pl.UInt32})
-    lazy = pl.scan_parquet(storage.local(path)).with_row_index("__row__").select("__row__", *_single(features))
-    frame = lazy.join(wanted, on="__row__", how="semi", maintain_order="left").collect(engine="streaming")
-    return _matrix(frame.sort("__row__"), features)
+    wanted = pl.LazyFrame({ROW: rows}, schema={ROW: pl.UInt32})
+    lazy = pl.scan_parquet(storage.local(path)).with_row_index(ROW)
+    return _matrix(lazy.join(wanted, on=ROW, how="semi").sort(ROW), features, len(rows))
 
 
-def _single(features: Sequence[str]) -> list[pl.Expr]:
-    return [pl.col(name).cast(pl.Float32) for name in features]
-
-
-def _matrix(frame: pl.DataFrame, features: Sequence[str]) -> Matrix:
-    return finite(frame.select(features).to_numpy(order="c"))
+def _matrix(lazy: pl.LazyFrame, features: Sequence[str], rows: int) -> Matrix:
+    """A few columns at a time, so that memory holds little beside the result."""
+    matrix = np.empty((rows, len(features)), np.float32)
+    for first in range(0, len(features), COLUMNS_AT_A_TIME):
+        names = features[first : first + COLUMNS_AT_A_TIME]
+        frame = lazy.select(pl.col(name).cast(pl.Float32) for name in names).collect(engine="streaming")
+        matrix[:, first : first + len(names)] = frame.to_numpy()
+    return finite(matrix)
 
 
 def read_manifest(storage: Storage, path: str, shape: type[M], what: str) -> M:

@@ -122,6 +122,7 @@ class Projector(ConsumerRebalanceListener):  # type: ignore[misc]
             await self._apply(consumer, batch, expected)
             if loop.time() - checked_at > CHECK_SECONDS:
                 checked_at = loop.time()
+                metrics.PROJECTOR_LAG.set(sum(max((consumer.highwater(tp) or 0) - self._next[tp], 0) for tp in placed))
                 await self._check()
 
     async def _wait_for_partitions(self, consumer: AIOKafkaConsumer) -> None:

@@ -90,15 +90,18 @@ expected (0: leave `ready`)]. Answers the lost partitions."""
 BEGIN = (
     _READY
     + """
-local name, start, target, expected, former = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
+local name, start, target, expected = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
+local former, tolerance = tonumber(ARGV[5]), tonumber(ARGV[6])
 local stored = tonumber(redis.call('HGET', KEYS[1], name))
+local goal = former
 if not stored then
   redis.call('HSET', KEYS[1], name, start)
-  stored = start
-  former = target
+  stored, goal = start, target
+elseif target - stored > tolerance then
+  goal = target
 end
-if stored < former then
-  redis.call('HSET', KEYS[2], name, former)
+if stored < goal then
+  redis.call('HSET', KEYS[2], name, goal)
   redis.call('DEL', KEYS[3])
 else
   settle(expected)
@@ -107,4 +110,4 @@ return stored
 """
 )
 """Place a partition. KEYS: positions, rebuilding, ready. ARGV: topic:partition, where to start and what to reach when there is no position,
-partitions expected, the position known formerly (0: none). Answers where to read. The view is not ready before its target is reached."""
+partitions expected, the position known formerly (0: none), how many records the view may lag and still be shown. Answers where to read."""

@@ -85,12 +85,13 @@ class RedisStore:
         lost: list[bytes] = await self._call(lambda: self._apply(keys=[*_GUARDED, keys.CHANGES], args=[batch]))
         return [name.decode() for name in lost]
 
-    async def begin(self, partition: str, *, start: int, target: int, expected: int, former: int = 0) -> int:
+    async def begin(self, partition: str, *, start: int, target: int, expected: int, former: int = 0, tolerance: int = 1000) -> int:
         """Return where to read a partition: its position, or `start` when there is none.
 
-        In the latter case, or when the position is lower than `former`, the view is not ready until `target` or `former` is reached.
+        The view is not ready before `target` is reached when there was no position or it lags by more than `tolerance` records; nor before
+        `former`, where the reader knows to have been, is reached again.
         """
-        place = (partition, start, target, expected, former)
+        place = (partition, start, target, expected, former, tolerance)
         return int(await self._call(lambda: self._begin(keys=_GUARDED, args=place)))
 
     async def positions(self, partitions: Sequence[str]) -> list[int | None]:

@@ -90,25 +90,32 @@ class Views:
         return sorted((lane, int(row_index), int(partition), int(offset)) for lane, (row_index, partition, offset) in known)
 
     async def dataset(self, dataset_id: str) -> DatasetManifest | None:
+        """A dataset's manifest."""
         return await self._one("dataset", dataset_id, DatasetManifest.model_validate_json)
 
     async def latest_dataset(self, workspace: str) -> DatasetManifest | None:
+        """The workspace's newest dataset."""
         return await self._latest("dataset", DatasetManifest.model_validate_json, workspace)
 
     async def split(self, split_id: str) -> SplitManifest | None:
+        """A split's manifest."""
         return await self._one("split", split_id, SplitManifest.model_validate_json)
 
     async def latest_split(self, workspace: str, dataset_id: str | None = None) -> SplitManifest | None:
+        """The newest split of the workspace, or of one of its datasets."""
         scope = (workspace,) if dataset_id is None else (workspace, dataset_id)
         return await self._latest("split", SplitManifest.model_validate_json, *scope)
 
     async def model(self, model_version: str) -> ModelManifest | None:
+        """A model version's manifest."""
         return await self._one("model", model_version, ModelManifest.model_validate_json)
 
     async def latest_model(self, workspace: str) -> ModelManifest | None:
+        """The workspace's newest model version."""
         return await self._latest("model", ModelManifest.model_validate_json, workspace)
 
     async def alias(self, alias: str, workspace: str) -> Alias | None:
+        """What an alias of the workspace names."""
         return await self._one("alias", alias_key(alias, workspace), _alias)
 
     async def champion(self, workspace: str) -> ModelManifest | None:
@@ -117,19 +124,22 @@ class Views:
         return await self.model(named.model_version) if named else None
 
     async def list_datasets(self, workspace: str, cursor: str | None = None, limit: int = 50) -> Page[DatasetManifest]:
-        """Raises `WrongCursor`; so do the other lists."""
+        """Datasets of the workspace. Raises `WrongCursor`; so do the other lists."""
         return await self._list("dataset", DatasetManifest.model_validate_json, cursor, limit, workspace)
 
     async def list_splits(
         self, workspace: str, cursor: str | None = None, limit: int = 50, *, dataset_id: str | None = None
     ) -> Page[SplitManifest]:
+        """Splits of the workspace, or of one of its datasets."""
         scope = (workspace,) if dataset_id is None else (workspace, dataset_id)
         return await self._list("split", SplitManifest.model_validate_json, cursor, limit, *scope)
 
     async def list_models(self, workspace: str, cursor: str | None = None, limit: int = 50) -> Page[ModelManifest]:
+        """Model versions of the workspace."""
         return await self._list("model", ModelManifest.model_validate_json, cursor, limit, workspace)
 
     async def list_tasks(self, workspace: str, kind: TaskKind, cursor: str | None = None, limit: int = 50) -> Page[TaskState]:
+        """Tasks of one kind."""
         return await self._list("task", _task, cursor, limit, workspace, kind)
 
     async def list_runs(self, workspace: str, cursor: str | None = None, limit: int = 50) -> Page[RunView]:

@@ -240,3 +240,29 @@ async def test_tombstone_of_statistics_removes_the_run_of_another_system(kafka: 
 
 async def is_gone(views: Views, run_id: str) -> bool:
     return await views.run(run_id) is None
+
+
+async def test_view_of_other_topics_is_dropped(kafka: Broker, fresh_redis_url: str) -> None:
+    group, run_id = new_names()
+    with redis.Redis.from_url(fresh_redis_url) as client:
+        client.hset(keys.POSITIONS, f"{topics.TASKS.name}:0", 1_000_000)
+        client.hset(keys.record("task", run_id), mapping={"offset": 999_999, "value": encode(task(run_id)).decode()})
+        client.set(keys.READY, 1)
+    async with projecting(kafka, fresh_redis_url, group) as views:
+        await eventually(lambda: is_unknown(views, run_id))
+
+
+async def is_unknown(views: Views, run_id: str) -> bool:
+    return await is_ready(views) and await views.task(run_id) is None
+
+
+async def test_group_that_cannot_be_joined_is_said(kafka: Broker, fresh_redis_url: str) -> None:
+    store = RedisStore(fresh_redis_url)
+    projector = Projector(kafka.kwargs, store, group=new_names()[0], session_timeout_ms=10)
+    work = asyncio.create_task(projector.run())
+    try:
+        await eventually(lambda: "InvalidSessionTimeout" in (projector.problem or ""))
+    finally:
+        work.cancel()
+        await asyncio.gather(work, return_exceptions=True)
+        await store.close()

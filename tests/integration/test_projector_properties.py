@@ -223,3 +223,16 @@ def test_late_batch_of_a_frozen_projector_moves_nothing_back(world: World) -> No
     assert world.apply([(0, _alias(1))], Advance("t:0", 0, 1)) == []
     assert world.dump() == before
     assert world.run(world.store.positions(["t:0"])) == [2]
+
+
+def test_view_that_lags_far_behind_is_hidden_until_it_has_caught_up(world: World) -> None:
+    world.clear()
+    world.run(world.store.begin("t:0", start=0, target=0, expected=1))
+    world.run(world.store.read(lambda pipe: None))
+    world.run(world.store.begin("t:0", start=0, target=1000, expected=1))
+    world.run(world.store.read(lambda pipe: None))  # little enough to be shown
+    world.run(world.store.begin("t:0", start=0, target=1001, expected=1))
+    with pytest.raises(ViewRebuilding):
+        world.run(world.store.read(lambda pipe: None))
+    world.run(world.store.apply([], [], advances=[Advance("t:0", 0, 1001)], expected=1))
+    world.run(world.store.read(lambda pipe: None))

@@ -112,7 +112,7 @@ class SimulationResult(Shape):
 
 
 class SimulationStatus(Shape):
-    """Status of a run; terminal only when the final numbers are counted. `progress` is null before the first row, `result` until the end."""
+    """Status of a run; terminal only when its numbers are final. `progress` is null before the first row, `result` until the end."""
 
     task_id: str
     status: AnyStatus

@@ -70,7 +70,7 @@ def assert_equal(stats: dict[str, Any], truth: dict[str, Any], wanted: Recount) 
 
 async def read_answers(stack: Stack, run_id: str) -> list[dict[str, Any]]:
     """What a read-committed consumer of predictions.v1 gets for the run; the run has no dead letters."""
-    kafka = {"bootstrap_servers": stack.bootstrap}
+    kafka: dict[str, object] = {"bootstrap_servers": stack.bootstrap}
     dead = [json.loads(record.value) async for record in read_to_end(kafka, DEAD_LETTERS.name)]
     assert not [letter for letter in dead if letter["run_id"] == run_id]
     found = [json.loads(record.value) async for record in read_to_end(kafka, PREDICTIONS.name)]

@@ -183,11 +183,11 @@ def row_cells(row: PredictionView) -> list[str]:
     return [
         figures.count(row.row_index),
         row.sample_id,
-        time(row.row_timestamp),
         verdict(row.prediction),
         figures.share(row.confidence),
         reasons(row.top_features, row.top_feature_values),
         truth,
+        time(row.row_timestamp),
     ]
 
 

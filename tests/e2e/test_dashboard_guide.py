@@ -1,0 +1,246 @@
+"""The whole job in a real browser on SECOM, and what must hold for every page."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser, Page, expect
+
+from client import Client
+from dashboard import texts
+from schemas.api_runs import Run, RunCreate
+from schemas.api_v1 import TrainingCreate
+from tests.e2e.browser import Scheme, chromium, watched
+from tests.stack import Stack
+from tests.waiting import eventually_sync
+
+SECONDS = 1000
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with chromium() as browser:
+        yield browser
+
+
+@pytest.fixture
+def page(browser: Browser) -> Iterator[Page]:
+    with watched(browser) as page:
+        yield page
+
+
+@pytest.fixture(scope="module")
+def url(stack: Stack) -> str:
+    return stack.process("dashboard").url
+
+
+@pytest.fixture(scope="module")
+def client(stack: Stack) -> Iterator[Client]:
+    with Client(stack.gateway_url) as client:
+        yield client
+
+
+@pytest.fixture(scope="module")
+def finished_run(client: Client, secom_csv: Path) -> Run:
+    """A dataset, a split, a model and a run that is over."""
+    dataset = client.upload(secom_csv)
+    split = client.split(client.suggest_split(dataset.dataset_id))
+    training = client.train(TrainingCreate(split_id=split.split_id))
+    model_version = (client.wait_for(training.task_id, timeout_seconds=150).result or {})["model_version"]
+    run = client.start_run(RunCreate(model_version=model_version, split_id=split.split_id, rows_per_second=None, warmup_seconds=0))
+    return client.wait_for_run(run.run_id, timeout_seconds=60)
+
+
+def paths(client: Client, run: Run) -> list[str]:
+    """Every page, with objects on it."""
+    assert run.model_version is not None
+    task_id = client.model(run.model_version).task_id
+    return [
+        "/",
+        f"/guide/dataset/{run.dataset_id}",
+        f"/guide/ranges/{run.dataset_id}",
+        f"/guide/train/{run.split_id}",
+        f"/guide/training/{task_id}",
+        f"/guide/simulate/{run.model_version}",
+        f"/guide/run/{run.run_id}",
+        "/runs",
+        f"/runs/{run.run_id}",
+        f"/compare/{run.run_id}/{run.run_id}",
+        "/models",
+        f"/models/{run.model_version}",
+        "/system",
+    ]
+
+
+def open_page(page: Page, address: str) -> None:
+    page.goto(address)
+    page.wait_for_selector("main h1")
+    page.wait_for_load_state("networkidle")
+
+
+def card_value(page: Page, name: str) -> str:
+    """The figure of a metric card."""
+    return page.locator(".ii-metric", has=page.get_by_text(name, exact=True)).locator(".v").first.inner_text()
+
+
+@pytest.mark.timeout(400)
+def test_guide_leads_from_a_file_to_a_live_run(page: Page, url: str, client: Client, secom_csv: Path) -> None:
+    open_page(page, url)
+    page.locator("input[type=file]").set_input_files(secom_csv)
+    page.wait_for_url("**/guide/dataset/*", timeout=60 * SECONDS)
+    expect(page.get_by_text("Pass/Fail = -1")).to_be_visible()
+    assert card_value(page, texts.RECORDS) == "1,547"
+    page.get_by_role("button", name=texts.TO_RANGES).click()
+    page.wait_for_url("**/guide/ranges/*")
+    page.get_by_role("button", name=texts.RANGES_SPLIT).click()
+    page.wait_for_url("**/guide/train/*", timeout=120 * SECONDS)
+    page.get_by_role("button", name=texts.TRAIN_START).click()
+    page.wait_for_url("**/guide/training/*")
+    page.reload()
+    page.get_by_role("button", name=texts.TO_SIMULATE).click(timeout=150 * SECONDS)
+    page.wait_for_url("**/guide/simulate/*")
+    page.get_by_label(texts.SPEED).fill("25")
+    page.get_by_label(texts.WARMUP).fill("0")
+    page.get_by_role("button", name=texts.SIMULATE_START).click()
+    page.wait_for_url("**/guide/run/*")
+    run_id = page.url.rsplit("/", 1)[-1]
+    expect(page.locator("table.ii-table tbody tr").nth(3)).to_be_visible(timeout=60 * SECONDS)
+    page.get_by_role("button", name=texts.PAUSE).click()
+    expect(page.locator(".ii-metric").get_by_text(texts.STATUS["PAUSED"])).to_be_visible()
+    held = client.run(run_id).statistics.total_predictions
+    page.reload()
+    expect(page.locator(".ii-metric").get_by_text(texts.STATUS["PAUSED"])).to_be_visible()
+    page.get_by_role("button", name=texts.RESUME).click()
+    expect(page.locator(".ii-metric").get_by_text(texts.STATUS["COMPLETED"])).to_be_visible(timeout=60 * SECONDS)
+    done = client.run(run_id)
+    assert done.statistics.total_predictions == done.total_rows
+    assert held < done.statistics.total_predictions
+    assert card_value(page, texts.SCORED) == f"{done.statistics.total_predictions:,}"
+    assert card_value(page, texts.FAILED) == f"{done.statistics.fail_count:,}"
+    first = page.locator("table.ii-table tbody tr").first.locator("td").first
+    expect(first).to_have_text(f"{done.statistics.last_row_index:,}")
+
+
+def test_refused_ranges_are_all_shown_at_their_fields(page: Page, url: str, finished_run: Run) -> None:
+    open_page(page, f"{url}/guide/ranges/{finished_run.dataset_id}")
+    starts, ends = page.get_by_label(texts.START), page.get_by_label(texts.END)
+    ends.nth(0).fill("2007-01-01")
+    starts.nth(2).fill("soon")
+    page.get_by_role("button", name=texts.RANGES_SPLIT).click()
+    message = page.get_by_role("alert").filter(has_text=texts.RANGES_REFUSED)
+    expect(message).to_be_visible()
+    expect(message).to_contain_text("train.end")
+    expect(message).to_contain_text("simulation.start")
+    page.get_by_role("button", name=texts.RANGES_SUGGEST).click()
+    expect(message).not_to_be_visible()
+
+
+def test_refused_file_is_explained_in_the_gateways_words(page: Page, url: str, tmp_path: Path) -> None:
+    wrong = tmp_path / "wrong.csv"
+    wrong.write_text("a,b\n1,2\n3,4\n")
+    open_page(page, url)
+    page.locator("input[type=file]").set_input_files(wrong)
+    message = page.get_by_role("alert").filter(has_text=texts.UPLOAD_REFUSED)
+    expect(message).to_contain_text("CSV must contain a 'Response' column.")
+
+
+def test_two_browsers_see_the_same_run_and_stop_ends_it(browser: Browser, url: str, client: Client, finished_run: Run) -> None:
+    run = client.start_run(RunCreate(model_version=finished_run.model_version, rows_per_second=10, warmup_seconds=0))
+    with watched(browser) as one, watched(browser) as other:
+        for page in (one, other):
+            open_page(page, f"{url}/guide/run/{run.run_id}")
+            expect(page.locator("table.ii-table tbody tr").nth(2)).to_be_visible()
+        one.get_by_role("button", name=texts.STOP).click()
+        one.get_by_role("dialog").get_by_role("button", name=texts.STOP).click()
+        for page in (one, other):
+            expect(page.locator(".ii-metric").get_by_text(texts.STATUS["STOPPED"])).to_be_visible()
+        final = client.run(run.run_id).statistics
+        assert {card_value(page, texts.SCORED) for page in (one, other)} == {f"{final.total_predictions:,}"}
+
+
+def test_runs_are_compared_and_downloaded(page: Page, url: str, finished_run: Run) -> None:
+    open_page(page, f"{url}/compare/{finished_run.run_id}/{finished_run.run_id}")
+    assert card_value(page, texts.COMPARED) == f"{finished_run.total_rows:,}"
+    expect(page.get_by_text(texts.FLIPPED_NONE)).to_be_visible()
+    open_page(page, f"{url}/runs/{finished_run.run_id}")
+    with page.expect_download() as started:
+        page.get_by_role("link", name=texts.DOWNLOAD_CSV).click()
+    lines = Path(started.value.path()).read_text().splitlines()
+    assert len(lines) == (finished_run.total_rows or 0) + 1
+
+
+def test_model_becomes_champion(page: Page, url: str, client: Client, finished_run: Run) -> None:
+    open_page(page, f"{url}/models/{finished_run.model_version}")
+    page.get_by_role("button", name=texts.MAKE_CHAMPION).click()
+    page.get_by_role("dialog").get_by_role("button", name=texts.MAKE_CHAMPION).click()
+    expect(page.locator(".ii-badge", has_text=texts.CHAMPION)).to_be_visible()
+    assert client.champion().model_version == finished_run.model_version
+
+
+def test_gateway_that_is_down_is_said_and_the_page_recovers_by_itself(page: Page, url: str, stack: Stack, finished_run: Run) -> None:
+    open_page(page, f"{url}/runs")
+    gateway = stack.process("gateway")
+    gateway.stop()
+    try:
+        expect(page.get_by_text(texts.GATEWAY_DOWN).first).to_be_visible()
+        page.goto(f"{url}/models/{finished_run.model_version}")
+        expect(page.get_by_text(texts.GATEWAY_DOWN).first).to_be_visible()
+    finally:
+        gateway.start()
+    expect(page.get_by_text(texts.CONFUSION, exact=True)).to_be_visible(timeout=60 * SECONDS)
+    expect(page.get_by_text(texts.GATEWAY_DOWN)).to_have_count(0)
+
+
+def test_unknown_objects_are_said_to_be_unknown(page: Page, url: str) -> None:
+    for path in ("/guide/dataset/ds-000000000000", "/guide/train/split-000000000000", "/models/model-000000000000", "/runs/sim-task-x"):
+        page.goto(url + path)
+        expect(page.get_by_text(texts.NOT_FOUND)).to_be_visible()
+
+
+def test_colours_follow_the_system_until_somebody_chooses(browser: Browser, url: str) -> None:
+    with watched(browser, scheme="dark") as page:
+        open_page(page, url)
+        expect(page.locator("body.body--dark")).to_have_count(1)
+        page.get_by_role("button", name=texts.THEME["auto"]).click()
+        expect(page.locator("body.body--dark")).to_have_count(0)
+        open_page(page, f"{url}/runs")
+        expect(page.locator("body.body--dark")).to_have_count(0)
+        expect(page.get_by_role("button", name=texts.THEME["light"])).to_be_visible()
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("width", [380, 768, 1920])
+def test_no_page_scrolls_sideways(browser: Browser, url: str, client: Client, finished_run: Run, width: int) -> None:
+    with watched(browser, width=width) as page:
+        for path in paths(client, finished_run):
+            open_page(page, url + path)
+            assert page.evaluate("document.documentElement.scrollWidth - window.innerWidth") <= 0, path
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_no_page_has_serious_accessibility_findings(browser: Browser, url: str, client: Client, finished_run: Run, scheme: Scheme) -> None:
+    found: dict[str, list[str]] = {}
+    with watched(browser, scheme=scheme) as page:
+        for path in paths(client, finished_run):
+            open_page(page, url + path)
+            for violation in Axe().run(page).response["violations"]:
+                if violation["impact"] in ("serious", "critical"):
+                    targets = [node["target"][0] for node in violation["nodes"]][:3]
+                    found.setdefault(path, []).append(f"{violation['id']}: {targets}")
+    assert found == {}
+
+
+def test_stream_that_breaks_is_taken_up_without_a_missing_row(
+    page: Page, url: str, stack: Stack, client: Client, finished_run: Run
+) -> None:
+    run = client.start_run(RunCreate(model_version=finished_run.model_version, rows_per_second=20, warmup_seconds=0))
+    open_page(page, f"{url}/guide/run/{run.run_id}")
+    expect(page.locator("table.ii-table tbody tr").nth(2)).to_be_visible()
+    stack.process("gateway").restart()
+    expect(page.locator(".ii-metric").get_by_text(texts.STATUS["COMPLETED"])).to_be_visible(timeout=90 * SECONDS)
+    shown = [int(text.replace(",", "")) for text in page.locator("table.ii-table tbody tr td:first-child").all_inner_texts()]
+    last = (run.total_rows or 0) - 1
+    assert shown == list(range(last, last - len(shown), -1))
+    eventually_sync(lambda: card_value(page, texts.SCORED) == f"{run.total_rows:,}", timeout_seconds=10)

@@ -10,11 +10,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import httpx
 import msgspec
 import psutil
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
+from devstack.ports import free_port
 from runtime.kafka import read_to_end
 from schemas.api import TrainingStatus
 from schemas.ids import new_id, new_training_id
@@ -143,7 +145,8 @@ def job_of(trainer: subprocess.Popen[bytes]) -> psutil.Process:
 
 
 async def test_a_task_goes_from_its_order_to_a_model_that_is_registered_with_its_completion(world: World, small: SmallSplit) -> None:
-    world.start_trainer()
+    port = free_port()
+    world.start_trainer(TRAINER_HEALTH_PORT=str(port))
     selected = await world.select(small)
     assert (selected.status, selected.attempt) == ("COMPLETED", 1)
     assert selected.result is not None
@@ -165,6 +168,9 @@ async def test_a_task_goes_from_its_order_to_a_model_that_is_registered_with_its
     assert percents == sorted(percents)
     assert [state.updated_at for state in history] == sorted(state.updated_at for state in history)
     assert {entry.source for entry in await world.logs(task_id)} == {"trainer", "trainer.training"}
+    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as http:
+        assert (await http.get("/ready")).status_code == (await http.get("/live")).status_code == 200
+        assert 'trainer_jobs_ended_total{kind="training",status="COMPLETED"} 1.0' in (await http.get("/metrics")).text
 
 
 async def test_tasks_run_one_after_the_other_and_either_can_be_cancelled(world: World, small: SmallSplit) -> None:

@@ -1,44 +1,21 @@
-"""Which columns of a file are the label, the id and the time: given, or found by name and content, each with its reason.
+"""Which columns of a file are the label and the id, given or found, each with its reason; and what all the others hold.
 
-Wrong settings and values come back as problems, each naming column, line and value; `line_of` turns a row number into a physical line.
+Wrong settings and values come back as problems, each naming column, line and value.
 """
 
-import re
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
-from datetime import datetime
+from collections.abc import Iterable, Sequence
 
 import polars as pl
 
-from schemas.manifests import Choice, Column, ColumnType, LabelCounts, TimeAxis
+from schemas.manifests import Choice, Column, ColumnType, LabelCounts
 from storage.csv_reader import ID_NAMES, Content
 from storage.csv_types import not_a_number
-from storage.errors import Problem
+from storage.errors import Problem, rows_text
 from storage.labels import LABEL_NAMES, read_labels
-from storage.times import Finding, find_epoch, find_times, is_bad
+from storage.options import SYNTHETIC, DatasetOptions, LineOf, first_row, plain_name
+from storage.times import Finding
 
-TIME_NAMES = ("timestamp", "time", "datetime", "date time", "date", "synthetic timestamp", "ts")
-"""Names of time columns, best first, after `plain_name`."""
-SYNTHETIC = "synthetic_timestamp"
 NO_LABEL = "CSV must contain a 'Response' column."
-LineOf = Callable[[int], int]
-
-
-@dataclass(frozen=True, slots=True)
-class DatasetOptions:
-    """Settings given with an upload; None asks for detection. `time_column="synthetic_timestamp"` asks for synthetic times."""
-
-    label: str | None = None
-    pass_value: str | None = None
-    id_column: str | None = None
-    time_column: str | None = None
-    synthetic_start: datetime | None = None
-    synthetic_step_seconds: float | None = None
-
-
-def plain_name(name: str) -> str:
-    """A name without case, underscores and hyphens."""
-    return re.sub(r"[_\s-]+", " ", name).strip().lower()
 
 
 def check_names(names: Sequence[str], options: DatasetOptions) -> list[Problem]:
@@ -79,12 +56,12 @@ def choose_label(
     name = next((name for name in candidates if len(counts[name]) == 2), candidates[0])
     problems = []
     if content.missing[name]:
-        line, count = line_of(_first(lazy, pl.col(name).is_null())), content.missing[name]
+        line, count = line_of(first_row(lazy, pl.col(name).is_null())), content.missing[name]
         problems.append(
             Problem(
                 "label_empty",
                 "label",
-                f"The label column {name!r} is empty in {_rows(count)}, first in line {line}.",
+                f"The label column {name!r} is empty in {rows_text(count)}, first in line {line}.",
                 {"column": name, "count": count, "line": line},
             )
         )
@@ -107,41 +84,11 @@ def choose_id(
         unique = next((name for name in found if _distinct(lazy, name) == content.rows), None)
         return Choice(value=unique, reason=f"named {unique!r}, every value once", detected=True) if unique else None
     if content.missing[name]:
-        line, count = line_of(_first(lazy, pl.col(name).is_null())), content.missing[name]
-        message = f"The id column {name!r} is empty in {_rows(count)}, first in line {line}."
+        line, count = line_of(first_row(lazy, pl.col(name).is_null())), content.missing[name]
+        message = f"The id column {name!r} is empty in {rows_text(count)}, first in line {line}."
         return Problem("id_empty", "id_column", message, {"column": name, "count": count, "line": line})
     repeated = content.rows - _distinct(lazy, name)
     return Choice(value=name, reason=f"given; {repeated} repeated values" if repeated else "given", detected=False)
-
-
-def choose_time(
-    lazy: pl.LazyFrame, content: Content, options: DatasetOptions, taken: Sequence[str], line_of: LineOf
-) -> tuple[TimeAxis | Problem, dict[str, Finding]]:
-    """Find the time column, and every other column that holds times. A synthetic axis comes back without start and step.
-
-    Real times are never passed over in silence: a column of them that cannot be used is a problem, unless it is one that some rows lack.
-    """
-    free = [name for name in content.names if name not in taken]
-    findings = {name: found for name in free if name not in content.numeric and (found := find_times(lazy, name))}
-    findings |= {
-        name: found
-        for name in free
-        if name in content.numeric and (name == options.time_column or plain_name(name) in TIME_NAMES) and (found := find_epoch(lazy, name))
-    }
-    given = options.time_column
-    if given == SYNTHETIC and given not in content.names:
-        return TimeAxis(column=SYNTHETIC, synthetic=True, reason="given"), findings
-    if given is not None:
-        return _time_axis(lazy, content, given, findings.get(given), "given", line_of), findings
-    by_name = sorted(findings, key=_hint)
-    usable = next((name for name in by_name if not _flawed(content, name, findings[name])), None)
-    flawed = next((name for name in by_name if plain_name(name) in TIME_NAMES or not content.missing[name]), None)
-    name = usable or flawed
-    if name is not None:
-        why = "named like a time" if _hint(name) <= len(TIME_NAMES) else "the first column that holds times"
-        return _time_axis(lazy, content, name, findings[name], why, line_of), findings
-    reason = "no column holds a time in every row" if findings else "no column holds times"
-    return TimeAxis(column=SYNTHETIC, synthetic=True, reason=reason), findings
 
 
 def describe(lazy: pl.LazyFrame, content: Content, findings: dict[str, Finding], line_of: LineOf) -> list[Column]:
@@ -167,48 +114,6 @@ def value_text(name: str, *, numeric: bool) -> pl.Expr:
     return pl.when(whole).then(value.cast(pl.Int64, strict=False).cast(pl.String)).otherwise(value.cast(pl.String)).alias(name)
 
 
-def _time_axis(lazy: pl.LazyFrame, content: Content, name: str, found: Finding | None, why: str, line_of: LineOf) -> TimeAxis | Problem:
-    hint = f"Mend it, or ask for synthetic times with time_column={SYNTHETIC}."
-    if found is None:
-        row = _first(lazy, pl.col(name).is_not_null()) if content.missing[name] < content.rows else 0
-        return _bad_time(lazy, content, name, row, content.rows, line_of, f"The column {name!r} does not hold times.")
-    if found.other is not None:
-        return Problem(
-            "time_ambiguous",
-            "time_column",
-            f"The times in {name!r} could be read as {found.style} or as {found.other}. Write them as 2021-01-31T08:00:00, or ask for"
-            f" synthetic times with time_column={SYNTHETIC}.",
-            {"column": name, "styles": [found.style, found.other]},
-        )
-    if found.bad or content.missing[name]:
-        row = _first(lazy, is_bad(name, found.style) | pl.col(name).is_null())
-        return _bad_time(lazy, content, name, row, found.bad + content.missing[name], line_of, hint)
-    return TimeAxis(column=name, synthetic=False, style=found.style, reason=f"{why}, read as {found.style}")
-
-
-def _bad_time(lazy: pl.LazyFrame, content: Content, name: str, row: int, count: int, line_of: LineOf, hint: str) -> Problem:
-    value, line = lazy.select(name).slice(row, 1).collect().item(), line_of(row)
-    what = "is empty" if value is None else f"holds {value!r}, which is not a time"
-    return Problem(
-        "time_unreadable",
-        "time_column",
-        f"The time column {name!r} {what} in line {line}" + (f", as in {_rows(count)} in all. " if count > 1 else ". ") + hint,
-        {"column": name, "line": line, "value": value, "count": count},
-    )
-
-
-def _flawed(content: Content, name: str, found: Finding) -> bool:
-    return bool(found.bad or found.other or content.missing[name])
-
-
-def _hint(name: str) -> int:
-    """How well a name suggests times, 0 best; above `len(TIME_NAMES)` not at all."""
-    plain = plain_name(name)
-    if plain in TIME_NAMES:
-        return TIME_NAMES.index(plain)
-    return len(TIME_NAMES) + (0 if {"time", "date", "timestamp", "datetime"} & set(plain.split()) else 1)
-
-
 def _type(lazy: pl.LazyFrame, content: Content, name: str, found: Finding | None) -> ColumnType:
     if content.missing[name] == content.rows:
         return "empty"
@@ -232,9 +137,9 @@ def _why_text(lazy: pl.LazyFrame, content: Content, name: str, line_of: LineOf) 
     count = int(lazy.select(odd.sum()).collect(engine="streaming").item())
     if not present or 2 * count > present:
         return None
-    row = _first(lazy, odd)
+    row = first_row(lazy, odd)
     value = lazy.select(name).slice(row, 1).collect().item()
-    return f"{_rows(count)} hold no number, the first is line {line_of(row)}: {value!r}"
+    return f"no number in {rows_text(count)}, first in line {line_of(row)}: {value!r}"
 
 
 def _value_counts(lazy: pl.LazyFrame, name: str, content: Content) -> dict[str, int]:
@@ -244,12 +149,3 @@ def _value_counts(lazy: pl.LazyFrame, name: str, content: Content) -> dict[str, 
 
 def _distinct(lazy: pl.LazyFrame, name: str) -> int:
     return int(lazy.select(pl.col(name).drop_nulls().n_unique()).collect(engine="streaming").item())
-
-
-def _first(lazy: pl.LazyFrame, condition: pl.Expr) -> int:
-    """Number of the first row for which the condition holds; there must be one."""
-    return int(lazy.with_row_index("__index__").filter(condition).select("__index__").head(1).collect(engine="streaming").item())
-
-
-def _rows(count: int) -> str:
-    return "1 row" if count == 1 else f"{count} rows"

@@ -5,6 +5,7 @@ between rows, `\\r` alone as line end) is rewritten by Python's csv module into 
 """
 
 import csv
+import io
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -59,13 +60,14 @@ def read_head(text: Path) -> tuple[str, list[str]]:
     """Find the separator, `,` `;` or tab, that divides the first records most evenly; return it with the header's fields."""
     with text.open(encoding="utf-8-sig", newline="", errors="replace") as opened:
         sample = opened.read(BLOCK)
-    best: tuple[tuple[bool, float, int], str, list[str]] = ((False, 0.0, 0), ",", [])
+    best: tuple[tuple[bool, bool, float, int], str, list[str]] = ((False, False, 0.0, 0), ",", [])
     for separator in SEPARATORS:
-        records = _first_records(sample, separator)
+        strict = _first_records(sample, separator, strict=True)
+        records = strict or _first_records(sample, separator, strict=False)
         if records:
             width = len(records[0])
             even = sum(len(record) == width for record in records) / len(records)
-            best = max(best, ((width > 1, even, width), separator, records[0]), key=lambda found: found[0])
+            best = max(best, ((width > 1, bool(strict), even, width), separator, records[0]), key=lambda found: found[0])
     return best[1], [name.strip() for name in best[2]]
 
 
@@ -85,17 +87,20 @@ def line_of(layout: Layout, row: int) -> int:
     raise IndexError(row)
 
 
-def _first_records(sample: str, separator: str) -> list[list[str]]:
+def _first_records(sample: str, separator: str, *, strict: bool) -> list[list[str]]:
+    """Up to 50 records; none if strict and a quoted field goes on after its quote."""
     records: list[list[str]] = []
+    cut = len(sample) == BLOCK
     try:
-        for record in csv.reader(sample.splitlines(keepends=True), delimiter=separator):
+        for record in csv.reader(io.StringIO(sample, newline=""), delimiter=separator, strict=strict):
             if record:
                 records.append(record)
             if len(records) == 50:
                 return records
     except csv.Error:
-        return records
-    return records[:-1] if len(sample) == BLOCK and len(records) > 1 else records  # the last one may be cut
+        if strict and not cut:
+            return []
+    return records[:-1] if cut and len(records) > 1 else records  # the last one may be cut
 
 
 def _scan(text: Path, separator: str, names: list[str]) -> Layout | Problem | None:

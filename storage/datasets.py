@@ -14,12 +14,14 @@ import polars as pl
 
 from schemas.ids import new_id
 from schemas.manifests import Cell, Choice, Column, DatasetManifest, LabelCounts, TimeAxis
-from storage.columns import DatasetOptions, check_names, choose_id, choose_label, choose_time, describe, value_text
+from storage.columns import check_names, choose_id, choose_label, describe, value_text
 from storage.csv_lines import Layout, line_of
 from storage.csv_reader import Content, read_content, read_layout, write_parquet
 from storage.csv_text import check_file_name
 from storage.errors import Problem
 from storage.files import Storage
+from storage.options import DatasetOptions, LineOf
+from storage.time_axis import choose_time
 from storage.times import UTC_TIME, instant, microseconds, read_time
 
 __all__ = ["DatasetOptions", "ingest", "preview", "row_id", "row_label", "row_time"]
@@ -27,7 +29,6 @@ __all__ = ["DatasetOptions", "ingest", "preview", "row_id", "row_label", "row_ti
 SYNTHETIC_START = datetime(2021, 1, 1, tzinfo=UTC)
 SYNTHETIC_STEP_SECONDS = 1.0
 MAX_BYTES = 10 << 30
-LineOf = Callable[[int], int]
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,3 +25,8 @@ class Problem:
     field: str
     message: str
     values: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+
+
+def rows_text(count: int) -> str:
+    """`1 row`, `2 rows`, for messages."""
+    return "1 row" if count == 1 else f"{count} rows"

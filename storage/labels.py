@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from schemas.manifests import LabelCounts
-from storage.errors import Problem
+from storage.errors import Problem, rows_text
 
 LABEL_NAMES = (
     *("response", "pass/fail", "pass fail", "passfail", "label", "target", "machine failure", "failure", "fail", "failed"),
@@ -118,5 +118,5 @@ def _wrong_number(column: str, counts: Mapping[str, int]) -> Problem:
 
 
 def _list(counts: Mapping[str, int]) -> str:
-    shown = [f"{value!r} ({rows} rows)" for value, rows in sorted(counts.items(), key=lambda item: (-item[1], item[0]))[:LISTED]]
+    shown = [f"{value!r} ({rows_text(rows)})" for value, rows in sorted(counts.items(), key=lambda item: (-item[1], item[0]))[:LISTED]]
     return ", ".join(shown) + (f" and {len(counts) - LISTED} more" if len(counts) > LISTED else "")

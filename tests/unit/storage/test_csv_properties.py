@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 import polars as pl
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from storage.csv_lines import Layout, line_of
@@ -54,6 +54,7 @@ def test_what_the_csv_module_writes_is_read_back(
     table: tuple[list[str], list[list[str]]], separator: str, end: str, quoting: int, mark: bool
 ) -> None:
     header, rows = table
+    assume(quoting == csv.QUOTE_ALL or not any(set(",;") & set(name) for name in header))  # else no one could tell the separator
     out = io.StringIO()
     csv.writer(out, delimiter=separator, lineterminator=end, quoting=quoting).writerows([header, *rows])  # type: ignore[arg-type]
     layout, frame, lines = read(("\ufeff" if mark else "").encode() + out.getvalue().encode())

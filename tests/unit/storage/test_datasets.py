@@ -209,9 +209,7 @@ def test_column_types_are_told(storage: Storage, tmp_path: Path) -> None:
     types = {column.name: column.type for column in found.columns}
     expected = {"n": "numeric", "t": "text", "flag": "boolean", "when": "datetime", "none": "empty", "odd": "text", "Response": "numeric"}
     assert types == expected
-    assert {column.name: column.reason for column in found.columns if column.reason} == {
-        "odd": "1 row hold no number, the first is line 4: 'q'"
-    }
+    assert {column.name: column.reason for column in found.columns if column.reason} == {"odd": "no number in 1 row, first in line 4: 'q'"}
 
 
 @pytest.mark.parametrize(
@@ -222,13 +220,13 @@ def test_column_types_are_told(storage: Storage, tmp_path: Path) -> None:
         (BOSCH, {"label": "x", "time_column": "y"}, [("column_unknown", "'x'"), ("column_unknown", "'y'")]),
         (BOSCH, {"label": "Id", "id_column": "Id"}, [("column_twice", "'Id'")]),
         (BOSCH, {"synthetic_step_seconds": 0.0}, [("step_invalid", "more than 0")]),
-        (BOSCH, {"pass_value": "2"}, [("pass_value_unknown", "'0' (2 rows), '1' (1 rows)")]),
+        (BOSCH, {"pass_value": "2"}, [("pass_value_unknown", "'0' (2 rows), '1' (1 row)")]),
         (BOSCH, {"time_column": "L0_S0_F0"}, [("time_unreadable", "holds 0.5, which is not a time in line 2")]),
         ("a,Response\n1,0\n2,\n3,1\n,\n", {}, [("label_empty", "2 rows, first in line 3")]),
         ("a,Response\n1,0\n2,0\n", {}, [("label_values", "it has 1: '0' (2 rows)")]),
         ("a,Response\n1,0\n2,1\n3,2\n", {}, [("label_values", "it has 3")]),
         ("a,Response\n1,\n2,\n", {}, [("label_empty", "line 2"), ("label_values", "it has 0")]),
-        ("a,Response\n1,1\n2,2\n", {}, [("pass_value_ambiguous", "'1' (1 rows), '2' (1 rows)")]),
+        ("a,Response\n1,1\n2,2\n", {}, [("pass_value_ambiguous", "'1' (1 row), '2' (1 row)")]),
         ("a,Response\nx,0\ny,1\n", {}, [("features_missing", "numbers")]),
         ("a,t,Response\n1,01/02/2021,0\n2,03/04/2021,1\n", {"time_column": "t"}, [("time_ambiguous", "%d/%m/%Y or as %m/%d/%Y")]),
         ("a,t,Response\n1,01/02/2021,0\n2,03/04/2021,2\n2,03/04/2021,5\n", {}, [("label_values", "3"), ("time_ambiguous", "'t'")]),

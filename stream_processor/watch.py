@@ -50,23 +50,27 @@ class Watch:
         return problems
 
     async def run(self) -> None:
-        """Watch until cancelled. A stall ends the worker. Raises `Unavailable` when Kafka is away for too long."""
+        """Watch until cancelled. Raises `Unavailable` when Kafka is away for too long."""
         while True:
             await asyncio.sleep(INTERVAL_SECONDS)
-            now = self._clock()
-            if not self.ready():
-                self._ready_at = now
-            elif now - self._ready_at > 2 * self._stall_timeout_seconds:
-                self._stalled = {"kafka": f"not ready for {now - self._ready_at:.0f} s: {self.ready()}"}
-            try:
-                await self._look(now)
-                self._answered_at = self._clock()
-            except Unavailable as error:
-                if self._clock() - self._answered_at > self._unavailable_after_seconds:
-                    raise
-                log.warning("kafka does not answer, trying again", error=str(error))
-            if self._stalled:
-                self._worker.fail(Unavailable("kafka", f"no progress: {self._stalled}"))
+            await self.look()
+
+    async def look(self) -> None:
+        """Look once. A stall ends the worker. Raises `Unavailable` when Kafka is away for too long."""
+        now = self._clock()
+        try:
+            await self._look(now)
+            self._answered_at = self._clock()
+        except Unavailable as error:
+            if now - self._answered_at > self._unavailable_after_seconds:
+                raise
+            log.warning("kafka does not answer, trying again", error=str(error))
+        if not self.ready():
+            self._ready_at = now
+        elif now - self._ready_at > 2 * self._stall_timeout_seconds:
+            self._stalled = {"kafka": f"not ready for {now - self._ready_at:.0f} s: {self.ready()}"}
+        if self._stalled:
+            self._worker.fail(Unavailable("kafka", f"no progress: {self._stalled}"))
 
     async def _look(self, now: float) -> None:
         lanes = dict(self._worker.lanes)

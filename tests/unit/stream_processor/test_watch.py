@@ -1,0 +1,111 @@
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from runtime.errors import Unavailable
+from stream_processor.watch import Watch
+
+
+class Scene:
+    """A worker, its Faust app and the broker, as far as `Watch` looks at them; time passes when told to."""
+
+    def __init__(self) -> None:
+        self.now = 100.0
+        self.end, self.first = 10, 5
+        self.away = False
+        self.failures: list[BaseException] = []
+        self.committed: dict[int, int] = {}
+        self.lane = SimpleNamespace(next_offset=5, moved_at=100.0, closed=False)
+        self.app = SimpleNamespace(started=True, rebalancing=False, in_recovery=False, recovered={0}, commit_positions=self.commit)
+        self.lanes = {0: self.lane}
+        self.broker = self
+        self.failure = SimpleNamespace(done=lambda: bool(self.failures))
+        self.watch = Watch(self, stall_timeout_seconds=60, unavailable_after_seconds=30, clock=lambda: self.now)  # type: ignore[arg-type]
+
+    async def commit(self, positions: dict[int, int]) -> bool:
+        self.committed |= positions
+        return True
+
+    async def ends(self, partitions: Any) -> dict[int, int]:
+        if self.away:
+            raise Unavailable("kafka", "gone")
+        return dict.fromkeys(partitions, self.end)
+
+    async def first_offset(self, partition: int, wanted: int) -> int | None:
+        return self.first
+
+    def fail(self, error: BaseException) -> None:
+        self.failures.append(error)
+
+    async def later(self, seconds: float) -> None:
+        self.now += seconds
+        await self.watch.look()
+
+
+@pytest.fixture
+def scene() -> Scene:
+    return Scene()
+
+
+async def test_lag_without_progress_ends_the_worker_after_the_bound(scene: Scene) -> None:
+    await scene.later(59)
+    assert (scene.failures, scene.watch.live()) == ([], {})
+    await scene.later(2)
+    assert isinstance(scene.failures[0], Unavailable)
+    assert "partition 0" in scene.watch.live()
+
+
+async def test_progress_or_no_lag_is_well(scene: Scene) -> None:
+    for _ in range(10):
+        scene.lane.moved_at = scene.now
+        await scene.later(59)
+    scene.end = 5
+    await scene.later(1000)
+    assert scene.failures == []
+
+
+async def test_transaction_markers_at_the_end_are_no_lag(scene: Scene) -> None:
+    scene.first = None  # type: ignore[assignment]
+    await scene.later(100)
+    await scene.later(100)
+    assert scene.failures == []
+
+
+async def test_a_rebalance_without_end_ends_the_worker(scene: Scene) -> None:
+    scene.app.rebalancing = True
+    scene.end = 5
+    await scene.later(119)
+    assert scene.failures == []
+    assert scene.watch.ready() == {"kafka": "rebalancing"}
+    await scene.later(2)
+    assert scene.failures
+
+
+async def test_a_broker_that_is_away_is_waited_for_and_given_up_on(scene: Scene) -> None:
+    scene.away = True
+    await scene.later(29)
+    assert scene.watch.ready() == {"kafka": "no answer for 29 s"}
+    with pytest.raises(Unavailable):
+        await scene.later(2)
+
+
+@pytest.mark.parametrize(
+    ("changed", "expected"),
+    [
+        ({}, {}),
+        ({"started": False}, {"kafka": "rebalancing"}),
+        ({"in_recovery": True}, {"kafka": "recovering the table"}),
+        ({"recovered": {0, 1}}, {"kafka": "opening partitions"}),
+    ],
+)
+def test_ready_says_what_is_missing(scene: Scene, changed: dict[str, Any], expected: dict[str, str]) -> None:
+    vars(scene.app).update(changed)
+    assert scene.watch.ready() == expected
+
+
+async def test_moved_positions_are_stored_for_lag_displays(scene: Scene) -> None:
+    await scene.later(1)
+    scene.lane.next_offset = 7
+    await scene.later(1)
+    assert scene.committed == {0: 7}

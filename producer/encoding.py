@@ -39,8 +39,7 @@ def row_encoder(identity: Identity, features: Sequence[str]) -> Callable[[int, S
 
     Values are the features in the given order, then id (text), time (microseconds since 1970, UTC), label ("PASS" or "FAIL").
     """
-    fields = [(f"f{number}", float | None) for number in range(len(features))]
-    struct: Any = msgspec.defstruct("Features", fields, rename=dict(zip((name for name, _ in fields), features, strict=True)))
+    make = _maker(features)
     count, run_id, attempt, epoch = len(features), identity.run_id, identity.attempt, identity.epoch
     lanes, model_version = identity.lanes, identity.model_version
 
@@ -48,7 +47,7 @@ def row_encoder(identity: Identity, features: Sequence[str]) -> Callable[[int, S
         sample, microseconds, label = values[count:]
         return encode(
             Row(
-                features=struct(*values[:count]),
+                features=make(values[:count]),
                 run_id=run_id,
                 attempt=attempt,
                 epoch=epoch,
@@ -63,6 +62,16 @@ def row_encoder(identity: Identity, features: Sequence[str]) -> Callable[[int, S
         )
 
     return encode_row
+
+
+def _maker(features: Sequence[str]) -> Callable[[Sequence[Any]], Any]:
+    """Return a function that makes of values what encodes as an object with these names."""
+    fields = [(f"f{number}", float | None) for number in range(len(features))]
+    try:
+        struct: Any = msgspec.defstruct("Features", fields, rename=dict(zip((name for name, _ in fields), features, strict=True)))
+    except ValueError:  # msgspec takes no quotes, backslashes or control characters in field names; a CSV's columns may have them
+        return lambda values: dict(zip(features, values, strict=True))
+    return lambda values: struct(*values)
 
 
 def run_end(identity: Identity, lane: int, end_index: int, ending: Ending, message: str) -> bytes:

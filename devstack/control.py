@@ -79,10 +79,14 @@ def _launch(settings: DevstackSettings) -> None:
         process = subprocess.Popen(
             [sys.executable, "-m", "devstack", "run"], stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
         )
-    while read_state(settings.folder) is None:
-        if process.poll() is not None:
-            raise PartFailed(f"the supervisor ended with code {process.returncode}\n{tail(settings.logs / SUPERVISOR_LOG)}")
-        time.sleep(POLL_SECONDS)
+    try:
+        while read_state(settings.folder) is None:
+            if process.poll() is not None:
+                raise PartFailed(f"the supervisor ended with code {process.returncode}\n{tail(settings.logs / SUPERVISOR_LOG)}")
+            time.sleep(POLL_SECONDS)
+    except KeyboardInterrupt:  # later it is found by its state file
+        process.terminate()
+        raise
 
 
 def _wait_until_ready(settings: DevstackSettings, console: Console) -> StackState:

@@ -1,7 +1,7 @@
 """The whole job on generated data, as a person would do it: upload, split, train, simulate, compare with an offline recount.
 
 Speaks to the gateway through `client` only; the recount reads the storage, which is what makes it independent. Ctrl-C at any time stops the
-run, shows the summary if rows were counted, and stops the stack if this demo started it.
+run, shows the summary of the rows that were counted, and stops the stack if this demo started it.
 """
 
 import os
@@ -18,13 +18,13 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn
 
 from client import show, show_runs
 from client.blocking import Client
-from client.errors import ClientError, TimedOut
+from client.errors import ClientError
 from devstack.comparison import compare
 from devstack.control import down, up
 from devstack.errors import DevstackError
 from devstack.generate import Generated, generate
 from devstack.settings import DevstackSettings
-from devstack.state import StackState, is_running
+from devstack.state import is_running
 from devstack.status import urls
 from schemas.api import TaskStatus
 from schemas.api_runs import PredictionView, Run, RunCreate, RunStatistics
@@ -36,40 +36,37 @@ SHOWN_ROWS = 60
 """How many rows are streamed unless DEMO_ROWS says otherwise; 0 streams the whole simulation set."""
 WARMUP_SECONDS = 1.0
 TASK_SECONDS, FINAL_SECONDS = 600.0, 30.0
+INTERRUPTED = 130
 
 
 def demo(settings: DevstackSettings, console: Console) -> int:
-    """Run it. Raises `DevstackError`: the stack does not start, a step fails, or `Mismatch`."""
+    """Run it; return the exit code. Raises `DevstackError`: the stack does not start, a step fails, or `Mismatch`."""
     signal.signal(signal.SIGTERM, _interrupt)
-    rows, leave = int(os.environ.get("DEMO_ROWS") or SHOWN_ROWS), os.environ.get("DEMO_EXIT", "") not in ("", "0")
-    with _stack(settings, console) as state, Client(state.gateway_url) as client:
-        try:
-            run, split = _job(client, settings, console, rows)
-            compare(console, state.storage_url, run, split.simulation.path)
-        except ClientError as error:
-            raise DevstackError(f"the demo stops: {error}") from error
-        if not leave:
+    ours = not is_running(settings.folder)
+    compared = False
+    try:
+        state = up(settings, console)
+        with Client(state.gateway_url) as client:
+            run, split, interrupted = _job(client, settings, console)
+        compare(console, state.storage_url, run, split.simulation.path)
+        compared = True
+        if not interrupted and os.environ.get("DEMO_EXIT", "") in ("", "0"):
             console.print(urls(state))
             console.print("running until Ctrl-C; try `.venv/bin/intelliinspect --help`", style="bold")
             _until_interrupted()
-    return 0
-
-
-@contextmanager
-def _stack(settings: DevstackSettings, console: Console) -> Iterator[StackState]:
-    """The running stack; started and stopped here unless it runs already. Ctrl-C ends the block without an error."""
-    ours = not is_running(settings.folder)
-    try:
-        yield up(settings, console)
     except KeyboardInterrupt:
         console.print("\ninterrupted")
+        return 0 if compared else INTERRUPTED
+    except ClientError as error:
+        raise DevstackError(f"the demo stops: {error}") from error
     finally:
         if ours:
             down(settings, console)
+    return 0
 
 
-def _job(client: Client, settings: DevstackSettings, console: Console, rows: int) -> tuple[Run, Split]:
-    """All steps up to the ended run."""
+def _job(client: Client, settings: DevstackSettings, console: Console) -> tuple[Run, Split, bool]:
+    """All steps up to the ended run, and whether Ctrl-C ended it."""
     made = _generate(settings.folder / "demo", console)
     dataset = _upload(client, made.path, console)
     _wait(client, dataset.feature_selection_task_id, "selecting features", console)
@@ -83,8 +80,9 @@ def _job(client: Client, settings: DevstackSettings, console: Console, rows: int
     console.print(show.training(training))
     console.print(f"reachable MCC with this data's noise: {made.reachable_mcc:.3f}; its rule: FAIL if {made.rule}", markup=False)
     version = training.result.model_version if training.result else None
-    run = client.start_run(RunCreate(model_version=version, split_id=split.split_id, rows_per_second=1.0, warmup_seconds=WARMUP_SECONDS))
-    return _watch(client, run, console, rows), split
+    options = RunCreate(model_version=version, split_id=split.split_id, rows_per_second=1.0, warmup_seconds=WARMUP_SECONDS)
+    run, interrupted = _watch(client, client.start_run(options), console, int(os.environ.get("DEMO_ROWS") or SHOWN_ROWS))
+    return run, split, interrupted
 
 
 def _generate(folder: Path, console: Console) -> Generated:
@@ -110,17 +108,18 @@ def _wait(client: Client, task_id: str, what: str, console: Console) -> None:
         client.wait_for(task_id, timeout_seconds=TASK_SECONDS, on_status=show_status)
 
 
-def _watch(client: Client, run: Run, console: Console, rows: int) -> Run:
+def _watch(client: Client, run: Run, console: Console, rows: int) -> tuple[Run, bool]:
     """Show the run until `rows` are counted, it ends, or Ctrl-C; then stop it. Its numbers are final."""
+    interrupted = False
     try:
         _show_events(client, run, console, rows)
     except KeyboardInterrupt:
+        interrupted = True
         console.print("\nstopping the run")
     run = client.stop_run(run.run_id)
-    try:
-        return run if run.status in TERMINAL else client.wait_for_run(run.run_id, timeout_seconds=FINAL_SECONDS)
-    except TimedOut as error:
-        raise DevstackError(f"the run does not end: {error}") from error
+    if run.status not in TERMINAL:
+        run = client.wait_for_run(run.run_id, timeout_seconds=FINAL_SECONDS)
+    return run, interrupted
 
 
 def _show_events(client: Client, run: Run, console: Console, rows: int) -> None:

@@ -31,6 +31,7 @@ from schemas.api_v1 import (
 )
 
 T = TypeVar("T")
+SPLIT_SECONDS = 300.0
 
 
 def _read(kind: type[T]) -> Callable[[Any], T]:
@@ -55,7 +56,7 @@ def ready() -> Call[Readiness]:
 
 
 def upload(file: Upload, file_name: str, options: dict[str, str]) -> Call[Dataset]:
-    return Call("POST", "/v1/datasets", _read(Dataset), files={"file": (file_name, file, "text/csv")}, data=options)
+    return Call("POST", "/v1/datasets", _read(Dataset), files={"file": (file_name, file, "text/csv")}, data=options, timeout_seconds=None)
 
 
 def datasets(cursor: str | None, limit: int | None) -> Call[Page[DatasetSummary]]:
@@ -83,7 +84,9 @@ def suggest_split(dataset_id: str) -> Call[SuggestedSplit]:
 
 
 def split(request: SplitCreate | SuggestedSplit) -> Call[Split]:
-    return Call("POST", "/v1/splits", _read(Split), json=request.model_dump(mode="json", exclude_none=True))
+    """The gateway first waits for a feature selection that is still running."""
+    body = request.model_dump(mode="json", exclude_none=True)
+    return Call("POST", "/v1/splits", _read(Split), json=body, timeout_seconds=SPLIT_SECONDS)
 
 
 def get_split(split_id: str) -> Call[Split]:

@@ -20,6 +20,7 @@ T = TypeVar("T")
 
 Outcome = httpx.Response | httpx.TransportError
 UNAVAILABLE = 503
+ANSWER_SECONDS, CONNECT_SECONDS = 30.0, 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +35,8 @@ class Call(Generic[T]):
     data: Mapping[str, str] = field(default_factory=dict)
     files: Any = None
     expected: frozenset[int] = frozenset({200, 201, 202})
+    timeout_seconds: float | None = ANSWER_SECONDS
+    """How long the gateway may take to answer; null: as long as it needs."""
 
     @property
     def idempotent(self) -> bool:
@@ -42,12 +45,14 @@ class Call(Generic[T]):
     def arguments(self) -> dict[str, Any]:
         """Keyword arguments of httpx' `request`."""
         given: dict[str, Any] = {"method": self.method, "url": self.path}
+        if self.timeout_seconds != ANSWER_SECONDS:
+            given["timeout"] = httpx.Timeout(ANSWER_SECONDS, read=self.timeout_seconds, connect=CONNECT_SECONDS)
         if self.params:
             given["params"] = {name: value for name, value in self.params.items() if value is not None}
         if self.json is not None:
             given["json"] = self.json
         if self.files is not None:
-            given |= {"files": self.files, "data": dict(self.data), "timeout": httpx.Timeout(30.0, read=None, write=None)}
+            given |= {"files": self.files, "data": dict(self.data)}
         return given
 
 
@@ -117,7 +122,7 @@ def options(url: str, workspace: str) -> dict[str, Any]:
     return {
         "base_url": url,
         "headers": {"X-Workspace": workspace, "Accept": "application/json"},
-        "timeout": httpx.Timeout(30.0, connect=5.0),
+        "timeout": httpx.Timeout(ANSWER_SECONDS, connect=CONNECT_SECONDS),
         "trust_env": not _is_local(httpx.URL(url).host),
     }
 

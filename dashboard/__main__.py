@@ -34,6 +34,7 @@ def main() -> None:
         title=NAME,
         favicon=FAVICON,
         dark=None,
+        language="en-US",
         reload=False,
         show=False,
         show_welcome_message=False,

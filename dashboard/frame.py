@@ -51,7 +51,7 @@ def frame(title: str, here: str) -> Iterator[None]:
                         entry.props('aria-current="page"')
             with ui.element("div").classes("ii-end"):
                 _theme_button()
-        with ui.element("main").classes("ii-page").props('id="content"'):
+        with ui.element("div").classes("ii-page").props('id="content"'):
             _gateway_banner()
             yield
 

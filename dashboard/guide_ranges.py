@@ -124,6 +124,14 @@ class Desk:
             slider = ui.range(min=0, max=self.spans.count, step=1, value=self._places(name), on_change=lambda: self._slid(name))
             slider.props(f'aria-label="{texts.SETS[name]}"').classes(f"ii-{name}")
             self.sliders[name] = slider
+            self._tell(name)
+
+    def _tell(self, name: str) -> None:
+        """What a screen reader says of a slider; of itself it has two values, which ARIA has no word for."""
+        places = self._places(name)
+        self.sliders[name].props["aria-valuenow"] = places["min"]
+        self.sliders[name].props["aria-valuetext"] = f"{self.typed[f'{name}.start']} – {self.typed[f'{name}.end']}"
+        self.sliders[name].update()
 
     def _input(self, key: str, text: str) -> None:
         field = ui.input(text, value=self.typed[key], on_change=lambda: self._typed(key)).props("outlined dense debounce=250")
@@ -156,6 +164,8 @@ class Desk:
         if move_sliders:
             for name, slider in self.sliders.items():
                 slider.value = self._places(name)
+        for name in SETS:
+            self._tell(name)
         self.filling = False
         self.summary.set_content(self._summary())
         self.chart.options.clear()

@@ -22,6 +22,13 @@ RECENT = 8
 PREVIEW_COLUMNS = 12
 MISSING_SHOWN = 20
 POLL_SECONDS = 0.7
+DROP_FACE = f"""
+<label class="ii-dropface">
+  <span class="ii-dropsign" aria-hidden="true">⇪</span>
+  <span>{texts.UPLOAD_DROP}</span>
+  <q-uploader-add-trigger></q-uploader-add-trigger>
+</label>
+"""
 
 
 class Kept:
@@ -75,8 +82,10 @@ def _drop_zone(kept: Kept) -> None:
         uploader.reset()
 
     with place:
-        uploader = ui.upload(label=texts.UPLOAD_DROP, auto_upload=True, on_upload=send).props('accept=".csv,.gz,.txt" flat')
-        uploader.props(f'aria-label="{texts.UPLOAD_DROP}"')
+        uploader = ui.upload(auto_upload=True, on_upload=send).props('accept=".csv,.gz,.txt" flat')
+        uploader.add_slot("header", DROP_FACE)
+        choose = ui.button(texts.UPLOAD_CHOOSE, icon="upload_file").props("unelevated no-caps color=primary size=md").classes("ii-choose")
+        choose.on("click", js_handler=f"() => document.querySelector('#{uploader.html_id} input[type=file]').click()")
     ui.label(texts.UPLOAD_RULES).classes("ii-muted ii-small")
 
 

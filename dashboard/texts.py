@@ -32,7 +32,8 @@ UPLOAD_LEAD: Final = (
     "One row per inspected part: sensor readings, and whether the part passed. The columns for label, id and time are found by themselves "
     "and can be changed afterwards."
 )
-UPLOAD_DROP: Final = "Drop a CSV file here, or choose one with +"
+UPLOAD_DROP: Final = "Drop a CSV file here"
+UPLOAD_CHOOSE: Final = "Choose a file"
 UPLOAD_RULES: Final = "CSV, plain or gzip · comma, semicolon or tab · empty cells are missing values"
 UPLOAD_SENDING: Final = "Sending {name} to the gateway"
 UPLOAD_READING: Final = "Reading, checking and storing {name}"

@@ -24,7 +24,7 @@ def main() -> int:
     try:
         return int(COMMANDS[arguments.command](load_settings(), console, arguments) or 0)
     except (DevstackError, ConfigurationError) as error:
-        Console(stderr=True, highlight=False, markup=False).print(str(error), style="bold red")
+        Console(stderr=True, highlight=False, markup=False).print(str(error), style="bold red", soft_wrap=True)
         return FAILED
     except KeyboardInterrupt:
         return INTERRUPTED

@@ -45,7 +45,7 @@ def assert_nothing_stays(folder: Path) -> None:
 def has_ended(pid: int) -> bool:
     """Gone, or a zombie that nobody has asked about."""
     try:
-        return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+        return bool(psutil.Process(pid).status() == psutil.STATUS_ZOMBIE)
     except psutil.NoSuchProcess:
         return True
 

@@ -6,7 +6,7 @@ steps: the envelope, its features left as they are (`opened`), then the features
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC
 from typing import Annotated, Any, Protocol
 
@@ -173,22 +173,21 @@ class FeatureReader:
     def __init__(self, manifest: ModelManifest) -> None:
         self.features = manifest.features
         self._known = {*manifest.features, *manifest.ignored_features}
-        fields: list[Any] = [(f"f{i}", float | None) for i in range(len(manifest.features))]
-        fields += [(f"i{i}", Raw | UnsetType, UNSET) for i in range(len(manifest.ignored_features))]
-        names = dict(zip((field[0] for field in fields), [*manifest.features, *manifest.ignored_features], strict=True))
-        struct = msgspec.defstruct("Features", fields, rename=names, forbid_unknown_fields=True, gc=False)
-        self._decode = msgspec.json.Decoder(struct).decode
         self._plain = not manifest.ignored_features
+        self._decode = _struct_decoder(manifest)
 
     def read(self, features: Raw) -> tuple[float | None, ...] | Rejected:
         """Return the model's input, or the reason why these are not features of this model."""
+        if self._decode is None:
+            return self.read_slowly(features)
         try:
             values: tuple[Any, ...] = msgspec.structs.astuple(self._decode(features))
-        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-            return self._explained(features, str(error))
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+            return self.read_slowly(features)
         return values if self._plain else values[: len(self.features)]
 
-    def _explained(self, features: Raw, error: str) -> Rejected:
+    def read_slowly(self, features: Raw) -> tuple[float | None, ...] | Rejected:
+        """`read`, one name after the other, to say which is wrong."""
         try:
             given = msgspec.json.decode(features, type=dict[str, Raw])
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
@@ -197,12 +196,25 @@ class FeatureReader:
             return Rejected("unknown_feature", f"the model does not know {_listed(unknown)}", f"$.features.{unknown[0]}")
         if missing := [name for name in self.features if name not in given]:
             return Rejected("missing_feature", f"the row lacks {_listed(missing)}; a missing value is null", f"$.features.{missing[0]}")
+        values: list[float | None] = []
         for name in self.features:
             try:
-                msgspec.json.decode(given[name], type=float | None)
+                values.append(msgspec.json.decode(given[name], type=float | None))
             except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as problem:
                 return Rejected("invalid_field", str(problem), f"$.features.{name}")
-        return Rejected("invalid_field", error, "$.features")
+        return tuple(values)
+
+
+def _struct_decoder(manifest: ModelManifest) -> Callable[[Raw], Any] | None:
+    """Return a decoder into a struct with a field per feature, the model's first; null when msgspec does not take the names."""
+    fields: list[Any] = [(f"f{i}", float | None) for i in range(len(manifest.features))]
+    fields += [(f"i{i}", Raw | UnsetType, UNSET) for i in range(len(manifest.ignored_features))]
+    names = dict(zip((field[0] for field in fields), [*manifest.features, *manifest.ignored_features], strict=True))
+    try:
+        struct = msgspec.defstruct("Features", fields, rename=names, forbid_unknown_fields=True, gc=False)
+    except ValueError:  # quotes, backslashes and control characters, which a CSV's columns may have
+        return None
+    return msgspec.json.Decoder(struct).decode
 
 
 def _located(message: str) -> tuple[str, str | None]:

@@ -132,6 +132,15 @@ def test_wrong_features_are_explained(features: Any, reason: str, path: str) -> 
     assert (found.reason, found.path) == (reason, path)
 
 
+@pytest.mark.parametrize("name", ['a "quoted" one', "back\\slash", "two\nlines", "tab\t", "é", "", "a.b", "$", "x" * 300])
+def test_a_column_may_have_any_name(name: str) -> None:
+    reader = FeatureReader(manifest(MODEL_A).model_copy(update={"features": [name, "S2"]}))
+    assert reader.read(msgspec.Raw(json.dumps({"S2": 2, name: 1, "S9": []}).encode())) == (1.0, 2.0)
+    found = reader.read(msgspec.Raw(json.dumps({"S2": 2}).encode()))
+    assert isinstance(found, Rejected)
+    assert found.reason == "missing_feature"
+
+
 HEADER = st.tuples(
     st.sampled_from(["type", "content-type", "schema-version", "redrive", "x"]),
     st.binary(max_size=8) | st.sampled_from([b"run-end", b"run-skip", b"row", b"application/json", b"1"]),
@@ -150,7 +159,9 @@ def test_a_damaged_row_is_opened_or_rejected_and_its_features_are_read_or_explai
     whole = row(**OWNED, sample_id="SAMPLE_3", timestamp="2021-01-01T00:00:00Z", label="PASS")
     found = open_(whole[:at] + put + whole[at + cut :], partition=home(RUN))
     if isinstance(found, Opened):
-        values = FeatureReader(manifest(MODEL_A)).read(found.envelope.features)
+        reader = FeatureReader(manifest(MODEL_A))
+        values = reader.read(found.envelope.features)
+        assert values == reader.read_slowly(found.envelope.features)
         assert isinstance(values, Rejected) or len(values) == 3
     else:
         assert isinstance(found, Rejected)

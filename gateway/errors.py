@@ -40,6 +40,7 @@ from storage.views import WrongCursor
 
 RETRY_AFTER_SECONDS = 5
 DOTNET_PREFIX = "/api/"
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 DOTNET_UPLOAD = "/api/Dataset/upload"
 log = structlog.get_logger()
 
@@ -119,7 +120,7 @@ def storage_is_full() -> Iterator[None]:
 def _is_full(error: BaseException | None) -> bool:
     """The libraries below wrap the system's error, or keep only its words."""
     while error is not None:
-        if getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG) or "No space left" in str(error):
+        if getattr(error, "errno", None) in FULL or any(f"os error {number}" in str(error) for number in FULL):
             return True
         error = error.__cause__
     return False

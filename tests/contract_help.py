@@ -69,3 +69,8 @@ def prepared(http: httpx.Client) -> Any:
     """Upload `table()` and split it; the split's answer."""
     ok(store(http, table()), 202)
     return ok(http.post("/process/split-data", json=split_body()))
+
+
+async def store_async(http: httpx.AsyncClient, content: bytes) -> httpx.Response:
+    """`store` for an asynchronous client."""
+    return await http.post("/dataset/store", files={"file": ("rows.csv", content, "text/csv")})

@@ -7,7 +7,7 @@ from producer.sender import Sender
 from producer.settings import Settings
 from runtime.control import Owner
 from runtime.health import health_server
-from runtime.process import run
+from runtime.process import run, unless_stopped
 from schemas.topics import RUN_COMMANDS
 from storage.files import Storage
 
@@ -27,9 +27,9 @@ async def main(settings: Settings, stopping: asyncio.Event) -> None:
         kafka, group=settings.group, topic=RUN_COMMANDS, handler=runs, session_timeout_ms=int(settings.session_timeout_seconds * 1000)
     )
     async with health_server(settings.health_host, settings.health_port, live=dict, ready=owner.problems):
-        await sender.start()
-        await owner.run(stopping)
-        await sender.close()  # only now: after a failure, what is still buffered must not be sent
+        if await unless_stopped(sender.start(), stopping):
+            await owner.run(stopping)
+            await sender.close()  # only now: after a failure, what is still buffered must not be sent
 
 
 if __name__ == "__main__":

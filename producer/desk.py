@@ -18,7 +18,7 @@ import structlog
 from aiokafka import ConsumerRecord
 
 from producer.errors import IllegalMove, RunFailed
-from producer.metrics import COMMANDS, RUNS_ACTIVE, RUNS_ENDED
+from producer.metrics import COMMANDS, RUNS_ENDED
 from producer.pacing import parse_rate
 from producer.positions import Positions
 from producer.run import Run, utc_now
@@ -59,7 +59,6 @@ class Desk:
                 await run.skip_to(start_row)
                 await run.lanes.all_confirmed()
             self.runs[run.run_id] = run
-        RUNS_ACTIVE.inc(len(runs))
         await self._write(runs, command)
         for run in runs:
             self._go(run)
@@ -126,7 +125,7 @@ class Desk:
 
     async def _resume(self, command: Command, record: ConsumerRecord) -> None:
         run = await self._halted(command.task_id, paused=True)
-        run.paused, run.pacer = False, None
+        run.resume()
         await self._write([run], record)
         self._go(run)
 
@@ -150,7 +149,7 @@ class Desk:
         run = await self._halted(command.task_id)
         if not 0 <= row_index <= run.spec.total_rows:
             self._go(run)
-            raise IllegalMove(f"there is no row {row_index} in a run of {run.spec.total_rows} rows")
+            raise IllegalMove(_no_row(row_index, run.spec))
         if row_index < min(run.positions.next):
             await run.close_lanes("STOPPED", "superseded by a new attempt")
             await self._attempt(run.task, row_index, record, rate=run.rate, paused=run.paused)
@@ -165,8 +164,10 @@ class Desk:
         task = None if command.task_id in self.runs else await self._newest(command.task_id)
         if task is None or task.kind != "run" or task.status not in TERMINAL:
             raise IllegalMove("only a run that has ended can be tried again")
-        rate = parse_rate(msgspec.convert(task.spec, RunSpec).rows_per_second)
-        await self._attempt(task, row_index, record, rate=rate, paused=False)
+        spec = msgspec.convert(task.spec, RunSpec)
+        if not 0 <= row_index <= spec.total_rows:
+            raise IllegalMove(_no_row(row_index, spec))
+        await self._attempt(task, row_index, record, rate=parse_rate(spec.rows_per_second), paused=False)
 
     async def _attempt(self, task: TaskState, row_index: int, record: ConsumerRecord, *, rate: float | None, paused: bool) -> None:
         """Begin the next attempt, with lanes of its own, at a row."""
@@ -174,8 +175,7 @@ class Desk:
         task = msgspec.structs.replace(
             task, attempt=task.attempt + 1, started_at=utc_now(), finished_at=None, result=None, error=None, ended_lanes=0
         )
-        if self.runs.pop(task.task_id, None):
-            RUNS_ACTIVE.dec()
+        self.runs.pop(task.task_id, None)
         run = Run(task, spec, Positions.from_row(0, spec.lanes), rate=rate, paused=paused, stopping=False)
         await self.begin([run], start_row=row_index, command=record)
 
@@ -217,7 +217,6 @@ class Desk:
             await self._partition.transaction([(TASKS, run.key, encode(state)), (RUN_POSITIONS, run.key, None)])
             run.ended = True
             del self.runs[run.run_id]
-        RUNS_ACTIVE.dec()
         RUNS_ENDED.labels(ending).inc()
         log.info("run ended", run_id=run.run_id, attempt=run.task.attempt, ending=ending, reason=message)
 
@@ -243,6 +242,10 @@ class Desk:
             if record.key == task_id.encode():
                 value = record.value
         return msgspec.json.decode(value, type=TaskState) if value else None
+
+
+def _no_row(row_index: int, spec: RunSpec) -> str:
+    return f"there is no row {row_index} in a run of {spec.total_rows} rows"
 
 
 def _argument(command: Command, name: str, parse: Any, default: Any = None) -> Any:

@@ -16,6 +16,7 @@ from producer.positions import Positions, first_of_lane
 from producer.sender import Lanes, Sender
 from producer.sources import Page, SplitRows, open_split
 from schemas.messages import Ending, RunPosition, RunSpec, Status, TaskState
+from schemas.topics import MAX_MESSAGE_BYTES
 from storage.files import Storage
 
 CHUNK_ROWS = 256
@@ -23,6 +24,8 @@ CHUNK_ROWS = 256
 PAGE_SECONDS, SMALLEST_PAGE, LARGEST_PAGE = 30, 256, 16_384
 """A page holds so many seconds' rows; reading one costs 60 to 90 ms whatever its size."""
 TICK_SECONDS = 0.01
+LARGEST_VALUE = MAX_MESSAGE_BYTES - 4096
+"""What the broker refuses would stop the producer again and again. A row that it takes and scoring does not is dead-lettered there."""
 RATE_WINDOW = 5
 
 
@@ -70,6 +73,11 @@ class Run:
         self.positions = Positions(self.positions.acknowledged)
         self._lanes = Lanes(sender, identity, self.positions)
 
+    def resume(self) -> None:
+        """No longer paused: the pace begins anew."""
+        self.paused, self.pacer = False, None
+        self._measured.clear()
+
     async def halt(self) -> bool:
         """Stop sending, between two rows; `work` belongs to whoever called. False when the run came to its end instead."""
         if self.work is not None:
@@ -89,7 +97,10 @@ class Run:
         def records(page: Page, start: int, end: int) -> Iterator[tuple[int, int, bytes]]:
             rows = page.rows(start, end)
             for row_index, lane in self.positions.unsent(start, end):
-                yield lane, row_index + self.spec.lanes, encode_row(row_index, rows[row_index - start])
+                value = encode_row(row_index, rows[row_index - start])
+                if len(value) > LARGEST_VALUE:
+                    raise RunFailed(f"row {row_index} makes a message of {len(value)} bytes, the topic takes {LARGEST_VALUE}")
+                yield lane, row_index + self.spec.lanes, value
 
         self.pacer = pacer = self.pacer or Pacer(self.rate, time.monotonic())
         page_rows = LARGEST_PAGE if self.rate is None else min(LARGEST_PAGE, max(SMALLEST_PAGE, int(self.rate * PAGE_SECONDS)))

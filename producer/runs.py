@@ -28,6 +28,7 @@ class Runs:
         self._kafka, self._storage, self._sender = kafka, storage, sender
         self._report_interval_seconds, self._lease_seconds = report_interval_seconds, lease_seconds
         self._desks: dict[int, Desk] = {}
+        RUNS_ACTIVE.set_function(lambda: sum(len(desk.runs) for desk in self._desks.values()))
 
     async def taken_over(self, partition: Partition, tasks: list[TaskState]) -> None:
         """Go on with every run that has begun: paused ones stay paused, stopped ones end. PENDING ones have their command to come."""
@@ -49,10 +50,8 @@ class Runs:
     async def given_up(self, partition: Partition) -> None:
         """Write how far each run came, if that is still ours to say."""
         desk = self._desks.pop(partition.number, None)
-        if desk is not None:
-            RUNS_ACTIVE.dec(len(desk.runs))
-            if not partition.lost:
-                await desk.leave()
+        if desk is not None and not partition.lost:
+            await desk.leave()
 
     async def _positions(self, number: int) -> dict[tuple[str, int], RunPosition]:
         """The newest position of each attempt of each run of the partition."""
@@ -61,9 +60,12 @@ class Runs:
         async for record in read_to_end(self._kafka, RUN_POSITIONS.name, [number], wait_for_open_transactions=True):
             if record.value is None:
                 found.pop(record.key, None)
-            else:
+                continue
+            try:
                 position = decode(record.value)
                 found.setdefault(record.key, {})[position.attempt] = position
+            except msgspec.DecodeError as error:
+                log.error("a position cannot be read", key=record.key, offset=record.offset, error=str(error))
         return {(position.run_id, attempt): position for attempts in found.values() for attempt, position in attempts.items()}
 
 

@@ -13,6 +13,7 @@ import msgspec
 import structlog
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, ConsumerRecord, TopicPartition
 from aiokafka.coordinator.assignors.sticky.sticky_assignor import StickyPartitionAssignor
+from aiokafka.errors import KafkaError
 
 from runtime.kafka import read_to_end, wait_for_kafka
 from runtime.transactions import ANSWER_TIMEOUT_SECONDS, Partition, expected, in_time
@@ -27,6 +28,7 @@ so even on a loaded machine a third of it is ample."""
 REBALANCE_TIMEOUT_MS = 20_000
 GIVE_UP_TIMEOUT_SECONDS = 10.0
 """Bound on what a handler may still write when it is asked to stop."""
+WATCH_SECONDS = 5.0
 
 
 class Handler(Protocol):
@@ -65,11 +67,13 @@ class Owner(ConsumerRebalanceListener):  # type: ignore[misc]
         self._session_timeout_ms = session_timeout_ms
         self._owned: dict[int, _Owned] = {}
         self._leaving: dict[int, asyncio.Task[None]] = {}
-        self._assigned = False
+        self._assigned = self._silent = False
         self._failure: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     def problems(self) -> dict[str, str]:
         """Why this member is not ready, by part; empty when every partition it owns is taken over."""
+        if self._silent:
+            return {"kafka": "the broker does not answer"}
         if not self._assigned:
             return {"kafka": "not in the group yet"}
         waiting = [number for number, owned in self._owned.items() if not owned.working]
@@ -77,7 +81,6 @@ class Owner(ConsumerRebalanceListener):  # type: ignore[misc]
 
     async def run(self, stopping: asyncio.Event) -> None:
         """See `own`."""
-        await wait_for_kafka(self._kafka, self._topic.name, timeout_seconds=ANSWER_TIMEOUT_SECONDS)
         consumer = AIOKafkaConsumer(
             **self._kafka,
             group_id=self._group,
@@ -91,7 +94,7 @@ class Owner(ConsumerRebalanceListener):  # type: ignore[misc]
             partition_assignment_strategy=(type("Sticky", (StickyPartitionAssignor,), {}),),
         )
         self._consumer = consumer
-        waits: list[asyncio.Future[Any]] = [asyncio.create_task(self._poll()), asyncio.create_task(stopping.wait())]
+        waits: list[asyncio.Future[Any]] = [asyncio.create_task(work) for work in (self._poll(), self._watch(), stopping.wait())]
         try:
             await asyncio.wait([*waits, self._failure], return_when=asyncio.FIRST_COMPLETED)
             if stopping.is_set() and not self._failure.done():
@@ -114,6 +117,7 @@ class Owner(ConsumerRebalanceListener):  # type: ignore[misc]
     async def _poll(self) -> None:
         """Hand each record to its partition. A record that comes again after a rebalance is told by its offset."""
         try:
+            await wait_for_kafka(self._kafka, self._topic.name, timeout_seconds=ANSWER_TIMEOUT_SECONDS)
             await self._consumer.start()
             self._consumer.subscribe([self._topic.name], listener=self)
             while True:
@@ -123,6 +127,16 @@ class Owner(ConsumerRebalanceListener):  # type: ignore[misc]
                             owned.commands.put_nowait(record)
         except Exception as error:
             self._fail(expected(error))
+
+    async def _watch(self) -> None:
+        """Ask the broker now and then, for `problems`: aiokafka itself waits for it in silence, and for ever."""
+        while True:
+            await asyncio.sleep(WATCH_SECONDS)
+            try:
+                await asyncio.wait_for(self._consumer.topics(), WATCH_SECONDS)
+                self._silent = False
+            except (KafkaError, OSError, TimeoutError):
+                self._silent = True
 
     async def on_partitions_revoked(self, revoked: set[TopicPartition]) -> None:
         """A rebalance begins: no transaction may be under way when the group forgets who owned what."""

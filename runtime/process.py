@@ -3,8 +3,8 @@
 import asyncio
 import signal
 import sys
-from collections.abc import Awaitable, Callable
-from typing import NoReturn, TypeVar
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any, NoReturn, TypeVar
 
 import structlog
 
@@ -50,3 +50,16 @@ async def _guarded(process: str, settings: S, main: Main[S]) -> int:
         return EXIT_BUG
     log.info("stopped")
     return 0
+
+
+async def unless_stopped(work: Coroutine[Any, Any, Any], stopping: asyncio.Event) -> bool:
+    """Do the work and return True; when a stop is asked first, cancel it and return False."""
+    tasks: list[asyncio.Task[Any]] = [asyncio.create_task(work), asyncio.create_task(stopping.wait())]
+    await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    done = tasks[0].done()
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+    if done:
+        tasks[0].result()
+    return done

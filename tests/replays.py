@@ -27,19 +27,19 @@ from storage.files import Storage
 from tests.brokers import CONTROL_PARTITIONS, DATA_PARTITIONS, Broker
 from tests.waiting import eventually
 
-SESSION_SECONDS = 3.0
+SESSION_SECONDS = 4.0
 START = datetime(2026, 1, 1, tzinfo=UTC)
 MODEL, SPLIT, DATASET = "model-00000000000a", "split-00000000000a", "ds-00000000000a"
 
 
-def write_split_and_model(storage: Storage, frame: pl.DataFrame, features: list[str]) -> None:
+def write_split_and_model(storage: Storage, frame: pl.DataFrame, features: list[str], *, split_id: str = SPLIT) -> None:
     """Store a split whose simulation set is `frame` and a model version of these features; the model itself is not needed here."""
     with storage.scratch() as folder:
         frame.write_parquet(folder / "simulation.parquet")
-        storage.put_file(folder / "simulation.parquet", f"splits/{SPLIT}/simulation.parquet")
+        storage.put_file(folder / "simulation.parquet", f"splits/{split_id}/simulation.parquet")
     sets = {
         name: SetManifest(
-            path=f"splits/{SPLIT}/{name}.parquet",
+            path=f"splits/{split_id}/{name}.parquet",
             range=DateRange(start=START, end=START + timedelta(days=1)),
             rows=frame.height,
             failures=0,
@@ -47,9 +47,9 @@ def write_split_and_model(storage: Storage, frame: pl.DataFrame, features: list[
         for name in ("train", "test", "simulation")
     }
     split = SplitManifest(
-        split_id=SPLIT, dataset_id=DATASET, workspace="w", created_at=START, sample_fraction=1.0, seed=0, daily_distribution={}, **sets
+        split_id=split_id, dataset_id=DATASET, workspace="w", created_at=START, sample_fraction=1.0, seed=0, daily_distribution={}, **sets
     )
-    storage.write_bytes(f"splits/{SPLIT}/manifest.json", split.model_dump_json().encode())
+    storage.write_bytes(f"splits/{split_id}/manifest.json", split.model_dump_json().encode())
     storage.write_bytes(f"models/{MODEL}/manifest.json", model_manifest(features).model_dump_json().encode())
 
 

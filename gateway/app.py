@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from importlib.metadata import version
+from typing import Any
 
 from fastapi import FastAPI
 from starlette.staticfiles import StaticFiles
@@ -46,5 +47,19 @@ def create_app(settings: GatewaySettings, work_ended: Ended = lambda _: None) ->
     app.add_middleware(Measured)
     for module in (system, datasets, splits, training, models, dotnet, simulation, runs):
         app.include_router(module.router)
+    app.openapi = lambda: _without_defaults(app)  # type: ignore[method-assign]
     app.mount(system.ASSETS, StaticFiles(directory=system.assets()))
     return app
+
+
+def _without_defaults(app: FastAPI) -> dict[str, Any]:
+    """The OpenAPI document without FastAPI's own 422, which the .NET routes never answer with."""
+    if app.openapi_schema is None:
+        document = FastAPI.openapi(app)
+        for operations in document["paths"].values():
+            for operation in operations.values():
+                if "HTTPValidationError" in str(operation["responses"].get("422")):
+                    del operation["responses"]["422"]
+        for name in ("HTTPValidationError", "ValidationError"):
+            document["components"]["schemas"].pop(name, None)
+    return app.openapi_schema or {}

@@ -1,6 +1,7 @@
 """`python -m dashboard`: the pages, as a process of their own. Speaks to nothing but the gateway."""
 
 import asyncio
+import os
 
 from nicegui import app, ui
 
@@ -11,6 +12,7 @@ from dashboard.theme import FAVICON
 
 
 def main() -> None:
+    os.environ.pop("PYTEST_CURRENT_TEST", None)  # inherited when a test starts the stack; NiceGUI would then serve its own test port
     settings = DashboardSettings()
     frame.install()
     guide_upload.register(guide_upload.Kept(settings))

@@ -12,7 +12,7 @@ from dashboard import texts
 from schemas.api_runs import Run, RunCreate
 from schemas.api_v1 import TrainingCreate
 from tests.e2e.browser import Scheme, chromium, watched
-from tests.stack import Stack
+from tests.stack import Stack, running_stack
 from tests.waiting import eventually_sync
 
 SECONDS = 1000
@@ -31,13 +31,20 @@ def page(browser: Browser) -> Iterator[Page]:
 
 
 @pytest.fixture(scope="module")
-def url(stack: Stack) -> str:
-    return stack.process("dashboard").url
+def own_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """With the dashboard, which the shared one leaves out, and with a gateway that may be stopped."""
+    with running_stack(tmp_path_factory.mktemp("stack"), DEVSTACK_WITHOUT="") as running:
+        yield running
 
 
 @pytest.fixture(scope="module")
-def client(stack: Stack) -> Iterator[Client]:
-    with Client(stack.gateway_url) as client:
+def url(own_stack: Stack) -> str:
+    return own_stack.process("dashboard").url
+
+
+@pytest.fixture(scope="module")
+def client(own_stack: Stack) -> Iterator[Client]:
+    with Client(own_stack.gateway_url) as client:
         yield client
 
 
@@ -178,9 +185,9 @@ def test_model_becomes_champion(page: Page, url: str, client: Client, finished_r
     assert client.champion().model_version == finished_run.model_version
 
 
-def test_gateway_that_is_down_is_said_and_the_page_recovers_by_itself(page: Page, url: str, stack: Stack, finished_run: Run) -> None:
+def test_gateway_that_is_down_is_said_and_the_page_recovers_by_itself(page: Page, url: str, own_stack: Stack, finished_run: Run) -> None:
     open_page(page, f"{url}/runs")
-    gateway = stack.process("gateway")
+    gateway = own_stack.process("gateway")
     gateway.stop()
     try:
         expect(page.get_by_text(texts.GATEWAY_DOWN).first).to_be_visible()
@@ -233,12 +240,12 @@ def test_no_page_has_serious_accessibility_findings(browser: Browser, url: str, 
 
 
 def test_stream_that_breaks_is_taken_up_without_a_missing_row(
-    page: Page, url: str, stack: Stack, client: Client, finished_run: Run
+    page: Page, url: str, own_stack: Stack, client: Client, finished_run: Run
 ) -> None:
     run = client.start_run(RunCreate(model_version=finished_run.model_version, rows_per_second=20, warmup_seconds=0))
     open_page(page, f"{url}/guide/run/{run.run_id}")
     expect(page.locator("table.ii-table tbody tr").nth(2)).to_be_visible()
-    stack.process("gateway").restart()
+    own_stack.process("gateway").restart()
     expect(page.locator(".ii-metric").get_by_text(texts.STATUS["COMPLETED"])).to_be_visible(timeout=90 * SECONDS)
     shown = [int(text.replace(",", "")) for text in page.locator("table.ii-table tbody tr td:first-child").all_inner_texts()]
     last = (run.total_rows or 0) - 1

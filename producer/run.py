@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import aclosing
 from datetime import UTC, datetime
+from typing import Literal
 
 import msgspec
 
@@ -106,6 +107,8 @@ class Run:
         page_rows = LARGEST_PAGE if self.rate is None else min(LARGEST_PAGE, max(SMALLEST_PAGE, int(self.rate * PAGE_SECONDS)))
         async with aclosing(self._rows.pages(min(self.positions.next), page_rows)) as pages:
             async for page in pages:
+                if page.start >= self.spec.total_rows:
+                    break
                 start, last = page.start, min(page.end, self.spec.total_rows)
                 while start < last:
                     due = pacer.due(time.monotonic())
@@ -143,10 +146,10 @@ class Run:
         """Whether there is anything to report."""
         return self._reported != (self.positions.acknowledged, self._phase())
 
-    def position(self, owner: str, kind: str = "position") -> RunPosition:
+    def position(self, owner: str, kind: Literal["ownership", "position"] = "position") -> RunPosition:
         """The record that another producer would go on from."""
         return RunPosition(
-            kind="ownership" if kind == "ownership" else "position",
+            kind=kind,
             run_id=self.run_id,
             attempt=self.task.attempt,
             epoch=self.task.epoch,

@@ -67,7 +67,7 @@ class Owner(ConsumerRebalanceListener):  # type: ignore[misc]
         self._session_timeout_ms = session_timeout_ms
         self._owned: dict[int, _Owned] = {}
         self._leaving: dict[int, asyncio.Task[None]] = {}
-        self._assigned = self._silent = False
+        self._started = self._assigned = self._silent = False
         self._failure: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     def problems(self) -> dict[str, str]:
@@ -119,6 +119,7 @@ class Owner(ConsumerRebalanceListener):  # type: ignore[misc]
         try:
             await wait_for_kafka(self._kafka, self._topic.name, timeout_seconds=ANSWER_TIMEOUT_SECONDS)
             await self._consumer.start()
+            self._started = True
             self._consumer.subscribe([self._topic.name], listener=self)
             while True:
                 for tp, records in (await self._consumer.getmany(timeout_ms=1000)).items():
@@ -132,6 +133,8 @@ class Owner(ConsumerRebalanceListener):  # type: ignore[misc]
         """Ask the broker now and then, for `problems`: aiokafka itself waits for it in silence, and for ever."""
         while True:
             await asyncio.sleep(WATCH_SECONDS)
+            if not self._started:
+                continue
             try:
                 await asyncio.wait_for(self._consumer.topics(), WATCH_SECONDS)
                 self._silent = False
@@ -190,9 +193,8 @@ class Owner(ConsumerRebalanceListener):  # type: ignore[misc]
         partition = owned.partition
         await partition.open()
         tp = TopicPartition(self._topic.name, partition.number)
-        committed = await in_time(
-            self._consumer.committed(tp), "kafka", "no committed offset"
-        )  # only now: the former owner may have committed
+        # not earlier: up to its fencing the former owner could commit
+        committed = await in_time(self._consumer.committed(tp), "kafka", "no committed offset")
         partition.committed = (committed or 0) - 1
         tasks = await in_time(self._newest_tasks(partition.number), "kafka", "tasks cannot be read to their end")
         owned.handed_over = True

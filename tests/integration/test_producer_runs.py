@@ -106,6 +106,26 @@ async def test_the_pace_changes_while_running(world: Replays, producer: Producer
     assert all(later >= earlier for earlier, later in pairwise(times))
 
 
+async def test_orders_in_quick_succession_neither_lose_nor_repeat_a_row(world: Replays, producer: ProducerProcess) -> None:
+    run_id = await world.start(ROWS, rows_per_second=100, lanes=3)
+    for _ in range(5):
+        await world.order(run_id, "speed", rows_per_second="max")
+        await world.order(run_id, "speed", rows_per_second=2000)
+        await world.order(run_id, "pause")
+        await world.order(run_id, "resume")
+    await world.order(run_id, "speed", rows_per_second="max")
+    await world.ended(run_id)
+    assert len(await world.records(run_id)) == ROWS + 3
+    lanes = counted(await world.records(run_id))
+    assert [found.rows for found in lanes.values()] == [list(range(lane, ROWS, 3)) for lane in range(3)]
+
+
+async def test_a_run_may_take_fewer_rows_than_the_split_has(world: Replays, producer: ProducerProcess) -> None:
+    run_id = await world.start(300, rows_per_second=None)
+    await world.ended(run_id)
+    assert counted(await world.records(run_id))[0].rows == list(range(300))
+
+
 async def test_a_stopped_run_ends_right_behind_its_last_row(world: Replays, producer: ProducerProcess) -> None:
     run_id = await world.start(ROWS, rows_per_second=100, lanes=2)
     await eventually(lambda: world.sent(run_id, 20))

@@ -1,0 +1,130 @@
+"""The pure parts of pages: ranges over a timeline, thresholds, comparisons, feeds, charts."""
+
+import json
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from dashboard import charts
+from dashboard.comparison import compare
+from dashboard.guide_ranges import Spans, as_texts, read_time
+from dashboard.guide_train import at_threshold
+from dashboard.page_runs import as_csv, as_json_lines
+from dashboard.page_system import Throughput
+from schemas.api_runs import PredictionView, Run
+from schemas.api_v1 import DatasetTimeline, Range, SuggestedSplit
+from tests import gateway_answers as answers
+
+START = datetime(2021, 1, 1, tzinfo=UTC)
+HOURS = Spans(DatasetTimeline(dataset_id="ds-1", start=START, step_seconds=3600, rows=[10] * 24, failures=[1] * 24))
+
+
+def typed(*hours: int) -> dict[str, str]:
+    """Ranges by hours: train start, train end and so on; an end is a second before its hour."""
+    moments = [START + timedelta(hours=hour, seconds=-(i % 2)) for i, hour in enumerate(hours)]
+    names = [f"{name}.{end}" for name in ("train", "test", "simulation") for end in ("start", "end")]
+    return {name: moment.isoformat() for name, moment in zip(names, moments, strict=True)}
+
+
+def test_each_span_belongs_to_the_set_that_holds_its_middle() -> None:
+    assert HOURS.sets(typed(0, 12, 12, 18, 20, 24)) == ["train"] * 12 + ["test"] * 6 + [None] * 2 + ["simulation"] * 4
+
+
+def test_rows_and_failures_are_summed_by_set() -> None:
+    assert HOURS.about(typed(0, 12, 12, 18, 20, 24)) == {"train": (120, 12), "test": (60, 6), "simulation": (40, 4)}
+
+
+def test_a_range_that_is_no_date_holds_nothing() -> None:
+    wrong = typed(0, 12, 12, 18, 20, 24) | {"test.start": "soon"}
+    assert HOURS.about(wrong)["test"] == (0, 0)
+    assert HOURS.bounds(wrong, "test") is None
+
+
+@pytest.mark.parametrize(
+    ("text", "end", "expected"),
+    [
+        ("2021-01-01", False, START),
+        ("2021-01-01", True, START + timedelta(days=1, microseconds=-1)),
+        ("2021-01-01T06:00:00", True, START + timedelta(hours=6)),
+        ("2021-01-01T08:00:00+02:00", False, START + timedelta(hours=6)),
+        ("2021-01-01T06:00:00Z", False, START + timedelta(hours=6)),
+        ("yesterday", False, None),
+        ("", True, None),
+    ],
+)
+def test_times_are_read_as_the_gateway_reads_them(text: str, end: bool, expected: datetime | None) -> None:
+    assert read_time(text, end=end) == expected
+
+
+def test_places_and_moments_are_inverse() -> None:
+    assert [HOURS.place(HOURS.moment(i)) for i in range(25)] == list(range(25))
+    assert HOURS.place(START - timedelta(days=1)) == 0
+    assert HOURS.place(START + timedelta(days=9)) == 24
+
+
+def test_a_suggestion_fills_every_field() -> None:
+    part = Range(start="2021-01-01T00:00:00Z", end="2021-01-02T00:00:00Z")
+    texts = as_texts(SuggestedSplit(dataset_id="ds-1", train=part, test=part, simulation=part))
+    assert len(texts) == 6
+    assert set(texts.values()) == {"2021-01-01T00:00:00Z", "2021-01-02T00:00:00Z"}
+
+
+def test_a_row_fails_when_its_score_reaches_the_threshold() -> None:
+    points: dict[str, list[float]] = {"threshold": [2.0, 0.8, 0.4], "tp": [0, 1, 2], "fp": [0, 0, 1], "tn": [3, 3, 2], "fn": [2, 1, 0]}
+    assert at_threshold(points, 0.8).true_positives == 1
+    assert at_threshold(points, 0.81).true_positives == 0
+    assert at_threshold(points, 0.0).false_positives == 1
+
+
+def row(index: int, prediction: Any) -> PredictionView:
+    return answers.prediction(index).model_copy(update={"prediction": prediction})
+
+
+def test_only_rows_that_both_have_are_compared() -> None:
+    found = compare([row(0, "PASS"), row(1, "FAIL"), row(2, "PASS")], [row(1, "PASS"), row(2, "PASS"), row(3, "FAIL")])
+    assert found.rows == 2
+    assert [(a.row_index, a.prediction, b.prediction) for a, b in found.flipped] == [(1, "FAIL", "PASS")]
+
+
+def run(run_id: str, total: int) -> Run:
+    return answers.run(run_id, total=total)
+
+
+def test_throughput_counts_what_was_scored_between_two_looks_and_no_run_that_is_new() -> None:
+    throughput = Throughput()
+    throughput.add([run("a", 100)], 2.0)
+    throughput.add([run("a", 120), run("b", 5000)], 2.0)
+    throughput.add([run("a", 120), run("b", 5010)], 2.0)
+    assert throughput.points == [10.0, 5.0]
+
+
+async def rows() -> AsyncIterator[PredictionView]:
+    for index in range(3):
+        yield answers.prediction(index)
+
+
+async def test_downloads_hold_every_prediction() -> None:
+    lines = [line async for line in as_csv(rows())]
+    assert lines[0].startswith("prediction_id,run_id,attempt,lane,row_index,sample_id")
+    assert len(lines) == 4
+    parsed = [json.loads(line) async for line in as_json_lines(rows())]
+    assert [item["row_index"] for item in parsed] == [0, 1, 2]
+
+
+def test_every_chart_can_be_sent_as_json() -> None:
+    made = [
+        charts.by_round([0.3, 0.2], [0.4, 0.3], 1),
+        charts.by_round([], [], None),
+        charts.curve({"test": ([0.0, 1.0], [0.0, 1.0])}, "x", "y", chance=True),
+        charts.timeline(["a"], [3], [1], ["train"]),
+        charts.quality([0, 1], [0.9, 0.2], 0.5),
+        charts.quality([], [], None),
+        charts.donut(3, 1),
+        charts.histogram({"A": [1] * 20, "B": [0] * 20}, 0.5),
+        charts.ranking(["a", "b"], [2.0, 1.0], percent=True),
+        charts.throughput([1.0]),
+    ]
+    for options in made:
+        assert json.loads(json.dumps(options))["series"]

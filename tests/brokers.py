@@ -119,7 +119,7 @@ def kafka_broker(folder: Path) -> Broker:
         "KAFKA_OFFSETS_TOPIC_REPLICATION_FACTOR": "1",
         "KAFKA_TRANSACTION_STATE_LOG_REPLICATION_FACTOR": "1",
         "KAFKA_TRANSACTION_STATE_LOG_MIN_ISR": "1",
-        "KAFKA_BROKER_SESSION_TIMEOUT_MS": "3000",
+        "KAFKA_BROKER_SESSION_TIMEOUT_MS": "6000",
         "KAFKA_BROKER_HEARTBEAT_INTERVAL_MS": "500",
     }
     return Broker(Container(KAFKA_IMAGE, port, 9092, lambda: is_listening(port), environment), f"{LOOPBACK}:{port}")

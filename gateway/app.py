@@ -43,7 +43,7 @@ def create_app(settings: GatewaySettings, work_ended: Ended = lambda _: None) ->
     app.state.style = Style(settings.status_style, settings.score_scale)
     app.state.workshop = Workshop(Storage(settings.storage_url), settings.upload_jobs)
     errors.install(app)
-    app.add_middleware(BodyLimit, limit=settings.max_body_bytes, without=UPLOADS)
+    app.add_middleware(BodyLimit, limit=settings.max_body_bytes, without=UPLOADS, stall_seconds=settings.body_stall_seconds)
     app.add_middleware(Measured)
     for module in (system, datasets, splits, training, models, dotnet, simulation, runs):
         app.include_router(module.router)

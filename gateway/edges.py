@@ -1,11 +1,12 @@
 """What surrounds every request: its time is measured, its headers and body are bounded."""
 
+import asyncio
 import time
 from collections.abc import Collection
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from gateway.errors import TooLarge, headers_too_large, too_large
+from gateway.errors import Stalled, TooLarge, headers_too_large, too_large
 from gateway.metrics import REQUEST_SECONDS, REQUESTS, REQUESTS_OPEN
 
 MAX_HEADER_BYTES = 32 << 10
@@ -43,10 +44,13 @@ class Measured:
 
 
 class BodyLimit:
-    """Refuses headers and bodies above a limit, an announced length before it is read. `without`: paths with limits of their own."""
+    """Refuses headers and bodies above a limit, an announced length before it is read, and a body that stops coming.
 
-    def __init__(self, app: ASGIApp, limit: int, without: Collection[str]) -> None:
-        self._app, self._limit, self._without = app, limit, without
+    `without`: paths with limits of their own.
+    """
+
+    def __init__(self, app: ASGIApp, limit: int, without: Collection[str], stall_seconds: float) -> None:
+        self._app, self._limit, self._without, self._stall_seconds = app, limit, without, stall_seconds
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         await self._choose(scope)(scope, self._bounded(scope, receive), send)
@@ -63,16 +67,24 @@ class BodyLimit:
         return self._app
 
     def _bounded(self, scope: Scope, receive: Receive) -> Receive:
-        if scope["type"] != "http" or scope["path"] in self._without:
+        if scope["type"] != "http":
             return receive
-        received = 0
+        limit = None if scope["path"] in self._without else self._limit
+        received, complete = 0, False
 
         async def receiving() -> Message:
-            nonlocal received
-            message = await receive()
+            nonlocal received, complete
+            if complete:  # only the client's leaving is left to hear of
+                return await receive()
+            try:
+                async with asyncio.timeout(self._stall_seconds):
+                    message = await receive()
+            except TimeoutError:
+                raise Stalled(self._stall_seconds) from None
+            complete = not message.get("more_body", False)
             received += len(message.get("body", b""))
-            if received > self._limit:
-                raise TooLarge(self._limit)
+            if limit is not None and received > limit:
+                raise TooLarge(limit)
             return message
 
         return receiving

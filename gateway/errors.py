@@ -8,6 +8,7 @@ GatewayError
 ├── Conflict      right request, wrong moment; `task_id` names the task in the way
 ├── Gone          rows whose retention time has passed
 ├── TooLarge      more bytes than the setting allows
+├── Stalled       the client began a body and sends nothing more
 └── StorageFull   no room for it
 `runtime.errors.Unavailable`, `storage.errors.StorageUnavailable` and the libraries' own connection errors become 503 with Retry-After.
 Anything else is a bug: logged, 500.
@@ -95,6 +96,13 @@ class TooLarge(GatewayError):
 
     def __init__(self, limit: int) -> None:
         super().__init__(f"The request is larger than the limit of {limit} bytes.")
+
+
+class Stalled(GatewayError):
+    """Nothing of the body came for so many seconds."""
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__(f"Nothing more of the request came for {seconds:g} s.")
 
 
 class StorageFull(GatewayError):
@@ -225,6 +233,8 @@ async def _validation(request: Request, error: RequestValidationError) -> Respon
 
 def _as_problem(error: dict[str, Any], is_json: bool) -> Problem:
     message = str(error["msg"]).removeprefix("Value error, ")
+    if error["type"] == "json_invalid":
+        message = f"The body is not valid JSON: {error['ctx']['error']}."
     if tuple(error["loc"]) == ("body",) and error["type"] != "missing":
         message = (
             "The body must be a JSON object." if is_json else "The body must be a JSON object, sent with Content-Type: application/json."
@@ -233,10 +243,9 @@ def _as_problem(error: dict[str, Any], is_json: bool) -> Problem:
 
 
 async def _http(request: Request, error: HTTPException) -> Response:
-    if isinstance(error.__cause__, TooLarge):  # FastAPI turns whatever stops it from reading a body into a 400
-        return await _too_large(request, error.__cause__)
-    if isinstance(error.__cause__, ClientDisconnect):
-        return await _gone(request, error.__cause__)
+    for kind, handler in READING.items():
+        if isinstance(error.__cause__, kind):
+            return await handler(request, error.__cause__)
     if error.status_code == 400:
         return invalid(request.url.path, [problem(("body",), "The body is not valid JSON in UTF-8.", "json_invalid")])
     codes = {404: "not_found", 405: "method_not_allowed"}
@@ -271,6 +280,10 @@ async def _wrong_cursor(request: Request, error: WrongCursor) -> Response:
     return invalid(request.url.path, [problem(("query", "cursor"), "This is no cursor of ours.", "value_error.cursor")])
 
 
+async def _stalled(request: Request, error: Stalled) -> Response:
+    return refused(408, str(error), "stalled", headers={"Connection": "close"})
+
+
 async def _full(request: Request, error: StorageFull) -> Response:
     return refused(507, str(error), "storage_full")
 
@@ -296,7 +309,10 @@ async def _bug(request: Request, error: Exception) -> Response:
     return refused(500, "Internal error; the log knows more.", "bug")
 
 
+READING: dict[type[Exception], Handler] = {TooLarge: _too_large, Stalled: _stalled, ClientDisconnect: _gone}
+"""What stops a body from being read; FastAPI turns it into a 400 of its own."""
 HANDLERS: dict[type[Exception], Handler] = {
+    **READING,
     Invalid: _invalid,
     RequestValidationError: _validation,
     HTTPException: _http,
@@ -306,7 +322,6 @@ HANDLERS: dict[type[Exception], Handler] = {
     Conflict: _conflict,
     Gone: _gone_rows,
     WrongCursor: _wrong_cursor,
-    TooLarge: _too_large,
     StorageFull: _full,
     Unavailable: _unavailable,
     StorageUnavailable: _unavailable,
@@ -317,7 +332,6 @@ HANDLERS: dict[type[Exception], Handler] = {
     RedisTimeoutError: _unavailable,
     OutOfMemoryError: _unavailable,
     ReadOnlyError: _unavailable,
-    ClientDisconnect: _gone,
     Exception: _bug,
 }
 

@@ -1,5 +1,6 @@
 """Every failure has one form; nothing that a client sends is a server error."""
 
+import asyncio
 import errno
 import json
 from collections.abc import AsyncIterator
@@ -66,7 +67,7 @@ def raising(error: Exception) -> Any:
 async def client() -> AsyncIterator[httpx.AsyncClient]:
     app = FastAPI()
     errors.install(app)
-    app.add_middleware(BodyLimit, limit=1000, without={"/free"})
+    app.add_middleware(BodyLimit, limit=1000, without={"/free"}, stall_seconds=0.2)
     app.add_middleware(Measured)
     for path, (error, *_) in (RAISED | UNAVAILABLE).items():
         app.get(path)(raising(error))
@@ -164,6 +165,16 @@ async def test_a_body_above_the_limit_is_413_announced_or_not(client: httpx.Asyn
     assert (await client.post("/body", content=b" " * 1001)).status_code == 413
     assert (await client.post("/body", content=chunks(), headers=JSON)).status_code == 413
     assert (await client.post("/free", content=b" " * 1001)).status_code == 422
+
+
+async def test_a_body_that_stops_coming_is_408(client: httpx.AsyncClient) -> None:
+    async def stopping() -> AsyncIterator[bytes]:
+        yield b"{"
+        await asyncio.Event().wait()
+
+    for path in ("/body", "/free"):
+        answer = await client.post(path, content=stopping(), headers=JSON)
+        assert (answer.status_code, answer.json()["code"]) == (408, "stalled")
 
 
 async def test_huge_headers_are_431(client: httpx.AsyncClient) -> None:

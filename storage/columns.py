@@ -133,7 +133,7 @@ def _why_text(lazy: pl.LazyFrame, content: Content, name: str, line_of: LineOf) 
     present = content.rows - content.missing[name]
     if name.strip().lower() in ID_NAMES and present:
         return "named like an identifier, so its spelling is kept"
-    odd = not_a_number(name, comma=False)
+    odd = not_a_number(pl.col(name))
     count = int(lazy.select(odd.sum()).collect(engine="streaming").item())
     if not present or 2 * count > present:
         return None

@@ -10,15 +10,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import polars as pl
-from polars.exceptions import ComputeError, InvalidOperationError
+from polars.exceptions import ComputeError
 
 from storage.csv_lines import LISTED, Layout, read_head, read_lines
 from storage.csv_text import plain_text
-from storage.csv_types import Spelling, number, spellings, text
+from storage.csv_types import Finding, Spelling, find_spellings, number, text
 from storage.errors import Problem
 
 SAMPLED_ROWS = 2_000
-ROWS_PER_GROUP = 65_536
+CELLS_PER_GROUP = 20_000_000
+CELLS_PER_BATCH = 6_000_000
 RESERVED = ("__index__", "__id__", "__time__", "__label__")
 """Columns that a split adds."""
 ID_NAMES = (
@@ -70,13 +71,40 @@ def read_layout(
 
 def write_parquet(layout: Layout, target: Path) -> None:
     """Write the rows of a file as Parquet."""
-    candidates = [name for name in layout.names if name.strip().lower() not in ID_NAMES]
-    sample = spellings(_scan(layout, {}).head(SAMPLED_ROWS), candidates, separator=layout.original_separator, plain=True)
+    columns = [name for name in layout.names if name.strip().lower() not in ID_NAMES]
+    commas_separate = layout.original_separator == ","
+    sample = find_spellings([_scan(layout).head(SAMPLED_ROWS).collect()], columns, commas_separate=commas_separate)
+    fast = _fast(sample)
+    if fast is not None and _try_fast(layout, target, *fast):
+        return
+    undecided = [name for name, found in sample.items() if found.spelling is not Spelling.TEXT]
+    batches = _scan(layout).select(undecided).collect_batches(chunk_size=1 + CELLS_PER_BATCH // len(undecided), maintain_order=False)
+    certain = find_spellings(batches, undecided, commas_separate=commas_separate)
+    numbers = {name: found.spelling for name, found in certain.items() if found.spelling not in (Spelling.TEXT, Spelling.UNSURE)}
+    _write(layout, target, numbers)
+
+
+def _fast(sample: Mapping[str, Finding]) -> tuple[dict[str, Spelling], str | None] | None:
+    """The columns of numbers as the fast parser can take them, with the file's one null word; None when it cannot."""
+    odd = [found for found in sample.values() if found.spelling not in (Spelling.PLAIN, Spelling.TEXT)]
+    words = {found.word for found in odd if found.spelling is Spelling.WORDS}
+    if len(words) > 1 or None in words or any(found.spelling is not Spelling.WORDS for found in odd):
+        return None
+    numbers = {name: Spelling.PLAIN for name, found in sample.items() if found.spelling is not Spelling.TEXT}
+    return numbers, next(iter(words), None)
+
+
+def _try_fast(layout: Layout, target: Path, numbers: dict[str, Spelling], word: str | None) -> bool:
     try:
-        _write(layout, sample, target)
-    except (ComputeError, InvalidOperationError):  # a value that the sample did not foretell
-        certain = spellings(_scan(layout, {}), candidates, separator=layout.original_separator, plain=False)
-        _write(layout, certain, target)
+        _write(layout, target, numbers, word)
+    except ComputeError:  # a value that the sample did not foretell
+        return False
+    return True
+
+
+def rows_per_group(columns: int) -> int:
+    """Rows of a Parquet row group, fewer the wider the table: a writer holds a whole group in memory."""
+    return min(65_536, 1 + CELLS_PER_GROUP // columns)
 
 
 def read_content(parquet: Path) -> Content:
@@ -98,17 +126,18 @@ def read_content(parquet: Path) -> Content:
     )
 
 
-def _write(layout: Layout, decided: dict[str, Spelling], target: Path) -> None:
-    read_as = {name: decided.get(name, Spelling.TEXT) for name in layout.names}
-    columns = [text(name) if spelling is Spelling.TEXT else number(name, spelling, strict=True) for name, spelling in read_as.items()]
-    fast = {name: pl.Float64() for name, spelling in read_as.items() if spelling is Spelling.PLAIN}
-    _scan(layout, fast).select(columns).sink_parquet(target, compression_level=1, row_group_size=ROWS_PER_GROUP)
+def _write(layout: Layout, target: Path, numbers: Mapping[str, Spelling], word: str | None = None) -> None:
+    """Write the columns of numbers as they are spelled, `word` for missing in the plain ones, and all others as text."""
+    columns = [number(name, numbers[name]) if name in numbers else text(name) for name in layout.names]
+    plain = [name for name, spelling in numbers.items() if spelling is Spelling.PLAIN]
+    _scan(layout, plain, word).select(columns).sink_parquet(target, compression_level=1, row_group_size=rows_per_group(len(columns)))
 
 
-def _scan(layout: Layout, types: Mapping[str, pl.DataType]) -> pl.LazyFrame:
+def _scan(layout: Layout, plain: Sequence[str] = (), word: str | None = None) -> pl.LazyFrame:
     return pl.scan_csv(
         layout.path,
-        schema={name: types.get(name, pl.String()) for name in layout.names},
+        schema={name: pl.String() for name in layout.names} | {name: pl.Float64() for name in plain},
+        null_values=None if word is None else dict.fromkeys(plain, word),
         has_header=False,
         skip_lines=layout.header_lines,
         n_rows=layout.rows,

@@ -9,7 +9,7 @@ import polars as pl
 
 from schemas.ids import new_id
 from schemas.manifests import DatasetManifest, DateRange, SetManifest, SplitManifest
-from storage.csv_reader import ROWS_PER_GROUP
+from storage.csv_reader import rows_per_group
 from storage.datasets import row_id, row_label, row_time
 from storage.errors import Problem
 from storage.files import Storage
@@ -154,4 +154,4 @@ def _write_set(storage: Storage, dataset: DatasetManifest, rows: Rows, target: P
     lazy = lazy.select(*columns, *(pl.col(name) for name in dataset.features))
     if not in_file_order:
         lazy = lazy.sort("__time__", "__index__")
-    lazy.sink_parquet(target, compression_level=1, row_group_size=ROWS_PER_GROUP)
+    lazy.sink_parquet(target, compression_level=1, row_group_size=rows_per_group(len(dataset.features)))

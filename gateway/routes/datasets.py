@@ -101,7 +101,7 @@ async def get_preview(
 ) -> DatasetPreview:
     """Rows as stored."""
     manifest = await find(views, dataset_id)
-    rows = (await workshop.run(preview, manifest, offset + limit))[offset:]
+    rows = (await workshop.look(preview, manifest, offset + limit))[offset:]
     columns = list(rows[0]) if rows else [column.name for column in manifest.columns]
     return DatasetPreview(
         dataset_id=dataset_id, columns=columns, rows=[list(row.values()) for row in rows], offset=offset, row_count=manifest.row_count
@@ -113,7 +113,7 @@ async def get_timeline(
     dataset_id: str, views: TheViews, workshop: TheWorkshop, spans: Annotated[int, Query(ge=1, le=1000)] = 120
 ) -> DatasetTimeline:
     """How many records and failures there are in each of `spans` equal spans of time."""
-    found = await workshop.run(timeline, await find(views, dataset_id), spans)
+    found = await workshop.look(timeline, await find(views, dataset_id), spans)
     return DatasetTimeline(
         dataset_id=dataset_id, start=found.start, step_seconds=found.step_seconds, rows=found.rows, failures=found.failures
     )
@@ -122,7 +122,7 @@ async def get_timeline(
 @router.post("/v1/datasets/{dataset_id}/suggest-split", tags=["datasets"], responses=READ_FAILURES)
 async def suggest_split(dataset_id: str, views: TheViews, workshop: TheWorkshop) -> SuggestedSplit:
     """Ranges that give 60/20/20 of the rows by time."""
-    ranges = await workshop.run(suggest, await find(views, dataset_id))
+    ranges = await workshop.look(suggest, await find(views, dataset_id))
     if isinstance(ranges, list):
         raise Invalid(ml(ranges))
     train, test, simulation = (Range(start=show(one.start), end=show(one.end)) for one in (ranges.train, ranges.test, ranges.simulation))

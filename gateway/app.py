@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from importlib.metadata import version
 from typing import Any
 
@@ -16,6 +16,7 @@ from gateway.presentation import Style
 from gateway.routes import datasets, dotnet, models, runs, simulation, splits, system, training
 from gateway.settings import GatewaySettings
 from gateway.workshop import Workshop
+from storage.errors import StorageUnavailable
 from storage.files import Storage
 
 UPLOADS = frozenset({"/dataset/store", "/v1/datasets", "/api/Dataset/upload"})
@@ -30,6 +31,8 @@ def create_app(settings: GatewaySettings, work_ended: Ended = lambda _: None) ->
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        with suppress(StorageUnavailable):  # it is asked again by the first request that needs it
+            await app.state.workshop.look(Storage.sweep)
         async with open_parts(settings) as parts:
             parts.install(app.state)
             app.state.problems, app.state.end_streams = parts.problems, parts.end_streams

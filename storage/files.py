@@ -4,9 +4,11 @@ Paths are relative to the root, with `/`. A file appears whole or not at all; wh
 remote storage stays good for ever. Errors: `FileNotFoundError` for what is not there, `StorageUnavailable` for all else.
 """
 
+import fcntl
 import os
 import shutil
 import tempfile
+import time
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -17,6 +19,8 @@ from typing import Any
 from storage.errors import StorageUnavailable
 
 SCRATCH = ".scratch"
+SWEEP_AFTER_SECONDS = 60.0
+"""A folder younger than this may not be held yet by the process that made it."""
 
 
 class Storage:
@@ -95,13 +99,31 @@ class Storage:
     def scratch(self) -> Iterator[Path]:
         """A new folder for files in the making, on the storage's own disk where it has one; removed with what is left in it."""
         with _unavailable():
-            base = self._root / SCRATCH if self._root else self._cache / SCRATCH
-            folder = base / uuid.uuid4().hex
+            folder = self._scratches / uuid.uuid4().hex
             folder.mkdir(parents=True)
+            in_use = _hold(folder)
         try:
             yield folder
         finally:
             shutil.rmtree(folder, ignore_errors=True)
+            if in_use is not None:
+                os.close(in_use)
+
+    def sweep(self) -> int:
+        """Remove the scratch folders of processes that were killed; return how many. Those in use stay."""
+        removed = 0
+        with _unavailable():
+            for folder in self._scratches.iterdir() if self._scratches.is_dir() else ():
+                with suppress(FileNotFoundError):  # its owner was faster
+                    if time.time() - folder.stat().st_mtime > SWEEP_AFTER_SECONDS and (lock := _hold(folder)) is not None:
+                        shutil.rmtree(folder, ignore_errors=True)
+                        os.close(lock)
+                        removed += 1
+        return removed
+
+    @property
+    def _scratches(self) -> Path:
+        return (self._root or self._cache) / SCRATCH
 
     def _here(self, path: str) -> Path:
         assert self._root is not None
@@ -150,6 +172,17 @@ def _replace_by(fetch: Any, target: Path) -> None:
 def _sync(file: Path) -> None:
     with file.open("rb") as opened:
         os.fsync(opened.fileno())
+
+
+def _hold(folder: Path) -> int | None:
+    """Lock the folder until the descriptor is closed, by the end of the process at the latest; None when another holds it."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:  # held, or a file system without locks: then it is left alone
+        os.close(descriptor)
+        return None
+    return descriptor
 
 
 @contextmanager

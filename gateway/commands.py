@@ -158,6 +158,7 @@ class Commands:
 
 async def _tried(closing: Awaitable[None]) -> None:
     try:
-        await asyncio.wait_for(closing, CLOSE_TIMEOUT_SECONDS)
+        async with asyncio.timeout(CLOSE_TIMEOUT_SECONDS):
+            await closing
     except Exception as error:
         log.warning("a producer did not close cleanly", error=repr(error))

@@ -22,7 +22,7 @@ log = structlog.get_logger()
 
 GROUP = "gateway-projector"
 POLL_MS = 250
-BATCH_RECORDS = 4000
+BATCH_RECORDS = 2000
 CHECK_SECONDS = 0.5
 RETRY_SECONDS = 0.5
 KAFKA_TIMEOUT_SECONDS = 20.0
@@ -89,17 +89,20 @@ class Projector(ConsumerRebalanceListener):  # type: ignore[misc]
             max_partition_fetch_bytes=4 << 20,
         )
         try:
-            await asyncio.wait_for(consumer.start(), KAFKA_TIMEOUT_SECONDS)
-            expected = await self._partitions(consumer)
+            async with asyncio.timeout(KAFKA_TIMEOUT_SECONDS):
+                await consumer.start()
+                expected = await self._partitions(consumer)
             consumer.subscribe([topic.name for topic in PROJECTED], listener=self)
             await self._loop(consumer, expected)
         finally:
             self._placed.clear()
-            await asyncio.wait_for(consumer.stop(), STOP_TIMEOUT_SECONDS)
+            with contextlib.suppress(TimeoutError, KafkaError):  # must not hide why we are here, a cancellation above all
+                async with asyncio.timeout(STOP_TIMEOUT_SECONDS):
+                    await consumer.stop()
 
     async def _partitions(self, consumer: AIOKafkaConsumer) -> int:
         """Number of partitions that must be projected before the view may be shown; waits for topics that do not exist yet."""
-        cluster = await asyncio.wait_for(consumer._client.fetch_all_metadata(), KAFKA_TIMEOUT_SECONDS)  # the public call has a stale cache
+        cluster = await consumer._client.fetch_all_metadata()  # the public call answers from a cache that may not know them yet
         counts = {topic.name: len(cluster.partitions_for_topic(topic.name) or ()) for topic in PROJECTED}
         if missing := [name for name, count in counts.items() if not count]:
             raise TimeoutError(f"topics do not exist: {missing}")
@@ -122,7 +125,8 @@ class Projector(ConsumerRebalanceListener):  # type: ignore[misc]
             await self._apply(consumer, batch, expected)
             if loop.time() - checked_at > CHECK_SECONDS:
                 checked_at = loop.time()
-                metrics.PROJECTOR_LAG.set(sum(max((consumer.highwater(tp) or 0) - self._next[tp], 0) for tp in placed))
+                owned = self._placed & consumer.assignment()
+                metrics.PROJECTOR_LAG.set(sum(max((consumer.highwater(tp) or 0) - self._next[tp], 0) for tp in owned))
                 await self._check()
 
     async def _wait_for_partitions(self, consumer: AIOKafkaConsumer) -> None:
@@ -160,7 +164,8 @@ class Projector(ConsumerRebalanceListener):  # type: ignore[misc]
         end = -1
         for _ in range(PATIENCE):  # a broker that has just started may not know its end yet
             await asyncio.sleep(RETRY_SECONDS)
-            end = (await asyncio.wait_for(consumer.end_offsets([tp]), KAFKA_TIMEOUT_SECONDS))[tp]
+            async with asyncio.timeout(KAFKA_TIMEOUT_SECONDS):
+                end = (await consumer.end_offsets([tp]))[tp]
             if position <= end:
                 return False
         log.error("the view is of other topics than these: dropped", partition=name(tp), position=position, end=end)
@@ -183,7 +188,10 @@ class Projector(ConsumerRebalanceListener):  # type: ignore[misc]
                 operations += projected.operations
                 if projected.touched:
                     touched.add(projected.touched)
-        advances = await self._advances(consumer, batch)
+        advances = await self._advances(consumer)
+        if advances is None or not self._placed.issuperset(batch):
+            self._placed.clear()  # what was read is not applied, so it must be read again
+            return
         if not advances:
             return
         with metrics.APPLY_SECONDS.time():
@@ -195,20 +203,15 @@ class Projector(ConsumerRebalanceListener):  # type: ignore[misc]
             return
         self._next |= {tp: advance.next for tp, advance in advances.items()}
 
-    async def _advances(
-        self, consumer: AIOKafkaConsumer, batch: dict[TopicPartition, list[ConsumerRecord]]
-    ) -> dict[TopicPartition, Advance]:
-        """How far each partition was read, transaction markers included. Nothing when a rebalance came between: all is read again."""
-        placed = tuple(self._placed)
+    async def _advances(self, consumer: AIOKafkaConsumer) -> dict[TopicPartition, Advance] | None:
+        """How far each partition was read, transaction markers included; None when that is not known for all."""
         reached: dict[TopicPartition, int] = {}
         try:
             async with asyncio.timeout(1.0):
-                for tp in placed:
+                for tp in tuple(self._placed):
                     reached[tp] = await consumer.position(tp)
         except (IllegalStateError, TimeoutError):
-            return {}
-        if not self._placed.issuperset(batch):
-            return {}
+            return None
         return {tp: Advance(name(tp), self._next[tp], position) for tp, position in reached.items() if position > self._next[tp]}
 
     async def _check(self) -> None:

@@ -4,6 +4,7 @@ Knows nothing of Kafka. Every call is bounded in time and raises `RedisUnavailab
 the first call and again after a loss.
 """
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, NamedTuple
@@ -131,7 +132,13 @@ class RedisStore:
             yield touched
 
     async def _call(self, command: Callable[[], Awaitable[Any]]) -> Any:
+        """Run a command. A cancellation is never lost: before Python 3.12 `asyncio.wait_for`, which redis-py sends with, may swallow it."""
+        task = asyncio.current_task()
+        cancelled_before = task.cancelling() if task else 0
         try:
-            return await command()
+            answer = await command()
         except _UNANSWERED as error:
             raise RedisUnavailable(str(error) or type(error).__name__) from error
+        if task and task.cancelling() > cancelled_before:
+            raise asyncio.CancelledError
+        return answer

@@ -45,7 +45,9 @@ def train(
             terminal.wait_for(client, started.task_id, "training")
             started = client.training(started.task_id)
         terminal.show(started, lambda: show.training(started))
-        terminal.next_step("intelliinspect simulate", "replays the simulation set through Kafka and scores it")
+        if started.result is not None:
+            command = f"intelliinspect simulate --model {started.result.model_version}"
+            terminal.next_step(command, "replays the simulation set through Kafka and scores it")
 
 
 def _parameter(text: str) -> tuple[str, Any]:

@@ -1,9 +1,11 @@
 """What answers look like in a terminal. Pure: a model in, something that rich can print out. Texts of users are never read as markup."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 
-from rich.console import Group, RenderableType
+from rich.cells import cell_len
+from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
 from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
@@ -55,17 +57,32 @@ def facts(title: str, rows: Sequence[tuple[str, RenderableType]]) -> Panel:
     return Panel(grid, title=Text(title, style="bold"), title_align="left", expand=False)
 
 
-def listing(
-    columns: Sequence[str], rows: Sequence[Sequence[RenderableType]], *, empty: str, next_cursor: str | None = None
-) -> RenderableType:
-    """A table; a number column is one whose name ends in a blank."""
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """A table whose columns stand in the order of their weight: those that do not fit on the right are left out, none is broken.
+
+    A column whose name ends in a blank holds numbers.
+    """
+
+    columns: Sequence[str]
+    rows: Sequence[Sequence[Text]]
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        widths = [max(cell_len(name.strip()), *(row[i].cell_len for row in self.rows)) for i, name in enumerate(self.columns)]
+        fitting = max((i for i in range(1, len(widths) + 1) if sum(widths[:i]) + 2 * (i - 1) <= options.max_width), default=1)
+        table = Table(box=None, header_style="bold", pad_edge=False, padding=(0, 2, 0, 0))
+        for i, name in enumerate(self.columns[:fitting]):
+            table.add_column(name.strip(), justify="right" if name.endswith(" ") else "left", no_wrap=i > 0, overflow="fold")
+        for row in self.rows:
+            table.add_row(*row[:fitting])
+        yield table
+
+
+def listing(columns: Sequence[str], rows: Sequence[Sequence[str | Text]], *, empty: str, next_cursor: str | None = None) -> RenderableType:
+    """A list of objects, and how to read on."""
     if not rows:
         return Text(empty, style="dim")
-    table = Table(box=None, header_style="bold", pad_edge=False)
-    for name in columns:
-        table.add_column(name.strip(), justify="right" if name.endswith(" ") else "left", overflow="fold")
-    for row in rows:
-        table.add_row(*(Text(cell) if isinstance(cell, str) else cell for cell in row))
+    table = Listing(columns, [[Text(cell) if isinstance(cell, str) else cell for cell in row] for row in rows])
     return table if next_cursor is None else Group(table, Text(f"more: --cursor {next_cursor}", style="dim"))
 
 

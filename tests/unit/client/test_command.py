@@ -119,6 +119,17 @@ def test_list_is_a_table_for_people_and_the_answer_for_scripts(serve: Serve) -> 
     assert json.loads(command(url, "runs", "--json").stdout) == page
 
 
+@pytest.mark.parametrize("width", ["60", "90", "200"])
+def test_list_leaves_out_what_does_not_fit_and_breaks_no_line(serve: Serve, width: str) -> None:
+    page = {"items": [answers.run("sim-task-00000000-0000-4000-8000-00000000000a").model_dump(mode="json")] * 2, "next_cursor": None}
+    url = gateway(serve, v1__runs=lambda _: page)
+    result = CliRunner().invoke(app, ["runs"], env={"INTELLIINSPECT_URL": url, "COLUMNS": width})
+    lines = result.stdout.rstrip().splitlines()
+    assert len(lines) == 3
+    assert all(line.startswith("sim-task-00000000-0000-4000-8000-00000000000a") for line in lines[1:])
+    assert ("started" in lines[0]) == (width == "200")
+
+
 def test_empty_list_says_what_to_do(serve: Serve) -> None:
     assert "intelliinspect simulate" in command(gateway(serve, v1__runs=lambda _: {"items": [], "next_cursor": None}), "runs").stdout
 

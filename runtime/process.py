@@ -39,6 +39,9 @@ async def _guarded(process: str, settings: S, main: Main[S]) -> int:
     log.info("started")
     try:
         await main(settings, stopping)
+    except ConfigurationError as error:
+        log.error("stopping: wrong settings", error=str(error))
+        return EXIT_CONFIGURATION
     except Unavailable as error:
         log.error("stopping: a part is unavailable", part=error.part, error=str(error))
         return EXIT_UNAVAILABLE

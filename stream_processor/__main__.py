@@ -15,7 +15,7 @@ import structlog
 from runtime.errors import EXIT_BUG, EXIT_UNAVAILABLE, ConfigurationError, Unavailable
 from runtime.health import health_server
 from runtime.kafka import wait_for_kafka
-from runtime.process import run
+from runtime.process import run, unless_stopped
 from schemas.topics import DEAD_LETTERS, PREDICTIONS, ROWS, STATS_CHANGELOG
 from stream_processor.errors import classify
 from stream_processor.settings import Settings
@@ -34,7 +34,8 @@ async def main(settings: Settings, stopping: asyncio.Event) -> None:
         worker, stall_timeout_seconds=settings.stall_timeout_seconds, unavailable_after_seconds=settings.unavailable_after_seconds
     )
     async with health_server(settings.health_host, settings.health_port, live=watch.live, ready=watch.ready):
-        await check_topics(settings)
+        if not await unless_stopped(check_topics(settings), stopping):
+            return
         tasks = [
             asyncio.create_task(guarded(worker, coroutine))
             for coroutine in (worker.registry.run(), begin(worker), watch.run(), worker.warm_up(), report_crash(worker))
@@ -61,7 +62,8 @@ async def check_topics(settings: Settings) -> None:
 async def begin(worker: Worker) -> None:
     """Start scoring once it is known which model is the champion."""
     await worker.registry.catch_up()
-    await worker.app.start()
+    await worker.app.start()  # until the first recovery is done
+    worker.started = True
 
 
 async def report_crash(worker: Worker) -> None:

@@ -2,7 +2,8 @@
 
 Faust 0.15.3 and aiokafka 0.14.0 are pinned; each point has its test in tests/integration. What is changed, and why:
 
-1. `BatchScheduler` (documented setting): the fetched records of one partition become one message, so Faust's cost is per batch.
+1. `BatchScheduler` (documented setting): the fetched records of one partition become one message, so Faust's cost is per batch, when
+   scoring and when recovering the table.
 2. `BatchConsumer.highwaters`: recovery asks here for the end of the changelog, so ownership is taken first (`Hooks.own`): the former
    owner is fenced. Then a plain record is written behind the last transaction marker: Faust waits for ever, or 10 s, where a partition
    ends in a marker. A marker may land after the transaction's end was confirmed, so the end is looked at until it is that record.
@@ -18,8 +19,8 @@ Faust 0.15.3 and aiokafka 0.14.0 are pinned; each point has its test in tests/in
 
 import asyncio
 import logging
-from collections.abc import Callable, Collection, Iterator, Mapping
-from typing import Any, Protocol
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from typing import Any, NamedTuple, Protocol
 
 import faust
 import msgspec
@@ -74,19 +75,21 @@ class Batch(msgspec.Struct, gc=False):
     serialized_value_size: int = 0
 
 
+class Change(NamedTuple):
+    """What the table needs of an event of its changelog."""
+
+    key: bytes
+    value: bytes | None
+    message: ConsumerRecord
+
+
 class BatchScheduler(DefaultSchedulingStrategy):
-    """Hands a partition's fetched rows on as one message."""
+    """Hands a partition's fetched records on as one message."""
 
     def iterate(self, records: Mapping[TP, list[ConsumerRecord]]) -> Iterator[tuple[TP, Any]]:
-        others = {}
         for tp, fetched in records.items():
-            if tp.topic == ROWS.name:
-                last = fetched[-1]
-                yield tp, Batch(last.topic, last.partition, last.offset, last.timestamp, last.timestamp_type, fetched)
-            else:
-                others[tp] = fetched
-        if others:
-            yield from super().iterate(others)
+            last = fetched[-1]
+            yield tp, Batch(last.topic, last.partition, last.offset, last.timestamp, last.timestamp_type, fetched)
 
 
 class CommittedThread(driver.AIOKafkaConsumerThread):
@@ -159,6 +162,10 @@ class StatsTable(faust.Table[bytes, bytes]):
 
     def on_key_set(self, key: bytes, value: bytes) -> None:
         pass
+
+    def apply_changelog_batch(self, batch: Iterable[Any]) -> None:
+        changes: list[Any] = [Change(record.key, record.value, record) for event in batch for record in event.message.value]
+        super().apply_changelog_batch(changes)
 
     async def on_recovery_completed(self, active_tps: set[TP], standby_tps: set[TP]) -> None:
         await super().on_recovery_completed(active_tps, standby_tps)

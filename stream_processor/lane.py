@@ -81,12 +81,9 @@ class Lane:
     async def run(self) -> None:
         """Work until closed. Raises `Fenced`, `Unavailable`, or whatever a bug raises."""
         POSITION.labels(self.partition).set(self.next_offset)
-        while True:
+        while not self.closed:
             await self._filled.wait()
-            if self.closed:
-                return
-            records = await self._following()
-            if records:
+            if records := await self._following():
                 await self._handle(records)
 
     async def _handle(self, records: list[ConsumerRecord]) -> None:

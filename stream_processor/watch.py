@@ -39,7 +39,9 @@ class Watch:
         app, problems = self._worker.app, dict(self._stalled)
         if self._worker.failure.done():
             problems["worker"] = "stopping"
-        elif not app.started or app.rebalancing:
+        elif not self._worker.started:
+            problems["kafka"] = "joining the group"
+        elif app.rebalancing:
             problems["kafka"] = "rebalancing"
         elif app.in_recovery:
             problems["kafka"] = "recovering the table"

@@ -7,6 +7,7 @@ import asyncio
 import time
 from collections.abc import Collection, MutableMapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from datetime import UTC, datetime
 from functools import lru_cache, partial
 from typing import Literal
@@ -21,7 +22,7 @@ from storage.files import Storage
 from stream_processor.faust_edge import FaustApp, build
 from stream_processor.gaps import Broker
 from stream_processor.lane import Lane
-from stream_processor.metrics import OWNED_PARTITIONS, SCORING_SECONDS
+from stream_processor.metrics import LAG, OWNED_PARTITIONS, SCORING_SECONDS
 from stream_processor.models import ModelCache
 from stream_processor.owner import EndWriter, Owner
 from stream_processor.registry import Registry
@@ -35,6 +36,7 @@ class Worker:
     """Scores the partitions that Faust assigns. `failure` is set once, by the first thing that goes wrong."""
 
     def __init__(self, settings: Settings) -> None:
+        self.started = False
         self.lanes: dict[int, Lane] = {}
         self.failure: asyncio.Future[BaseException] = asyncio.get_running_loop().create_future()
         self.app: FaustApp = build(settings, self, self._dispatch)
@@ -89,6 +91,8 @@ class Worker:
         tasks = [self._tasks.pop(lane.partition) for lane in lanes]
         for lane in lanes:
             lane.close()
+            with suppress(KeyError):
+                LAG.remove(lane.partition)
         OWNED_PARTITIONS.set(len(self.lanes))
         if tasks:
             _, unfinished = await asyncio.wait(tasks, timeout=self._settings.transaction_timeout_seconds)

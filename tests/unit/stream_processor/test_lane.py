@@ -144,6 +144,27 @@ async def test_a_closed_lane_finishes_the_batch_in_hand_and_leaves_the_table_alo
     assert (around.committed, around.stored) == ([[0, 1]], [])
 
 
+async def test_a_lane_that_is_closed_while_it_asks_the_broker_ends() -> None:
+    around = Around(set(range(100)))
+    lane = Lane(around, around, 5, batch_rows=10)  # type: ignore[arg-type]
+    asked = asyncio.Event()
+    answer = asyncio.Event()
+
+    async def first_offset(partition: int, wanted: int) -> int | None:
+        asked.set()
+        await answer.wait()
+        return wanted
+
+    around.first_offset = first_offset  # type: ignore[method-assign]
+    task = asyncio.create_task(lane.run())
+    lane.offer(records(7, 8))
+    await asked.wait()
+    lane.close()
+    answer.set()
+    await asyncio.wait_for(task, 5)
+    assert (around.committed, around.rewinds) == ([], [])
+
+
 async def test_what_goes_wrong_ends_the_lane() -> None:
     around = Around(set(range(100)))
     around.error = Fenced("another worker")

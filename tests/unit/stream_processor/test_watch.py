@@ -17,8 +17,9 @@ class Scene:
         self.failures: list[BaseException] = []
         self.committed: dict[int, int] = {}
         self.lane = SimpleNamespace(next_offset=5, moved_at=100.0, closed=False)
-        self.app = SimpleNamespace(started=True, rebalancing=False, in_recovery=False, recovered={0}, commit_positions=self.commit)
+        self.app = SimpleNamespace(rebalancing=False, in_recovery=False, recovered={0}, commit_positions=self.commit)
         self.lanes = {0: self.lane}
+        self.started = True
         self.broker = self
         self.failure = SimpleNamespace(done=lambda: bool(self.failures))
         self.watch = Watch(self, stall_timeout_seconds=60, unavailable_after_seconds=30, clock=lambda: self.now)  # type: ignore[arg-type]
@@ -94,7 +95,7 @@ async def test_a_broker_that_is_away_is_waited_for_and_given_up_on(scene: Scene)
     ("changed", "expected"),
     [
         ({}, {}),
-        ({"started": False}, {"kafka": "rebalancing"}),
+        ({"rebalancing": True}, {"kafka": "rebalancing"}),
         ({"in_recovery": True}, {"kafka": "recovering the table"}),
         ({"recovered": {0, 1}}, {"kafka": "opening partitions"}),
     ],
@@ -102,6 +103,11 @@ async def test_a_broker_that_is_away_is_waited_for_and_given_up_on(scene: Scene)
 def test_ready_says_what_is_missing(scene: Scene, changed: dict[str, Any], expected: dict[str, str]) -> None:
     vars(scene.app).update(changed)
     assert scene.watch.ready() == expected
+
+
+def test_a_worker_that_has_not_joined_yet_is_not_ready(scene: Scene) -> None:
+    scene.started = False
+    assert scene.watch.ready() == {"kafka": "joining the group"}
 
 
 async def test_moved_positions_are_stored_for_lag_displays(scene: Scene) -> None:

@@ -1,10 +1,13 @@
 """A child process of our own: started in its own session with a log file, stopped politely, killed when it must be."""
 
 import os
+import shutil
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
+from functools import cache
 from pathlib import Path
 
 from devstack.errors import PartFailed
@@ -15,7 +18,8 @@ STOP_SECONDS = 20.0
 class Child:
     """A command that can be started again and again; its output is appended to `log`.
 
-    Ctrl-C in a terminal does not reach it (own session): whoever started it decides the order in which things end.
+    Ctrl-C in a terminal does not reach it (own session): whoever started it decides the order in which things end. On Linux it is sent
+    SIGTERM when the thread that started it is gone, so that a killed supervisor or test run leaves nothing behind.
     """
 
     def __init__(self, name: str, command: Sequence[str], log: Path, *, environment: Mapping[str, str] | None = None) -> None:
@@ -47,7 +51,12 @@ class Child:
         self.log.parent.mkdir(parents=True, exist_ok=True)
         with self.log.open("ab") as output:
             self._process = subprocess.Popen(
-                self.command, stdout=output, stderr=output, stdin=subprocess.DEVNULL, start_new_session=True, env=self.environment
+                [*_with_parent(), *self.command],
+                stdout=output,
+                stderr=output,
+                stdin=subprocess.DEVNULL,
+                start_new_session=True,
+                env=self.environment,
             )
 
     def start(self, ready: Callable[[], bool], *, timeout_seconds: float = 60.0) -> None:
@@ -82,6 +91,15 @@ class Child:
         """Send a signal, such as SIGSTOP, if it runs."""
         if self.running:
             os.kill(self.pid, number)
+
+
+@cache
+def _with_parent() -> tuple[str, ...]:
+    """Words before a command that end it with the thread that starts it: `setpriv` of util-linux keeps the pid."""
+    setpriv = shutil.which("setpriv") if sys.platform == "linux" else None
+    if setpriv is None or subprocess.run([setpriv, "--pdeathsig", "TERM", "true"], capture_output=True, check=False).returncode != 0:
+        return ()
+    return (setpriv, "--pdeathsig", "TERM", "--")
 
 
 def tail(log: Path, *, lines: int = 15) -> str:

@@ -120,10 +120,9 @@ class Stack:
     def process(self, name: str) -> Process:
         return Process(self, self.supervisor.parts[name])
 
-    def start(self) -> None:
+    def launch(self) -> None:
         self._supervisor = supervisor(self._settings)
         self._thread.start()
-        self.wait_until_ready()
 
     def stop(self) -> None:
         self.loop.call_soon_threadsafe(self._stopping.set)
@@ -164,8 +163,9 @@ def running_stack(folder: Path, **environment: str) -> Iterator[Stack]:
         for name, value in (given | environment).items():
             patch.setenv(name, value)
         stack = Stack(DevstackSettings())
-        stack.start()  # inside: the processes take their environment from here
+        stack.launch()  # inside: the processes take their environment from here
     try:
+        stack.wait_until_ready()
         yield stack
     finally:
         stack.stop()

@@ -10,13 +10,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import psutil
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
 from devstack.ports import free_port
+from devstack.state import process_of, read_state
 from schemas.topics import ROWS
 from tests.stack import PORTS
+from tests.waiting import eventually_sync
 
 
 class Folder:
@@ -91,16 +92,16 @@ def test_up_twice_is_once_and_doctor_finds_all_well(folder: Folder) -> None:
     assert "partition taken over" in folder.run("logs", "producer", "--no-follow")
 
 
-def test_after_a_killed_supervisor_its_parts_are_found_and_replaced(folder: Folder) -> None:
+def test_a_killed_supervisor_leaves_nothing_behind_and_the_stack_starts_again(folder: Folder) -> None:
     folder.run("up")
-    pids = [part["pid"] for part in folder.status()["parts"]]
-    state = json.loads((folder.path / "state.json").read_text())
-    os.kill(state["supervisor_pid"], signal.SIGKILL)
-    psutil.wait_procs([psutil.Process(state["supervisor_pid"])] if psutil.pid_exists(state["supervisor_pid"]) else [], timeout=5)
-    assert folder.findings()["stack"] == "warning"
+    state = read_state(folder.path)
+    assert state is not None
+    os.kill(state.supervisor_pid, signal.SIGKILL)
+    eventually_sync(lambda: not any(process_of(part) for part in state.parts), message="every part ended")
+    assert "nothing runs" in folder.run("status", code=1)
+    assert folder.findings()["stack"] == "ok"
     folder.run("up")
-    assert not set(pids) & {part["pid"] for part in folder.status()["parts"]}
-    assert not any(psutil.pid_exists(pid) for pid in pids)
+    assert folder.status()["phase"] == "ready"
 
 
 def test_every_taken_port_is_named_with_its_holder_and_its_setting(folder: Folder) -> None:

@@ -14,14 +14,16 @@ from gateway.errors import Invalid, TooLarge, problem, storage_is_full
 from gateway.metrics import UPLOAD_SECONDS
 from gateway.problems import ml
 from gateway.settings import GatewaySettings
-from gateway.uploads import Received, receive
+from gateway.uploads import Received, drain, receive
 from gateway.workshop import Workshop
+from runtime.errors import Unavailable
 from schemas import ids, topics
 from schemas.api import Problem
 from schemas.manifests import DatasetManifest
 from schemas.messages import FeatureSelectionSpec, TaskState
 from storage.datasets import DatasetOptions, ingest
 from storage.ranges import read_instant
+from storage.redis_store import RedisUnavailable, ViewRebuilding
 from storage.views import Views
 
 
@@ -29,14 +31,21 @@ async def store(
     request: Request, workspace: str, settings: GatewaySettings, workshop: Workshop, views: Views, commands: Commands
 ) -> DatasetManifest:
     """Take the request's file in, make a dataset of it and have its features ranked. Raises `Invalid`, `TooLarge`, `StorageFull`."""
-    await views.ready()  # no 10 GB for nothing
+    stream = request.stream()
+    try:
+        await views.ready()  # no 10 GB for nothing
+        if (problem_of_kafka := await commands.problem()) is not None:
+            raise Unavailable("kafka", problem_of_kafka)
+    except (RedisUnavailable, ViewRebuilding, Unavailable):
+        await drain(stream)
+        raise
     with storage_is_full(), ExitStack() as cleaning:
         folder = await asyncio.to_thread(cleaning.enter_context, workshop.storage.scratch())
         try:
             started = time.perf_counter()
             length = request.headers.get("content-length", "")
             received = await receive(
-                request.stream(),
+                stream,
                 request.headers.get("content-type", ""),
                 int(length) if length.isdecimal() else None,
                 folder,

@@ -44,7 +44,7 @@ async def receive(stream: Stream, content_type: str, length: int | None, folder:
             raise TooLarge(limit)
         return await _receive(stream, _boundary(content_type), folder, limit)
     except (Invalid, TooLarge):
-        await _drain(stream)  # a client that is still sending would not see the answer
+        await drain(stream)
         raise
 
 
@@ -79,7 +79,8 @@ def _boundary(content_type: str) -> bytes:
     return boundary
 
 
-async def _drain(stream: Stream) -> None:
+async def drain(stream: Stream) -> None:
+    """Read on for a while, for nothing: a client that is still sending would not see the answer."""
     seen = 0
     try:
         async with asyncio.timeout(DRAIN_SECONDS):

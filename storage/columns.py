@@ -79,7 +79,7 @@ def choose_id(
     """Find the column that names the rows; None when the row number has to do. A found one has no missing and no repeated values."""
     name = options.id_column
     if name is None:
-        by_name = {name.lower(): name for name in content.names if name not in taken and not content.missing[name]}
+        by_name = {plain_name(name): name for name in content.names if name not in taken and not content.missing[name]}
         found = [by_name[wanted] for wanted in ID_NAMES if wanted in by_name]
         unique = next((name for name in found if _distinct(lazy, name) == content.rows), None)
         return Choice(value=unique, reason=f"named {unique!r}, every value once", detected=True) if unique else None
@@ -131,7 +131,7 @@ def _type(lazy: pl.LazyFrame, content: Content, name: str, found: Finding | None
 def _why_text(lazy: pl.LazyFrame, content: Content, name: str, line_of: LineOf) -> str | None:
     """Why a column most of whose values are numbers is text; None when it is plainly text."""
     present = content.rows - content.missing[name]
-    if name.strip().lower() in ID_NAMES and present:
+    if plain_name(name) in ID_NAMES and present:
         return "named like an identifier, so its spelling is kept"
     odd = not_a_number(pl.col(name))
     count = int(lazy.select(odd.sum()).collect(engine="streaming").item())

@@ -16,6 +16,7 @@ from storage.csv_lines import LISTED, Layout, read_head, read_lines
 from storage.csv_text import plain_text
 from storage.csv_types import Finding, Spelling, find_spellings, number, text
 from storage.errors import Problem
+from storage.options import plain_name
 
 SAMPLED_ROWS = 2_000
 CELLS_PER_GROUP = 20_000_000
@@ -23,20 +24,10 @@ CELLS_PER_BATCH = 6_000_000
 RESERVED = ("__index__", "__id__", "__time__", "__label__")
 """Columns that a split adds."""
 ID_NAMES = (
-    "id",
-    "sample_id",
-    "sampleid",
-    "part_id",
-    "unit_id",
-    "product_id",
-    "row_id",
-    "uid",
-    "serial",
-    "serial_number",
-    "serial_no",
-    "sn",
+    *("id", "sample id", "sampleid", "part id", "unit id", "product id", "row id", "uid", "udi"),
+    *("serial", "serial number", "serial no"),
 )
-"""Names of identifiers, best first, in lower case; such a column stays text, so that 007 and 20-digit numbers keep their spelling."""
+"""Names of identifiers, best first, after `plain_name`; such a column stays text, so that 007 and 20-digit numbers keep their spelling."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +62,7 @@ def read_layout(
 
 def write_parquet(layout: Layout, target: Path) -> None:
     """Write the rows of a file as Parquet."""
-    columns = [name for name in layout.names if name.strip().lower() not in ID_NAMES]
+    columns = [name for name in layout.names if plain_name(name) not in ID_NAMES]
     commas_separate = layout.original_separator == ","
     sample = find_spellings([_scan(layout).head(SAMPLED_ROWS).collect()], columns, commas_separate=commas_separate)
     fast = _fast(sample)
@@ -102,9 +93,9 @@ def _try_fast(layout: Layout, target: Path, numbers: dict[str, Spelling], word: 
     return True
 
 
-def rows_per_group(columns: int) -> int:
-    """Rows of a Parquet row group, fewer the wider the table: a writer holds a whole group in memory."""
-    return min(65_536, 1 + CELLS_PER_GROUP // columns)
+def sink(lazy: pl.LazyFrame, target: Path, columns: int) -> None:
+    """Stream a table of so many columns to Parquet. Row groups are smaller the wider it is: a writer holds a whole one in memory."""
+    lazy.sink_parquet(target, compression_level=1, row_group_size=min(65_536, 1 + CELLS_PER_GROUP // columns))
 
 
 def read_content(parquet: Path) -> Content:
@@ -130,7 +121,7 @@ def _write(layout: Layout, target: Path, numbers: Mapping[str, Spelling], word: 
     """Write the columns of numbers as they are spelled, `word` for missing in the plain ones, and all others as text."""
     columns = [number(name, numbers[name]) if name in numbers else text(name) for name in layout.names]
     plain = [name for name, spelling in numbers.items() if spelling is Spelling.PLAIN]
-    _scan(layout, plain, word).select(columns).sink_parquet(target, compression_level=1, row_group_size=rows_per_group(len(columns)))
+    sink(_scan(layout, plain, word).select(columns), target, len(columns))
 
 
 def _scan(layout: Layout, plain: Sequence[str] = (), word: str | None = None) -> pl.LazyFrame:

@@ -150,7 +150,7 @@ def _choose(lazy: pl.LazyFrame, content: Content, options: DatasetOptions, line:
     problems: list[Problem] = []
     label = choose_label(lazy, content, options, line)
     problems += label if isinstance(label, list) else []
-    taken = [name for name in (options.label, None if isinstance(label, list) else label[0].value) if name]
+    taken = [name for name in (options.label, options.id_column, None if isinstance(label, list) else label[0].value) if name]
     time, findings = choose_time(lazy, content, options, taken, line)
     time = time if isinstance(time, Problem) else _with_start(time, options)
     problems += [time] if isinstance(time, Problem) else []

@@ -9,7 +9,7 @@ import polars as pl
 
 from schemas.ids import new_id
 from schemas.manifests import DatasetManifest, DateRange, SetManifest, SplitManifest
-from storage.csv_reader import rows_per_group
+from storage.csv_reader import sink
 from storage.datasets import row_id, row_label, row_time
 from storage.errors import Problem
 from storage.files import Storage
@@ -19,13 +19,21 @@ from storage.times import instant, microseconds
 DAY_US = 86_400_000_000
 SHARES = (0.6, 0.2)
 """Of the rows for training and for testing, in a suggested split; the rest is for simulation."""
+CELLS_SORTED_AT_ONCE = 40_000_000
+"""How much of a set is put in time order in memory."""
 Times = npt.NDArray[np.int64]
 Rows = npt.NDArray[np.int64]
 Flags = npt.NDArray[np.bool_]
 
 
 def split(
-    storage: Storage, dataset: DatasetManifest, ranges: Ranges, *, sample_fraction: float = 1.0, seed: int = 0
+    storage: Storage,
+    dataset: DatasetManifest,
+    ranges: Ranges,
+    *,
+    sample_fraction: float = 1.0,
+    seed: int = 0,
+    cells_sorted_at_once: int = CELLS_SORTED_AT_ONCE,
 ) -> SplitManifest | list[Problem]:
     """Write the three sets and their manifest; return all problems when there are any, with nothing written.
 
@@ -60,7 +68,7 @@ def split(
         target = scratch / split_id
         target.mkdir()
         for name, rows in chosen.items():
-            _write_set(storage, dataset, rows, target / f"{name}.parquet")
+            _write_set(storage, dataset, rows, target / f"{name}.parquet", cells_sorted_at_once)
         (target / "manifest.json").write_text(manifest.model_dump_json(indent=2))
         storage.put_folder(target, folder)
     return manifest
@@ -137,21 +145,32 @@ def _check_sets(ranges: Ranges, fails: dict[str, Flags]) -> list[Problem]:
     return problems
 
 
-def _write_set(storage: Storage, dataset: DatasetManifest, rows: Rows, target: Path) -> None:
-    """Write the rows, given in time order. Memory stays flat when the file is in time order too; else the set is sorted in memory."""
+def _write_set(storage: Storage, dataset: DatasetManifest, rows: Rows, target: Path, cells_sorted_at_once: int) -> None:
+    """Write the rows, given in time order. Memory stays flat; a file that is not in time order is read once for each part of the set."""
     lazy = pl.scan_parquet(storage.local(dataset.path), row_index_name="__index__")
-    in_file_order = bool((np.diff(rows) > 0).all())
-    if in_file_order and rows[-1] - rows[0] + 1 == len(rows):
-        lazy = lazy.slice(int(rows[0]), len(rows))
-    else:
-        lazy = lazy.filter(pl.col("__index__").is_in(pl.Series(np.sort(rows), dtype=pl.UInt32).implode()))
     columns = (
         pl.col("__index__"),
         row_id(dataset).alias("__id__"),
         row_time(dataset).alias("__time__"),
         row_label(dataset).alias("__label__"),
+        *(pl.col(name) for name in dataset.features),
     )
-    lazy = lazy.select(*columns, *(pl.col(name) for name in dataset.features))
-    if not in_file_order:
-        lazy = lazy.sort("__time__", "__index__")
-    lazy.sink_parquet(target, compression_level=1, row_group_size=rows_per_group(len(dataset.features)))
+    if (np.diff(rows) > 0).all():
+        sink(_pick(lazy, rows).select(columns), target, len(columns))
+        return
+    size = 1 + cells_sorted_at_once // len(columns)
+    parts = [target.with_name(f"{target.stem}-part-{start}.parquet") for start in range(0, len(rows), size)]
+    for number, part in enumerate(parts):
+        chosen = np.sort(rows[number * size : (number + 1) * size])
+        sink(_pick(lazy, chosen).select(columns).sort("__time__", "__index__"), part, len(columns))
+    sink(pl.scan_parquet(parts), target, len(columns))
+    for part in parts:
+        part.unlink()
+
+
+def _pick(lazy: pl.LazyFrame, rows: Rows) -> pl.LazyFrame:
+    """The rows of these ascending numbers, in file order."""
+    span = lazy.slice(int(rows[0]), int(rows[-1] - rows[0]) + 1)
+    if len(rows) == rows[-1] - rows[0] + 1:
+        return span
+    return span.filter(pl.col("__index__").is_in(pl.Series(rows, dtype=pl.UInt32).implode()))

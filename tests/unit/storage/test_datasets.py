@@ -195,6 +195,7 @@ def test_numbers_named_time_that_are_no_times_stay_a_feature(storage: Storage, t
         ("Id,a,Response\n1,1,0\n1,2,1\n", None),
         ("Id,a,Response\n1,1,0\n,2,1\n", None),
         ("serial,a,Response\nx,1,0\ny,2,1\n", "serial"),
+        ("a,Product ID,Response\n1,M1,0\n2,M2,1\n", "Product ID"),
         ("a,b,Response\n1,1,0\n2,2,1\n", None),
     ],
 )

@@ -96,12 +96,19 @@ def test_a_set_has_the_columns_that_everyone_relies_on(storage: Storage, tmp_pat
     assert SplitManifest.model_validate_json(storage.read_bytes(f"splits/{found.split_id}/manifest.json")) == found
 
 
-def test_rows_come_in_time_order_with_ties_in_file_order(storage: Storage, tmp_path: Path) -> None:
+@pytest.mark.parametrize("cells_sorted_at_once", [1_000_000, 300])
+def test_rows_come_in_time_order_with_ties_in_file_order(cells_sorted_at_once: int, storage: Storage, tmp_path: Path) -> None:
     shuffled = random.Random(1)
     rows = [(shuffled.randrange(60), shuffled.randrange(2)) for _ in range(500)]
     dataset = take_in(storage, write(tmp_path / "rows.csv", rows))
-    found = made(split(storage, dataset, suggested(storage, dataset)))
+    found = made(split(storage, dataset, suggested(storage, dataset), cells_sorted_at_once=cells_sorted_at_once))
     frames = sets(storage, found)
+    assert {path.name for path in storage.local(found.train.path).parent.iterdir()} == {
+        "manifest.json",
+        "train.parquet",
+        "test.parquet",
+        "simulation.parquet",
+    }
     order = sorted(range(len(rows)), key=lambda row: rows[row][0])
     assert [index for name in NAMES for index in frames[name]["__index__"]] == order
     assert [value for name in NAMES for value in frames[name]["f"]] == order

@@ -12,7 +12,7 @@ export DEMO_ROWS DEMO_EXIT
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo up down status logs doctor test check bench clean
+.PHONY: help demo up down status logs doctor test check bench screenshots clean
 
 help: ## this list
 	@echo "IntelliInspect: streaming inference for tabular quality data. Targets:"
@@ -49,6 +49,9 @@ check: $(DEV) ## format, lint, types, imports
 
 bench: $(DEV) ## measure (ARGS="…")
 	@$(BIN)/python -m benchmarks $(ARGS)
+
+screenshots: $(DEV) ## pictures of every page of the running stack's dashboard, in docs/screenshots
+	@$(BIN)/python -m tests.e2e.screenshots $(ARGS)
 
 clean: ## remove .venv, caches and, after asking the stack to stop, all data in .devstack
 	@if [ -x $(BIN)/python ]; then $(BIN)/python -m devstack down || true; fi

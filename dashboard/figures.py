@@ -62,6 +62,12 @@ def moment(value: datetime | None) -> str:
     return DASH if value is None else value.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S")
 
 
+def span(start: datetime, end: datetime) -> str:
+    """From when to when: days, or the times of the one day."""
+    first, last = moment(start), moment(end)
+    return f"{first[:10]} – {last[:10]}" if first[:10] != last[:10] else f"{first[:16]} – {last[11:16]}"
+
+
 def exact(value: datetime) -> str:
     """A time as an input field and the gateway take it."""
     return value.astimezone(UTC).isoformat().replace("+00:00", "Z")

@@ -15,6 +15,7 @@ from schemas.api_v1 import Dataset, DatasetTimeline, Range, SplitCreate, Suggest
 
 SETS = ("train", "test", "simulation")
 ENDS = ("start", "end")
+FEW_DAYS = 5
 Texts = dict[str, str]
 """`train.start` and so on, as typed."""
 
@@ -173,7 +174,9 @@ class Desk:
         self.chart.update()
 
     def _options(self) -> charts.Options:
-        starts = [figures.moment(self.spans.moment(i))[:16] for i in range(self.spans.count)]
+        days = (self.dataset.last_timestamp - self.dataset.first_timestamp).days
+        length = len("2021-01-01") if days > FEW_DAYS else len("2021-01-01 00:00")
+        starts = [figures.moment(self.spans.moment(i))[:length] for i in range(self.spans.count)]
         return charts.timeline(starts, self.spans.timeline.rows, self.spans.timeline.failures, self.spans.sets(self.typed))
 
     def _summary(self) -> Html:

@@ -61,8 +61,7 @@ def sets(split: Split) -> Html:
 
 
 def _span(part: SetManifest) -> str:
-    days = f"{figures.moment(part.range.start)[:10]} – {figures.moment(part.range.end)[:10]}"
-    return f"{figures.count(part.failures)} {texts.FAILURES} · {days}"
+    return f"{figures.count(part.failures)} {texts.FAILURES} · {figures.span(part.range.start, part.range.end)}"
 
 
 class Form:

@@ -13,7 +13,7 @@ from dashboard.comparison import compare, differences
 from dashboard.frame import card, explained, frame, guarded, heading, show
 from dashboard.gateway import client
 from dashboard.markup import Html, cards, link, metric, mono, status, table, time, verdict
-from dashboard.run_view import RunView, row_cells
+from dashboard.run_view import RunView, row_cells, run_facts
 from schemas.api_runs import PredictionView, Run
 
 PAGE = 50
@@ -151,7 +151,7 @@ async def _compare(first_id: str, second_id: str) -> None:
     with ui.element("div").classes("ii-two"):
         for name, run in ((texts.RUN_A, first), (texts.RUN_B, second)):
             with card(name):
-                show(runs_table([run], name))
+                show(run_facts(run))
     rows = [[row async for row in client.predictions(run_id, limit=COMPARED_ROWS)] for run_id in (first_id, second_id)]
     found = compare(*rows)
     show(

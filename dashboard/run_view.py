@@ -196,7 +196,8 @@ def run_facts(run: Run) -> Html:
     unknown = Html(figures.DASH)
     return facts(
         [
-            (texts.RUN, mono(run.run_id)),
+            (texts.RUN, link(f"/runs/{run.run_id}", mono(run.run_id))),
+            (texts.STATE.capitalize(), status(run.status)),
             (texts.MODEL, link(f"/models/{run.model_version}", mono(run.model_version)) if run.model_version else unknown),
             (texts.DATASET, link(f"/guide/dataset/{run.dataset_id}", mono(run.dataset_id)) if run.dataset_id else unknown),
             (texts.SPLIT, link(f"/guide/train/{run.split_id}", mono(run.split_id)) if run.split_id else unknown),

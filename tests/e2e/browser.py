@@ -1,11 +1,12 @@
 """A real Chromium for tests of the dashboard: what it complains about, and what it asks of others, is kept."""
 
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Literal
 
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+
+from devstack.browser import find
 
 FLAGS = [
     "--no-sandbox",
@@ -21,9 +22,9 @@ Scheme = Literal["light", "dark"]
 
 @contextmanager
 def chromium() -> Iterator[Browser]:
-    """The system's Chromium, else Playwright's own."""
+    """The one that `devstack.browser` finds."""
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=FLAGS)
+        browser = playwright.chromium.launch(executable_path=find(), args=FLAGS)
         yield browser
         browser.close()
 

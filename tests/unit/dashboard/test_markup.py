@@ -83,6 +83,8 @@ def test_times_are_utc_and_machine_readable() -> None:
         (figures.duration(59.6), "1 min 00 s"),
         (figures.duration(7384), "2 h 03 min"),
         (figures.duration(None), "–"),
+        (figures.span(datetime(2021, 1, 1, 6, tzinfo=UTC), datetime(2021, 1, 1, 7, tzinfo=UTC)), "2021-01-01 06:00 – 07:00"),
+        (figures.span(datetime(2021, 1, 1, 6, tzinfo=UTC), datetime(2021, 1, 3, 7, tzinfo=UTC)), "2021-01-01 – 2021-01-03"),
     ],
 )
 def test_figures_read_well(shown: str, expected: str) -> None:

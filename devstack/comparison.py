@@ -13,7 +13,7 @@ MEAN_TOLERANCE = 1e-9
 def compare(console: Console, storage_url: str, run: Run, simulation_path: str) -> None:
     """Print both columns. Raises `Mismatch` when an integer differs, or a mean by more than `MEAN_TOLERANCE`."""
     rows = streamed_and_recounted(storage_url, run, simulation_path)
-    table = Table(title=f"{run.run_id}: streamed, and counted again offline", title_style="bold", title_justify="left")
+    table = Table(title="streamed, and counted again offline", title_style="bold", title_justify="left")
     for name in ("", "streamed", "recounted"):
         table.add_column(name, justify="left" if not name else "right")
     table.add_column("")

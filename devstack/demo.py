@@ -103,7 +103,8 @@ def _wait(client: Client, task_id: str, what: str, console: Console) -> None:
     with _bar(console, what, 100) as update:
 
         def show_status(status: TaskStatus) -> None:
-            update(int((status.progress or {}).get("percent", 0)))
+            progress = status.progress or {}
+            update(int(progress.get("percent", 0)), str(progress.get("status", "")))
 
         client.wait_for(task_id, timeout_seconds=TASK_SECONDS, on_status=show_status)
 
@@ -136,13 +137,13 @@ def _show_events(client: Client, run: Run, console: Console, rows: int) -> None:
 
 
 @contextmanager
-def _bar(console: Console, what: str, total: int) -> Iterator[Callable[[int], None]]:
-    """A progress bar; yields the function that moves it. Off a terminal, a line when it begins and ends."""
+def _bar(console: Console, what: str, total: int) -> Iterator[Callable[..., None]]:
+    """A progress bar; yields the function that moves it, and says what is being done. Off a terminal, a line when it begins and ends."""
     began = time.monotonic()
-    columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TextColumn("{task.percentage:>3.0f} %"))
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TextColumn("{task.percentage:>3.0f} % {task.fields[doing]}"))
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
-        task = progress.add_task(what, total=total)
-        yield lambda done: progress.update(task, completed=done)
+        task = progress.add_task(what, total=total, doing="")
+        yield lambda done, doing="": progress.update(task, completed=done, doing=doing)
     console.print(f"{what}: done in {time.monotonic() - began:.1f} s")
 
 

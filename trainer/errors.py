@@ -1,13 +1,8 @@
-"""The errors of the trainer, beyond `runtime.errors`.
+"""The errors of the trainer, beyond `runtime.errors` and `storage.errors`.
 
 JobFailed       the task cannot succeed as it was given: it ends FAILED with these words
-StorageDown     the storage did not answer in the bounded number of tries: the trainer stops with 75, the next one tries again
 """
 
 
 class JobFailed(Exception):
     """The words are for a person."""
-
-
-class StorageDown(Exception):
-    """The words are the storage's."""

@@ -26,11 +26,6 @@ class JobProcess:
             return decode_report(line)
         return Failed(describe_exit(await self._process.wait()))
 
-    @property
-    def pid(self) -> int:
-        """The process."""
-        return self._process.pid
-
 
 @asynccontextmanager
 async def job_process(job: Job) -> AsyncIterator[JobProcess]:
@@ -51,7 +46,8 @@ async def job_process(job: Job) -> AsyncIterator[JobProcess]:
     finally:
         with suppress(ProcessLookupError):
             process.kill()
-        await asyncio.wait_for(process.wait(), END_TIMEOUT_SECONDS)
+        async with asyncio.timeout(END_TIMEOUT_SECONDS):
+            await process.wait()
 
 
 def describe_exit(code: int) -> str:

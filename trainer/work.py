@@ -1,6 +1,7 @@
 """One task in the hands of this trainer, from its acceptance to its terminal state."""
 
 import asyncio
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
 
@@ -16,7 +17,7 @@ from trainer.job_process import JobProcess, job_process
 from trainer.metrics import JOB_ATTEMPTS, JOB_SECONDS, JOBS_ENDED, JOBS_RUNNING
 from trainer.reporting import LOADING
 from trainer.settings import TrainerSettings
-from trainer.wire import Done, Failed, Job, Log, Outcome, Progress, SelectionSettings
+from trainer.wire import Done, Failed, Job, Log, Outcome, Progress, Report, SelectionSettings
 
 log = structlog.get_logger()
 
@@ -83,10 +84,10 @@ class Work:
         clock, interval = asyncio.get_running_loop().time, self._settings.progress_interval_seconds
         write_at = clock() + interval
         while True:
-            try:
-                report = await asyncio.wait_for(job.report(), max(0.0, write_at - clock()))
-            except TimeoutError:
-                report = None
+            report: Report | None = None
+            with suppress(TimeoutError):
+                async with asyncio.timeout_at(write_at):  # not wait_for: in Python 3.11 it can swallow a cancellation
+                    report = await job.report()
             if isinstance(report, Progress):
                 self._change(progress=_fields(msgspec.to_builtins(report)))
             elif isinstance(report, Log):

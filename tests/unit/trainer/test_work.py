@@ -1,20 +1,23 @@
 """Attempts, the words for a job's end, progress, and a storage that is asked again."""
 
+import asyncio
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
+from runtime.transactions import Partition
 from schemas.messages import Status, TaskState
 from storage.errors import StorageUnavailable
 from storage.files import Storage
 from trainer.child import outcome
-from trainer.job_process import describe_exit
+from trainer.job_process import JobProcess, describe_exit
 from trainer.patience import PatientStorage
 from trainer.reporting import TRAINING, Reporter
+from trainer.settings import TrainerSettings
 from trainer.wire import Failed, Job, Progress, SelectionSettings, StorageUnreachable, decode_job, decode_report, encode
-from trainer.work import exhausted, next_attempt
+from trainer.work import Work, exhausted, next_attempt
 
 
 def task(status: Status, attempt: int, spec: dict[str, Any] | None = None) -> TaskState:
@@ -70,6 +73,27 @@ def test_every_failure_of_a_job_becomes_an_outcome(tmp_path: Path) -> None:
     assert "dataset_id" in nonsense.reason
     (tmp_path / "a-file").write_text("")
     assert isinstance(outcome(job(f"file://{tmp_path}/a-file", spec), print), StorageUnreachable)
+
+
+class Talkative:
+    """A job that always has something to report."""
+
+    async def report(self) -> Progress:
+        await asyncio.sleep(0)
+        return Progress(status=TRAINING, percent=1)
+
+
+async def test_a_cancellation_reaches_work_whose_job_reports_without_pause() -> None:
+    for moment in range(40):
+        settings = TrainerSettings(progress_interval_seconds=60)
+        work = Work(cast(Partition, None), task("IN_PROGRESS", 1), settings)
+        following = asyncio.create_task(work._follow(cast(JobProcess, Talkative())))
+        for _ in range(moment):
+            await asyncio.sleep(0)
+        following.cancel()
+        done, _ = await asyncio.wait([following], timeout=1)
+        following.cancel()
+        assert done, f"cancelled after {moment} turns, but it goes on"
 
 
 class Faltering(Storage):

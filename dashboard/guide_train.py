@@ -18,6 +18,7 @@ from schemas.training import TrainingParameters
 
 POLL_SECONDS = 0.7
 SHOWN_TRAININGS = 20
+SHOWN_LINES = 100
 
 
 def register() -> None:
@@ -160,6 +161,17 @@ async def _training(task_id: str) -> None:
         await _ended(training)
     else:
         _going_on(training)
+    await _log(task_id)
+
+
+async def _log(task_id: str) -> None:
+    """What the trainer wrote about the training so far."""
+    entries = (await client.training_logs(task_id)).items[-SHOWN_LINES:]
+    if not entries:
+        return
+    rows = [[time(entry.timestamp), entry.level, entry.source, entry.message] for entry in entries]
+    with card(texts.LOG):
+        show(table(texts.COLUMNS_LOG, rows, caption=texts.LOG))
 
 
 def _going_on(training: Training) -> None:

@@ -138,6 +138,8 @@ DESK_TITLE: Final = "Threshold desk"
 DESK_LEAD: Final = "What another threshold would have meant on the validation rows. The model keeps its own."
 DESK_OWN: Final = "the model's own: {value}"
 DESK_COST: Final = "Cost at {fp} a false alarm and {fn} a missed failure"
+LOG: Final = "Log of the training"
+COLUMNS_LOG: Final = ("time (UTC)", "level", "source", "message")
 TO_SIMULATE: Final = "Simulate with this model"
 
 SIMULATE_TITLE: Final = "Replay the simulation set"

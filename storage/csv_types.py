@@ -58,7 +58,7 @@ def not_a_number(value: pl.Expr, *, comma: bool = False) -> pl.Expr:
 def find_spellings(batches: Iterable[pl.DataFrame], columns: Sequence[str], *, commas_separate: bool) -> dict[str, Finding]:
     """Find the spelling of each column; costs little more than parsing, because only what the fast parser refuses is looked at."""
     tallies = {name: _Tally() for name in columns}
-    for batch in batches:
+    for batch in batches if columns else ():
         odd = batch.select(_not_plain(pl.col(name)).any().alias(name) for name in columns).row(0, named=True)
         for name in columns:
             if odd[name]:

@@ -65,6 +65,7 @@ def problems_of(data: bytes, folder: Path, file_name: str = "rows.csv") -> list[
         pytest.param(
             b"Id,b\n007,1\n12345678901234567890,2\n", {"Id": ["007", "12345678901234567890"], "b": [1, 2]}, id="ids keep their spelling"
         ),
+        pytest.param(b"id,serial\n1,2\n", {"id": ["1"], "serial": ["2"]}, id="ids alone"),
         pytest.param(b" a , b\n1,2\n", {"a": [1], "b": [2]}, id="spaces around names"),
         pytest.param("a,größe\n1,süß\n".encode(), {"a": [1], "größe": ["süß"]}, id="UTF-8"),
         pytest.param("a,größe\n1,süß\n".encode("latin-1"), {"a": [1], "größe": ["süß"]}, id="Latin-1"),

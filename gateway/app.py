@@ -7,6 +7,7 @@ from importlib.metadata import version
 from typing import Any
 
 from fastapi import FastAPI
+from starlette.middleware.cors import CORSMiddleware
 from starlette.staticfiles import StaticFiles
 
 from gateway import errors
@@ -47,6 +48,8 @@ def create_app(settings: GatewaySettings, work_ended: Ended = lambda _: None) ->
     app.state.workshop = Workshop(Storage(settings.storage_url), settings.upload_jobs)
     errors.install(app)
     app.add_middleware(BodyLimit, limit=settings.max_body_bytes, without=UPLOADS, stall_seconds=settings.body_stall_seconds)
+    if origins := [origin.strip() for origin in settings.cors_origins.split(",") if origin.strip()]:
+        app.add_middleware(CORSMiddleware, allow_origins=origins, allow_methods=["*"], allow_headers=["*"], expose_headers=["Retry-After"])
     app.add_middleware(Measured)
     for module in (system, datasets, splits, training, models, dotnet, simulation, runs):
         app.include_router(module.router)

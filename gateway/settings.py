@@ -17,6 +17,7 @@ class GatewaySettings(ProcessSettings):
 
     host: str = "127.0.0.1"
     port: int = Field(8000, ge=0, le=65535, description="0 takes a free one")
+    cors_origins: str = Field("", description="web pages of these origins may call, separated by commas, such as http://localhost:4200")
     max_upload_bytes: int = Field(10 * GIB, gt=0, description="larger uploads are answered 413")
     max_body_bytes: int = Field(1 << 20, gt=0, description="limit of every other request's body")
     body_stall_seconds: float = Field(60.0, gt=0, description="a client that sends nothing of its body for so long is answered 408")

@@ -5,17 +5,31 @@ import os
 
 from nicegui import app, ui
 
-from dashboard import frame, gateway, guide_ranges, guide_simulate, guide_train, guide_upload, page_models, page_runs, page_system
+from dashboard import (
+    frame,
+    gateway,
+    guide_dataset,
+    guide_ranges,
+    guide_simulate,
+    guide_train,
+    guide_upload,
+    page_models,
+    page_runs,
+    page_system,
+)
 from dashboard.settings import DashboardSettings
 from dashboard.texts import NAME
 from dashboard.theme import FAVICON
+from dashboard.uploads import Kept
 
 
 def main() -> None:
     os.environ.pop("PYTEST_CURRENT_TEST", None)  # inherited when a test starts the stack; NiceGUI would then serve its own test port
     settings = DashboardSettings()
     frame.install()
-    guide_upload.register(guide_upload.Kept(settings))
+    kept = Kept(settings)
+    guide_upload.register(kept)
+    guide_dataset.register(kept)
     for page in (guide_ranges, guide_train, guide_simulate, page_runs, page_models, page_system):
         page.register()
 

@@ -1,18 +1,18 @@
 """Step 3 of the guide: start a training, see it go on, understand its model."""
 
-from collections.abc import Mapping, Sequence
 from typing import Any
 
 from nicegui import ui
 
 from client.errors import ClientError
-from dashboard import charts, figures, texts
+from dashboard import figures, texts
 from dashboard.frame import card, explained, frame, guarded, heading, show
 from dashboard.gateway import client
-from dashboard.markup import Html, bar, cards, html, joined, link, matrix, metric, mono, note, status, table, time
+from dashboard.markup import Html, bar, cards, html, joined, link, metric, mono, note, status, table, time
+from dashboard.model_view import measured, understood
 from dashboard.stepper import stepper
 from schemas.api_v1 import Split, Training, TrainingCreate
-from schemas.manifests import ConfusionMatrix, Metrics, SetManifest
+from schemas.manifests import SetManifest
 from schemas.messages import TERMINAL
 from schemas.training import TrainingParameters
 
@@ -224,74 +224,3 @@ async def _ended(training: Training) -> None:
     model = await client.model(model_version)
     measured(model.test_metrics, model.warnings)
     await understood(model_version, model.test_metrics, model.threshold)
-
-
-def measured(metrics: Metrics, warnings: Sequence[str]) -> None:
-    """Metric cards of a model."""
-    if warnings:
-        show(note("warn", texts.WARNINGS, warnings))
-    show(cards(metric(text, figures.score(getattr(metrics, name)), texts.METRIC_HINTS[name]) for name, text in texts.METRICS.items()))
-    ui.label(texts.ON_TEST.format(rows=figures.count(metrics.rows), threshold=figures.score(metrics.threshold))).classes(
-        "ii-muted ii-small"
-    )
-
-
-async def understood(model_version: str, metrics: Metrics, threshold: float) -> None:
-    """Curves, confusion matrix and threshold desk of a model."""
-    curves = await client.curves(model_version)
-    rounds, best = curves["rounds"], curves.get("best_round")
-    found = {texts.SERIES_VALIDATION: curves["sets"]["validation"], texts.SERIES_TEST: curves["sets"]["test"]}
-    with ui.element("div").classes("ii-two"):
-        with card(texts.LOSS):
-            ui.echart(charts.by_round(rounds["train_loss"], rounds["validation_loss"], best)).style("height:260px")
-        with card(texts.ACCURACY):
-            ui.echart(charts.by_round(rounds["train_accuracy"], rounds["validation_accuracy"], best)).style("height:260px")
-        with card(texts.ROC):
-            roc = _pairs(found, "roc", "false_positive_rate", "true_positive_rate")
-            ui.echart(charts.curve(roc, texts.FALSE_POSITIVES, texts.TRUE_POSITIVES, chance=True)).style("height:280px")
-        with card(texts.PRECISION_RECALL):
-            pairs = _pairs(found, "precision_recall", "recall", "precision")
-            ui.echart(charts.curve(pairs, texts.METRICS["recall"], texts.METRICS["precision"], chance=False)).style("height:280px")
-        with card(texts.CONFUSION):
-            show(matrix(metrics.confusion_matrix))
-        with card(texts.DESK_TITLE):
-            _desk(curves["sets"]["validation"]["thresholds"], threshold)
-
-
-def _pairs(sets: Mapping[str, Any], curve: str, x: str, y: str) -> dict[str, tuple[Sequence[float], Sequence[float]]]:
-    return {name: (found[curve][x], found[curve][y]) for name, found in sets.items() if found and found.get(curve)}
-
-
-def at_threshold(points: Mapping[str, Sequence[float]], threshold: float) -> ConfusionMatrix:
-    """The counts with every row FAIL whose P(FAIL) is at least the threshold. Points are by falling threshold."""
-    at = max((i for i, value in enumerate(points["threshold"]) if value >= threshold), default=0)
-    return ConfusionMatrix(
-        true_positives=int(points["tp"][at]),
-        false_positives=int(points["fp"][at]),
-        true_negatives=int(points["tn"][at]),
-        false_negatives=int(points["fn"][at]),
-    )
-
-
-def _desk(points: Mapping[str, Sequence[float]], threshold: float) -> None:
-    ui.label(texts.DESK_LEAD).classes("ii-muted ii-small")
-    with ui.element("div").classes("ii-row").style("padding:0 8px;flex-wrap:nowrap"):
-        slider = ui.slider(min=0, max=1, step=0.005, value=threshold).props(f'label aria-label="{texts.THRESHOLD}"')
-    ui.label(texts.DESK_OWN.format(value=figures.score(threshold))).classes("ii-muted ii-small")
-    counts = show(Html(""))
-    with ui.element("div").classes("ii-row"):
-        false_alarm, missed = (
-            ui.number(text, value=value, min=0).props("outlined dense") for text, value in ((texts.COST_FP, 1), (texts.COST_FN, 10))
-        )
-    cost = show(Html(""))
-
-    def draw() -> None:
-        found = at_threshold(points, slider.value)
-        price = found.false_positives * (false_alarm.value or 0) + found.false_negatives * (missed.value or 0)
-        counts.set_content(matrix(found))
-        text = texts.DESK_COST.format(fp=figures.count(false_alarm.value or 0), fn=figures.count(missed.value or 0))
-        cost.set_content(metric(text, figures.count(price)))
-
-    for field in (slider, false_alarm, missed):
-        field.on_value_change(draw)
-    draw()

@@ -1,27 +1,17 @@
-"""Step 1 of the guide: send a file, see how it was read, read it differently."""
-
-import tempfile
-from collections import OrderedDict
-from pathlib import Path
+"""Step 1 of the guide: send a file, or go on with one that is there."""
 
 from nicegui import events, ui
 
-from client.errors import ClientError
 from client.upload import UploadOptions
-from dashboard import charts, figures, texts
-from dashboard.frame import card, explained, frame, guarded, heading, show
+from dashboard import figures, texts
+from dashboard.frame import card, frame, guarded, heading, show
 from dashboard.gateway import client
-from dashboard.markup import Html, badge, bar, cards, facts, html, joined, link, metric, mono, note, table, time
-from dashboard.settings import DashboardSettings
+from dashboard.markup import Html, link, mono, table, time
 from dashboard.stepper import stepper
-from schemas.api import TaskStatus
-from schemas.api_v1 import Dataset, DatasetPreview, DatasetSummary
-from schemas.manifests import Choice
+from dashboard.uploads import Kept, deliver
+from schemas.api_v1 import DatasetSummary
 
 RECENT = 8
-PREVIEW_COLUMNS = 12
-MISSING_SHOWN = 20
-POLL_SECONDS = 0.7
 DROP_FACE = f"""
 <label class="ii-dropface">
   <span class="ii-dropsign" aria-hidden="true">⇪</span>
@@ -29,29 +19,6 @@ DROP_FACE = f"""
   <q-uploader-add-trigger></q-uploader-add-trigger>
 </label>
 """
-
-
-class Kept:
-    """The last uploads, so that a file can be read again with other settings."""
-
-    def __init__(self, settings: DashboardSettings) -> None:
-        self._folder = tempfile.TemporaryDirectory(prefix="intelliinspect-", dir=settings.upload_folder)
-        self._most = settings.kept_uploads
-        self._paths: OrderedDict[str, tuple[Path, str]] = OrderedDict()
-
-    def place(self) -> Path:
-        """Where a new upload may lie."""
-        return Path(tempfile.mkdtemp(dir=self._folder.name)) / "upload"
-
-    def keep(self, dataset_id: str, path: Path, name: str) -> None:
-        self._paths[dataset_id] = (path, name)
-        while len(self._paths) > self._most:
-            _, (old, _) = self._paths.popitem(last=False)
-            if all(old != path for path, _ in self._paths.values()):
-                old.unlink(missing_ok=True)
-
-    def find(self, dataset_id: str) -> tuple[Path, str] | None:
-        return self._paths.get(dataset_id)
 
 
 def register(kept: Kept) -> None:
@@ -63,12 +30,6 @@ def register(kept: Kept) -> None:
             with card():
                 _drop_zone(kept)
             await guarded(_recent)
-
-    @ui.page("/guide/dataset/{dataset_id}")
-    async def dataset_page(dataset_id: str) -> None:
-        with frame(texts.STEPS[0][0], "/"):
-            stepper(0, {0: "/", 1: f"/guide/ranges/{dataset_id}"})
-            await guarded(lambda: _dataset(kept, dataset_id))
 
 
 def _drop_zone(kept: Kept) -> None:
@@ -87,27 +48,6 @@ def _drop_zone(kept: Kept) -> None:
         choose = ui.button(texts.UPLOAD_CHOOSE, icon="upload_file").props("unelevated no-caps color=primary size=md").classes("ii-choose")
         choose.on("click", js_handler=f"() => document.querySelector('#{uploader.html_id} input[type=file]').click()")
     ui.label(texts.UPLOAD_RULES).classes("ii-muted ii-small")
-
-
-async def deliver(kept: Kept, path: Path, name: str, progress: ui.html, options: UploadOptions) -> None:
-    """Send a file to the gateway and open its dataset, or show why it was not accepted."""
-    sent_percent = -1
-
-    def sending(sent: int, total: int) -> None:
-        nonlocal sent_percent
-        percent = round(100 * sent / max(total, 1))
-        if percent != sent_percent:
-            sent_percent = percent
-            text = texts.UPLOAD_READING if sent >= total else texts.UPLOAD_SENDING
-            progress.set_content(joined([html(text.format(name=name)), bar(sent / max(total, 1), name)]))
-
-    try:
-        stored = await client.upload(path, file_name=name, progress=sending, **options)
-    except ClientError as error:
-        progress.set_content(explained(error, texts.UPLOAD_REFUSED))
-        return
-    kept.keep(stored.dataset_id, path, name)
-    ui.navigate.to(f"/guide/dataset/{stored.dataset_id}")
 
 
 async def _recent() -> None:
@@ -129,150 +69,3 @@ def _row(item: DatasetSummary) -> list[str]:
         figures.size(item.file_size),
         time(item.created_at),
     ]
-
-
-async def _dataset(kept: Kept, dataset_id: str) -> None:
-    found = await client.dataset(dataset_id)
-    preview = await client.preview(dataset_id, limit=8)
-    heading(found.file_name, texts.DATASET_LEAD)
-    labels = found.labels
-    total = max(labels.pass_count + labels.fail_count, 1)
-    show(
-        cards(
-            [
-                metric(texts.RECORDS, figures.count(found.row_count)),
-                metric(texts.COLUMNS, figures.count(found.column_count), f"{figures.count(len(found.features))} {texts.FEATURES.lower()}"),
-                metric(texts.PASS_RATE, figures.share(labels.pass_count / total, 2)),
-                metric(texts.FILE_SIZE, figures.size(found.file_size), mono(dataset_id)),
-            ]
-        )
-    )
-    with ui.element("div").classes("ii-two"):
-        with card(texts.LABEL_TITLE):
-            show(_meaning(found))
-        with card(texts.READ_TITLE):
-            show(_settings(found))
-    _ranking(found.feature_selection_task_id)
-    with ui.element("div").classes("ii-row"):
-        ui.button(texts.TO_RANGES, on_click=lambda: ui.navigate.to(f"/guide/ranges/{dataset_id}")).props(
-            "unelevated no-caps color=primary size=md"
-        )
-    with card(texts.PREVIEW):
-        show(_preview(preview))
-    with ui.element("div").classes("ii-two"):
-        with card(texts.MISSING_TITLE):
-            _missing(found)
-        with card(texts.CHANGE_TITLE):
-            _change(kept, found)
-
-
-def _meaning(found: Dataset) -> Html:
-    labels = found.labels
-    total = max(labels.pass_count + labels.fail_count, 1)
-    passed = 100 * labels.pass_count / total
-    name = found.label.value
-    line = '<div style="display:flex;justify-content:space-between;gap:12px;align-items:baseline">{} <span><b>{}</b> {}</span></div>'
-    return Html(
-        line.format(
-            badge("✓ PASS", "good"), html(f"{name} = {labels.pass_value}"), html(texts.ROWS.format(count=figures.count(labels.pass_count)))
-        )
-        + f'<div class="ii-bars" style="margin:10px 0" role="img" aria-label="{passed:.1f} % PASS">'
-        + f'<i style="width:{passed:.3f}%;background:var(--train)"></i><i style="width:{100 - passed:.3f}%;background:#dc4b50"></i></div>'
-        + line.format(
-            badge("✗ FAIL", "bad"), html(f"{name} = {labels.fail_value}"), html(texts.ROWS.format(count=figures.count(labels.fail_count)))
-        )
-    )
-
-
-def _settings(found: Dataset) -> Html:
-    def chosen(choice: Choice) -> Html:
-        how = texts.DETECTED if choice.detected else texts.GIVEN
-        return Html(f'<b>{html(choice.value)}</b> {badge(how)}<div class="ii-muted ii-small">{html(choice.reason)}</div>')
-
-    time_text = Html(f'<b>{html(found.time.column)}</b><div class="ii-muted ii-small">{html(found.time.reason)}</div>')
-    span = Html(f"{time(found.first_timestamp)} – {time(found.last_timestamp)} UTC")
-    identity = chosen(found.id_column) if found.id_column else html(texts.ROW_NUMBER)
-    return facts([(texts.LABEL, chosen(found.label)), (texts.ID, identity), (texts.TIME, time_text), (texts.TIME_RANGE, span)])
-
-
-def _ranking(task_id: str) -> None:
-    place = show(note("info", texts.RANKING))
-
-    async def look() -> None:
-        try:
-            status = await client.task(task_id)
-        except ClientError:
-            return
-        place.set_content(_ranking_text(status))
-        if status.status in ("COMPLETED", "FAILED", "STOPPED"):
-            timer.deactivate()
-
-    timer = ui.timer(POLL_SECONDS, look, immediate=True)
-
-
-def _ranking_text(status: TaskStatus) -> Html:
-    if status.status == "COMPLETED":
-        best = ", ".join(str(name) for name in ((status.result or {}).get("features") or [])[:8])
-        return note("info", f"{texts.RANKED}: {best} …" if best else texts.RANKED)
-    if status.status in ("FAILED", "STOPPED"):
-        return note("bad", texts.RANKING_FAILED, [status.error or ""])
-    percent = (status.progress or {}).get("percent")
-    return note("info", texts.RANKING if percent is None else f"{texts.RANKING}: {percent:.0f} %")
-
-
-def _preview(preview: DatasetPreview) -> Html:
-    names = preview.columns
-    ends = [*range(min(len(names), PREVIEW_COLUMNS - 1)), *([len(names) - 1] if len(names) >= PREVIEW_COLUMNS else [])]
-    rows = [
-        [Html(f'<span class="ii-muted">{texts.MISSING_VALUE}</span>') if row[i] is None else str(row[i]) for i in ends]
-        for row in preview.rows
-    ]
-    return table([names[i] for i in ends], rows, caption=texts.PREVIEW)
-
-
-def _missing(found: Dataset) -> None:
-    missing = sorted((column for column in found.columns if column.missing), key=lambda column: -column.missing)
-    if not missing:
-        ui.label(texts.MISSING_NONE).classes("ii-muted")
-        return
-    shown = missing[:MISSING_SHOWN]
-    text = texts.MISSING_TEXT.format(count=figures.count(len(missing)), total=figures.count(len(found.columns)), shown=len(shown))
-    ui.label(text).classes("ii-muted ii-small")
-    shares = [100 * column.missing / max(found.row_count, 1) for column in shown]
-    ui.echart(charts.ranking([column.name for column in shown], shares, percent=True)).style(f"height:{60 + 17 * len(shown)}px")
-
-
-def _change(kept: Kept, found: Dataset) -> None:
-    upload = kept.find(found.dataset_id)
-    if upload is None:
-        ui.label(texts.CHANGE_GONE).classes("ii-muted")
-        return
-    path, name = upload
-    ui.label(texts.CHANGE_TEXT).classes("ii-muted ii-small")
-    columns = [column.name for column in found.columns]
-    detect = {"": texts.CHANGE_DETECT}
-    names = detect | {column: column for column in columns}
-    label = ui.select(names, value=found.label.value, label=texts.LABEL, with_input=True)
-    passes = ui.select(
-        {found.labels.pass_value: found.labels.pass_value, found.labels.fail_value: found.labels.fail_value},
-        value=found.labels.pass_value, label=texts.PASS_VALUE, new_value_mode="add-unique", with_input=True,
-    )  # fmt: skip
-    identity = ui.select(names, value=found.id_column.value if found.id_column else "", label=texts.ID, with_input=True)
-    times = ui.select(detect | {"synthetic_timestamp": "synthetic_timestamp"} | names, value="", label=texts.TIME, with_input=True)
-    for field in (label, passes, identity, times):
-        field.props("outlined dense").classes("w-full")
-    progress = show(Html(""))
-
-    async def again() -> None:
-        options = UploadOptions()
-        if label.value:
-            options["label"] = label.value
-        if passes.value:
-            options["pass_value"] = str(passes.value)
-        if identity.value:
-            options["id_column"] = identity.value
-        if times.value:
-            options["time_column"] = times.value
-        await deliver(kept, path, name, progress, options)
-
-    ui.button(texts.CHANGE_AGAIN, on_click=again).props("outline no-caps color=primary")

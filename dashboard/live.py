@@ -42,10 +42,6 @@ class RunFeed:
         if self._task is not None:
             self._task.cancel()
 
-    async def refresh(self) -> None:
-        """Read the run anew, such as after an order."""
-        self.take(await client.run(self.run.run_id))
-
     def take(self, event: Run | RunStatistics | StatusEvent | PredictionView) -> None:
         if isinstance(event, Run):
             self.run = event

@@ -6,8 +6,8 @@ from client.errors import ClientError
 from dashboard import charts, figures, texts
 from dashboard.frame import card, explained, frame, guarded, heading, show
 from dashboard.gateway import client
-from dashboard.guide_train import measured, understood
 from dashboard.markup import Html, badge, facts, joined, link, mono, table, time
+from dashboard.model_view import measured, understood
 from dashboard.page_runs import runs_table
 from schemas.api_v1 import Model, ModelSummary
 

@@ -11,7 +11,6 @@ GATEWAY_UNREADY: Final = "The gateway answers, but a part that it needs is down.
 NOT_FOUND: Final = "This does not exist, or not in this workspace."
 REFUSED: Final = "The gateway refused this"
 FAULT: Final = "The gateway failed. Please report this."
-TRY_AGAIN: Final = "Try again"
 STATUS: Final = {
     "PENDING": "Waiting",
     "IN_PROGRESS": "Running",
@@ -45,7 +44,6 @@ COLUMNS_DATASETS: Final = ("dataset", "file", "records ", "features ", "pass rat
 DATASET_LEAD: Final = "Check how the file was read, then choose the ranges."
 RECORDS, COLUMNS, PASS_RATE, TIME_RANGE, FILE_SIZE, FEATURES = "Records", "Columns", "Pass rate", "Time range", "Size", "Features"
 LABEL_TITLE: Final = "What PASS and FAIL mean"
-LABEL_TEXT: Final = "{name} = {value}"
 ROWS: Final = "{count} rows"
 READ_TITLE: Final = "How the file is read"
 DETECTED, GIVEN = "detected", "chosen"
@@ -77,7 +75,6 @@ RANGES_SLIDE: Final = "Drag the ends, or type exact times below."
 SETS: Final = {"train": "Training", "test": "Test", "simulation": "Simulation"}
 OUTSIDE: Final = "Outside"
 START, END = "Start (UTC)", "End (UTC)"
-ABOUT_ROWS: Final = "{rows} rows, {failures} of them FAIL"
 FAILURES: Final = "FAIL"
 TIMELINE: Final = "Records and failures over time"
 SPLITS_TITLE: Final = "Splits of this dataset"
@@ -146,7 +143,6 @@ SIMULATE_TITLE: Final = "Replay the simulation set"
 SIMULATE_LEAD: Final = "Each row goes through Kafka and is scored exactly once, at the pace you choose."
 SIMULATE_START: Final = "Start the simulation"
 SPEED, WARMUP, LANES = "Rows per second", "Warm-up, seconds", "Lanes"
-SPEED_MAX: Final = "as fast as possible"
 SPEED_HINT: Final = "empty: as fast as possible"
 RUNS_OF_MODEL: Final = "Runs of this model"
 
@@ -157,7 +153,6 @@ SCORED, PASSED, FAILED, CONFIDENCE, DEAD, PACE, LEFT, QUALITY = (
     "Scored", "PASS", "FAIL", "Average confidence", "Dead letters", "Pace", "Time left", "Quality score",
 )  # fmt: skip
 OF_ROWS: Final = "of {total} rows"
-LATEST_ROW: Final = "P(PASS) of the newest row"
 QUALITY_TITLE: Final = "Quality score of the last rows"
 SHARE_TITLE: Final = "PASS and FAIL"
 SCORES_TITLE: Final = "Scores of all rows"
@@ -188,7 +183,6 @@ FLIPPED: Final = "Rows judged differently"
 FLIPPED_NONE: Final = "No row was judged differently."
 COLUMNS_FLIPPED: Final = ("row ", "sample", "A", "B", "P(FAIL) A ", "P(FAIL) B ", "label")
 COLUMNS_DIFFERENCE: Final = ("figure", "A ", "B ", "difference ")
-COMPARED_ROWS: Final = "{rows} rows that both have scored; {flipped} judged differently."
 FIRST_ROWS_ONLY: Final = "Only the first {rows} rows are compared."
 DOWNLOAD_CSV: Final = "Download as CSV"
 DOWNLOAD_JSONL: Final = "Download as JSON lines"
@@ -199,10 +193,9 @@ MODELS_TITLE: Final = "Models"
 MODELS_LEAD: Final = "Each training makes a new version that never changes. The champion scores rows that name no model."
 MODELS_NONE: Final = "No models yet. The guide leads to the first one."
 COLUMNS_MODELS: Final = ("model", "role", "MCC ", "F1 ", "recall ", "features ", "dataset", "trained (UTC)")
-CHAMPION, LATEST = "champion", "latest"
+CHAMPION: Final = "champion"
 MAKE_CHAMPION: Final = "Make champion"
 CHAMPION_SURE: Final = "From the next row on, {model} scores every row that names no model."
-IS_CHAMPION: Final = "{model} is the champion now."
 MANIFEST: Final = "Manifest"
 IMPORTANCE: Final = "Feature importance (gain)"
 USED_BY: Final = "Runs that used it"

@@ -10,7 +10,7 @@ import pytest
 from dashboard import charts
 from dashboard.comparison import compare
 from dashboard.guide_ranges import Spans, as_texts, read_time
-from dashboard.guide_train import at_threshold
+from dashboard.model_view import at_threshold
 from dashboard.page_runs import as_csv, as_json_lines
 from dashboard.page_system import Throughput
 from schemas.api_runs import PredictionView, Run

@@ -81,7 +81,7 @@ class Worker:
                 lane = Lane(self, self._owners[partition], int(stored) + 1 if stored else 0, batch_rows=self._settings.batch_rows)
                 self.lanes[partition] = lane
                 self._tasks[partition] = task = asyncio.create_task(lane.run(), name=f"lane-{partition}")
-                task.add_done_callback(partial(self._ended, lane))
+                task.add_done_callback(self._ended)
         OWNED_PARTITIONS.set(len(self.lanes))
         return {partition: self.lanes[partition].next_offset for partition in partitions}
 
@@ -182,9 +182,6 @@ class Worker:
         async for event in stream.events():  # type: ignore[attr-defined]
             self.offer(event.message.partition, event.value)
 
-    def _ended(self, lane: Lane, task: asyncio.Task[None]) -> None:
+    def _ended(self, task: asyncio.Task[None]) -> None:
         if not task.cancelled() and (error := task.exception()):
-            if lane.closed and self.lanes.get(lane.partition) is not lane:
-                log.warning("a partition that was given back could not finish its batch", partition=lane.partition, error=repr(error))
-                return
             self.fail(error)

@@ -79,6 +79,11 @@ class Worker:
         await eventually(lambda: child.poll() is not None, timeout_seconds=timeout_seconds, message="the worker's end")
         return int(child.returncode)
 
+    @property
+    def ended(self) -> bool:
+        """Whether the process is gone."""
+        return self._child is not None and self._child.poll() is not None
+
     def close(self) -> None:
         """End it, whatever state it is in."""
         if self._child is not None and self._child.poll() is None:

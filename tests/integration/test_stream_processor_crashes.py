@@ -97,7 +97,7 @@ async def test_workers_killed_joining_and_leaving_in_the_middle_of_runs(
     assert await third.stop() == 0
 
 
-async def test_a_worker_frozen_longer_than_its_session_is_fenced_when_it_wakes_up(
+async def test_a_worker_frozen_longer_than_its_session_changes_nothing_when_it_wakes_up(
     log: Committed, producer: AIOKafkaProducer, new_worker: NewWorker
 ) -> None:
     runs = new_runs(1500)
@@ -109,8 +109,12 @@ async def test_a_worker_frozen_longer_than_its_session_is_fenced_when_it_wakes_u
     await eventually(other.is_ready, timeout_seconds=SESSION_TIMEOUT_SECONDS + 30)
     await scored(other, 1)
     frozen.send_signal(signal.SIGCONT)
-    assert await frozen.exit_code() == EXIT_BUG
-    assert frozen.logged("stopping without acknowledging")
+    taken_again = await eventually(lambda: frozen.ended or len(frozen.logged("partitions taken")) > 1, timeout_seconds=60)
+    if frozen.ended:  # a batch was in hand: the broker refused it
+        assert await frozen.exit_code() == EXIT_BUG
+        assert frozen.logged("stopping without acknowledging")
+    else:
+        assert taken_again
     await sending
     await log.check(runs)
     assert await other.stop() == 0

@@ -2,6 +2,8 @@
 
 import asyncio
 import os
+import signal
+import sys
 
 from nicegui import app, ui
 
@@ -44,6 +46,8 @@ def main() -> None:
     running: set[asyncio.Task[None]] = set()
     app.on_startup(lambda: running.add(asyncio.create_task(gateway.watch())))
     app.on_shutdown(gateway.client.aclose)
+    for number in (signal.SIGTERM, signal.SIGINT):  # uvicorn ends in good order and then raises the signal again: asked to stop is 0
+        signal.signal(number, lambda *_: sys.exit(0))
     ui.run(
         host=settings.host,
         port=settings.port,

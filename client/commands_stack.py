@@ -8,8 +8,9 @@ from typing import Annotated
 import typer
 
 from client import doctor as examination
-from client import show
+from client import show, show_runs
 from client.terminal import FAILED, INTERRUPTED, UNAVAILABLE, Json, Terminal
+from schemas.ids import RUN_PREFIX
 
 STACK = "Stack on this machine"
 
@@ -79,6 +80,9 @@ def status(
 ) -> None:
     """Show how a task stands, or the gateway and its parts."""
     with Terminal(context, json=json) as terminal, terminal.client() as client:
+        if task_id is not None and task_id.startswith(RUN_PREFIX):
+            run = client.run(task_id)
+            return terminal.show(run, lambda: show_runs.run(run))
         if task_id is not None:
             task = client.task(task_id)
             return terminal.show(task, lambda: show.task(task))

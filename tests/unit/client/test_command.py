@@ -111,6 +111,12 @@ def test_status_of_a_gateway_that_is_not_ready_is_exit_code_4(serve: Serve) -> N
     assert "no answer" in result.stdout
 
 
+def test_status_of_a_run_is_the_run_with_its_final_numbers(serve: Serve) -> None:
+    url = gateway(serve, **{"v1__runs__sim-task-1": lambda _: answered("COMPLETED")})
+    assert "COMPLETED" in command(url, "status", "sim-task-1").stdout
+    assert json.loads(command(url, "status", "sim-task-1", "--json").stdout) == answered("COMPLETED")
+
+
 def test_list_is_a_table_for_people_and_the_answer_for_scripts(serve: Serve) -> None:
     page = {"items": [answers.run().model_dump(mode="json")], "next_cursor": "c1"}
     url = gateway(serve, v1__runs=lambda _: page)

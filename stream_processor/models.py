@@ -16,9 +16,10 @@ from runtime.errors import Unavailable
 from storage.bundles import BundleError, load_bundle
 from storage.errors import StorageUnavailable
 from storage.files import Storage
+from stream_processor.answers import Model
 from stream_processor.decode import FeatureReader
 from stream_processor.metrics import MODELS_LOADED
-from stream_processor.score import Model, NoModel
+from stream_processor.score import NoModel
 
 RETRY_SECONDS = 0.5
 MISSING_SECONDS = 5.0

@@ -7,8 +7,9 @@ import pytest
 
 from runtime.errors import Unavailable
 from storage.files import Storage
+from stream_processor.answers import Model
 from stream_processor.models import MISSING_SECONDS, ModelCache
-from stream_processor.score import Model, NoModel
+from stream_processor.score import NoModel
 from tests.unit.stream_processor.toys import MODEL_A, MODEL_B, store_model
 
 

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from schemas.messages import DeadLetter, LaneStats, Prediction, RunEnd, encode
 from storage.bundles import score
-from stream_processor.score import KEPT_BYTES, Models, Needs, NoModel, Outcome, Reasons, handle
+from stream_processor.answers import KEPT_BYTES, Reasons
+from stream_processor.score import Models, Needs, NoModel, Outcome, handle
 from tests.unit.stream_processor.toys import MODEL_A, MODEL_B, NOW, Record, home, model, partition_of, row
 
 RUN = "run-1"

@@ -14,8 +14,8 @@ from schemas.ids import row_key
 from schemas.manifests import ConfusionMatrix, Metrics, ModelManifest
 from storage.bundles import MODEL, Bundle, write_bundle
 from storage.files import Storage
+from stream_processor.answers import Model
 from stream_processor.decode import FeatureReader
-from stream_processor.score import Model
 
 PARTITIONS = 8
 FEATURES, IGNORED = ["S1", "S2", "S3"], ["S9"]

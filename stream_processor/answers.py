@@ -1,0 +1,121 @@
+"""What is said about a row: its prediction with the reasons, or the dead letter. Pure."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+import numpy as np
+
+from schemas.ids import prediction_id
+from schemas.messages import DeadLetter, Prediction, Source
+from storage.bundles import Bundle, Matrix, contributions
+from stream_processor.decode import FeatureReader, Opened, Rejected, SourceRecord
+
+KEPT_BYTES, KEPT_KEY_BYTES, KEPT_HEADER_BYTES = 2_800_000, 65_536, 1_024
+"""Of a larger record the dead letter keeps the beginning: in base64 it must fit into a record itself."""
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """A model version, ready to score."""
+
+    bundle: Bundle
+    reader: FeatureReader
+
+
+@dataclass(slots=True)
+class Answered:
+    """A row with its probability; `model` and `row` say where its input stands."""
+
+    opened: Opened
+    version: str
+    model: Model
+    row: int = -1
+    probability: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Reasons:
+    """How much is said about each row: by how many rows are answered in the batch."""
+
+    exact_max_rows: int
+    approximate_max_rows: int
+    top: int
+
+
+def prediction(record: SourceRecord, item: Answered, now: datetime) -> Prediction:
+    """Return the answer to a row, its reasons still to come."""
+    identity, envelope, probability = item.opened.identity, item.opened.envelope, item.probability
+    threshold = item.model.bundle.manifest.threshold
+    failed = probability >= threshold
+    return Prediction(
+        prediction_id=prediction_id(identity.run_id, identity.attempt, identity.row_index),
+        run_id=identity.run_id,
+        attempt=identity.attempt,
+        lane=identity.lane,
+        row_index=identity.row_index,
+        sample_id=envelope.sample_id or f"SAMPLE_{identity.row_index}",
+        row_timestamp=envelope.timestamp,
+        prediction="FAIL" if failed else "PASS",
+        confidence=probability if failed else 1.0 - probability,
+        probability_fail=probability,
+        threshold=threshold,
+        model_version=item.version,
+        top_features={},
+        top_feature_values={},
+        reasons="none",
+        label=envelope.label,
+        scored_at=now,
+        source=Source(record.topic, record.partition, record.offset),
+    )
+
+
+def dead_letter(record: SourceRecord, item: Rejected, now: datetime) -> DeadLetter:
+    """Return the record with the reason why it is not answered."""
+    value = record.value or b""
+    kept = f" (the first {KEPT_BYTES} of {len(value)} bytes are kept here)" if len(value) > KEPT_BYTES else ""
+    identity = item.identity
+    return DeadLetter(
+        dead_letter_id=f"{record.partition}-{record.offset}",
+        reason=item.reason,
+        message=item.message + kept,
+        path=item.path,
+        topic=record.topic,
+        partition=record.partition,
+        offset=record.offset,
+        key=record.key and record.key[:KEPT_KEY_BYTES],
+        value=value[:KEPT_BYTES],
+        headers={name: header[:KEPT_HEADER_BYTES].decode("utf-8", "replace") for name, header in record.headers},
+        run_id=identity.run_id if identity else None,
+        attempt=identity.attempt if identity else None,
+        lane=identity.lane if identity else None,
+        row_index=identity.row_index if identity else None,
+        model_version=item.model_version,
+        occurred_at=now,
+    )
+
+
+def explain(answered: Sequence[tuple[SourceRecord, Answered, Prediction]], matrices: Mapping[str, Matrix], reasons: Reasons) -> None:
+    """Fill in the reasons: exact for few rows, approximate for more; of many rows only for the last, which people look at.
+
+    Measured with 100 features and 200 trees of depth 5: exact 0.4–1.7 ms a row, approximate 13–30 µs, scoring alone 6 µs.
+    """
+    if not answered or not reasons.top:
+        return
+    approximate = len(answered) > reasons.exact_max_rows
+    chosen = answered if len(answered) <= max(reasons.exact_max_rows, reasons.approximate_max_rows) else answered[-1:]
+    if len(chosen) == 1:
+        approximate = reasons.exact_max_rows == 0
+    by_version: dict[str, list[tuple[Answered, Prediction]]] = {}
+    for _, item, prediction in chosen:
+        by_version.setdefault(item.version, []).append((item, prediction))
+    for version, group in by_version.items():
+        inputs = matrices[version][[item.row for item, _ in group]]
+        bundle = group[0][0].model.bundle
+        parts = contributions(bundle, inputs, approximate=approximate)
+        largest = np.argsort(-np.abs(parts), axis=1, kind="stable")[:, : reasons.top]
+        for (_, prediction), part, values, best in zip(group, parts, inputs, largest.tolist(), strict=True):
+            names = bundle.manifest.features
+            prediction.top_features = {names[i]: float(part[i]) for i in best}
+            prediction.top_feature_values = {names[i]: None if np.isnan(values[i]) else float(values[i]) for i in best}
+            prediction.reasons = "approximate" if approximate else "exact"

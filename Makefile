@@ -8,8 +8,6 @@ RUNTIME := $(VENV)/.runtime
 DEV := $(VENV)/.dev
 ARGS ?=
 
-export DEMO_ROWS DEMO_EXIT
-
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .PHONY: help demo up down status logs doctor test check bench screenshots clean

@@ -121,7 +121,7 @@ def _scan(text: Path, separator: str, names: list[str]) -> Layout | Problem | No
             whole, rest = block[: records.end], block[records.end :]
             if not records.end:
                 continue
-            if (b"\r" in whole and whole.count(b"\r") != whole.count(b"\r\n")) or _rows_follow(records.blank, blank_before=blank_seen):
+            if _rows_follow(records.blank, blank_before=blank_seen):
                 return None
             header_lines = header_lines or (int(records.line[1]) if len(records.line) > 1 else records.lines)
             blank_seen = bool(records.blank[-1])
@@ -138,7 +138,7 @@ def _scan(text: Path, separator: str, names: list[str]) -> Layout | Problem | No
 
 
 def _records_of(block: bytes, separator: int) -> Records | None:
-    """Find the records by the parity of quotes; None when a quote stands where RFC 4180 has none."""
+    """Find the records by the parity of quotes; None when a quote stands where RFC 4180 has none, or `\\r` alone."""
     codes = np.frombuffer(block, np.uint8)
     newlines, separators = codes == NEWLINE, codes == separator
     quoted = b'"' in block
@@ -150,7 +150,7 @@ def _records_of(block: bytes, separator: int) -> Records | None:
     if not len(ends):
         return Records(np.empty(0, np.uint32), ends, np.empty(0, np.bool_), 0, 0)
     end = int(ends[-1]) + 1
-    if quoted and not _tidy(codes[:end], inside[:end], separator):
+    if (quoted and not _tidy(codes[:end], inside[:end], separator)) or (b"\r" in block and _lone_return(codes[:end])):
         return None
     starts = np.concatenate((np.zeros(1, np.int64), ends[:-1] + 1))
     length = ends - starts
@@ -158,17 +158,24 @@ def _records_of(block: bytes, separator: int) -> Records | None:
     fields = np.add.reduceat(separators[:end].view(np.uint8), starts, dtype=np.uint32) + np.uint32(1)
     if not quoted:
         return Records(fields, np.arange(len(ends)), blank, len(ends), end)
-    lines = np.cumsum(every_newline[:end])
-    return Records(fields, np.concatenate((np.zeros(1, np.int64), lines[ends[:-1]])), blank, int(lines[-1]), end)
+    lines = np.flatnonzero(every_newline[:end])
+    return Records(fields, np.searchsorted(lines, starts), blank, len(lines), end)
 
 
 def _tidy(codes: Codes, inside: Flags, separator: int) -> bool:
     """Whether every quote opens a field at its start, closes it at its end, or is doubled within."""
     quotes = np.flatnonzero(codes == QUOTE)
     opens = inside[quotes]
-    before = np.where(quotes == 0, NEWLINE, codes[quotes - 1])[opens]
-    after = codes[quotes[~opens] + 1]
-    return bool(np.isin(before, (separator, NEWLINE, QUOTE)).all() and np.isin(after, (separator, NEWLINE, RETURN, QUOTE)).all())
+    at_start, at_end = np.zeros(256, np.bool_), np.zeros(256, np.bool_)
+    at_start[[separator, NEWLINE, QUOTE]] = True
+    at_end[[separator, NEWLINE, RETURN, QUOTE]] = True
+    before = codes[quotes[opens] - 1]  # of a quote at the very start: the newline at the very end
+    return bool(at_start[before].all() and at_end[codes[quotes[~opens] + 1]].all())
+
+
+def _lone_return(codes: Codes) -> bool:
+    returns = np.flatnonzero(codes == RETURN)  # the last code is a newline
+    return bool((codes[returns + 1] != NEWLINE).any())
 
 
 def _rows_follow(blank: Flags, *, blank_before: bool) -> bool:
@@ -216,7 +223,7 @@ def _rewrite(text: Path, separator: str, names: list[str], target: Path) -> Layo
     ragged: list[tuple[int, int]] = []
     try:
         with target.open("w", encoding="utf-8", newline="") as out:
-            writer = csv.writer(out, lineterminator="\n")
+            writer = csv.writer(out, lineterminator="\r\n")  # it quotes the characters of its line end
             for line, record in _records(text, separator):
                 count += 1
                 if len(record) != len(names):

@@ -42,6 +42,7 @@ def problems_of(data: bytes, folder: Path, file_name: str = "rows.csv") -> list[
         pytest.param(b'\xef\xbb\xbf"a",b\n1,2\n', {"a": [1], "b": [2]}, id="byte order mark before a quote"),
         pytest.param(b"a,b\r\n1,x\r\n3,y\r\n", {"a": [1, 3], "b": ["x", "y"]}, id="CRLF"),
         pytest.param(b"a,b\r1,2\r3,4\r", {"a": [1, 3], "b": [2, 4]}, id="CR alone"),
+        pytest.param(b'a,b\r1,"x\r"\r', {"a": [1], "b": ["x\r"]}, id="CR within quotes"),
         pytest.param(b"a;b\n1;2\n", {"a": [1], "b": [2]}, id="semicolons"),
         pytest.param(b"a\tb\n1\t2\n", {"a": [1], "b": [2]}, id="tabs"),
         pytest.param(b"a;b\n1,5;x\n2;y,z\n", {"a": [1.5, 2], "b": ["x", "y,z"]}, id="decimal comma"),

@@ -17,6 +17,7 @@ class Pacer:
         self.rate = rate
         self._start = now
         self._sent = 0
+        self._last: float | None = None  # when the last row before the latest change was due
 
     def due(self, now: float) -> float:
         """How many rows may go out now; infinite at full speed."""
@@ -37,15 +38,18 @@ class Pacer:
         return max(0.0, self._start + self._sent / self.rate - now)
 
     def change(self, rate: float | None, now: float) -> None:
-        """Go on at another rate: the next row is due one new interval after the last one, or at once if that is past."""
-        last = now if self.rate is None or self._sent == 0 else self._start + (self._sent - 1) / self.rate
+        """Go on at another rate: the next row is due one new interval after the last one, or at once if that is past or there was none."""
+        if self.rate is None:
+            self._last = now
+        elif self._sent:
+            self._last = self._start + (self._sent - 1) / self.rate
         self.rate = rate
         self._sent = 0
-        self._start = now if rate is None else max(now, last + 1 / rate)
+        self._start = now if rate is None or self._last is None else max(now, self._last + 1 / rate)
 
     def restart(self, now: float) -> None:
         """Begin anew after a pause: a row is due now, none is overdue."""
-        self._start, self._sent = now, 0
+        self._start, self._sent, self._last = now, 0, None
 
     def _forgive(self, now: float) -> None:
         assert self.rate is not None

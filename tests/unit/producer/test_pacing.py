@@ -79,7 +79,15 @@ def test_after_a_change_the_next_row_keeps_the_new_distance_to_the_last(old: flo
     last = max(0, rows - 1) / old
     now = last + fraction / old
     pacer.change(new, now)
-    assert pacer.seconds_to_next(now) == pytest.approx(max(0.0, last + 1 / new - now) if rows else 0.0 if fraction else 1 / new, abs=1e-6)
+    assert pacer.seconds_to_next(now) == pytest.approx(max(0.0, last + 1 / new - now) if rows else 0.0, abs=1e-6)
+
+
+def test_changes_in_a_row_keep_the_distance_to_the_last_row() -> None:
+    pacer = Pacer(1.0, 0.0)
+    pacer.sent(1)
+    pacer.change(0.1, 0.2)
+    pacer.change(2.0, 0.3)
+    assert pacer.seconds_to_next(0.3) == pytest.approx(0.2)
 
 
 def test_full_speed_waits_for_nothing_and_can_be_left() -> None:

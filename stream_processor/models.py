@@ -10,10 +10,11 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterable
 from concurrent.futures import Executor
 
+import numpy as np
 import structlog
 
 from runtime.errors import Unavailable
-from storage.bundles import BundleError, load_bundle
+from storage.bundles import BundleError, contributions, load_bundle, score
 from storage.errors import StorageUnavailable
 from storage.files import Storage
 from stream_processor.answers import Model
@@ -84,6 +85,9 @@ class ModelCache:
 
     def _read(self, version: str) -> Model:
         bundle = load_bundle(self._storage, version)
+        any_row = np.full((1, len(bundle.manifest.features)), np.nan, np.float32)
+        score(bundle, any_row)  # the first call is slower than all others
+        contributions(bundle, any_row)
         return Model(bundle, FeatureReader(bundle.manifest))
 
     def _keep(self, version: str, model: Model) -> Model:

@@ -36,6 +36,16 @@ class Registry:
         """The model version for rows that name none, null when there is none."""
         return self._aliases.get(CHAMPION) or self._aliases.get(LATEST)
 
+    @property
+    def named(self) -> set[str]:
+        """The model versions that an alias names: likely to be asked for next."""
+        return set(self._aliases.values())
+
+    async def read_on(self) -> None:
+        """Wait until the topic has been looked at once more."""
+        async with self._read:
+            await self._read.wait()
+
     async def run(self) -> None:
         """Follow the topic. Raises `Unavailable`."""
         consumer = AIOKafkaConsumer(**self._kafka, enable_auto_commit=False, auto_offset_reset="earliest", isolation_level="read_committed")
@@ -65,8 +75,7 @@ class Registry:
                 ends = await self._consumer.end_offsets(self._partitions)
                 for tp, end in ends.items():
                     while await self._consumer.position(tp) < end:
-                        async with self._read:
-                            await self._read.wait()
+                        await self.read_on()
         except Exception as error:
             raise classify(error, "reading models.v1 to its end") from error
 

@@ -166,8 +166,14 @@ class Worker:
             self.failure.set_result(error)
 
     async def warm_up(self) -> None:
-        """Load the library that scores, before the first row needs it."""
+        """Load the library that scores, and each model version that an alias names, before a row needs it. Never ends."""
         await asyncio.get_running_loop().run_in_executor(self._loading, __import__, "xgboost")
+        done: set[str] = set()
+        while True:
+            for version in self.registry.named - done:
+                await self._models.get(version)
+                done.add(version)
+            await self.registry.read_on()
 
     async def stop(self) -> None:
         """Finish the batches in hand, leave the group, close what is open."""

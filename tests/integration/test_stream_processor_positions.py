@@ -17,7 +17,7 @@ from stream_processor.owner import Owner
 from stream_processor.score import Outcome
 from tests.brokers import DATA_PARTITIONS, Broker
 from tests.integration.stream_processor_kit import Committed, Run, Worker
-from tests.unit.stream_processor.toys import MODEL_A, row, store_model
+from tests.unit.stream_processor.toys import MODEL_A, come_back, replaceable, row, store_model
 from tests.waiting import eventually
 
 PARTITION = 5
@@ -205,17 +205,13 @@ async def test_a_worker_without_a_broker_stops_after_the_bound(storage_url: str,
 async def test_a_storage_that_is_away_for_a_while_only_delays_the_rows(
     fresh_kafka: Broker, producer: AIOKafkaProducer, log: Committed, tmp_path: Path
 ) -> None:
-    storage = Storage(f"file://{tmp_path}/away")
-    store_model(storage, MODEL_A)
-    models, moved = tmp_path / "away" / "models", tmp_path / "moved"
-    models.rename(moved)
-    models.write_text("a file in the place of the folder: unavailable, not missing")
-    worker = await Worker(fresh_kafka, storage.url, tmp_path).start()
+    store_model(Storage(f"file://{tmp_path}/real"), MODEL_A)
+    place = replaceable(tmp_path, tmp_path / "real")
+    worker = await Worker(fresh_kafka, f"file://{place}", tmp_path).start()
     run = Run("sim-task-00000000-0000-4000-8000-000000000001", 10)
     await run.send(producer)
     await run.end(producer)
     await eventually(lambda: worker.logged("the storage does not answer"))
-    models.unlink()
-    moved.rename(models)
+    come_back(place)
     await log.check([run])
     assert await worker.stop() == 0

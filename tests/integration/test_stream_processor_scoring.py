@@ -19,6 +19,8 @@ from tests.integration.stream_processor_kit import Committed, Run, Worker
 from tests.unit.stream_processor.toys import MODEL_A, MODEL_B, NOW, row, store_model
 from tests.waiting import eventually
 
+MODEL_C = "model-00000000000c"
+
 
 def run_id() -> str:
     return f"sim-task-{uuid.uuid4()}"
@@ -30,6 +32,7 @@ async def worker(fresh_kafka: Broker, tmp_path_factory: pytest.TempPathFactory) 
     storage = Storage(f"file://{folder}/storage")
     store_model(storage, MODEL_A)
     store_model(storage, MODEL_B)
+    store_model(storage, MODEL_C)
     process = await Worker(fresh_kafka, storage.url, folder).start()
     yield process
     assert await process.stop() == 0
@@ -100,6 +103,10 @@ async def test_rows_without_a_model_are_scored_by_the_latest_until_there_is_a_ch
     assert set(first.top_feature_values) == {"S1", "S2", "S3"}
     (stats,) = log.lanes("ext-other-system").values()
     assert (stats.total, stats.dead_letters) == (2, 1)
+    await name("latest", MODEL_C)
+    await eventually(
+        lambda: any(line["model_version"] == MODEL_C for line in worker.logged("model version loaded")), message="a model in advance"
+    )
 
 
 WHOLE = {"S1": 1, "S2": 2, "S3": 3}

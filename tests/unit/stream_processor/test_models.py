@@ -10,7 +10,7 @@ from storage.files import Storage
 from stream_processor.answers import Model
 from stream_processor.models import MISSING_SECONDS, ModelCache
 from stream_processor.score import NoModel
-from tests.unit.stream_processor.toys import MODEL_A, MODEL_B, store_model
+from tests.unit.stream_processor.toys import MODEL_A, MODEL_B, come_back, replaceable, store_model
 
 
 @pytest.fixture
@@ -59,12 +59,12 @@ async def test_a_missing_or_corrupt_model_is_no_error_and_is_looked_for_again_la
 
 
 async def test_an_unavailable_storage_is_waited_for_and_given_up_on_after_the_bound(tmp_path: Path, executor: Executor) -> None:
-    (tmp_path / "models").write_text("in the way")
-    storage = Storage(f"file://{tmp_path}")
+    store_model(Storage(f"file://{tmp_path}/real"), MODEL_A)
+    place = replaceable(tmp_path, tmp_path / "real")
+    storage = Storage(f"file://{place}")
     with pytest.raises(Unavailable, match="storage"):
         await ModelCache(storage, executor, most=2, timeout_seconds=0.2).get(MODEL_A)
-    waiting = asyncio.create_task(ModelCache(storage, executor, most=2, timeout_seconds=10).get(MODEL_A))
+    waiting = asyncio.create_task(ModelCache(storage, executor, most=2, timeout_seconds=30).get(MODEL_A))
     await asyncio.sleep(0)
-    (tmp_path / "models").unlink()
-    store_model(storage, MODEL_A)
+    come_back(place)
     assert isinstance(await waiting, Model)

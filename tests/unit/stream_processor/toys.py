@@ -4,6 +4,7 @@ import json
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from functools import cache
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -108,3 +109,16 @@ def store_model(storage: Storage, model_version: str) -> None:
 def seed_of(model_version: str) -> int:
     """Each model version is another model."""
     return int(model_version.removeprefix("model-"), 16) % 100
+
+
+def replaceable(folder: Path, real: Path) -> Path:
+    """A path that leads to a file, so that what is below it is unavailable (not missing), until `come_back` makes it lead to `real`."""
+    (folder / "in-the-way").touch()
+    (folder / "place").symlink_to(folder / "in-the-way")
+    (folder / "place.next").symlink_to(real)
+    return folder / "place"
+
+
+def come_back(place: Path) -> None:
+    """Undo `replaceable` in one step."""
+    place.with_name("place.next").replace(place)

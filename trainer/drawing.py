@@ -104,7 +104,7 @@ def _draw_threshold(axes: Any, scored: Scored, threshold: float) -> None:
     axes.axvline(threshold, label=f"in force {threshold:.4g}", **STYLE)
     upper = min(1.0, max(float(table.thresholds[min(1, len(table.thresholds) - 1)]), threshold) * 1.15)
     axes.set(xlim=(0, upper), ylim=(min(-0.02, float(mcc(table).min())), 1.05))
-    axes.legend(**LEGEND, loc="upper right")
+    axes.legend(**LEGEND, loc="upper center", bbox_to_anchor=(0.5, -0.14), ncol=5, columnspacing=1.0, handlelength=1.4)
 
 
 def _draw_gains(axes: Any, gains: dict[str, float]) -> None:

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import (
     accuracy_score,
@@ -27,6 +27,7 @@ def scored(rows: list[tuple[float, bool]]) -> Scored:
     return Scored.of(np.array([p for p, _ in rows], np.float32), np.array([fail for _, fail in rows], np.bool_))
 
 
+@settings(deadline=None)  # the machine may be busy
 @given(st.lists(st.tuples(SCORES, st.booleans()), min_size=2, max_size=60), st.floats(0, 1))
 def test_metrics_are_those_of_scikit_learn(rows: list[tuple[float, bool]], threshold: float) -> None:
     one_class = len({fail for _, fail in rows}) == 1

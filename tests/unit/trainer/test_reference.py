@@ -2,13 +2,14 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from trainer.reference import BINS, histogram, reference_histograms
 
 
+@settings(deadline=None)  # the machine may be busy
 @given(arrays(np.float32, st.integers(1, 300), elements=st.one_of(st.just(np.nan), st.floats(-1e6, 1e6, width=32))))
 def test_every_value_is_counted_once_and_the_bins_ascend(column: "np.ndarray[tuple[int], np.dtype[np.float32]]") -> None:
     result = histogram(column)

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import f1_score, matthews_corrcoef
 
@@ -31,6 +31,7 @@ def count(probabilities: Any, fails: Any, threshold: float) -> tuple[int, int, i
     )
 
 
+@settings(deadline=None)  # the machine may be busy
 @given(SCORED)
 def test_every_entry_of_the_table_counts_what_its_threshold_calls(rows: list[tuple[float, bool]]) -> None:
     probabilities, fails = arrays(rows)
@@ -39,6 +40,7 @@ def test_every_entry_of_the_table_counts_what_its_threshold_calls(rows: list[tup
         assert tuple(map(int, entry[1:])) == count(probabilities, fails, float(entry[0]))
 
 
+@settings(deadline=None)  # the machine may be busy
 @given(SCORED, st.floats(0, 1))
 def test_every_threshold_counts_as_some_entry_of_the_table(rows: list[tuple[float, bool]], threshold: float) -> None:
     probabilities, fails = arrays(rows)
@@ -47,6 +49,7 @@ def test_every_threshold_counts_as_some_entry_of_the_table(rows: list[tuple[floa
     assert count(probabilities, fails, threshold) in entries
 
 
+@settings(deadline=None)  # the machine may be busy
 @given(SCORED)
 def test_candidates_descend_within_0_and_1_and_all_differ(rows: list[tuple[float, bool]]) -> None:
     table = threshold_table(*arrays(rows))
@@ -55,6 +58,7 @@ def test_candidates_descend_within_0_and_1_and_all_differ(rows: list[tuple[float
     assert (np.diff(table.tp + table.fp) > 0).all()
 
 
+@settings(deadline=None)  # the machine may be busy
 @given(SCORED.filter(lambda rows: bool(rows)))
 def test_scores_of_the_candidates_are_those_of_scikit_learn(rows: list[tuple[float, bool]]) -> None:
     probabilities, fails = arrays(rows)
@@ -65,6 +69,7 @@ def test_scores_of_the_candidates_are_those_of_scikit_learn(rows: list[tuple[flo
         assert ours_f1 == pytest.approx(f1_score(fails, called, zero_division=0.0), abs=1e-12)
 
 
+@settings(deadline=None)  # the machine may be busy
 @given(SCORED, COSTS, COSTS, st.sampled_from(["mcc", "f1", "cost"]))
 def test_no_threshold_is_better_than_the_chosen_one(
     rows: list[tuple[float, bool]], fp_cost: float, fn_cost: float, objective: Objective

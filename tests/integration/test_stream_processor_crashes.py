@@ -60,13 +60,15 @@ def new_runs(rows: int) -> list[Run]:
     ]
 
 
-async def replay(runs: list[Run], producer: AIOKafkaProducer) -> None:
-    """Send the runs at once, in small pieces so that there are many batches."""
+async def replay(runs: list[Run], producer: AIOKafkaProducer, part: int = 0, parts: int = 1) -> None:
+    """Send one part of each run, the runs at once, in small pieces so that there are many batches; the last part ends them."""
 
     async def one(run: Run) -> None:
-        for start in range(0, run.rows, 50):
-            await run.send(producer, range(start, min(start + 50, run.rows)))
-        await run.end(producer)
+        begin, end = run.rows * part // parts, run.rows * (part + 1) // parts
+        for start in range(begin, end, 50):
+            await run.send(producer, range(start, min(start + 50, end)))
+        if part == parts - 1:
+            await run.end(producer)
 
     await asyncio.gather(*[one(run) for run in runs])
 
@@ -80,19 +82,25 @@ async def test_workers_killed_joining_and_leaving_in_the_middle_of_runs(
     log: Committed, producer: AIOKafkaProducer, new_worker: NewWorker
 ) -> None:
     runs = new_runs(2000)
-    sending = asyncio.create_task(replay(runs, producer))
-    small = {"STREAM_PROCESSOR_BATCH_ROWS": "40"}
-    first = await new_worker(**small).start()
-    await scored(first, 300)
-    await first.kill()
+    small = {"STREAM_PROCESSOR_BATCH_ROWS": "10"}
+    first, second, third = new_worker(**small), new_worker(**small), new_worker(**small)
+    sending = asyncio.create_task(replay(runs, producer, 0, 4))
     await first.start()
-    second = await new_worker(**small).start()
-    await scored(second, 200)
+    await scored(first, 100)
     await first.kill()
-    await scored(second, 1000)
-    third = await new_worker(**small).start()
+    await asyncio.gather(first.start(), second.start())
     await sending
+    sending = asyncio.create_task(replay(runs, producer, 1, 4))
+    await scored(second, 100)
+    await first.kill()
+    await sending
+    sending = asyncio.create_task(replay(runs, producer, 2, 4))
+    await third.start()
+    await sending
+    sending = asyncio.create_task(replay(runs, producer, 3, 4))
+    await scored(third, 100)
     assert await second.stop() == 0
+    await sending
     await log.check(runs)
     assert await third.stop() == 0
 

@@ -2,8 +2,30 @@
 
 import logging
 import sys
+import time
+from collections.abc import Callable
 
 import structlog
+
+REPEAT_SECONDS = 10.0
+
+
+class Repeats(logging.Filter):
+    """Lets a line of aiokafka pass once in `REPEAT_SECONDS`: while a broker is away it says the same some 30 times a second."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        super().__init__()
+        self._clock = clock
+        self._said: dict[tuple[str, int], float] = {}
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if not record.name.startswith("aiokafka"):
+            return True
+        line, now = (record.pathname, record.lineno), self._clock()
+        if now - self._said.get(line, -REPEAT_SECONDS) < REPEAT_SECONDS:
+            return False
+        self._said[line] = now
+        return True
 
 
 def configure(process: str, level: str, style: str) -> None:
@@ -21,6 +43,7 @@ def configure(process: str, level: str, style: str) -> None:
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelName(level)),
     )
     handler = logging.StreamHandler(sys.stderr)
+    handler.addFilter(Repeats())
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=shared, processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer]

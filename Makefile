@@ -45,8 +45,8 @@ check: $(DEV) ## format, lint, types, imports
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-cache
 
-bench: $(DEV) ## measure (ARGS="…")
-	@$(BIN)/python -m benchmarks $(ARGS)
+bench: $(DEV) ## measure (BENCH=ingest, ARGS="…")
+	@$(BIN)/python -m benchmarks.$(or $(BENCH),ingest) $(ARGS)
 
 screenshots: $(DEV) ## pictures of every page of the running stack's dashboard, in docs/screenshots
 	@$(BIN)/python -m tests.e2e.screenshots $(ARGS)

@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Sequence
 from datetime import UTC, datetime
 from typing import Any, Literal, NamedTuple
 
+import msgspec
 import structlog
 from aiokafka import AIOKafkaProducer
 from aiokafka.client import AIOKafkaClient
@@ -20,7 +21,7 @@ from aiokafka.structs import RecordMetadata
 
 from gateway import metrics
 from runtime.errors import Unavailable
-from schemas.messages import Command, TaskState, encode
+from schemas.messages import Command, FeatureSelectionSpec, RunSpec, TaskKind, TaskState, TrainingSpec, encode
 from schemas.topics import MAX_MESSAGE_BYTES, TASKS, Topic
 from storage.operations import Operation
 from storage.projection import PROJECTED, Projected, project
@@ -32,6 +33,24 @@ TRANSACTION_TIMEOUT_MS = 10_000
 """A transaction left open by a crash holds back readers of the same partitions for this long at most."""
 CLOSE_TIMEOUT_SECONDS = 5.0
 _PROJECTED = {topic.name for topic in PROJECTED}
+
+
+def pending(task_id: str, kind: TaskKind, workspace: str, spec: RunSpec | TrainingSpec | FeatureSelectionSpec) -> TaskState:
+    """A task as the gateway accepts it, before any worker has it."""
+    now = datetime.now(UTC)
+    return TaskState(
+        task_id=task_id,
+        kind=kind,
+        workspace=workspace,
+        status="PENDING",
+        attempt=0,
+        epoch=0,
+        created_at=now,
+        updated_at=now,
+        spec=msgspec.to_builtins(spec),
+    )
+
+
 Order = Literal["pause", "resume", "seek", "speed", "stop", "cancel", "retry"]
 
 

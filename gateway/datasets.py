@@ -4,12 +4,10 @@ import asyncio
 import math
 import time
 from contextlib import ExitStack
-from datetime import UTC, datetime
 
-import msgspec
 from fastapi import Request
 
-from gateway.commands import Commands, Record
+from gateway.commands import Commands, Record, pending
 from gateway.errors import Invalid, TooLarge, problem, storage_is_full
 from gateway.metrics import UPLOAD_SECONDS
 from gateway.problems import ml
@@ -20,7 +18,7 @@ from runtime.errors import Unavailable
 from schemas import ids, topics
 from schemas.api import Problem
 from schemas.manifests import DatasetManifest
-from schemas.messages import FeatureSelectionSpec, TaskState
+from schemas.messages import FeatureSelectionSpec
 from storage.datasets import DatasetOptions, ingest
 from storage.ranges import read_instant
 from storage.redis_store import RedisUnavailable, ViewRebuilding
@@ -65,17 +63,11 @@ async def store(
 
 async def announce(commands: Commands, manifest: DatasetManifest) -> None:
     """Record the dataset and order its feature selection, both or neither."""
-    now = datetime.now(UTC)
-    task = TaskState(
-        task_id=ids.feature_selection_id(manifest.dataset_id),
-        kind="feature_selection",
-        workspace=manifest.workspace,
-        status="PENDING",
-        attempt=0,
-        epoch=0,
-        created_at=now,
-        updated_at=now,
-        spec=msgspec.to_builtins(FeatureSelectionSpec(dataset_id=manifest.dataset_id)),
+    task = pending(
+        ids.feature_selection_id(manifest.dataset_id),
+        "feature_selection",
+        manifest.workspace,
+        FeatureSelectionSpec(dataset_id=manifest.dataset_id),
     )
     record = Record(topics.DATASETS, manifest.dataset_id, manifest.model_dump_json().encode())
     await commands.accept(task, topics.TRAINING_COMMANDS, record)

@@ -2,12 +2,9 @@
 
 import asyncio
 from collections.abc import Callable
-from datetime import UTC, datetime
-
-import msgspec
 
 from gateway.changes import Changes
-from gateway.commands import Commands, Order
+from gateway.commands import Commands, Order, pending
 from gateway.errors import Conflict, Invalid, NotFound, problem
 from schemas import ids, topics
 from schemas.api import Problem
@@ -45,18 +42,7 @@ async def start(views: Views, commands: Commands, workspace: str, options: RunOp
         warmup_seconds=options.warmup_seconds,
         lanes=options.lanes,
     )
-    now = datetime.now(UTC)
-    task = TaskState(
-        task_id=ids.new_run_id(),
-        kind="run",
-        workspace=workspace,
-        status="PENDING",
-        attempt=0,
-        epoch=0,
-        created_at=now,
-        updated_at=now,
-        spec=msgspec.to_builtins(spec),
-    )
+    task = pending(ids.new_run_id(), "run", workspace, spec)
     await commands.accept(task, topics.RUN_COMMANDS)
     return task
 

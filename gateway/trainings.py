@@ -1,11 +1,10 @@
 """Trainings: accept one, and show how it stands."""
 
-from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
 
-from gateway.commands import Commands
+from gateway.commands import Commands, pending
 from gateway.errors import Conflict, Invalid, problem
 from gateway.presentation import Style, shown_path
 from schemas import ids, topics
@@ -31,18 +30,7 @@ async def start(views: Views, commands: Commands, workspace: str, options: Train
         cost_false_negative=options.cost_false_negative,
         seed=options.seed,
     )
-    now = datetime.now(UTC)
-    task = TaskState(
-        task_id=ids.new_training_id(),
-        kind="training",
-        workspace=workspace,
-        status="PENDING",
-        attempt=0,
-        epoch=0,
-        created_at=now,
-        updated_at=now,
-        spec=msgspec.to_builtins(spec),
-    )
+    task = pending(ids.new_training_id(), "training", workspace, spec)
     await commands.accept(task, topics.TRAINING_COMMANDS)
     return task
 

@@ -21,6 +21,7 @@ from aiokafka.structs import RecordMetadata
 
 from gateway import metrics
 from runtime.errors import Unavailable
+from runtime.tasks import stop_client
 from schemas.messages import Command, FeatureSelectionSpec, RunSpec, TaskKind, TaskState, TrainingSpec, encode
 from schemas.topics import MAX_MESSAGE_BYTES, TASKS, Topic
 from storage.operations import Operation
@@ -107,7 +108,7 @@ class Commands:
         """Let the producer go."""
         async with self._one_at_a_time:
             if self._producer is not None:
-                await _tried(self._producer.stop())
+                await _tried(stop_client(self._producer))
         if self._closing:
             await asyncio.wait(self._closing)
 

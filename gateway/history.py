@@ -16,6 +16,7 @@ from aiokafka.errors import KafkaError
 from gateway import metrics
 from gateway.errors import Gone
 from runtime.errors import Unavailable
+from runtime.tasks import stop_client
 from schemas.messages import LaneStats
 from schemas.topics import PREDICTIONS
 from storage.run_view import RunView
@@ -96,7 +97,7 @@ class History:
             await consumer.start()
             yield consumer
         finally:
-            await consumer.stop()
+            await stop_client(consumer)
 
 
 async def _read(

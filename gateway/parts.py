@@ -14,6 +14,7 @@ from gateway.history import History
 from gateway.pages import Pages
 from gateway.projector import Projector
 from gateway.settings import GatewaySettings
+from runtime.tasks import cancel_all
 from storage.operations import Limits
 from storage.redis_store import RedisStore, RedisUnavailable, ViewRebuilding
 from storage.views import Views
@@ -79,8 +80,7 @@ async def open_parts(settings: GatewaySettings) -> AsyncIterator[Parts]:
         yield Parts(views, commands, changes, Pages(views, History(settings.kafka(), views)), projector, work)
     finally:
         changes.close()
-        work.cancel()
-        await asyncio.gather(work, return_exceptions=True)
+        await cancel_all(work)
         await commands.close()
         await store.close()
 

@@ -14,6 +14,7 @@ from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, ConsumerRecord
 from aiokafka.errors import IllegalStateError, KafkaError
 
 from gateway import metrics
+from runtime.tasks import stop_client
 from storage.operations import Operation, fold
 from storage.projection import PROJECTED, Rejected, project
 from storage.redis_store import Advance, RedisStore, RedisUnavailable
@@ -98,7 +99,7 @@ class Projector(ConsumerRebalanceListener):  # type: ignore[misc]
             self._placed.clear()
             with contextlib.suppress(TimeoutError, KafkaError):  # must not hide why we are here, a cancellation above all
                 async with asyncio.timeout(STOP_TIMEOUT_SECONDS):
-                    await consumer.stop()
+                    await stop_client(consumer)
 
     async def _partitions(self, consumer: AIOKafkaConsumer) -> int:
         """Number of partitions that must be projected before the view may be shown; waits for topics that do not exist yet."""

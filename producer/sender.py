@@ -16,6 +16,7 @@ from producer.encoding import Headers, Identity, headers
 from producer.metrics import CONFIRM_SECONDS, ROWS_CONFIRMED, ROWS_SENT
 from producer.positions import Positions, Sent
 from runtime.kafka import partition_for, wait_for_kafka
+from runtime.tasks import stop_client
 from runtime.transactions import expected, in_time
 from schemas.ids import row_key
 from schemas.topics import ROWS, MessageType
@@ -51,7 +52,7 @@ class Sender:
 
     async def close(self) -> None:
         """Send what is buffered and disconnect."""
-        await in_time(self._producer.stop(), "kafka", "the producer of rows does not stop", 10)
+        await in_time(stop_client(self._producer), "kafka", "the producer of rows does not stop", 10)
 
     def partition_of(self, key: bytes) -> int:
         """Where records with this key go."""

@@ -16,6 +16,7 @@ from aiokafka.coordinator.assignors.sticky.sticky_assignor import StickyPartitio
 from aiokafka.errors import KafkaError
 
 from runtime.kafka import read_to_end, wait_for_kafka
+from runtime.tasks import cancel_all, stop_client
 from runtime.transactions import ANSWER_TIMEOUT_SECONDS, Partition, expected, in_time
 from schemas.messages import Command, TaskState
 from schemas.topics import TASKS, Topic
@@ -100,9 +101,7 @@ class Owner(ConsumerRebalanceListener):  # type: ignore[misc]
             if stopping.is_set() and not self._failure.done():
                 await asyncio.gather(*[self._let_go(owned) for owned in self._owned.values()])
         finally:
-            for task in waits:
-                task.cancel()
-            await asyncio.gather(*waits, return_exceptions=True)
+            await cancel_all(*waits)
             await self._close()
         if self._failure.done():
             self._failure.result()
@@ -110,7 +109,8 @@ class Owner(ConsumerRebalanceListener):  # type: ignore[misc]
     async def _close(self) -> None:
         await asyncio.gather(*[owned.close() for owned in self._owned.values()], *self._leaving.values(), return_exceptions=True)
         try:
-            await asyncio.wait_for(self._consumer.stop(), GIVE_UP_TIMEOUT_SECONDS)  # leaves the group: others take over at once
+            async with asyncio.timeout(GIVE_UP_TIMEOUT_SECONDS):
+                await stop_client(self._consumer)  # leaves the group: others take over at once
         except Exception as error:
             log.warning("the group was not left cleanly", error=repr(error))
 
@@ -136,7 +136,8 @@ class Owner(ConsumerRebalanceListener):  # type: ignore[misc]
             if not self._started:
                 continue
             try:
-                await asyncio.wait_for(self._consumer.topics(), WATCH_SECONDS)
+                async with asyncio.timeout(WATCH_SECONDS):
+                    await self._consumer.topics()
                 self._silent = False
             except (KafkaError, OSError, TimeoutError):
                 self._silent = True
@@ -244,8 +245,7 @@ class _Owned:
     async def stop(self) -> None:
         """Stop handling commands and all work of the partition."""
         if self.task is not None:
-            self.task.cancel()
-            await asyncio.gather(self.task, return_exceptions=True)
+            await cancel_all(self.task)
         await self.partition.cancel_tasks()
 
     async def close(self) -> None:

@@ -17,7 +17,8 @@ async def health_server(host: str, port: int, *, live: Check, ready: Check) -> A
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
-            request = await asyncio.wait_for(reader.readline(), 5)
+            async with asyncio.timeout(5):
+                request = await reader.readline()
             path = request.split(b" ")[1].split(b"?")[0] if request.count(b" ") >= 2 else b""
             status, content_type, body = _page(path, live, ready)
             head = f"HTTP/1.1 {status}\r\nContent-Type: {content_type}\r\nContent-Length: {len(body)}\r\nConnection: close\r\n\r\n"

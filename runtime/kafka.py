@@ -12,6 +12,7 @@ from aiokafka.errors import KafkaError
 from aiokafka.partitioner import murmur2
 
 from runtime.errors import Unavailable
+from runtime.tasks import stop_client
 
 log = structlog.get_logger()
 
@@ -36,7 +37,7 @@ async def wait_for_kafka(kafka: dict[str, object], topic: str, *, timeout_second
         except (KafkaError, OSError) as error:
             detail = str(error)
         finally:
-            await consumer.stop()
+            await stop_client(consumer)
         await asyncio.sleep(0.5)
     raise Unavailable("kafka", f"{detail} (waited {timeout_seconds:.0f} s)")
 
@@ -85,7 +86,7 @@ async def read_to_end(
                 if await consumer.position(tp) >= ends[tp]:
                     unfinished.discard(tp)
     finally:
-        await consumer.stop()
+        await stop_client(consumer)
 
 
 async def _high_watermarks(kafka: dict[str, object], partitions: list[TopicPartition]) -> dict[TopicPartition, int]:

@@ -11,6 +11,7 @@ import structlog
 from runtime.errors import EXIT_BUG, EXIT_CONFIGURATION, EXIT_UNAVAILABLE, ConfigurationError, Fenced, Unavailable
 from runtime.logging import configure
 from runtime.settings import ProcessSettings, load
+from runtime.tasks import cancel_all
 
 S = TypeVar("S", bound=ProcessSettings)
 Main = Callable[[S, asyncio.Event], Awaitable[None]]
@@ -60,9 +61,7 @@ async def unless_stopped(work: Coroutine[Any, Any, Any], stopping: asyncio.Event
     tasks: list[asyncio.Task[Any]] = [asyncio.create_task(work), asyncio.create_task(stopping.wait())]
     await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
     done = tasks[0].done()
-    for task in tasks:
-        task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)
+    await cancel_all(*tasks)
     if done:
         tasks[0].result()
     return done

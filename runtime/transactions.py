@@ -24,6 +24,7 @@ from aiokafka.errors import (
 from aiokafka.structs import OffsetAndMetadata
 
 from runtime.errors import Fenced, Unavailable
+from runtime.tasks import cancel_all, stop_client
 from schemas.topics import Topic
 
 log = structlog.get_logger()
@@ -120,11 +121,16 @@ class Partition:
             linger_ms=0,
             max_request_size=4 << 20,
         )
+        started = False
         try:
             await in_time(producer.start(), "kafka", "the transactional producer does not start")
         except Exception as error:
-            await _stopped(producer)
             raise expected(error) from error
+        else:
+            started = True
+        finally:
+            if not started:  # cancelled, too
+                await _stopped(producer)
         return producer
 
     def suspend(self) -> None:
@@ -147,10 +153,7 @@ class Partition:
 
     async def cancel_tasks(self) -> None:
         """Cancel the background work and wait for its end."""
-        tasks = [*self._tasks]
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await cancel_all(*self._tasks)
 
     async def close(self) -> None:
         """Let the producer go. Nothing is written afterwards."""
@@ -179,6 +182,7 @@ async def in_time(answer: Awaitable[T], part: str, detail: str, timeout_seconds:
 
 async def _stopped(producer: AIOKafkaProducer) -> None:
     try:
-        await asyncio.wait_for(producer.stop(), 5)
+        async with asyncio.timeout(5):
+            await stop_client(producer)
     except Exception as error:  # a producer that was fenced, or whose broker is gone, has nothing left to save
         log.warning("a producer did not close cleanly", error=repr(error))

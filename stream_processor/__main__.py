@@ -16,6 +16,7 @@ from runtime.errors import EXIT_BUG, EXIT_UNAVAILABLE, ConfigurationError, Unava
 from runtime.health import health_server
 from runtime.kafka import wait_for_kafka
 from runtime.process import run, unless_stopped
+from runtime.tasks import cancel_all
 from schemas.topics import DEAD_LETTERS, PREDICTIONS, ROWS, STATS_CHANGELOG
 from stream_processor.errors import classify
 from stream_processor.settings import Settings
@@ -45,9 +46,7 @@ async def main(settings: Settings, stopping: asyncio.Event) -> None:
         if worker.failure.done():
             die(worker.failure.result())
         stop_watchdog(settings.stop_timeout_seconds)
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await cancel_all(*tasks)
         await worker.stop()
 
 

@@ -9,6 +9,7 @@ from collections.abc import Collection
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
+from runtime.tasks import stop_client
 from schemas.topics import ROWS
 from stream_processor.errors import classify
 
@@ -66,7 +67,7 @@ class Broker:
             try:
                 await consumer.start()
             except BaseException:
-                await consumer.stop()
+                await stop_client(consumer)
                 raise
             self._consumer = consumer
         return self._consumer
@@ -74,4 +75,4 @@ class Broker:
     async def stop(self) -> None:
         """Close the connection."""
         if self._consumer is not None:
-            await self._consumer.stop()
+            await stop_client(self._consumer)

@@ -11,6 +11,7 @@ from typing import Any, Protocol
 
 from aiokafka import AIOKafkaProducer
 
+from runtime.tasks import stop_client
 from schemas.topics import (
     APP_ID,
     CONTENT_TYPE_HEADER,
@@ -112,7 +113,7 @@ class Owner:
         """Close the connections; an open transaction is left to the next owner. Never raises, never waits long."""
         with suppress(Exception):  # a producer that failed says so once more when it is stopped
             async with asyncio.timeout(2):
-                await self._producer.stop()
+                await stop_client(self._producer)
 
 
 def _parts(records: Records) -> list[Records]:
@@ -149,4 +150,4 @@ class EndWriter:
     async def stop(self) -> None:
         """Close the connection."""
         if self._producer is not None:
-            await self._producer.stop()
+            await stop_client(self._producer)

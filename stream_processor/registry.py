@@ -9,6 +9,7 @@ import msgspec
 import structlog
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 
+from runtime.tasks import stop_client
 from schemas.ids import alias_key
 from schemas.messages import Alias
 from schemas.topics import MODELS
@@ -63,7 +64,7 @@ class Registry:
         except Exception as error:
             raise classify(error, "following models.v1") from error
         finally:
-            await consumer.stop()
+            await stop_client(consumer)
 
     async def catch_up(self) -> None:
         """Wait until everything that is on the topic now has been read. Raises `Unavailable` after the bound."""

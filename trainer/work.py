@@ -9,6 +9,7 @@ import msgspec
 import structlog
 
 from runtime.errors import Unavailable
+from runtime.tasks import cancel_all
 from runtime.transactions import Partition, Record
 from schemas.ids import alias_key
 from schemas.messages import TERMINAL, Alias, LogEntry, TaskState, encode
@@ -53,8 +54,7 @@ class Work:
     async def cancelled(self) -> list[Record]:
         """Stop the work, and return the records that say so, or that it had come to its end before."""
         assert self.running is not None
-        self.running.cancel()
-        await asyncio.gather(self.running, return_exceptions=True)
+        await cancel_all(self.running)
         if self.state.status in TERMINAL:
             return self._last_words
         self._change(status="STOPPED", finished_at=datetime.now(UTC))

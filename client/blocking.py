@@ -19,6 +19,7 @@ from client.upload import Progress, Upload, UploadOptions, form
 from client.waiting import Wait, ended, succeeded
 from schemas.api import Health, Page, Readiness, TaskStatus
 from schemas.api_runs import PredictionView, Run, RunCreate
+from schemas.api_system import System
 from schemas.api_v1 import (
     AliasView,
     Dataset,
@@ -28,7 +29,9 @@ from schemas.api_v1 import (
     DatasetTimeline,
     Model,
     ModelSummary,
+    Ranges,
     Split,
+    SplitCounts,
     SplitCreate,
     SuggestedSplit,
     TaskLogEntry,
@@ -64,6 +67,10 @@ class Client:
         """Which parts are up. Answers also when some are down."""
         return self._transport.send(calls.ready())
 
+    def system(self) -> System:
+        """The parts, lag, throughput, latency, topics and Redis at this moment."""
+        return self._transport.send(calls.system())
+
     def upload(
         self, path: Path, *, progress: Progress | None = None, file_name: str | None = None, **options: Unpack[UploadOptions]
     ) -> Dataset:
@@ -90,6 +97,10 @@ class Client:
     def suggest_split(self, dataset_id: str) -> SuggestedSplit:
         """Ranges of 60/20/20 of the rows by time."""
         return self._transport.send(calls.suggest_split(dataset_id))
+
+    def count_split(self, dataset_id: str, request: Ranges) -> SplitCounts:
+        """What a split with these ranges would hold, and why it would be refused, without making it."""
+        return self._transport.send(calls.count_split(dataset_id, request))
 
     def split(self, request: SplitCreate | SuggestedSplit) -> Split:
         """Split a dataset; a suggestion can be passed as it is."""

@@ -13,6 +13,7 @@ from client.transport import Call
 from client.upload import Upload
 from schemas.api import Health, Page, Readiness, TaskStatus
 from schemas.api_runs import PredictionPage, Run, RunCreate
+from schemas.api_system import System
 from schemas.api_v1 import (
     AliasView,
     Dataset,
@@ -22,7 +23,9 @@ from schemas.api_v1 import (
     DatasetTimeline,
     Model,
     ModelSummary,
+    Ranges,
     Split,
+    SplitCounts,
     SplitCreate,
     SuggestedSplit,
     TaskLogEntry,
@@ -55,6 +58,10 @@ def ready() -> Call[Readiness]:
     return Call("GET", "/ready", _read(Readiness), expected=frozenset({200, 503}))
 
 
+def system() -> Call[System]:
+    return Call("GET", "/v1/system", _read(System))
+
+
 def upload(file: Upload, file_name: str, options: dict[str, str]) -> Call[Dataset]:
     return Call("POST", "/v1/datasets", _read(Dataset), files={"file": (file_name, file, "text/csv")}, data=options, timeout_seconds=None)
 
@@ -81,6 +88,10 @@ def timeline(dataset_id: str, spans: int) -> Call[DatasetTimeline]:
 
 def suggest_split(dataset_id: str) -> Call[SuggestedSplit]:
     return Call("POST", _at("/v1/datasets/{}/suggest-split", dataset_id), _read(SuggestedSplit))
+
+
+def count_split(dataset_id: str, request: Ranges) -> Call[SplitCounts]:
+    return Call("POST", _at("/v1/datasets/{}/count-split", dataset_id), _read(SplitCounts), json=request.model_dump(mode="json"))
 
 
 def split(request: SplitCreate | SuggestedSplit) -> Call[Split]:

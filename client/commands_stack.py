@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from client import doctor as examination
-from client import show, show_runs
+from client import show, show_runs, show_system
 from client.terminal import FAILED, INTERRUPTED, UNAVAILABLE, Json, Terminal
 from schemas.ids import RUN_PREFIX
 
@@ -93,6 +93,13 @@ def status(
     return None
 
 
+def system(context: typer.Context, json: Json = False) -> None:
+    """Show the whole system: parts, lag, throughput, latency, topics, Redis."""
+    with Terminal(context, json=json) as terminal, terminal.client() as client:
+        found = client.system()
+        terminal.show(found, lambda: show_system.system(found, client.url))
+
+
 def register(app: typer.Typer) -> None:
-    for command in (up, down, status, doctor, demo):
+    for command in (up, down, status, system, doctor, demo):
         app.command(rich_help_panel=STACK)(command)

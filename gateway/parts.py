@@ -8,27 +8,34 @@ from dataclasses import dataclass
 from starlette.datastructures import State
 
 from gateway.changes import Changes
+from gateway.cluster import Cluster
 from gateway.commands import Commands
 from gateway.events import Feed
 from gateway.history import History
 from gateway.pages import Pages
 from gateway.projector import Projector
 from gateway.settings import GatewaySettings
+from gateway.system_view import Throughput
 from runtime.tasks import cancel_all
 from storage.operations import Limits
 from storage.redis_store import RedisStore, RedisUnavailable, ViewRebuilding
 from storage.views import Views
+
+LOOK_SECONDS = 4.0
+"""Longest look at the broker for the system page."""
 
 
 @dataclass(frozen=True, slots=True)
 class Parts:
     """What routes share. `work` runs until the parts are closed; it ends earlier only by a bug, which it raises."""
 
+    store: RedisStore
     views: Views
     commands: Commands
     changes: Changes
     pages: Pages
     projector: Projector
+    cluster: Cluster
     work: "asyncio.Task[None]"
 
     async def problems(self) -> dict[str, str]:
@@ -50,6 +57,7 @@ class Parts:
         """Put the parts where `gateway.dependencies` finds them."""
         state.views, state.commands, state.changes, state.pages = self.views, self.commands, self.changes, self.pages
         state.feed = Feed(self.pages, self.changes)
+        state.store, state.cluster, state.throughput = self.store, self.cluster, Throughput()
 
     def end_streams(self) -> None:
         """Let the event streams finish, so that a stop need not wait for their clients."""
@@ -68,6 +76,7 @@ async def open_parts(settings: GatewaySettings) -> AsyncIterator[Parts]:
     views = Views(store)
     commands = Commands(settings.kafka(), store, timeout_seconds=settings.dependency_timeout_seconds)
     changes = Changes(store)
+    cluster = Cluster(settings.kafka(), timeout_seconds=min(LOOK_SECONDS, settings.dependency_timeout_seconds))
     projector = Projector(
         settings.kafka(),
         store,
@@ -77,10 +86,11 @@ async def open_parts(settings: GatewaySettings) -> AsyncIterator[Parts]:
     )
     work = asyncio.create_task(_together(projector, changes))
     try:
-        yield Parts(views, commands, changes, Pages(views, History(settings.kafka(), views)), projector, work)
+        yield Parts(store, views, commands, changes, Pages(views, History(settings.kafka(), views)), projector, cluster, work)
     finally:
         changes.close()
         await cancel_all(work)
+        await cluster.close()
         await commands.close()
         await store.close()
 

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from pydantic import ConfigDict, Field, model_validator
 
-from schemas.api import AnyStatus, DateText, Shape, TrainingProgress, TrainingResult
+from schemas.api import AnyStatus, DateText, Problem, Shape, TrainingProgress, TrainingResult
 from schemas.manifests import Cell, Column, DatasetManifest, LabelCounts, Metrics, ModelManifest, SplitManifest
 from schemas.training import TrainingParameters
 
@@ -95,6 +95,24 @@ class SuggestedSplit(Shape):
     train: Range
     test: Range
     simulation: Range
+
+
+class SetCount(Shape):
+    """How many rows a range holds, and how many of them FAILed."""
+
+    rows: int
+    failures: int
+
+
+class SplitCounts(Shape):
+    """What a split with these ranges would hold, exactly; a range that cannot be read is null. `problems`: why it would be refused."""
+
+    dataset_id: str
+    train: SetCount | None
+    test: SetCount | None
+    simulation: SetCount | None
+    outside: int
+    problems: list[Problem]
 
 
 class SplitCreate(Ranges):

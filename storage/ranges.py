@@ -49,6 +49,17 @@ def read_ranges(dates: Mapping[str, str | None], *, first: datetime, last: datet
     return Ranges(train, test, simulation)
 
 
+def readable(dates: Mapping[str, str | None]) -> dict[Name, DateRange]:
+    """The ranges whose two ends can be read and are in order, whatever else is wrong with the six dates."""
+    found: dict[Name, DateRange] = {}
+    for name in NAMES:
+        start = read_instant(dates.get(f"{name}_start_date") or "", end=False)
+        end = read_instant(dates.get(f"{name}_end_date") or "", end=True)
+        if start and end and start.at <= end.at:
+            found[name] = DateRange(start=start.at, end=end.at)
+    return found
+
+
 def check_ranges(ranges: Ranges, first: datetime, last: datetime) -> list[Problem]:
     """Check order, overlap and bounds of ranges that are already instants; a day's first or last instant counts as the whole day."""
     instants = {}

@@ -74,6 +74,14 @@ class RedisStore:
         """Return when Redis answers."""
         await self._call(self._redis.ping)
 
+    async def about(self) -> tuple[dict[str, Any], int]:
+        """What Redis says of itself, and how many keys it holds."""
+        async with self._redis.pipeline(transaction=False) as pipe:
+            pipe.info()
+            pipe.dbsize()
+            info, count = await self._call(pipe.execute)
+        return info, count
+
     async def apply(
         self, operations: Sequence[Operation], touched: Iterable[str], *, advances: Sequence[Advance] = (), expected: int = 0
     ) -> list[str]:

@@ -8,14 +8,25 @@ from gateway.datasets import store
 from gateway.dependencies import TheCommands, TheSettings, TheViews, TheWorkshop, Workspace
 from gateway.errors import Invalid, NotFound, documented
 from gateway.presentation import pass_rate, shown_path
-from gateway.problems import ml
+from gateway.problems import ml, v1
 from schemas import ids
 from schemas.api import Page, StoreResponse
-from schemas.api_v1 import Dataset, DatasetColumns, DatasetPreview, DatasetSummary, DatasetTimeline, Range, SuggestedSplit
+from schemas.api_v1 import (
+    Dataset,
+    DatasetColumns,
+    DatasetPreview,
+    DatasetSummary,
+    DatasetTimeline,
+    Range,
+    Ranges,
+    SetCount,
+    SplitCounts,
+    SuggestedSplit,
+)
 from schemas.manifests import DatasetManifest
 from storage.datasets import preview
-from storage.ranges import show
-from storage.splits import suggest
+from storage.ranges import read_ranges, readable, show
+from storage.splits import check_sets, count_sets, suggest
 from storage.timeline import timeline
 from storage.views import Views
 
@@ -127,6 +138,31 @@ async def suggest_split(dataset_id: str, views: TheViews, workshop: TheWorkshop)
         raise Invalid(ml(ranges))
     train, test, simulation = (Range(start=show(one.start), end=show(one.end)) for one in (ranges.train, ranges.test, ranges.simulation))
     return SuggestedSplit(dataset_id=dataset_id, train=train, test=test, simulation=simulation)
+
+
+@router.post("/v1/datasets/{dataset_id}/count-split", tags=["datasets"], responses=READ_FAILURES)
+async def count_split(dataset_id: str, body: Ranges, views: TheViews, workshop: TheWorkshop) -> SplitCounts:
+    """How many rows and failures each range holds, and every reason why a split with these ranges would be refused. Changes nothing."""
+    dataset, dates = await find(views, dataset_id), range_dates(body)
+    ranges = read_ranges(dates, first=dataset.first_timestamp, last=dataset.last_timestamp)
+    known = readable(dates)
+    counts, outside = await workshop.look(count_sets, dataset, known)
+    wrong = [*(ranges if isinstance(ranges, list) else []), *check_sets(known, counts)]
+    shown = {name: SetCount(rows=count.rows, failures=count.failures) for name, count in counts.items()}
+    return SplitCounts(
+        dataset_id=dataset_id,
+        train=shown.get("train"),
+        test=shown.get("test"),
+        simulation=shown.get("simulation"),
+        outside=outside,
+        problems=v1(wrong),
+    )
+
+
+def range_dates(body: Ranges) -> dict[str, str | None]:
+    """The six dates by their names in `storage.ranges.FIELDS`."""
+    sets: dict[str, Range] = {"train": body.train, "test": body.test, "simulation": body.simulation}
+    return {f"{name}_{end}_date": getattr(one, end) for name, one in sets.items() for end in ("start", "end")}
 
 
 async def find(views: Views, dataset_id: str) -> DatasetManifest:

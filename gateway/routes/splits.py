@@ -6,10 +6,10 @@ from gateway import problems
 from gateway.dependencies import TheCommands, TheSettings, TheViews, TheWorkshop, Workspace
 from gateway.errors import NotFound, documented
 from gateway.presentation import shown_path
-from gateway.routes.datasets import Cursor, Limit
+from gateway.routes.datasets import Cursor, Limit, range_dates
 from gateway.splits import check, find_dataset, make_split, wait_for_features
 from schemas.api import Page, SetFailures, SplitRequest, SplitResponse
-from schemas.api_v1 import Range, Split, SplitCreate
+from schemas.api_v1 import Split, SplitCreate
 from schemas.manifests import SplitManifest
 from storage.ranges import FIELDS
 
@@ -50,7 +50,7 @@ async def create_split(
     body: SplitCreate, workspace: Workspace, settings: TheSettings, workshop: TheWorkshop, views: TheViews, commands: TheCommands
 ) -> Split:
     """Split a dataset. Waits for a running feature selection."""
-    dataset, ranges = check(await find_dataset(views, body.dataset_id, workspace), _dates(body), problems.v1)
+    dataset, ranges = check(await find_dataset(views, body.dataset_id, workspace), range_dates(body), problems.v1)
     await wait_for_features(views, dataset, settings.feature_selection_wait_seconds)
     made = await make_split(workshop, commands, dataset, ranges, problems.v1, sample_fraction=body.sample_fraction, seed=body.seed)
     return Split(**dict(made))
@@ -72,8 +72,3 @@ async def get_split(split_id: str, views: TheViews) -> Split:
     if made is None:
         raise NotFound("split", split_id)
     return Split(**dict(made))
-
-
-def _dates(body: SplitCreate) -> dict[str, str | None]:
-    sets: dict[str, Range] = {"train": body.train, "test": body.test, "simulation": body.simulation}
-    return {f"{name}_{end}_date": getattr(one, end) for name, one in sets.items() for end in ("start", "end")}

@@ -1,6 +1,9 @@
-"""What the service says of itself: root, health, readiness, metrics, and Swagger UI from its own copy, so that it works offline."""
+"""What the service says of itself: root, health, readiness, the whole system, metrics, and Swagger UI from its own copy (works offline)."""
 
 import asyncio
+import platform
+from datetime import UTC, datetime
+from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -9,11 +12,20 @@ from fastapi.openapi.docs import get_swagger_ui_html
 from fastapi.responses import HTMLResponse
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
+from gateway import system_view
+from gateway.cluster import Cluster, Picture
 from gateway.errors import documented_unready, ready
+from gateway.workshop import Workshop
+from runtime.errors import Unavailable
 from schemas.api import Health, Readiness, RootInfo
+from schemas.api_system import RedisView, System
+from storage.errors import StorageUnavailable
+from storage.files import Storage
+from storage.redis_store import RedisStore, RedisUnavailable
 
 router = APIRouter(tags=["system"])
 ASSETS = "/docs/assets"
+STORAGE_SECONDS = 2.0
 
 
 def assets() -> Path:
@@ -40,6 +52,66 @@ async def health() -> Health:
 async def readiness(request: Request) -> Response:
     """Whether requests can be served, and what each dependency says."""
     return ready(await request.app.state.problems())
+
+
+@router.get("/v1/system")
+async def whole_system(request: Request) -> System:
+    """What runs, what is down and what that means, lag, throughput, latency, topics, Redis. Answers also while parts are down."""
+    state = request.app.state
+    problems, storage, picture, redis = await asyncio.gather(
+        state.problems(), _storage_problem(state.workshop), _picture(state.cluster), _redis(state.store)
+    )
+    parts, lag = system_view.parts(problems, storage, picture), system_view.lag(picture)
+    return System(
+        asked_at=datetime.now(UTC),
+        status="ready" if all(part.state == "up" for part in parts) else "degraded",
+        parts=parts,
+        lag=lag,
+        total_lag=system_view.total_lag(lag),
+        records_per_second=state.throughput.add(picture) if picture else None,
+        latency=system_view.latency(picture.durations) if picture else None,
+        topics=system_view.topics(picture),
+        redis=redis,
+        versions=_versions(request.app.version, redis),
+    )
+
+
+async def _picture(cluster: Cluster) -> Picture | None:
+    try:
+        return await cluster.look()
+    except Unavailable:
+        return None
+
+
+async def _storage_problem(workshop: Workshop) -> str:
+    try:
+        async with asyncio.timeout(STORAGE_SECONDS):
+            await workshop.look(Storage.exists, "datasets")
+    except TimeoutError:
+        return f"no answer within {STORAGE_SECONDS:g} s"
+    except StorageUnavailable as error:
+        return str(error)
+    return system_view.OK
+
+
+async def _redis(store: RedisStore) -> RedisView | None:
+    try:
+        info, keys = await store.about()
+    except RedisUnavailable:
+        return None
+    return RedisView(
+        version=info["redis_version"],
+        used_bytes=info["used_memory"],
+        max_bytes=info["maxmemory"] or None,
+        keys=keys,
+        clients=info["connected_clients"],
+        uptime_seconds=info["uptime_in_seconds"],
+    )
+
+
+def _versions(own: str, redis: RedisView | None) -> dict[str, str]:
+    packages = {name: version(name) for name in ("fastapi", "aiokafka", "faust-streaming", "xgboost-cpu", "polars", "nicegui")}
+    return {"intelliinspect": own, "python": platform.python_version(), **packages} | ({"redis": redis.version} if redis else {})
 
 
 @router.get("/metrics", response_class=Response, responses={200: {"content": {"text/plain": {}}}})

@@ -25,6 +25,23 @@ def test_bare_dates_mean_whole_days(uploaded: httpx.Client) -> None:
     assert set(answer["daily_distribution"].values()) == {50}
 
 
+def test_counts_before_a_split_are_those_of_the_split_and_every_problem_is_named(uploaded: httpx.Client) -> None:
+    dataset_id = ok(uploaded.get("/v1/datasets"))["items"][0]["dataset_id"]
+    names = ("train", "test", "simulation")
+    body = {name: {"start": DAYS[2 * i], "end": DAYS[2 * i + 1]} for i, name in enumerate(names)}
+    counted = ok(uploaded.post(f"/v1/datasets/{dataset_id}/count-split", json=body))
+    made = ok(uploaded.post("/v1/splits", json=body | {"dataset_id": dataset_id}), 201)
+    for name in names:
+        assert counted[name] == {"rows": made[name]["rows"], "failures": made[name]["failures"]}
+    assert (counted["outside"], counted["problems"]) == (0, [])
+    wrong = body | {"train": {"start": "soon", "end": DAYS[1]}, "simulation": {"start": "2021-01-10", "end": "2021-01-20"}}
+    counted = ok(uploaded.post(f"/v1/datasets/{dataset_id}/count-split", json=wrong))
+    assert counted["train"] is None
+    assert counted["simulation"]["rows"] == 50
+    assert counted["outside"] == 350
+    assert [one["loc"][1:] for one in counted["problems"]] == [["train", "start"], ["simulation", "end"]]
+
+
 def test_offsets_are_respected(uploaded: httpx.Client) -> None:
     body = split_body(DAYS, train_start_date="2021-01-01T02:00:00+02:00", train_end_date="2021-01-02 00:00:00")
     assert ok(uploaded.post("/process/split-data", json=body))["train_set_rows"] == 51

@@ -18,6 +18,21 @@ def test_ready_says_what_each_dependency_does(http: httpx.Client) -> None:
     assert ok(http.get("/health")) == {"status": "ok"}
 
 
+def test_whole_system_is_described_part_by_part(http: httpx.Client) -> None:
+    http.get("/v1/system")
+    found = ok(http.get("/v1/system"))
+    assert {part["name"]: part["state"] for part in found["parts"]} == dict.fromkeys(
+        ("gateway", "kafka", "redis", "view", "storage", "producer", "stream_processor", "trainer"), "up"
+    )
+    assert found["status"] == "ready"
+    assert [one["partition"] for one in found["lag"]] == list(range(len(found["lag"])))
+    topics = {topic["name"]: topic for topic in found["topics"]}
+    assert topics["rows.v1"]["retention_seconds"] == 7 * 24 * 3600
+    assert topics["predictions.v1"]["size_bytes"] is not None
+    assert found["redis"]["keys"] > 0
+    assert found["versions"]["redis"]
+
+
 def test_metrics_count_requests_by_route_template(http: httpx.Client) -> None:
     http.get("/v1/datasets/ds-of-metrics")
     text = http.get("/metrics").text

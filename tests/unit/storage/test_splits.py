@@ -14,7 +14,7 @@ from storage.datasets import DatasetOptions, ingest
 from storage.errors import Problem
 from storage.files import Storage
 from storage.ranges import NAMES, Ranges, check_ranges
-from storage.splits import split, suggest
+from storage.splits import SetCount, check_sets, count_sets, split, suggest
 
 START = datetime(2021, 1, 1, tzinfo=UTC)
 
@@ -166,3 +166,18 @@ def test_ranges_that_do_not_fit_are_problems(storage: Storage, tmp_path: Path) -
     found = split(storage, dataset, ranges(*at))
     assert isinstance(found, list)
     assert [one.code for one in found] == ["date_overlap", "date_bounds"]
+
+
+def test_sets_are_counted_without_a_split(storage: Storage, tmp_path: Path) -> None:
+    dataset = take_in(storage, write(tmp_path / "rows.csv", [(second % 50, int(second % 5 == 0)) for second in range(100)]))
+    first, last = START, START + timedelta(seconds=9)
+    counts, outside = count_sets(storage, dataset, {"train": DateRange(start=first, end=last), "test": DateRange(start=last, end=last)})
+    assert counts == {"train": SetCount(20, 4), "test": SetCount(2, 0)}
+    assert outside == 80
+    assert count_sets(storage, dataset, {}) == ({}, 100)
+
+
+def test_a_training_set_of_one_class_and_an_empty_set_are_problems() -> None:
+    range_ = DateRange(start=START, end=START)
+    found = check_sets({"train": range_, "test": range_}, {"train": SetCount(3, 3), "test": SetCount(0, 0)})
+    assert [problem.code for problem in found] == ["set_empty", "train_one_class"]

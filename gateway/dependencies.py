@@ -1,7 +1,7 @@
 """What routes take from the application: each part by its type, through `Depends`.
 
 `gateway.parts.open_parts` makes the parts; the application keeps them in `app.state` under these names: `settings`, `views`, `commands`,
-`changes`, `feed`, `pages`, `style`, `workshop`.
+`changes`, `feed`, `pages`, `letters`, `style`, `workshop`.
 """
 
 from typing import Annotated
@@ -10,6 +10,7 @@ from fastapi import Depends, Header, Request
 
 from gateway.changes import Changes
 from gateway.commands import Commands
+from gateway.dead_letters import Letters
 from gateway.events import Feed
 from gateway.pages import Pages
 from gateway.presentation import Style
@@ -49,6 +50,11 @@ def _pages(request: Request) -> Pages:
     return pages
 
 
+def _letters(request: Request) -> Letters:
+    letters: Letters = request.app.state.letters
+    return letters
+
+
 def _style(request: Request) -> Style:
     style: Style = request.app.state.style
     return style
@@ -71,6 +77,7 @@ TheCommands = Annotated[Commands, Depends(_commands)]
 TheChanges = Annotated[Changes, Depends(_changes)]
 TheFeed = Annotated[Feed, Depends(_feed)]
 ThePages = Annotated[Pages, Depends(_pages)]
+TheLetters = Annotated[Letters, Depends(_letters)]
 TheStyle = Annotated[Style, Depends(_style)]
 TheWorkshop = Annotated[Workshop, Depends(_workshop)]
 Workspace = Annotated[str, Depends(_workspace)]

@@ -10,6 +10,7 @@ from starlette.datastructures import State
 from gateway.changes import Changes
 from gateway.cluster import Cluster
 from gateway.commands import Commands
+from gateway.dead_letters import Letters
 from gateway.events import Feed
 from gateway.history import History
 from gateway.pages import Pages
@@ -17,6 +18,7 @@ from gateway.projector import Projector
 from gateway.settings import GatewaySettings
 from gateway.system_view import Throughput
 from runtime.tasks import cancel_all
+from storage.dead_letters import DeadLetters
 from storage.operations import Limits
 from storage.redis_store import RedisStore, RedisUnavailable, ViewRebuilding
 from storage.views import Views
@@ -34,6 +36,7 @@ class Parts:
     commands: Commands
     changes: Changes
     pages: Pages
+    letters: Letters
     projector: Projector
     cluster: Cluster
     work: "asyncio.Task[None]"
@@ -57,6 +60,7 @@ class Parts:
         """Put the parts where `gateway.dependencies` finds them."""
         state.views, state.commands, state.changes, state.pages = self.views, self.commands, self.changes, self.pages
         state.feed = Feed(self.pages, self.changes)
+        state.letters = self.letters
         state.store, state.cluster, state.throughput = self.store, self.cluster, Throughput()
 
     def end_streams(self) -> None:
@@ -69,13 +73,14 @@ async def open_parts(settings: GatewaySettings) -> AsyncIterator[Parts]:
     """Start the projector and the listener, open the writer; close all of them at the end."""
     store = RedisStore(
         settings.redis_url,
-        limits=Limits(predictions=settings.predictions_kept),
+        limits=Limits(predictions=settings.predictions_kept, dead_letters=settings.dead_letters_kept),
         kept_seconds=settings.kept_seconds,
         timeout_seconds=min(2.0, settings.dependency_timeout_seconds),
     )
     views = Views(store)
     commands = Commands(settings.kafka(), store, timeout_seconds=settings.dependency_timeout_seconds)
     changes = Changes(store)
+    letters = Letters(DeadLetters(store), settings.kafka())
     cluster = Cluster(settings.kafka(), timeout_seconds=min(LOOK_SECONDS, settings.dependency_timeout_seconds))
     projector = Projector(
         settings.kafka(),
@@ -86,7 +91,7 @@ async def open_parts(settings: GatewaySettings) -> AsyncIterator[Parts]:
     )
     work = asyncio.create_task(_together(projector, changes))
     try:
-        yield Parts(store, views, commands, changes, Pages(views, History(settings.kafka(), views)), projector, cluster, work)
+        yield Parts(store, views, commands, changes, Pages(views, History(settings.kafka(), views)), letters, projector, cluster, work)
     finally:
         changes.close()
         await cancel_all(work)

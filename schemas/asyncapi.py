@@ -13,9 +13,9 @@ from schemas.manifests import DatasetManifest, ModelManifest, SplitManifest
 Message = type[msgspec.Struct] | type[BaseModel]
 REF = "#/components/schemas/{name}"
 CARRIED: dict[t.Topic, tuple[Message, ...]] = {
-    t.ROWS: (m.Row, m.RunEnd, m.RunSkip),
+    t.ROWS: (m.Row, m.RunEnd, m.RunSkip, m.Purge),
     t.PREDICTIONS: (m.Prediction,),
-    t.DEAD_LETTERS: (m.DeadLetter,),
+    t.DEAD_LETTERS: (m.DeadLetter, m.DeadLetterMark),
     t.STATS_CHANGELOG: (m.LaneStats,),
     t.TASKS: (m.TaskState,),
     t.RUN_COMMANDS: (m.Command,),
@@ -26,19 +26,25 @@ CARRIED: dict[t.Topic, tuple[Message, ...]] = {
     t.TASK_LOGS: (m.LogEntry,),
 }
 WRITERS: dict[t.Topic, tuple[str, ...]] = {
-    t.ROWS: ("producer", "any other system"),
+    t.ROWS: ("producer", "gateway", "any other system"),
     t.PREDICTIONS: ("stream_processor",),
     t.DEAD_LETTERS: ("stream_processor",),
     t.STATS_CHANGELOG: ("stream_processor",),
     t.TASKS: ("gateway", "producer", "trainer"),
-    t.RUN_COMMANDS: ("gateway",),
+    t.RUN_COMMANDS: ("gateway", "stream_processor"),
     t.TRAINING_COMMANDS: ("gateway",),
     t.RUN_POSITIONS: ("producer",),
     t.MODELS: ("trainer", "gateway"),
     t.DATASETS: ("gateway",),
     t.TASK_LOGS: ("trainer",),
 }
-TYPES: dict[Message, str] = {m.Row: "row", m.RunEnd: "run-end", m.RunSkip: "run-skip"}
+TYPES: dict[Message, str] = {
+    m.Row: "row",
+    m.RunEnd: "run-end",
+    m.RunSkip: "run-skip",
+    m.Purge: "purge",
+    m.DeadLetterMark: t.MARK_TYPE.decode(),
+}
 
 
 def document(version: str) -> dict[str, Any]:

@@ -95,6 +95,8 @@ class Prediction(Struct, kw_only=True):
     label: Verdict | None
     scored_at: datetime
     source: Source
+    redriven: bool = False
+    """A repaired row: answered late, so behind rows with a higher index."""
 
 
 Reason = Literal[
@@ -113,7 +115,8 @@ Reason = Literal[
 class DeadLetter(Struct, kw_only=True):
     """A record that could not be scored, whole, with the reason. `path` points at the field, such as `$.features.S1`.
 
-    `run_id`, `attempt`, `lane`, `row_index` are null where they could not be read. `value` and `key` are base64.
+    `run_id`, `attempt`, `lane`, `row_index` say which run counts it: where they could not be read, that of its key (`schemas.ids`) with
+    its offset as index. `value` and `key` are base64.
     """
 
     dead_letter_id: str
@@ -132,6 +135,41 @@ class DeadLetter(Struct, kw_only=True):
     row_index: int | None
     model_version: str | None
     occurred_at: datetime
+    value_bytes: int | None = None
+    """Length of the record's value; of a larger one than fits the beginning is kept."""
+
+
+class Redrive(Struct, kw_only=True, omit_defaults=True):
+    """Value of the header `redrive` of `rows.v1`: which dead letter is sent again, and whose row it is whatever the body says."""
+
+    dead_letter_id: str
+    run_id: str
+    row_index: Annotated[int, Meta(ge=0, le=2**62)]
+    attempt: Annotated[int, Meta(ge=1, le=2**31)] = 1
+    lane: Annotated[int, Meta(ge=0, le=2**62)] = 0
+    lanes: Annotated[int, Meta(ge=1, le=2**31)] = 1
+
+
+class Purge(Redrive, kw_only=True, omit_defaults=True):
+    """Takes a dead letter off the list for good (header `type: purge`). `forget`: its row cannot be redriven afterwards."""
+
+    forget: bool = True
+
+
+class DeadLetterMark(Struct, kw_only=True, omit_defaults=True):
+    """What became of a dead letter (header `type: dead-letter-mark`), behind it on its partition; the newest mark of a letter holds.
+
+    `answered`: redriven and counted, the answer is `prediction_id`. `dead_letter`: redriven, but now it is `new_dead_letter_id`.
+    `ignored`: redriven in vain, `message` says why. `purged`: cannot be redriven.
+    """
+
+    mark: Literal["answered", "dead_letter", "ignored", "purged"]
+    dead_letter_id: str
+    run_id: str
+    marked_at: datetime
+    message: str = ""
+    prediction_id: str | None = None
+    new_dead_letter_id: str | None = None
 
 
 class Confusion(Struct, kw_only=True):
@@ -151,8 +189,9 @@ class LaneStats(Struct, kw_only=True):
     """Statistics of one lane of one attempt of a run: the value of the Faust table (DESIGN §5).
 
     `offset` is the row record it stands at in `partition`; `epoch` the highest producer epoch counted; `last_row_index` the last row
-    taken, -1 before the first; `skipped` the dead-lettered rows that may still be redriven, ascending, bounded.
-    Sums are added row by row in order, so any batching gives the same bits.
+    taken, -1 before the first, `last_answered_index` the last that was answered in order; `skipped` the dead-lettered rows that may still
+    be redriven, ascending, bounded; `redriven` those that were, as (time of the answers in microseconds, row indices), so that their late
+    predictions can be found. Sums are added row by row in order, so any batching gives the same bits.
     """
 
     run_id: str
@@ -163,11 +202,15 @@ class LaneStats(Struct, kw_only=True):
     offset: int
     epoch: int
     last_row_index: int = -1
+    last_answered_index: int = -1
     skipped: list[int] = []
+    redriven: list[tuple[int, list[int]]] = []
     total: int = 0
     pass_count: int = 0
     fail_count: int = 0
     dead_letters: int = 0
+    dead_letters_in_a_row: int = 0
+    limit_reached: bool = False
     passed_over: int = 0
     confidence_sum: float = 0.0
     probability_fail_sum: float = 0.0

@@ -39,7 +39,12 @@ MAX_ROW_BYTES = 1 << 20
 ROWS = Topic("rows.v1", "data", "delete", "run_id, or run_id#lane", "rows to score, and a run-end marker per lane", 7 * 24 * HOUR_MS)
 PREDICTIONS = Topic("predictions.v1", "data", "delete", "as the row", "one prediction per scored row", 7 * 24 * HOUR_MS)
 DEAD_LETTERS = Topic(
-    "dead-letters.v1", "data", "delete", "as the row", "rows that could not be scored: bytes and reason", 30 * 24 * HOUR_MS
+    "dead-letters.v1",
+    "data",
+    "delete",
+    "as the row",
+    "rows that could not be scored: bytes and reason; what became of them",
+    30 * 24 * HOUR_MS,
 )
 STATS_CHANGELOG = Topic(f"{APP_ID}-stats-changelog", "data", "compact", "run_id:attempt:lane, __position__p", "the Faust table")
 TASKS = Topic("tasks.v1", "control", "compact", "task_id", "state of every training, feature selection, pipeline, run")
@@ -69,8 +74,13 @@ TYPE_HEADER = "type"
 CONTENT_TYPE_HEADER = "content-type"
 SCHEMA_VERSION_HEADER = "schema-version"
 REDRIVE_HEADER = "redrive"
-"""Present on a repaired row that is sent again: it counts if and only if its first try is in the lane's `skipped`."""
+"""On a repaired row that is sent again, a `Redrive`: it counts if and only if its first try is in the lane's `skipped`."""
 JSON = b"application/json"
+PACKED = b"application/vnd.intelliinspect.rows+msgpack"
+"""Content type of `schemas.messages.PackedRows`, on `rows.v1` only."""
 SCHEMA_VERSION = b"1"
 
-MessageType = Literal["row", "run-end", "run-skip"]
+MARK_TYPE = b"dead-letter-mark"
+"""Type of the records of `dead-letters.v1` that say what became of a letter."""
+
+MessageType = Literal["row", "run-end", "run-skip", "purge"]

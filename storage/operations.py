@@ -53,15 +53,38 @@ class Add(Struct, frozen=True, array_like=True, tag="add"):
     limit: int
 
 
-Operation = Keep | Lane | Answers | Add
+class Letter(Struct, frozen=True, array_like=True, tag="letter"):
+    """Keep a dead letter; of more than `limit` the oldest by `member` (time, id) are let go, and it is noted that there were any."""
+
+    dead_letter_id: str
+    member: str
+    facts: str
+    value: str
+    limit: int
+
+
+class Mark(Struct, frozen=True, array_like=True, tag="mark"):
+    """Keep what became of a dead letter, if that is kept."""
+
+    dead_letter_id: str
+    offset: int
+    value: str
+
+
+class Older(Struct, frozen=True, array_like=True, tag="older"):
+    """Note that there are dead letters which are on the topic only."""
+
+
+Operation = Keep | Lane | Answers | Add | Letter | Mark | Older
 
 
 class Limits(Struct, frozen=True):
-    """How much of what has no end is kept in Redis; the rest is read from Kafka."""
+    """How much of what has no end is kept in Redis; the rest is read from Kafka. `runs`: how many runs have predictions here."""
 
     predictions: int = 1000
     logs: int = 1000
-    dead_letters: int = 1000
+    dead_letters: int = 5000
+    runs: int = 100
 
 
 DEFAULT = Limits()
@@ -81,7 +104,7 @@ def fold(operations: Iterable[Operation], limits: Limits) -> list[Operation]:
                     newest[name] = operation
             case Answers():
                 answers.setdefault(operation.key, []).append(operation)
-            case Add():
+            case _:
                 added.append(operation)
     return [*newest.values(), *(_joined(parts, limits.predictions) for parts in answers.values()), *added]
 

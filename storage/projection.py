@@ -13,9 +13,9 @@ from pydantic import ValidationError
 from schemas import topics
 from schemas.ids import POSITION_PREFIX
 from schemas.manifests import DatasetManifest, ModelManifest, SplitManifest
-from schemas.messages import Alias, DeadLetter, LaneStats, LogEntry, TaskState, encode
+from schemas.messages import Alias, DeadLetter, DeadLetterMark, LaneStats, LogEntry, TaskState, encode
 from storage import redis_keys as keys
-from storage.operations import DEFAULT, Add, Answers, Keep, Lane, Limits, Operation
+from storage.operations import DEFAULT, Add, Answers, Keep, Lane, Letter, Limits, Mark, Operation
 
 PROJECTED = (
     topics.TASKS,
@@ -55,6 +55,31 @@ class _Answered(Struct):
     row_index: int
 
 
+class KeptLetter(Struct):
+    """A dead letter as it is kept in Redis, and where its record stands on `dead-letters.v1`; not `whole`: of its value the beginning."""
+
+    letter: DeadLetter
+    partition: int
+    offset: int
+    whole: bool
+
+
+class LetterFacts(Struct, array_like=True):
+    """What dead letters are filtered by."""
+
+    reason: str
+    topic: str
+    run_id: str | None
+
+
+class _Marked(Struct):
+    """Tells marks from letters."""
+
+    mark: str | None = None
+
+
+_marked = msgspec.json.Decoder(_Marked).decode
+_mark = msgspec.json.Decoder(DeadLetterMark).decode
 _prediction = msgspec.json.Decoder(_Answered).decode
 _stats = msgspec.json.Decoder(LaneStats).decode
 _task = msgspec.json.Decoder(TaskState).decode
@@ -110,13 +135,17 @@ def _project_stats(partition: int, offset: int, key: str, value: bytes | None, l
 def _project_dead_letter(partition: int, offset: int, key: str, value: bytes | None, limits: Limits) -> Projected:
     if not value:
         return Projected(())
+    if _marked(value).mark is not None:
+        mark = _mark(value)
+        return Projected((Mark(mark.dead_letter_id, offset, value.decode()),), mark.run_id)
     letter = _dead_letter(value)
-    if len(letter.value) > SHOWN_BYTES:
+    name, whole = letter.dead_letter_id, len(letter.value) <= SHOWN_BYTES
+    if not whole:
         letter.value = letter.value[:SHOWN_BYTES]
-        value = encode(letter)
-    sets = [keys.DEAD_LETTERS] + ([keys.run_dead_letters(letter.run_id)] if letter.run_id else [])
+    kept = KeptLetter(letter=letter, partition=partition, offset=offset, whole=whole)
+    facts = LetterFacts(letter.reason, letter.topic, letter.run_id)
     return Projected(
-        tuple(Add(name, microseconds(letter.occurred_at), value.decode(), limits.dead_letters) for name in sets), letter.run_id
+        (Letter(name, member(letter.occurred_at, name), encode(facts).decode(), encode(kept).decode(), limits.dead_letters),), letter.run_id
     )
 
 

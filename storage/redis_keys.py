@@ -14,6 +14,15 @@ READY = PREFIX + "ready"
 CHANGES = PREFIX + "changes"
 """Pub/sub channel: after each write the ids of the tasks and runs it touched, separated by blanks."""
 DEAD_LETTERS = PREFIX + "dead-letters"
+"""Sorted set of the newest dead letters: members `occurred_at in microseconds, 17 digits` + id, all of score 0."""
+LETTER_FACTS = DEAD_LETTERS + ":facts"
+"""Hash id → what letters are filtered by (`storage.dead_letters.Facts`)."""
+LETTER_VALUES = DEAD_LETTERS + ":values"
+"""Hash id → the letter, of a large value the beginning, and where its record stands."""
+LETTER_MARKS = DEAD_LETTERS + ":marks"
+"""Hash id → offset, blank, `DeadLetterMark`."""
+LETTERS_OLDER = DEAD_LETTERS + ":older"
+"""Exists when there are letters that are on the topic only."""
 
 
 def record(kind: str, name: str) -> str:
@@ -44,11 +53,6 @@ def reach(run_id: str, attempt: int) -> str:
 def offsets(run_id: str, attempt: int) -> str:
     """Hash `lane:bucket` → row index, partition, offset of the lane's first prediction in the bucket: where to look in Kafka."""
     return f"{PREFIX}offsets:{run_id}:{attempt}"
-
-
-def run_dead_letters(run_id: str) -> str:
-    """Sorted set of a run's newest dead letters by the time they occurred."""
-    return f"{DEAD_LETTERS}:{run_id}"
 
 
 def logs(task_id: str) -> str:

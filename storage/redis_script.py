@@ -70,7 +70,31 @@ local function answers(key, reach_key, offsets_key, entries, reach, starts, drop
   redis.call('EXPIRE', offsets_key, limits[3])
 end
 
-local carry_out = {keep = keep, lane = lane, add = add, answers = answers}
+local letters, facts, values, marks, older_letters = KEYS[5], KEYS[6], KEYS[7], KEYS[8], KEYS[9]
+
+local function letter(id, member, fact, value, limit)
+  if redis.call('ZADD', letters, 'NX', 0, member) == 0 then return end
+  redis.call('HSET', facts, id, fact)
+  redis.call('HSET', values, id, value)
+  for _ = limit + 1, redis.call('ZCARD', letters) do
+    local gone = string.sub(redis.call('ZPOPMIN', letters)[1], 18)
+    redis.call('HDEL', facts, gone)
+    redis.call('HDEL', values, gone)
+    redis.call('HDEL', marks, gone)
+    redis.call('SET', older_letters, '1')
+  end
+end
+
+local function mark(id, offset, value)
+  if redis.call('HEXISTS', facts, id) == 0 then return end
+  local known = redis.call('HGET', marks, id)
+  if known and tonumber(string.match(known, '^%d+')) >= offset then return end
+  redis.call('HSET', marks, id, string.format('%.0f ', offset) .. value)
+end
+
+local function older() redis.call('SET', older_letters, '1') end
+
+local carry_out = {keep = keep, lane = lane, add = add, answers = answers, letter = letter, mark = mark, older = older}
 for _, operation in ipairs(operations) do carry_out[operation[1]](unpack(operation, 2)) end
 for _, p in ipairs(positions) do
   local stored = tonumber(redis.call('HGET', KEYS[1], p[1]))
@@ -83,9 +107,9 @@ if touched ~= '' then redis.call('PUBLISH', KEYS[4], touched) end
 return lost
 """
 )
-"""KEYS: positions, rebuilding, ready, changes. ARGV: MessagePack (without its `bin` type, which Redis 6 cannot read) of
-[[predictions kept, seconds kept, seconds that offsets are kept], operations, [[topic:partition, first, next]], touched ids, partitions
-expected (0: leave `ready`)]. Answers the lost partitions."""
+"""KEYS: positions, rebuilding, ready, changes, and the five of dead letters. ARGV: MessagePack (without its `bin` type, which Redis 6
+cannot read) of [[predictions kept, seconds kept, seconds that offsets are kept], operations, [[topic:partition, first, next]], touched ids,
+partitions expected (0: leave `ready`)]. Answers the lost partitions."""
 
 BEGIN = (
     _READY

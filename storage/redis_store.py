@@ -26,6 +26,7 @@ DAY_SECONDS = 86_400
 _UNANSWERED = (RedisConnectionError, RedisTimeoutError, OutOfMemoryError, ReadOnlyError, OSError, TimeoutError)
 """What passes by itself. Any other error of Redis is a bug of ours."""
 _GUARDED = (keys.POSITIONS, keys.REBUILDING, keys.READY)
+_LETTERS = (keys.DEAD_LETTERS, keys.LETTER_FACTS, keys.LETTER_VALUES, keys.LETTER_MARKS, keys.LETTERS_OLDER)
 
 
 class RedisUnavailable(Exception):
@@ -91,7 +92,7 @@ class RedisStore:
         `expected` is how many partitions must have a position before the view is ready.
         """
         batch = msgspec.msgpack.encode([self._kept, operations, advances, " ".join(sorted(set(touched))), expected])
-        lost: list[bytes] = await self._call(lambda: self._apply(keys=[*_GUARDED, keys.CHANGES], args=[batch]))
+        lost: list[bytes] = await self._call(lambda: self._apply(keys=[*_GUARDED, keys.CHANGES, *_LETTERS], args=[batch]))
         return [name.decode() for name in lost]
 
     async def begin(self, partition: str, *, start: int, target: int, expected: int, former: int = 0, tolerance: int = 1000) -> int:

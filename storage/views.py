@@ -11,7 +11,7 @@ import msgspec
 
 from schemas.ids import alias_key
 from schemas.manifests import DatasetManifest, ModelManifest, SplitManifest
-from schemas.messages import Alias, DeadLetter, LaneStats, LogEntry, TaskKind, TaskState
+from schemas.messages import Alias, LaneStats, LogEntry, TaskKind, TaskState
 from storage import redis_keys as keys
 from storage.answers import Extent, Reach, extent
 from storage.projection import MEMBER_TIME_DIGITS
@@ -25,7 +25,6 @@ _task = msgspec.json.Decoder(TaskState).decode
 _stats = msgspec.json.Decoder(LaneStats).decode
 _alias = msgspec.json.Decoder(Alias).decode
 _log = msgspec.json.Decoder(LogEntry).decode
-_dead_letter = msgspec.json.Decoder(DeadLetter).decode
 
 
 class Page(NamedTuple, Generic[T]):
@@ -161,12 +160,6 @@ class Views:
         (found,) = await self._store.read(lambda pipe: pipe.zrangebyscore(keys.logs(task_id), f"({after}", "+inf", start=0, num=limit))
         entries = [value.split(b" ", 1) for value in found]
         return [(int(cursor), _log(entry)) for cursor, entry in entries]
-
-    async def dead_letters(self, run_id: str | None = None, limit: int = 100) -> list[DeadLetter]:
-        """Newest first, of a run or of all; `value` is cut off where it is long."""
-        name = keys.DEAD_LETTERS if run_id is None else keys.run_dead_letters(run_id)
-        (found,) = await self._store.read(lambda pipe: pipe.zrevrange(name, 0, limit - 1))
-        return [_dead_letter(value) for value in found]
 
     async def _one(self, kind: str, name: str, decode: Decode[T]) -> T | None:
         (value,) = await self._store.read(lambda pipe: pipe.hget(keys.record(kind, name), "value"))

@@ -6,10 +6,10 @@ from hypothesis import strategies as st
 
 from schemas import topics
 from schemas.ids import position_key
-from schemas.messages import encode
-from storage.operations import Add, Answers, Keep, Lane, Limits, Operation, fold
+from schemas.messages import DeadLetterMark, encode
+from storage.operations import Answers, Keep, Lane, Letter, Limits, Mark, Operation, fold
 from storage.projection import PROJECTED, Projected, Rejected, project
-from tests.view_records import dataset, dead_letter, lane_stats, prediction, task
+from tests.view_records import START, dataset, dead_letter, lane_stats, prediction, task
 
 
 def operations(topic: topics.Topic, offset: int, key: str, value: bytes | None) -> tuple[Operation, ...]:
@@ -47,10 +47,16 @@ def test_run_id_keeps_its_hash_and_at_signs() -> None:
     assert (operation.key, operation.field) == ("ii:stats:ext-a@7", "1:7")
 
 
-def test_dead_letter_is_listed_for_all_and_for_its_run_with_its_value_cut_off() -> None:
-    found = operations(topics.DEAD_LETTERS, 3, "run", encode(dead_letter("run", 4, value=b"x" * 100_000)))
-    assert [operation.key for operation in found] == ["ii:dead-letters", "ii:dead-letters:run"]
-    assert all(isinstance(operation, Add) and len(operation.member) < 10_000 for operation in found)
+def test_dead_letter_is_kept_with_its_value_cut_off_and_its_place() -> None:
+    (found,) = operations(topics.DEAD_LETTERS, 3, "run", encode(dead_letter("run", 4, value=b"x" * 100_000)))
+    assert isinstance(found, Letter)
+    assert len(found.value) < 10_000
+    assert '"offset":3,"whole":false' in found.value
+
+
+def test_mark_of_a_dead_letter_is_kept_under_its_id() -> None:
+    mark = DeadLetterMark(mark="purged", dead_letter_id="0-7", run_id="run", marked_at=START)
+    assert operations(topics.DEAD_LETTERS, 9, "run", encode(mark)) == (Mark("0-7", 9, encode(mark).decode()),)
 
 
 def test_dataset_is_listed_in_its_workspace() -> None:

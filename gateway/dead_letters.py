@@ -1,0 +1,120 @@
+"""Dead letters: shown whole, sent again, purged.
+
+What is ordered goes as a plain record to `rows.v1`, into the partition of the letter, where the stream processor carries it out in the
+order of the log and writes the letter's mark: so two gateways, a crash in between, or an order given twice change nothing (ADR 17).
+"""
+
+import asyncio
+import base64
+from collections.abc import Iterable
+
+import msgspec
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.errors import KafkaError
+
+from gateway.errors import NotFound
+from runtime.errors import Unavailable
+from runtime.tasks import stop_client
+from schemas.api_dead_letters import DeadLetterPage, DeadLetterSummary, DeadLetterView, Outcome
+from schemas.messages import DeadLetter, DeadLetterMark
+from schemas.topics import DEAD_LETTERS
+from storage.dead_letters import DeadLetters, Found, Selection, state
+
+READ_SECONDS = 10.0
+_letter = msgspec.json.Decoder(DeadLetter).decode
+
+
+class Letters:
+    """Finds letters; safe to share between requests."""
+
+    def __init__(self, view: DeadLetters, kafka: dict[str, object]) -> None:
+        self.view = view
+        self._kafka = kafka
+
+    async def find(self, name: str) -> Found:
+        """The letter as the view keeps it; raises `NotFound`."""
+        found = await self.view.named([name])
+        if not found:
+            raise NotFound("dead letter", name)
+        return found[0]
+
+    async def whole(self, found: Found) -> Found:
+        """The letter with all its bytes, from Kafka when the view holds only the beginning. When it is gone there: as it is."""
+        if found.whole:
+            return found
+        letter = await self._read(found.partition, found.offset)
+        return found._replace(letter=letter, whole=True) if letter else found
+
+    async def _read(self, partition: int, offset: int) -> DeadLetter | None:
+        place = TopicPartition(DEAD_LETTERS.name, partition)
+        consumer = AIOKafkaConsumer(
+            **self._kafka, enable_auto_commit=False, auto_offset_reset="none", isolation_level="read_committed", fetch_max_wait_ms=50
+        )
+        try:
+            async with asyncio.timeout(READ_SECONDS):
+                await consumer.start()
+                consumer.assign([place])
+                if offset < (await consumer.beginning_offsets([place]))[place]:
+                    return None
+                consumer.seek(place, offset)
+                record = await consumer.getone(place)
+                return _letter(record.value) if record.offset == offset and record.value else None
+        except TimeoutError as error:
+            raise Unavailable("kafka", f"the letter was not read within {READ_SECONDS:.0f} s") from error
+        except (KafkaError, OSError) as error:
+            raise Unavailable("kafka", repr(error)) from error
+        finally:
+            await stop_client(consumer)
+
+
+def page(selection: Selection) -> DeadLetterPage:
+    """Letters in a list."""
+    return DeadLetterPage(
+        items=[DeadLetterSummary.model_validate(_summary(found)) for found in selection.letters],
+        next_cursor=selection.next_cursor,
+        total=selection.total,
+        by_reason=selection.by_reason,
+        older_on_topic_only=selection.older_on_topic_only,
+    )
+
+
+def answer(found: Found) -> DeadLetterView:
+    """A letter, shown whole."""
+    letter = found.letter
+    return DeadLetterView(
+        **_summary(found),
+        key_text=_text(letter.key),
+        key_base64=None if letter.key is None else base64.b64encode(letter.key).decode(),
+        headers=letter.headers,
+        value_text=_text(letter.value),
+        value_base64=base64.b64encode(letter.value).decode(),
+        whole=found.whole and not cut_off(letter),
+    )
+
+
+def cut_off(letter: DeadLetter) -> bool:
+    """Whether the record was too large to be kept whole."""
+    return letter.value_bytes is not None and letter.value_bytes > len(letter.value)
+
+
+def _summary(found: Found) -> dict[str, object]:
+    letter = found.letter
+    names: Iterable[str] = ("dead_letter_id", "reason", "message", "path", "run_id", "attempt", "row_index", "model_version")
+    places: Iterable[str] = ("topic", "partition", "offset", "occurred_at")
+    shown: dict[str, object] = {name: getattr(letter, name) for name in (*names, *places)}
+    return shown | {"state": state(found.mark), "outcome": _outcome(found.mark)}
+
+
+def _outcome(mark: DeadLetterMark | None) -> Outcome | None:
+    if mark is None or mark.mark == "purged":
+        return None
+    return Outcome(
+        outcome=mark.mark, at=mark.marked_at, message=mark.message, prediction_id=mark.prediction_id, dead_letter_id=mark.new_dead_letter_id
+    )
+
+
+def _text(value: bytes | None) -> str | None:
+    try:
+        return None if value is None else value.decode()
+    except UnicodeDecodeError:
+        return None

@@ -134,6 +134,14 @@ class SplitResponse(Shape):
     failures: SetFailures
 
 
+class TrainingCurve(Shape):
+    """Loss after some of the rounds so far, at most 128 of them; `validation_loss` is empty without validation rows."""
+
+    rounds: list[int]
+    train_loss: list[float]
+    validation_loss: list[float]
+
+
 class TrainingProgress(Shape):
     """How far a training is."""
 
@@ -142,6 +150,7 @@ class TrainingProgress(Shape):
     iteration: int | None = None
     of: int | None = None
     eta_seconds: float | None = None
+    curve: TrainingCurve | None = Field(None, description="while it trains")
 
 
 class ChartPoint(Shape):

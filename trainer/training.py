@@ -15,8 +15,9 @@ from schemas.training import TrainingParameters
 from storage.bundles import Matrix
 from trainer.validation import Labels
 
-OnRound = Callable[[int, int], None]
-"""Called after each boosting round with the rounds done and the rounds at most; an exception from it ends the training."""
+OnRound = Callable[[int, int, float, float | None], None]
+"""Called after each boosting round with the rounds done, the rounds at most, and the loss on the rows fitted and on those held out (None
+without such rows); an exception from it ends the training."""
 OWN = frozenset({"n_estimators", "early_stopping_rounds", "validation_fraction"})
 """Parameters that are ours, not the booster's."""
 
@@ -107,5 +108,6 @@ class _Rounds(TrainingCallback):
         self._of, self._on_round = of, on_round
 
     def after_iteration(self, model: Any, epoch: int, evals_log: Any) -> bool:
-        self._on_round(epoch + 1, self._of)
+        validation = evals_log.get("validation")
+        self._on_round(epoch + 1, self._of, evals_log["train"]["logloss"][-1], validation["logloss"][-1] if validation else None)
         return False

@@ -29,6 +29,14 @@ class Job(Struct, frozen=True):
     selection: SelectionSettings
 
 
+class Curve(Struct):
+    """Loss after some of the rounds so far; `validation_loss` is empty without validation rows."""
+
+    rounds: list[int] = []
+    train_loss: list[float] = []
+    validation_loss: list[float] = []
+
+
 class Progress(Struct, tag="progress"):
     """How far the job is; the fields of `TaskState.progress`."""
 
@@ -37,6 +45,7 @@ class Progress(Struct, tag="progress"):
     iteration: int | None = None
     of: int | None = None
     eta_seconds: float | None = None
+    curve: Curve | None = None
 
 
 class Log(Struct, tag="log"):

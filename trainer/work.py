@@ -103,7 +103,7 @@ class Work:
         """Write the terminal state, with the new model version and its alias in the same transaction."""
         records: list[Record] = []
         if isinstance(outcome, Done):
-            progress = (self.state.progress or {}) | {"percent": 100.0, "eta_seconds": 0.0}
+            progress = (self.state.progress or {}) | {"percent": 100.0, "eta_seconds": 0.0, "curve": None}  # the bundle has the whole one
             self._change(status="COMPLETED", result=outcome.result, progress=progress, finished_at=datetime.now(UTC))
             self._log("INFO", "The task is complete")
             records = self._model(outcome)

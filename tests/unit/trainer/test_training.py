@@ -22,7 +22,7 @@ def data(rows: int, seed: int) -> tuple[Any, Any]:
     return matrix, fails
 
 
-def boost(on_round: Any = lambda done, of: None, held_out: Any = None, **parameters: Any) -> Fitted:
+def boost(on_round: Any = lambda *_: None, held_out: Any = None, **parameters: Any) -> Fitted:
     chosen = TrainingParameters(**({"n_estimators": 60, "early_stopping_rounds": 8, "learning_rate": 0.3} | parameters))
     held_out = data(300, 2) if held_out is None else held_out
     matrix, fails = held_out
@@ -57,12 +57,12 @@ def test_without_validation_rows_all_rounds_are_kept() -> None:
 
 def test_each_round_is_told() -> None:
     told: list[tuple[int, int]] = []
-    fitted = boost(lambda done, of: told.append((done, of)))
+    fitted = boost(lambda done, of, *_: told.append((done, of)))
     assert told == [(number, 60) for number in range(1, len(fitted.history.train_loss) + 1)]
 
 
 def test_an_exception_from_the_callback_ends_the_training() -> None:
-    def stop(done: int, of: int) -> None:
+    def stop(done: int, *_: Any) -> None:
         if done == 3:
             raise KeyboardInterrupt
 
@@ -73,7 +73,7 @@ def test_an_exception_from_the_callback_ends_the_training() -> None:
 def test_same_seed_gives_the_same_trees_whatever_the_threads() -> None:
     rows = data(200, 9)[0]
     results = [
-        fit(*data(800, 1), *data(300, 2), TrainingParameters(n_estimators=30), seed=5, threads=threads, on_round=lambda done, of: None)
+        fit(*data(800, 1), *data(300, 2), TrainingParameters(n_estimators=30), seed=5, threads=threads, on_round=lambda *_: None)
         for threads in (1, 2, 1)
     ]
     assert len({probability_fail(result.booster, result.best_iteration, rows).tobytes() for result in results}) == 1

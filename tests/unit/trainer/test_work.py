@@ -2,6 +2,7 @@
 
 import asyncio
 from datetime import UTC, datetime
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, cast
 
@@ -14,9 +15,9 @@ from storage.files import Storage
 from trainer.child import outcome
 from trainer.job_process import JobProcess, describe_exit
 from trainer.patience import PatientStorage
-from trainer.reporting import TRAINING, Reporter
+from trainer.reporting import TRAINING, GrowingCurve, Reporter
 from trainer.settings import TrainerSettings
-from trainer.wire import Failed, Job, Progress, SelectionSettings, StorageUnreachable, decode_job, decode_report, encode
+from trainer.wire import Curve, Failed, Job, Progress, SelectionSettings, StorageUnreachable, decode_job, decode_report, encode
 from trainer.work import Work, exhausted, next_attempt
 
 
@@ -55,8 +56,20 @@ def test_what_is_left_to_wait_is_reckoned_from_the_rounds_so_far() -> None:
     sent: list[Any] = []
     after_round = Reporter("test", sent.append, lambda: now[0]).rounds(TRAINING)
     now[0] += 3
-    after_round(2, 10)
-    assert sent[-1] == Progress(status=TRAINING, percent=25.0, iteration=2, of=10, eta_seconds=12.0)
+    after_round(2, 10, 0.5, 0.6)
+    curve = Curve(rounds=[2], train_loss=[0.5], validation_loss=[0.6])
+    assert sent[-1] == Progress(status=TRAINING, percent=25.0, iteration=2, of=10, eta_seconds=12.0, curve=curve)
+
+
+def test_curve_of_any_length_is_shown_from_its_first_to_its_last_round_in_a_bounded_number_of_points() -> None:
+    curve = GrowingCurve(most=16)
+    for number in range(1, 1001):
+        shown = curve.add(number, 1 / number, None)
+        assert len(shown.rounds) <= 16
+        assert (shown.rounds[0], shown.rounds[-1]) == (1, number)
+    steps = {after - before for before, after in pairwise(shown.rounds[:-1])}
+    assert len(steps) == 1
+    assert (len(shown.train_loss), shown.validation_loss) == (len(shown.rounds), [])
 
 
 def test_jobs_and_reports_survive_the_pipe() -> None:

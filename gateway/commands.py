@@ -52,7 +52,7 @@ def pending(task_id: str, kind: TaskKind, workspace: str, spec: RunSpec | Traini
     )
 
 
-Order = Literal["pause", "resume", "seek", "speed", "stop", "cancel", "retry"]
+Order = Literal["pause", "resume", "seek", "speed", "step", "stop", "cancel", "retry"]
 
 
 class Record(NamedTuple):

@@ -1,7 +1,8 @@
 """Server-sent events of a run: each prediction once and in row order, from any row on, over reconnections, lanes and rebuilt views.
 
 A client pulls: its stream reads on when the former part is sent, so a slow client holds up nobody and nothing is kept for it. Clients that
-stand at the same row share one reading. Events: `status`, `prediction` (with `id:` = row index), `stats` (at most two a second), `end`,
+stand at the same row share one reading. Events: `status`, `prediction` (with `id:` = row index, from the second attempt on
+`attempt:row index`), `stats` (at most two a second), `end`,
 `gone`; comments keep the connection open and say what is waited for.
 """
 
@@ -33,7 +34,7 @@ REDIS_LAG_SECONDS = 1.0
 """How long a row that is counted may be missing in Redis before it is read from Kafka."""
 RETRY_SECONDS = 0.5
 """How long to wait for a view or a row that will be there soon, if nothing is announced."""
-Key = tuple[str, int, int, int, bool]
+Key = tuple[str, int, bool, int, int, bool]
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,12 +58,12 @@ class Feed:
         self.changes = changes
         self._readings: dict[Key, asyncio.Task[Part | None]] = {}
 
-    async def read(self, run_id: str, attempt: int, after: int, *, await_redis: bool) -> Part | None:
+    async def read(self, run_id: str, attempt: int, after: int, *, fixed: bool, await_redis: bool) -> Part | None:
         """The part behind `after`. A reading under way is joined only when it began after the latest announcement."""
-        key = (run_id, attempt, after, self.changes.version(run_id), await_redis)
+        key = (run_id, attempt, fixed, after, self.changes.version(run_id), await_redis)
         reading = self._readings.get(key)
         if reading is None:
-            reading = asyncio.create_task(self._read(run_id, attempt, after, await_redis))
+            reading = asyncio.create_task(self._read(run_id, attempt, after, fixed, await_redis))
             self._readings[key] = reading
             reading.add_done_callback(lambda done: self._ended(key, done))
         return await asyncio.shield(reading)
@@ -72,22 +73,27 @@ class Feed:
         if not reading.cancelled():
             reading.exception()  # whoever waited has it; perhaps nobody waits any more
 
-    async def _read(self, run_id: str, attempt: int, after: int, await_redis: bool) -> Part | None:
-        page = await self._pages.page(run_id, after, PART_ROWS, attempt=attempt, await_redis=await_redis)
+    async def _read(self, run_id: str, attempt: int, after: int, fixed: bool, await_redis: bool) -> Part | None:
+        page = await self._pages.page(run_id, after, PART_ROWS, attempt=attempt, fixed=fixed, await_redis=await_redis)
         if page is None:
             return None
-        return Part(page, b"".join(b"id: %d\nevent: prediction\ndata: %s\n\n" % row for row in page.rows))
+        prefix = b"" if page.run.attempt == 1 else b"%d:" % page.run.attempt
+        return Part(page, b"".join(b"id: %s%d\nevent: prediction\ndata: %s\n\n" % (prefix, *row) for row in page.rows))
 
 
 @dataclass(slots=True)
 class Stream:
-    """One client's place in a run: all rows up to and including `after` have been sent."""
+    """One client's place in a run: all rows of the attempt up to and including `after` have been sent.
+
+    When the next attempt begins it goes on with that one's first row; unless `fixed`: then it ends with the attempt.
+    """
 
     feed: Feed
     run_id: str
     after: int
     attempt: int = 1
-    status: str = ""
+    fixed: bool = False
+    shown_status: tuple[int, str] | None = None
     shown_stats: object = None
     stats_at: float = 0.0
     sent_at: float = 0.0
@@ -124,7 +130,7 @@ class Stream:
         """The next part; None while the view cannot be read."""
         await_redis = self.pending_since is None or _now() - self.pending_since < REDIS_LAG_SECONDS
         try:
-            part = await self.feed.read(self.run_id, self.attempt, self.after, await_redis=await_redis)
+            part = await self.feed.read(self.run_id, self.attempt, self.after, fixed=self.fixed, await_redis=await_redis)
         except (RedisUnavailable, ViewRebuilding, Unavailable) as error:
             log.info("an event stream waits", run_id=self.run_id, error=str(error))
             return None
@@ -134,8 +140,8 @@ class Stream:
     def _say(self, part: Part) -> bytes:
         run, text = part.page.run, b""
         self.after = max(self.after, part.page.next_after)
-        if run.status != self.status:
-            self.status = run.status
+        if (run.attempt, run.status) != self.shown_status:
+            self.shown_status = (run.attempt, run.status)
             text += _event("status", StatusEvent(run_id=self.run_id, status=run.status, attempt=run.attempt))
         text += part.events
         if self._stats_due(run) and (part.over or _now() - self.stats_at >= STATS_SECONDS):

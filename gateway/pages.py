@@ -31,25 +31,28 @@ class Pages:
         self._views = views
         self._history = history
 
-    async def page(self, run_id: str, after: int, limit: int, *, attempt: int = 1, await_redis: bool = False) -> Page | None:
+    async def page(
+        self, run_id: str, after: int, limit: int, *, attempt: int = 1, fixed: bool = False, await_redis: bool = False
+    ) -> Page | None:
         """Return up to `limit` predictions with a row index above `after`, some if there are any; None for an unknown run.
 
-        A hint of the run's `attempt` saves a round trip. `await_redis`: rows that are counted but not in Redis yet will be asked for again,
-        so they need not be read from Kafka. Raises `Gone` when retention has taken some of them.
+        They are those of the newest attempt, of which `attempt` is a hint that saves a round trip; or, `fixed`, those of that attempt.
+        `await_redis`: rows that are counted but not in Redis yet will be asked for again, so they need not be read from Kafka. Raises
+        `Gone` when retention has taken some of them.
         """
         while True:
-            page = await self._part(run_id, after, limit, attempt, await_redis)
+            page = await self._part(run_id, after, limit, attempt, fixed, await_redis)
             if page is None or page.rows or page.next_after == after:
                 return page
             after, attempt = page.next_after, page.run.attempt  # all of this part were dead letters
 
-    async def _part(self, run_id: str, after: int, limit: int, attempt: int, await_redis: bool) -> Page | None:
-        answered = await self._views.answered(run_id, attempt, after, limit)
+    async def _part(self, run_id: str, after: int, limit: int, attempt: int, fixed: bool, await_redis: bool) -> Page | None:
+        answered = await self._views.answered(run_id, attempt, after, limit, fixed=fixed)
         if answered is None:
             return None
         run, extent = answered.run, answered.extent
         if run.attempt != attempt:
-            return await self._part(run_id, after, limit, run.attempt, await_redis)
+            return await self._part(run_id, after, limit, run.attempt, fixed, await_redis)
         source, until = extent.source(after)
         pending = source == "kafka" and await_redis and after + 1 >= extent.floor
         if pending or source == "nothing":

@@ -5,6 +5,7 @@ from typing import Literal
 
 from gateway.presentation import Style
 from schemas.api_runs import (
+    AttemptView,
     LivePrediction,
     LiveStats,
     Run,
@@ -66,6 +67,18 @@ def run_answer(run: RunView) -> Run:
     )
 
 
+def attempt_answer(run: RunView) -> AttemptView:
+    """One attempt of a run."""
+    return AttemptView(
+        attempt=run.attempt,
+        status=run.status,
+        started_at=run.task.started_at if run.task else None,
+        finished_at=run.task.finished_at if run.task and run.terminal else None,
+        statistics=statistics(run.totals),
+        error=run.task.error if run.task and run.terminal else None,
+    )
+
+
 def statistics(totals: Totals) -> RunStatistics:
     """Statistics as `/v1` and the event `stats` show them."""
     return RunStatistics(
@@ -108,7 +121,8 @@ def eta_seconds(run: RunView) -> float | None:
     if run.spec is None or run.status not in ("PENDING", "IN_PROGRESS"):
         return None
     pace = _ordered_pace(run) or _measured_pace(run)
-    return max(run.spec.total_rows - run.totals.handled, 0) / pace if pace else None
+    rows = run.spec.total_rows
+    return max(rows - run.totals.handled, 0) / pace if pace and rows is not None else None
 
 
 def _reported(run: RunView, name: str) -> float | None:
@@ -132,7 +146,7 @@ def _progress(run: RunView, style: Style) -> SimulationProgress:
     totals, last = run.totals, run.totals.last
     return SimulationProgress(
         current_row_index=totals.last_row_index,
-        total_rows=run.spec.total_rows if run.spec else totals.handled,
+        total_rows=totals.handled if run.spec is None or run.spec.total_rows is None else run.spec.total_rows,
         quality_score=style.score(1.0 - last.probability_fail) if last else None,
         live_prediction=_live_prediction(last, style) if last else None,
         live_stats=_live_stats(totals, style),

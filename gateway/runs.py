@@ -10,7 +10,7 @@ from schemas import ids, topics
 from schemas.api import Problem
 from schemas.api_runs import RunOptions
 from schemas.manifests import ModelManifest, SplitManifest
-from schemas.messages import RunSpec, Status, TaskState
+from schemas.messages import TERMINAL, RunSpec, Status, TaskState
 from storage.run_view import RunView
 from storage.views import Views
 
@@ -18,7 +18,12 @@ LEGAL: dict[Order, frozenset[Status]] = {
     "pause": frozenset({"PENDING", "IN_PROGRESS"}),
     "resume": frozenset({"PAUSED"}),
     "speed": frozenset({"PENDING", "IN_PROGRESS", "PAUSED"}),
+    "seek": frozenset({"IN_PROGRESS", "PAUSED"}),
+    "step": frozenset({"PAUSED"}),
+    "retry": TERMINAL,
 }
+ORDER_WAIT_SECONDS = 2.0
+"""How long an order waits until it shows, before the run is answered as it is."""
 
 
 async def start(views: Views, commands: Commands, workspace: str, options: RunOptions) -> TaskState:
@@ -47,17 +52,20 @@ async def start(views: Views, commands: Commands, workspace: str, options: RunOp
     return task
 
 
-async def find(views: Views, run_id: str) -> RunView:
-    """The run; raises `NotFound`."""
-    run = await views.run(run_id) if ids.RUN_ID.fullmatch(run_id) else None
+async def find(views: Views, run_id: str, attempt: int | None = None) -> RunView:
+    """The run, as it is or as an earlier attempt was; raises `NotFound`."""
+    run = await views.run(run_id, attempt) if ids.RUN_ID.fullmatch(run_id) else None
     if run is None or (run.task is not None and run.task.kind != "run"):
-        raise unknown(run_id)
+        raise await missing(views, run_id, attempt)
     return run
 
 
-def unknown(run_id: str) -> NotFound:
-    """There is no such run."""
-    return NotFound("run", run_id)
+async def missing(views: Views, run_id: str, attempt: int | None = None) -> NotFound:
+    """There is no such run, or it has no such attempt."""
+    if attempt is None:
+        return NotFound("run", run_id)
+    newest = (await find(views, run_id)).attempt
+    return NotFound("attempt", f"{attempt} of run {run_id}; the newest is {newest}")
 
 
 async def stop(views: Views, commands: Commands, changes: Changes, run: RunView, wait_seconds: float) -> RunView:
@@ -72,11 +80,57 @@ async def stop(views: Views, commands: Commands, changes: Changes, run: RunView,
 
 async def order(commands: Commands, run: RunView, command: Order, arguments: dict[str, object] | None = None) -> None:
     """Send an order that the run's state allows; else raises `Conflict`, which names the state."""
+    allowed(run, command)
+    await commands.order(topics.RUN_COMMANDS, run.run_id, command, arguments)
+
+
+def allowed(run: RunView, command: Order) -> None:
+    """Return when the run's state allows the order; else raises `Conflict`, which names the state."""
     if run.task is None:
         raise Conflict(f"Run {run.run_id} is fed by another system; only that can steer it.", "external_run")
     if run.status not in LEGAL[command]:
-        raise Conflict(f"The run is {run.status}; {command} is possible when {' or '.join(sorted(LEGAL[command]))}.", "wrong_state")
-    await commands.order(topics.RUN_COMMANDS, run.run_id, command, arguments)
+        states = " or ".join(sorted(LEGAL[command]))
+        raise Conflict(f"The run is {run.status}; {command} is possible when it is {states}.", "wrong_state")
+
+
+def check_row(run: RunView, field: str, row_index: int) -> None:
+    """Return when the run has this row; else raises `Invalid`, which names the last one."""
+    rows = run.spec.total_rows if run.spec else None
+    if rows is None and row_index:
+        detail = f"The run is {run.status}; how many rows it has is not known before all are read from the topic."
+        raise Invalid([problem(("body", field), detail, "value_error.row_index")])
+    if rows is not None and row_index and row_index >= rows:
+        detail = f"The run is {run.status} and has {rows} rows: the last one is {rows - 1}."
+        raise Invalid([problem(("body", field), detail, "value_error.row_index")])
+
+
+def paused(run: RunView) -> bool:
+    """Whether it stands still and every row that was sent is counted."""
+    return run.terminal or (run.status == "PAUSED" and run.totals.handled >= _sent(run))
+
+
+def sought(before: RunView, row_index: int) -> Callable[[RunView], bool]:
+    """Whether a run has come to the row: in a new attempt, or because what lay before it was passed over."""
+    lanes = before.spec.lanes if before.spec else 1
+
+    def reached(run: RunView) -> bool:
+        if run.attempt > before.attempt or run.terminal:
+            return True
+        passed = [lane for lane in run.lanes if lane.last_row_index + lanes >= row_index]
+        return before.totals.last_row_index < row_index and len(passed) >= min(lanes, row_index)
+
+    return reached
+
+
+def stepped(before: RunView, rows: int) -> Callable[[RunView], bool]:
+    """Whether so many rows more are counted, or all there are."""
+    total = (before.spec.total_rows if before.spec else None) or 0
+    return lambda run: run.terminal or run.totals.handled >= min(before.totals.handled + rows, total)
+
+
+def _sent(run: RunView) -> int:
+    sent = (run.task.progress or {}).get("sent", 0) if run.task else 0
+    return sent if isinstance(sent, int) else 0
 
 
 async def wait_for(views: Views, changes: Changes, run: RunView, reached: Callable[[RunView], bool], wait_seconds: float) -> RunView:

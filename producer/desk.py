@@ -16,6 +16,7 @@ from typing import Any
 import msgspec
 import structlog
 from aiokafka import ConsumerRecord
+from msgspec import UNSET
 
 from producer.errors import IllegalMove, RunFailed
 from producer.metrics import COMMANDS, RUNS_ENDED
@@ -26,7 +27,7 @@ from producer.sender import Sender
 from runtime.errors import Unavailable
 from runtime.kafka import read_to_end
 from runtime.transactions import Partition, Record
-from schemas.messages import TERMINAL, Command, Ending, RunSpec, TaskState, encode
+from schemas.messages import FORMER_ATTEMPTS_MAX, TERMINAL, Command, Ending, FormerAttempt, RunSpec, Status, TaskState, encode
 from schemas.topics import RUN_POSITIONS, TASKS
 from storage.files import Storage
 
@@ -73,6 +74,7 @@ class Desk:
             "seek": self._seek,
             "stop": self._stop,
             "retry": self._retry,
+            "step": self._step,
         }
         outcome = "done"
         try:
@@ -104,18 +106,7 @@ class Desk:
         task = command.task
         if task is None or task.kind != "run" or task.task_id in self.runs:
             raise IllegalMove("there is no run to start, or it has begun")
-        task = msgspec.structs.replace(task, attempt=1, started_at=utc_now())
-        try:
-            spec = msgspec.convert(task.spec, RunSpec)
-            rate = parse_rate(spec.rows_per_second)
-            if spec.lanes < 1:
-                raise ValueError(f"a run has at least one lane, not {spec.lanes}")
-        except ValueError as error:
-            failed = msgspec.structs.replace(task, status="FAILED", updated_at=utc_now(), finished_at=utc_now(), error=str(error))
-            await self._partition.transaction([(TASKS, task.task_id.encode(), encode(failed))], command=record)
-            return
-        positions = Positions.from_row(0, spec.lanes)
-        await self.begin([Run(task, spec, positions, rate=rate, paused=False, stopping=False)], command=record)
+        await self._attempt(task, None, 0, record)
 
     async def _pause(self, command: Command, record: ConsumerRecord) -> None:
         run = await self._halted(command.task_id, paused=False)
@@ -147,36 +138,77 @@ class Desk:
     async def _seek(self, command: Command, record: ConsumerRecord) -> None:
         row_index = _argument(command, "row_index", int)
         run = await self._halted(command.task_id)
-        if not 0 <= row_index <= run.spec.total_rows:
+        if not _has_row(row_index, run.spec):
             self._go(run)
-            raise IllegalMove(_no_row(row_index, run.spec))
+            raise IllegalMove(f"there is no row {row_index} in a run of {run.spec.total_rows} rows")
         if row_index < min(run.positions.next):
             await run.close_lanes("STOPPED", "superseded by a new attempt")
-            await self._attempt(run.task, row_index, record, rate=run.rate, paused=run.paused)
+            former = _former(run.task, "STOPPED", run.spec.lanes)
+            await self._attempt(run.task, former, row_index, record, rate=run.rate, paused=run.paused)
             return
         await run.skip_to(row_index)
         await run.lanes.all_confirmed()
         await self._write([run], record)
         self._go(run)
 
+    async def _step(self, command: Command, record: ConsumerRecord) -> None:
+        rows = _argument(command, "rows", int, 1)
+        run = await self._halted(command.task_id, paused=True)
+        run.stepping = True
+        try:
+            await run.send_rows(self._storage, self._confirm_ownership, only=rows)
+            await run.lanes.all_confirmed()
+        except RunFailed as error:
+            await self._end(run, "FAILED", str(error))
+            await self._partition.transaction([], command=record)
+            return
+        finally:
+            run.stepping = False
+        await self._write([run], record)
+
     async def _retry(self, command: Command, record: ConsumerRecord) -> None:
         row_index = _argument(command, "row_index", int, 0)
         task = None if command.task_id in self.runs else await self._newest(command.task_id)
         if task is None or task.kind != "run" or task.status not in TERMINAL:
             raise IllegalMove("only a run that has ended can be tried again")
-        spec = msgspec.convert(task.spec, RunSpec)
-        if not 0 <= row_index <= spec.total_rows:
-            raise IllegalMove(_no_row(row_index, spec))
-        await self._attempt(task, row_index, record, rate=parse_rate(spec.rows_per_second), paused=False)
+        former = _former(task, task.status, task.ended_lanes)
+        pace = (task.progress or {}).get("pace", task.spec.get("rows_per_second"))
+        await self._attempt(task, former, row_index, record, rate=command.arguments.get("rows_per_second", pace))
 
-    async def _attempt(self, task: TaskState, row_index: int, record: ConsumerRecord, *, rate: float | None, paused: bool) -> None:
-        """Begin the next attempt, with lanes of its own, at a row."""
-        spec = msgspec.convert(task.spec, RunSpec)
-        task = msgspec.structs.replace(
-            task, attempt=task.attempt + 1, started_at=utc_now(), finished_at=None, result=None, error=None, ended_lanes=0
-        )
+    async def _attempt(
+        self,
+        task: TaskState,
+        former: FormerAttempt | None,
+        row_index: int,
+        record: ConsumerRecord,
+        *,
+        rate: object = UNSET,
+        paused: bool = False,
+    ) -> None:
+        """Begin the next attempt, with lanes of its own, at a row. What can never run ends at once, with the reason."""
         self.runs.pop(task.task_id, None)
-        run = Run(task, spec, Positions.from_row(0, spec.lanes), rate=rate, paused=paused, stopping=False)
+        task = msgspec.structs.replace(
+            task,
+            attempt=task.attempt + 1,
+            started_at=utc_now(),
+            finished_at=None,
+            result=None,
+            error=None,
+            ended_lanes=0,
+            former=[*task.former, *([former] if former else [])][-FORMER_ATTEMPTS_MAX:],
+        )
+        try:
+            spec = msgspec.convert(task.spec, RunSpec)
+            rows_per_second = parse_rate(spec.rows_per_second if rate is UNSET else rate)
+            if spec.lanes < 1:
+                raise ValueError(f"a run has at least one lane, not {spec.lanes}")
+            if not _has_row(row_index, spec):
+                raise ValueError(f"there is no row {row_index} in a run of {spec.total_rows} rows")
+        except ValueError as error:
+            failed = msgspec.structs.replace(task, status="FAILED", updated_at=utc_now(), finished_at=utc_now(), error=str(error))
+            await self._partition.transaction([(TASKS, task.task_id.encode(), encode(failed))], command=record)
+            return
+        run = Run(task, spec, Positions.from_row(0, spec.lanes), rate=rows_per_second, paused=paused, stopping=False)
         await self.begin([run], start_row=row_index, command=record)
 
     async def _halted(self, run_id: str, *, paused: bool | None = None) -> Run:
@@ -229,7 +261,7 @@ class Desk:
         async with self._writing:
             records: list[Record] = []
             for run in runs:
-                if not run.ended:
+                if not run.ended and not run.stepping:
                     state = run.state("PAUSED" if run.paused else "IN_PROGRESS")
                     records += [(RUN_POSITIONS, run.key, encode(run.position(self._owner))), (TASKS, run.key, encode(state))]
             if records or command is not None:
@@ -244,8 +276,20 @@ class Desk:
         return msgspec.json.decode(value, type=TaskState) if value else None
 
 
-def _no_row(row_index: int, spec: RunSpec) -> str:
-    return f"there is no row {row_index} in a run of {spec.total_rows} rows"
+def _has_row(row_index: int, spec: RunSpec) -> bool:
+    """Whether a run can go on at this row; right behind the last one it ends. A replay has only the first until its rows are read."""
+    return 0 <= row_index <= (spec.total_rows or 0)
+
+
+def _former(task: TaskState, status: Status, ended_lanes: int) -> FormerAttempt:
+    return FormerAttempt(
+        attempt=task.attempt,
+        status=status,
+        started_at=task.started_at,
+        finished_at=task.finished_at or utc_now(),
+        ended_lanes=ended_lanes,
+        error=task.error,
+    )
 
 
 def _argument(command: Command, name: str, parse: Any, default: Any = None) -> Any:

@@ -90,8 +90,16 @@ def run_end(identity: Identity, lane: int, end_index: int, ending: Ending, messa
     )
 
 
-def run_skip(identity: Identity, lane: int, to_index: int) -> bytes:
-    """The marker that passes over the rows of a lane before `to_index`."""
+def run_skip(identity: Identity, lane: int, from_index: int, to_index: int) -> bytes:
+    """The marker that passes over the rows of a lane from one index up to, not including, another."""
     return encode(
-        RunSkip(run_id=identity.run_id, attempt=identity.attempt, epoch=identity.epoch, lane=lane, lanes=identity.lanes, to_index=to_index)
+        RunSkip(
+            run_id=identity.run_id,
+            attempt=identity.attempt,
+            epoch=identity.epoch,
+            lane=lane,
+            lanes=identity.lanes,
+            from_index=from_index,
+            to_index=to_index,
+        )
     )

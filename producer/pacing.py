@@ -7,7 +7,8 @@ Row n is due at `start + n / rate`, so lateness never adds up. After a stall the
 import math
 
 MAX_DEBT_SECONDS = 5.0
-MIN_RATE, MAX_RATE = 0.1, 10_000.0
+MIN_RATE, MAX_RATE = 1e-6, 1e6
+"""What the gateway lets through too; promised are 0.1 to 10,000, beyond which the machine decides."""
 
 
 class Pacer:
@@ -63,5 +64,5 @@ def parse_rate(value: object) -> float | None:
     if value is None or value == "max":
         return None
     if isinstance(value, bool) or not isinstance(value, int | float) or not MIN_RATE <= value <= MAX_RATE:
-        raise ValueError(f"rows_per_second must lie between {MIN_RATE} and {MAX_RATE:.0f}, or be max: {value!r}")
+        raise ValueError(f"rows_per_second must lie between {MIN_RATE:g} and {MAX_RATE:,.0f}, or be max: {value!r}")
     return float(value)

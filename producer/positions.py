@@ -57,6 +57,14 @@ class Positions:
         """How many rows of the run lie before these positions."""
         return sum((position - lane) // self.lanes for lane, position in enumerate(positions))
 
+    def behind(self, rows: int, total: int) -> int:
+        """The row index right behind the next so many rows that are still to be sent, at most `total`."""
+        row_index = min(self.next)
+        while rows and row_index < total:
+            rows -= row_index >= self.next[row_index % self.lanes]
+            row_index += 1
+        return row_index
+
     def unsent(self, start: int, end: int) -> Iterator[tuple[int, int]]:
         """`(row_index, lane)` of the rows in [start, end) that are still to be sent, in order."""
         for row_index in range(start, end):

@@ -47,6 +47,8 @@ class Run:
         self.ending: Ending | None = None
         """Set once the end markers are being sent: from then on the run cannot be halted."""
         self.ended = False
+        self.stepping = False
+        """Set while some rows are sent of a paused run: how far it came is written at once at their end, so that they are never more."""
         self._lanes: Lanes | None = None
         self._rows: SplitRows | None = None
         self._measured: deque[tuple[float, int]] = deque(maxlen=RATE_WINDOW + 1)
@@ -87,12 +89,16 @@ class Run:
             await asyncio.wait({self.work})
         return not self.ended
 
-    async def send_rows(self, storage: Storage, confirm_ownership: Callable[[], Awaitable[None]]) -> None:
-        """Send what is not sent yet, each row when it is due. Raises `RunFailed`. May be cancelled and called again."""
+    async def send_rows(self, storage: Storage, confirm_ownership: Callable[[], Awaitable[None]], *, only: int | None = None) -> None:
+        """Send what is not sent yet, each row when it is due, or `only` so many, at once. Raises `RunFailed`. May be cancelled and called
+        again."""
         if self._rows is None:
-            self._rows = await open_split(storage, self.spec.split_id, self.spec.model_version)
-        if self.spec.total_rows > self._rows.total:
-            raise RunFailed(f"the simulation set has {self._rows.total} rows, not {self.spec.total_rows}")
+            self._rows = await open_split(storage, self.spec.split_id or "", self.spec.model_version)
+        total = self._rows.total if self.spec.total_rows is None else self.spec.total_rows
+        if total > self._rows.total:
+            raise RunFailed(f"the simulation set has {self._rows.total} rows, not {total}")
+        if only is not None:
+            total = self.positions.behind(only, total)
         encode_row = row_encoder(self.lanes.identity, self._rows.features)
 
         def records(page: Page, start: int, end: int) -> Iterator[tuple[int, int, bytes]]:
@@ -103,13 +109,18 @@ class Run:
                     raise RunFailed(f"row {row_index} makes a message of {len(value)} bytes, the topic takes {LARGEST_VALUE}")
                 yield lane, row_index + self.spec.lanes, value
 
-        self.pacer = pacer = self.pacer or Pacer(self.rate, time.monotonic())
-        page_rows = LARGEST_PAGE if self.rate is None else min(LARGEST_PAGE, max(SMALLEST_PAGE, int(self.rate * PAGE_SECONDS)))
+        if only is None:
+            self.pacer = pacer = self.pacer or Pacer(self.rate, time.monotonic())
+        else:
+            pacer = Pacer(None, time.monotonic())
+        page_rows = LARGEST_PAGE if pacer.rate is None else min(LARGEST_PAGE, max(SMALLEST_PAGE, int(pacer.rate * PAGE_SECONDS)))
+        if only is not None:
+            page_rows = min(page_rows, max(total - min(self.positions.next), 1))
         async with aclosing(self._rows.pages(min(self.positions.next), page_rows)) as pages:
             async for page in pages:
-                if page.start >= self.spec.total_rows:
+                if page.start >= total:
                     break
-                start, last = page.start, min(page.end, self.spec.total_rows)
+                start, last = page.start, min(page.end, total)
                 while start < last:
                     due = pacer.due(time.monotonic())
                     if not due:
@@ -124,11 +135,9 @@ class Run:
 
     async def skip_to(self, row_index: int) -> None:
         """Pass over the rows before `row_index` that are not sent yet."""
-        targets = [(lane, first_of_lane(row_index, lane, self.spec.lanes)) for lane in range(self.spec.lanes)]
-        identity = self.lanes.identity
-        await self.lanes.send(
-            "run-skip", [(lane, to, run_skip(identity, lane, to)) for lane, to in targets if to > self.positions.next[lane]]
-        )
+        identity, following = self.lanes.identity, [*self.positions.next]
+        targets = [(lane, at, first_of_lane(row_index, lane, self.spec.lanes)) for lane, at in enumerate(following)]
+        await self.lanes.send("run-skip", [(lane, to, run_skip(identity, lane, at, to)) for lane, at, to in targets if to > at])
 
     async def close_lanes(self, ending: Ending, message: str = "") -> None:
         """Send the end marker of each lane right behind its last row, and wait until the broker has everything."""
@@ -173,7 +182,7 @@ class Run:
         return "streaming" if warm else "warmup"
 
     def _progress(self) -> dict[str, object]:
-        sent = self.positions.rows_before(self.positions.acknowledged)
+        sent, total = self.positions.rows_before(self.positions.acknowledged), self.spec.total_rows
         self._measured.append((time.monotonic(), sent))
         (before, first), (now, last) = self._measured[0], self._measured[-1]
         measured = (last - first) / (now - before) if last > first else None
@@ -181,8 +190,8 @@ class Run:
         return {
             "phase": self._phase(),
             "sent": sent,
-            "total_rows": self.spec.total_rows,
+            "total_rows": total,
             "rows_per_second": None if measured is None else round(measured, 3),
             "pace": self.rate,
-            "eta_seconds": None if self.paused or not pace else round((self.spec.total_rows - sent) / pace, 1),
+            "eta_seconds": None if self.paused or not pace or total is None else round((total - sent) / pace, 1),
         }

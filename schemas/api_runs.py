@@ -42,6 +42,28 @@ class SpeedSet(Shape):
     rows_per_second: Pace | None = Field(description="null: as fast as the machine goes")
 
 
+class Seek(Shape):
+    """Where a run is to go on."""
+
+    model_config = ConfigDict(extra="forbid")
+    row_index: int = Field(ge=0, lt=1 << 53, description="the next row to be sent; before the present one: a new attempt begins there")
+
+
+class Retry(Shape):
+    """How a run is tried again."""
+
+    model_config = ConfigDict(extra="forbid")
+    from_row: int = Field(0, ge=0, lt=1 << 53, description="the first row to be sent; those before it are counted as passed over")
+    rows_per_second: Pace | None = Field(None, description="default: the pace that was set last; null: as fast as the machine goes")
+
+
+class Step(Shape):
+    """How many rows of a paused run are sent."""
+
+    model_config = ConfigDict(extra="forbid")
+    rows: int = Field(1, ge=1, le=1000)
+
+
 class SimulationStopped(Shape):
     """The run will send no more rows."""
 
@@ -134,6 +156,23 @@ class RunStatistics(LiveStats):
     rows_per_second: float | None = Field(description="measured mean pace")
     first_scored_at: datetime | None
     last_scored_at: datetime | None
+
+
+class AttemptView(Shape):
+    """One attempt of a run. Times and ending of all but the last hundred are forgotten; statistics never."""
+
+    attempt: int
+    status: Status
+    started_at: datetime | None
+    finished_at: datetime | None
+    statistics: RunStatistics
+    error: str | None
+
+
+class Attempts(Shape):
+    """All attempts of a run, newest first. Each is read with `?attempt=` on the run, its predictions, events and export."""
+
+    items: list[AttemptView]
 
 
 class Run(Shape):

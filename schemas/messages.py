@@ -37,6 +37,36 @@ class Row(Struct, kw_only=True, omit_defaults=True):
     model_version: str | None = None
 
 
+MAX_PACKED_ROWS = 4096
+"""Most rows in one packed record."""
+
+
+class PackedHead(Struct, array_like=True, gc=False):
+    """The beginning of `PackedRows`: whose rows they are."""
+
+    run_id: str | None
+    attempt: Annotated[int, Meta(ge=1, le=2**31)]
+    epoch: Annotated[int, Meta(ge=0, le=2**62)] | None
+    lane: Annotated[int, Meta(ge=0, le=2**31)]
+    lanes: Annotated[int, Meta(ge=1, le=2**31)]
+    row_index: Annotated[int, Meta(ge=0, le=2**62)] | None
+    model_version: str
+    count: Annotated[int, Meta(ge=1, le=MAX_PACKED_ROWS)]
+
+
+class PackedRows(PackedHead, array_like=True, gc=False):
+    """One row or several consecutive rows of a lane in one record, as a MessagePack array (content type `topics.PACKED`).
+
+    `features` holds `count` rows of float32, little-endian, row by row, in the feature order of `model_version`; NaN is a missing value.
+    Row j of the record has the row index `row_index + j * lanes`. A row's fields mean what they mean in `Row`.
+    """
+
+    features: bytes
+    sample_ids: list[str | None]
+    timestamps: list[UtcTime | None]
+    labels: list[Verdict | None]
+
+
 class RunEnd(Struct, kw_only=True):
     """Closes a lane (header `type: run-end`). `end_index` is the first row index of the lane that is not sent."""
 
@@ -51,13 +81,17 @@ class RunEnd(Struct, kw_only=True):
 
 
 class RunSkip(Struct, kw_only=True):
-    """Tells a lane that its rows before `to_index` are passed over on purpose (header `type: run-skip`)."""
+    """Tells a lane that its rows from `from_index` up to, not including, `to_index` are passed over on purpose (header `type: run-skip`).
+
+    A lane that has not come to `from_index` yet lost rows before it and does not take the marker: they must not count as passed over.
+    """
 
     run_id: str
     attempt: int
     epoch: int
     lane: int
     lanes: int
+    from_index: int
     to_index: int
 
 
@@ -224,6 +258,19 @@ class LaneStats(Struct, kw_only=True):
 
 
 TaskKind = Literal["training", "feature_selection", "pipeline", "run"]
+FORMER_ATTEMPTS_MAX = 100
+"""How many former attempts a run remembers the times and endings of; the statistics of all of them stay."""
+
+
+class FormerAttempt(Struct, kw_only=True):
+    """How an earlier attempt of a run was and ended. `ended_lanes` as in `TaskState`."""
+
+    attempt: int
+    status: Status
+    started_at: datetime | None
+    finished_at: datetime | None
+    ended_lanes: int
+    error: str | None = None
 
 
 class TaskState(Struct, kw_only=True):
@@ -249,18 +296,51 @@ class TaskState(Struct, kw_only=True):
     result: dict[str, Any] | None = None
     error: str | None = None
     ended_lanes: int = 0
+    former: list[FormerAttempt] = []
+
+
+class TopicRange(Struct, kw_only=True, frozen=True):
+    """Records of one partition of `rows.v1`: from `from_offset` up to, not including, `to_offset`."""
+
+    partition: int
+    from_offset: int
+    to_offset: int
+
+
+class ReplaySource(Struct, kw_only=True):
+    """Rows that stand on `rows.v1` already: those of one attempt of a run, from row index `from_row` on, within ranges of the topic.
+
+    `external`: the run is fed by another system, its row indices are offsets. `keep_models`: a row that names its model version keeps it.
+    `expected_rows`: so many rows the attempt had when the replay was ordered, all of them asked for; fewer found means that retention took
+    some. `features_of`: the model version whose features the rows carry; null when it cannot be told.
+    """
+
+    run_id: str
+    attempt: int
+    ranges: list[TopicRange]
+    from_row: int = 0
+    external: bool = False
+    keep_models: bool = True
+    expected_rows: int | None = None
+    features_of: str | None = None
 
 
 class RunSpec(Struct, kw_only=True):
-    """`TaskState.spec` of a run. `rows_per_second` null means as fast as the machine goes."""
+    """`TaskState.spec` of a run. `rows_per_second` null means as fast as the machine goes.
 
-    dataset_id: str
-    split_id: str
+    `replay` null: the rows are the simulation set of the split. Else they are read from the topic; `total_rows` is null until that is done,
+    `unreplayable` counts the records of the range that could not be read as rows, dataset and split are those of the original run.
+    """
+
+    dataset_id: str | None
+    split_id: str | None
     model_version: str
-    total_rows: int
+    total_rows: int | None
     rows_per_second: float | None = 1.0
     warmup_seconds: float = 10.0
     lanes: int = 1
+    replay: ReplaySource | None = None
+    unreplayable: int = 0
 
 
 class TrainingSpec(Struct, kw_only=True):
@@ -285,7 +365,7 @@ class FeatureSelectionSpec(Struct, kw_only=True):
 class Command(Struct, kw_only=True):
     """An order to the owner of a task. A `start` carries the PENDING state that the gateway wrote in the same transaction."""
 
-    command: Literal["start", "pause", "resume", "seek", "speed", "stop", "cancel", "retry"]
+    command: Literal["start", "pause", "resume", "seek", "speed", "stop", "fail", "cancel", "retry", "step"]
     task_id: str
     issued_at: datetime
     task: TaskState | None = None
@@ -333,3 +413,5 @@ class LogEntry(Struct, kw_only=True):
 
 encode = msgspec.json.Encoder().encode
 """Any message to its JSON bytes."""
+pack = msgspec.msgpack.Encoder().encode
+"""`PackedRows` to its bytes."""

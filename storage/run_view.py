@@ -6,7 +6,7 @@ from datetime import datetime
 
 import msgspec
 
-from schemas.messages import HISTOGRAM_BINS, TERMINAL, Confusion, LaneStats, Prediction, RunSpec, Status, TaskState
+from schemas.messages import HISTOGRAM_BINS, TERMINAL, Confusion, FormerAttempt, LaneStats, Prediction, RunSpec, Status, TaskState
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,11 +115,31 @@ class RunView:
         return self.status in TERMINAL
 
 
-def run_view(run_id: str, task: TaskState | None, stats: Iterable[LaneStats]) -> RunView | None:
-    """Choose the newest attempt's lanes and merge them; null when nothing is known of the run."""
+def run_view(run_id: str, task: TaskState | None, stats: Iterable[LaneStats], attempt: int | None = None) -> RunView | None:
+    """Choose the lanes of an attempt, by default the newest, and merge them; null when nothing is known of the run or of the attempt."""
     lanes = list(stats)
     if task is None and not lanes:
         return None
-    attempt = max(task.attempt, 1) if task else max(lane.attempt for lane in lanes)
-    chosen = tuple(sorted((lane for lane in lanes if lane.attempt == attempt), key=lambda lane: lane.lane))
-    return RunView(run_id=run_id, attempt=attempt, task=task, lanes=chosen, totals=merge(chosen))
+    newest = max(task.attempt, 1) if task else max(lane.attempt for lane in lanes)
+    if attempt is not None and attempt != newest:
+        if not 1 <= attempt < newest:
+            return None
+        task = task and _former(task, attempt)
+    chosen = tuple(sorted((lane for lane in lanes if lane.attempt == (attempt or newest)), key=lambda lane: lane.lane))
+    return RunView(run_id=run_id, attempt=attempt or newest, task=task, lanes=chosen, totals=merge(chosen))
+
+
+def _former(task: TaskState, attempt: int) -> TaskState:
+    """The task as it was at the end of an earlier attempt; of one that is not remembered, only that it ended."""
+    found = next((one for one in task.former if one.attempt == attempt), None)
+    found = found or FormerAttempt(attempt=attempt, status="STOPPED", started_at=None, finished_at=None, ended_lanes=0)
+    return msgspec.structs.replace(
+        task,
+        attempt=attempt,
+        status=found.status,
+        started_at=found.started_at,
+        finished_at=found.finished_at,
+        ended_lanes=found.ended_lanes,
+        error=found.error,
+        progress=None,
+    )

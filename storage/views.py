@@ -60,13 +60,22 @@ class Views:
         """Newest state of a task of any kind, as its worker wrote it. For a run use `run`: what is shown differs."""
         return await self._one("task", task_id, _task)
 
-    async def run(self, run_id: str) -> RunView | None:
-        """A run's state and statistics."""
+    async def run(self, run_id: str, attempt: int | None = None) -> RunView | None:
+        """A run's state and statistics, of its newest attempt or of the one named; null when there is no such run or attempt."""
         task, stats = await self._store.read(lambda pipe: pipe.hget(keys.record("task", run_id), "value").hgetall(keys.stats(run_id)))
-        return _run(run_id, task, stats)
+        return _run(run_id, task, stats, attempt)
 
-    async def answered(self, run_id: str, attempt: int, after: int, limit: int) -> Answered | None:
-        """A run and up to `limit` of its predictions with a row index above `after`."""
+    async def attempts(self, run_id: str) -> list[RunView]:
+        """All attempts of a run, newest first; none when there is no such run."""
+        task, stats = await self._store.read(lambda pipe: pipe.hget(keys.record("task", run_id), "value").hgetall(keys.stats(run_id)))
+        newest = _run(run_id, task, stats)
+        if newest is None:
+            return []
+        earlier = (_run(run_id, task, stats, attempt) for attempt in range(newest.attempt - 1, 0, -1))
+        return [newest, *(view for view in earlier if view is not None)]
+
+    async def answered(self, run_id: str, attempt: int, after: int, limit: int, *, fixed: bool = False) -> Answered | None:
+        """A run and up to `limit` of its predictions with a row index above `after`. `fixed`: as of this attempt, newest or not."""
         name = keys.predictions(run_id, attempt)
         task, stats, reach, count, found = await self._store.read(
             lambda pipe: (
@@ -77,7 +86,7 @@ class Views:
                 .zrangebyscore(name, f"({after}", "+inf", start=0, num=limit, withscores=True)
             )
         )
-        run = _run(run_id, task, stats)
+        run = _run(run_id, task, stats, attempt if fixed else None)
         if run is None:
             return None
         return Answered(run, extent(run, Reach.read(reach, count)), [(int(score), value) for value, score in found])
@@ -191,8 +200,8 @@ class Views:
         return [name[MEMBER_TIME_DIGITS:] for name in members[:limit]], members[limit - 1] if len(members) > limit else None
 
 
-def _run(run_id: str, task: bytes | None, stats: dict[bytes, bytes]) -> RunView | None:
-    return run_view(run_id, _task(task) if task else None, _lanes(stats.values()))
+def _run(run_id: str, task: bytes | None, stats: dict[bytes, bytes], attempt: int | None = None) -> RunView | None:
+    return run_view(run_id, _task(task) if task else None, _lanes(stats.values()), attempt)
 
 
 def _lanes(values: Iterable[bytes]) -> list[LaneStats]:

@@ -107,7 +107,7 @@ def end(lane: LaneStats, marker: RunEnd, offset: int) -> bool:
 def pass_over(lane: LaneStats, marker: RunSkip, offset: int) -> bool:
     """Go on at `to_index`; the rows before it are counted as passed over. Say whether it was taken."""
     following = next_index(lane)
-    if not _newer(lane, marker, offset) or lane.finished or marker.to_index <= following:
+    if not _newer(lane, marker, offset) or lane.finished or marker.from_index > following or marker.to_index <= following:
         return False
     passed_over = (marker.to_index - following + lane.lanes - 1) // lane.lanes
     lane.passed_over += passed_over

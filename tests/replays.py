@@ -267,8 +267,9 @@ class Counted:
         if message_type == "run-end":
             self.ending = message["ending"] if message["end_index"] <= self.next else self.ending
         elif message_type == "run-skip":
-            self.skipped += range(self.next, message["to_index"], self.lanes)
-            self.next = max(self.next, message["to_index"])
+            if message["from_index"] <= self.next:
+                self.skipped += range(self.next, message["to_index"], self.lanes)
+                self.next = max(self.next, message["to_index"])
         elif message["row_index"] != self.next:
             self.again, self.ahead = self.again + (message["row_index"] < self.next), self.ahead + (message["row_index"] > self.next)
         elif self.ending is None:

@@ -1,5 +1,6 @@
 """Runs by id: `/v1/runs`."""
 
+import re
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Header, Query, Response
@@ -9,10 +10,10 @@ from gateway import runs
 from gateway.dependencies import TheChanges, TheCommands, TheFeed, ThePages, TheSettings, TheViews, Workspace
 from gateway.errors import Invalid, documented, problem
 from gateway.events import Stream
-from gateway.run_answers import run_answer
+from gateway.run_answers import attempt_answer, run_answer
 from schemas import ids
 from schemas.api import Page
-from schemas.api_runs import PredictionPage, Run, RunCreate, SpeedSet
+from schemas.api_runs import Attempts, PredictionPage, Retry, Run, RunCreate, Seek, SpeedSet, Step
 from storage.run_view import run_view
 
 router = APIRouter(prefix="/v1/runs", tags=["runs"])
@@ -25,7 +26,8 @@ EVENTS: dict[int | str, dict[str, Any]] = {
     }
 }
 After = Annotated[int, Query(ge=-1, lt=1 << 53, description="row index behind which to begin; -1: at the first row")]
-ORDER_WAIT_SECONDS = 2.0
+Attempt = Annotated[int | None, Query(ge=1, lt=1 << 31, description="which attempt; default: the newest")]
+LAST_EVENT_ID = re.compile(r"(?:([1-9][0-9]{0,8}):)?([0-9]{1,15})", re.ASCII)
 
 
 @router.post("", status_code=201, responses=documented("invalid", "conflict", "unavailable"))
@@ -50,9 +52,16 @@ async def list_runs(
 
 
 @router.get("/{run_id}", responses=FAILURES)
-async def get_run(run_id: str, views: TheViews) -> Run:
-    """A run with its statistics."""
-    return run_answer(await runs.find(views, run_id))
+async def get_run(run_id: str, views: TheViews, attempt: Attempt = None) -> Run:
+    """A run with its statistics, as it is or as an earlier attempt was."""
+    return run_answer(await runs.find(views, run_id, attempt))
+
+
+@router.get("/{run_id}/attempts", responses=FAILURES)
+async def list_attempts(run_id: str, views: TheViews) -> Attempts:
+    """All attempts of a run with their statistics, newest first. A seek back and a retry begin the next one."""
+    await runs.find(views, run_id)
+    return Attempts(items=[attempt_answer(run) for run in await views.attempts(run_id)])
 
 
 @router.post("/{run_id}/stop", responses=ORDER_FAILURES)
@@ -63,10 +72,10 @@ async def stop_run(run_id: str, views: TheViews, commands: TheCommands, changes:
 
 @router.post("/{run_id}/pause", responses=ORDER_FAILURES)
 async def pause_run(run_id: str, views: TheViews, commands: TheCommands, changes: TheChanges) -> Run:
-    """Hold a run where it is."""
+    """Hold a run where it is; waits a little until every row that was sent is counted."""
     run = await runs.find(views, run_id)
     await runs.order(commands, run, "pause")
-    return run_answer(await runs.wait_for(views, changes, run, lambda now: now.status == "PAUSED" or now.terminal, ORDER_WAIT_SECONDS))
+    return run_answer(await runs.wait_for(views, changes, run, runs.paused, runs.ORDER_WAIT_SECONDS))
 
 
 @router.post("/{run_id}/resume", responses=ORDER_FAILURES)
@@ -74,7 +83,43 @@ async def resume_run(run_id: str, views: TheViews, commands: TheCommands, change
     """Let a paused run go on."""
     run = await runs.find(views, run_id)
     await runs.order(commands, run, "resume")
-    return run_answer(await runs.wait_for(views, changes, run, lambda now: now.status != "PAUSED", ORDER_WAIT_SECONDS))
+    return run_answer(await runs.wait_for(views, changes, run, lambda now: now.status != "PAUSED", runs.ORDER_WAIT_SECONDS))
+
+
+@router.post("/{run_id}/step", responses=ORDER_FAILURES)
+async def step_run(run_id: str, views: TheViews, commands: TheCommands, changes: TheChanges, body: Step | None = None) -> Run:
+    """Send some rows of a paused run at once; it stays paused. Waits a little until they are counted."""
+    rows = (body or Step()).rows
+    run = await runs.find(views, run_id)
+    await runs.order(commands, run, "step", {"rows": rows})
+    return run_answer(await runs.wait_for(views, changes, run, runs.stepped(run, rows), runs.ORDER_WAIT_SECONDS))
+
+
+@router.post("/{run_id}/seek", responses=ORDER_FAILURES)
+async def seek_run(run_id: str, body: Seek, views: TheViews, commands: TheCommands, changes: TheChanges) -> Run:
+    """Go on at another row. Forward, the rows between are counted as passed over; back, a new attempt begins at that row.
+
+    A paused run stays paused. Earlier attempts stay readable.
+    """
+    run = await runs.find(views, run_id)
+    runs.allowed(run, "seek")
+    runs.check_row(run, "row_index", body.row_index)
+    await runs.order(commands, run, "seek", {"row_index": body.row_index})
+    return run_answer(await runs.wait_for(views, changes, run, runs.sought(run, body.row_index), runs.ORDER_WAIT_SECONDS))
+
+
+@router.post("/{run_id}/retry", responses=ORDER_FAILURES)
+async def retry_run(run_id: str, views: TheViews, commands: TheCommands, changes: TheChanges, body: Retry | None = None) -> Run:
+    """Try a run that has ended again, from any row: a new attempt of the same run. Earlier attempts stay readable."""
+    body = body or Retry()
+    run = await runs.find(views, run_id)
+    runs.allowed(run, "retry")
+    runs.check_row(run, "from_row", body.from_row)
+    arguments: dict[str, object] = {"row_index": body.from_row}
+    if "rows_per_second" in body.model_fields_set:
+        arguments["rows_per_second"] = body.rows_per_second
+    await runs.order(commands, run, "retry", arguments)
+    return run_answer(await runs.wait_for(views, changes, run, lambda now: now.attempt > run.attempt, runs.ORDER_WAIT_SECONDS))
 
 
 @router.post("/{run_id}/speed", status_code=202, responses=ORDER_FAILURES)
@@ -90,11 +135,19 @@ async def set_speed(run_id: str, body: SpeedSet, views: TheViews, commands: TheC
     responses=documented("not_found", "expired", "invalid", "unavailable") | {200: {"model": PredictionPage}},
     response_class=Response,
 )
-async def list_predictions(run_id: str, pages: ThePages, after: After = -1, limit: Annotated[int, Query(ge=1, le=1000)] = 100) -> Response:
+async def list_predictions(
+    run_id: str,
+    views: TheViews,
+    pages: ThePages,
+    after: After = -1,
+    limit: Annotated[int, Query(ge=1, le=1000)] = 100,
+    attempt: Attempt = None,
+) -> Response:
     """Predictions in row order. None is missing before `next_after`: while a run goes on, ask again with it."""
-    page = await pages.page(run_id, after, limit) if ids.RUN_ID.fullmatch(run_id) else None
+    known = ids.RUN_ID.fullmatch(run_id)
+    page = await pages.page(run_id, after, limit, attempt=attempt or 1, fixed=attempt is not None) if known else None
     if page is None or (page.run.task is not None and page.run.task.kind != "run"):
-        raise runs.unknown(run_id)
+        raise await runs.missing(views, run_id, attempt)
     items = b",".join(value for _, value in page.rows)  # as they are in Kafka: already JSON in the documented shape
     rest = b'],"next_after":%d,"complete":%s}' % (page.next_after, b"true" if page.complete else b"false")
     return Response(b'{"items":[' + items + rest, media_type="application/json")
@@ -106,19 +159,32 @@ async def stream_events(
     views: TheViews,
     feed: TheFeed,
     after: After = -1,
-    last_event_id: Annotated[str | None, Header(description="row index of the last event received; goes before `after`")] = None,
+    attempt: Attempt = None,
+    last_event_id: Annotated[str | None, Header(description="id of the last event received; goes before `after`")] = None,
 ) -> StreamingResponse:
-    """Follow a run by server-sent events: each prediction once, in row order, from any row on. Close the connection at `end` and `gone`."""
-    run = await runs.find(views, run_id)
-    stream = Stream(feed, run_id, _resume_at(last_event_id, after), attempt=run.attempt)
+    """Follow a run by server-sent events: each prediction once, in row order, from any row on. Close the connection at `end` and `gone`.
+
+    An `id` is a row index, from the second attempt on `attempt:row index`. When the next attempt begins the stream goes on with its first
+    row; with `attempt` it keeps to that one and ends with it.
+    """
+    run = await runs.find(views, run_id, attempt)
+    resumed, after = _resume_at(last_event_id, run.attempt, after)
+    if attempt is not None and resumed != attempt:
+        raise _no_event_id(f"This is an event of attempt {resumed}, not {attempt}.")
+    stream = Stream(feed, run_id, after, attempt=resumed, fixed=attempt is not None)
     return StreamingResponse(
         stream.events(), media_type="text/event-stream", headers={"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
     )
 
 
-def _resume_at(last_event_id: str | None, after: int) -> int:
+def _resume_at(last_event_id: str | None, attempt: int, after: int) -> tuple[int, int]:
+    """The attempt and the row index behind which to go on."""
     if not last_event_id:
-        return after
-    if last_event_id.isascii() and last_event_id.isdecimal() and len(last_event_id) < 16:
-        return int(last_event_id)
-    raise Invalid([problem(("header", "Last-Event-ID"), "This is no row index.", "value_error.last_event_id")])
+        return attempt, after
+    if found := LAST_EVENT_ID.fullmatch(last_event_id):
+        return int(found[1] or 1), int(found[2])
+    raise _no_event_id("This is no id of an event: a row index, or attempt:row index.")
+
+
+def _no_event_id(detail: str) -> Invalid:
+    return Invalid([problem(("header", "Last-Event-ID"), detail, "value_error.last_event_id")])

@@ -180,6 +180,66 @@ async def test_seeking_back_and_trying_again_begin_new_attempts(world: Replays, 
     assert (third.rows, third.ending) == (list(range(500)), "COMPLETED")
 
 
+async def test_seeking_back_while_paused_stays_paused_and_seeking_on_passes_rows_over(world: Replays, producer: ProducerProcess) -> None:
+    run_id = await world.start(500, rows_per_second=200, lanes=2)
+    await eventually(lambda: world.sent(run_id, 20))
+    await world.order(run_id, "pause")
+    await world.status(run_id, "PAUSED")
+    await world.order(run_id, "seek", row_index=4)
+    await eventually(lambda: _attempt(world, run_id, 2))
+    assert (await world.task(run_id)).status == "PAUSED"
+    await world.order(run_id, "seek", row_index=450)
+    await world.order(run_id, "step", rows=3)
+    await eventually(lambda: _counts(world, run_id, 453))
+    task = await world.task(run_id)
+    assert (task.status, task.attempt, [one.status for one in task.former]) == ("PAUSED", 2, ["STOPPED"])
+    lanes = counted(await world.records(run_id), 2)
+    assert [found.rows for found in lanes.values()] == [[450, 452], [451]]
+    await world.order(run_id, "speed", rows_per_second="max")
+    await world.order(run_id, "resume")
+    await world.ended(run_id)
+    lanes = counted(await world.records(run_id), 2)
+    assert [found.rows for found in lanes.values()] == [list(range(450, 500, 2)), list(range(451, 500, 2))]
+    assert sorted(row for found in lanes.values() for row in found.skipped) == list(range(450))
+
+
+async def test_a_step_to_the_last_row_leaves_the_end_to_the_resume(world: Replays, producer: ProducerProcess) -> None:
+    run_id = await world.start(50, rows_per_second=5)
+    await world.order(run_id, "pause")
+    await world.order(run_id, "step", rows=1000)
+    await eventually(lambda: _counts(world, run_id, 50))
+    assert (await world.task(run_id)).status == "PAUSED"
+    await world.order(run_id, "resume")
+    assert (await world.ended(run_id)).status == "COMPLETED"
+    assert counted(await world.records(run_id))[0].rows == list(range(50))
+
+
+async def test_a_retry_keeps_the_pace_that_was_set_last_unless_one_is_given(world: Replays, producer: ProducerProcess) -> None:
+    run_id = await world.start(20, rows_per_second=1)
+    await world.order(run_id, "speed", rows_per_second=500)
+    await world.ended(run_id)
+    await world.order(run_id, "retry", row_index=5)
+    await eventually(lambda: _attempt(world, run_id, 2))
+    task = await world.ended(run_id)
+    assert (task.progress or {})["pace"] == 500
+    await world.order(run_id, "retry", rows_per_second=None)
+    await eventually(lambda: _attempt(world, run_id, 3))
+    task = await world.ended(run_id)
+    assert (task.progress or {})["pace"] is None
+    assert [(one.attempt, one.status) for one in task.former] == [(1, "COMPLETED"), (2, "COMPLETED")]
+    assert all(one.started_at and one.finished_at and one.finished_at >= one.started_at for one in task.former)
+
+
+async def test_what_cannot_run_fails_again_when_tried_again(world: Replays, producer: ProducerProcess) -> None:
+    for run_id in (await world.start(10, model_version="model-ffffffffffff"), await world.start(10, rows_per_second=1e7)):
+        reason = (await world.ended(run_id)).error
+        await world.order(run_id, "retry")
+        await eventually(lambda run_id=run_id: _attempt(world, run_id, 2))  # type: ignore[misc]
+        task = await world.ended(run_id)
+        assert (task.status, task.error) == ("FAILED", reason)
+        assert task.former[0].error == reason
+
+
 async def test_a_run_without_its_model_fails_with_the_reason(world: Replays, producer: ProducerProcess) -> None:
     run_id = await world.start(10, model_version="model-ffffffffffff")
     task = await world.ended(run_id)
@@ -189,7 +249,7 @@ async def test_a_run_without_its_model_fails_with_the_reason(world: Replays, pro
 
 
 async def test_a_run_with_an_impossible_order_fails_with_the_reason(world: Replays, producer: ProducerProcess) -> None:
-    too_fast, too_long = await world.start(10, rows_per_second=1e6), await world.start(ROWS + 1, rows_per_second=None)
+    too_fast, too_long = await world.start(10, rows_per_second=1e7), await world.start(ROWS + 1, rows_per_second=None)
     assert "rows_per_second" in ((await world.ended(too_fast)).error or "")
     assert f"{ROWS} rows" in ((await world.ended(too_long)).error or "")
 
@@ -219,6 +279,10 @@ async def test_metrics_and_health_are_served(world: Replays, producer: ProducerP
     metrics = (await producer.get("/metrics")).decode()
     assert "intelliinspect_producer_rows_confirmed_total" in metrics
     assert (await producer.get("/live")).startswith(b"HTTP/1.1 200")
+
+
+async def _counts(world: Replays, run_id: str, rows: int) -> bool:
+    return ((await world.task(run_id)).progress or {}).get("sent") == rows
 
 
 async def _attempt(world: Replays, run_id: str, attempt: int) -> bool:

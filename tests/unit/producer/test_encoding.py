@@ -51,8 +51,9 @@ def test_markers_read_back() -> None:
     end = msgspec.json.decode(run_end(IDENTITY, 1, 100, "FAILED", "why"), type=RunEnd)
     assert (end.run_id, end.attempt, end.epoch, end.lane, end.lanes, end.end_index) == ("sim-task-1", 2, 7, 1, 3, 100)
     assert (end.ending, end.message) == ("FAILED", "why")
-    skip = msgspec.json.decode(run_skip(IDENTITY, 2, 50), type=RunSkip)
-    assert (skip.run_id, skip.attempt, skip.epoch, skip.lane, skip.lanes, skip.to_index) == ("sim-task-1", 2, 7, 2, 3, 50)
+    skip = msgspec.json.decode(run_skip(IDENTITY, 2, 5, 50), type=RunSkip)
+    assert (skip.run_id, skip.attempt, skip.epoch, skip.lane, skip.lanes) == ("sim-task-1", 2, 7, 2, 3)
+    assert (skip.from_index, skip.to_index) == (5, 50)
 
 
 def test_headers_name_type_and_version() -> None:

@@ -98,12 +98,14 @@ def test_full_speed_waits_for_nothing_and_can_be_left() -> None:
     assert (pacer.due(10.0), pacer.due(11.0)) == (0, 1)
 
 
-@pytest.mark.parametrize(("value", "rate"), [(None, None), ("max", None), (1, 1.0), (0.1, 0.1), (10_000, 10_000.0)])
+@pytest.mark.parametrize(
+    ("value", "rate"), [(None, None), ("max", None), (1, 1.0), (0.1, 0.1), (10_000, 10_000.0), (1e-6, 1e-6), (1_000_000, 1e6)]
+)
 def test_rates_that_are_taken(value: object, rate: float | None) -> None:
     assert parse_rate(value) == rate
 
 
-@pytest.mark.parametrize("value", [0, -1, 0.09, 10_001, "fast", True, float("nan"), [1]])
+@pytest.mark.parametrize("value", [0, -1, 1e-7, 1_000_001, "fast", True, float("nan"), [1]])
 def test_rates_that_are_refused(value: object) -> None:
     with pytest.raises(ValueError, match="rows_per_second"):
         parse_rate(value)

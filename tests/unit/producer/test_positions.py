@@ -57,3 +57,11 @@ def test_a_batch_that_is_never_confirmed_holds_its_lane_alone() -> None:
     assert positions.acknowledged == [0, 5]
     assert positions.next == [8, 5]
     assert not positions.all_confirmed
+
+
+@given(lane_counts, st.lists(st.integers(0, 5), min_size=6, max_size=6), st.integers(0, 40), st.integers(0, 40))
+def test_a_step_ends_behind_as_many_unsent_rows_as_were_asked_for(lanes: int, ahead: list[int], rows: int, total: int) -> None:
+    positions = Positions([lane + ahead[lane] * lanes for lane in range(lanes)])
+    end = positions.behind(rows, total)
+    unsent = [row_index for row_index, _ in positions.unsent(0, total)]
+    assert [row_index for row_index, _ in positions.unsent(0, end)] == unsent[:rows]

@@ -52,8 +52,8 @@ def run_end(end_index: int, epoch: int = 1, ending: str = "COMPLETED", lane: int
     return RunEnd(run_id=RUN, attempt=1, epoch=epoch, lane=lane, lanes=lanes, end_index=end_index, ending=ending)  # type: ignore[arg-type]
 
 
-def run_skip(to_index: int, epoch: int = 1, lane: int = 0, lanes: int = 1) -> RunSkip:
-    return RunSkip(run_id=RUN, attempt=1, epoch=epoch, lane=lane, lanes=lanes, to_index=to_index)
+def run_skip(from_index: int, to_index: int, epoch: int = 1, lane: int = 0, lanes: int = 1) -> RunSkip:
+    return RunSkip(run_id=RUN, attempt=1, epoch=epoch, lane=lane, lanes=lanes, from_index=from_index, to_index=to_index)
 
 
 def fold(log: list[Event], lane: LaneStats | None = None, first_offset: int = 0) -> tuple[LaneStats, list[str]]:
@@ -171,8 +171,20 @@ def test_rows_passed_over_are_counted_and_the_lane_goes_on_behind_them(
 ) -> None:
     stats = new_lane(Identity(RUN, 1, lane, lanes, lane), 0)
     rows = [Sent(lane + i * lanes, lane=lane, lanes=lanes) for i in range(2)]
-    fold([*rows, run_skip(to_index, lane=lane, lanes=lanes)], stats)
+    fold([*rows, run_skip(lane + 2 * lanes, to_index, lane=lane, lanes=lanes)], stats)
     assert (stats.passed_over, next_index(stats)) == (passed_over, following)
+
+
+def test_a_row_lost_before_a_skip_does_not_count_as_passed_over() -> None:
+    lane, happened = fold([Sent(0), run_skip(3, 10), Sent(10), Sent(1), Sent(2), run_skip(3, 10), Sent(10)])
+    assert happened == ["new", "ignored", "ahead", "new", "new", "skipped", "new"]
+    assert (lane.total, lane.passed_over) == (4, 7)
+
+
+def test_a_skip_of_a_successor_that_knows_of_fewer_rows_passes_over_only_what_is_not_counted() -> None:
+    lane, happened = fold([Sent(0), Sent(1), Sent(2), Sent(1, epoch=2), run_skip(2, 10, epoch=2), run_skip(2, 10, epoch=2)])
+    assert happened == ["new", "new", "new", "sent_again", "skipped", "ignored"]
+    assert (lane.total, lane.passed_over, next_index(lane)) == (3, 7, 10)
 
 
 def test_sums_are_those_of_adding_row_by_row() -> None:

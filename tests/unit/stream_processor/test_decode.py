@@ -97,7 +97,7 @@ def test_json_is_recognised(headers: list[tuple[str, bytes]]) -> None:
 
 def test_markers_are_recognised_by_their_header() -> None:
     end = RunEnd(run_id=RUN, attempt=1, epoch=7, lane=0, lanes=1, end_index=10, ending="COMPLETED")
-    skip = RunSkip(run_id=RUN, attempt=1, epoch=7, lane=0, lanes=1, to_index=10)
+    skip = RunSkip(run_id=RUN, attempt=1, epoch=7, lane=0, lanes=1, from_index=5, to_index=10)
     assert open_(encode(end), headers=[("type", b"run-end")]) == end
     assert open_(encode(skip), headers=[("type", b"run-skip")]) == skip
     for broken in (b"{}", b"{", b'{"run_id": 1}'):

@@ -20,7 +20,7 @@ from client.transport import AsyncTransport, Retries
 from client.upload import Progress, Upload, UploadOptions, form
 from client.waiting import Wait, ended, succeeded
 from schemas.api import Health, Page, Readiness, TaskStatus
-from schemas.api_runs import PredictionView, Run, RunCreate
+from schemas.api_runs import Attempts, PredictionView, Retry, Run, RunCreate
 from schemas.api_system import System
 from schemas.api_v1 import (
     AliasView,
@@ -172,8 +172,13 @@ class AsyncClient:
     async def runs(self, *, cursor: str | None = None, limit: int | None = None) -> Page[Run]:
         return await self._transport.send(calls.runs(cursor, limit))
 
-    async def run(self, run_id: str) -> Run:
-        return await self._transport.send(calls.run(run_id))
+    async def run(self, run_id: str, *, attempt: int | None = None) -> Run:
+        """A run as it is, or as an earlier attempt was."""
+        return await self._transport.send(calls.run(run_id, attempt))
+
+    async def attempts(self, run_id: str) -> Attempts:
+        """All attempts of a run with their statistics, newest first."""
+        return await self._transport.send(calls.attempts(run_id))
 
     async def stop_run(self, run_id: str) -> Run:
         """Stop it; the answer's numbers are final when its status is. Stopping twice, or what has ended, changes nothing."""
@@ -184,6 +189,18 @@ class AsyncClient:
 
     async def resume_run(self, run_id: str) -> Run:
         return await self._transport.send(calls.order(run_id, "resume"))
+
+    async def step_run(self, run_id: str, rows: int = 1) -> Run:
+        """Send some rows of a paused run; it stays paused."""
+        return await self._transport.send(calls.order(run_id, "step", {"rows": rows}))
+
+    async def seek_run(self, run_id: str, row_index: int) -> Run:
+        """Go on at a row: those between are passed over; before the present one a new attempt begins there. A paused run stays paused."""
+        return await self._transport.send(calls.order(run_id, "seek", {"row_index": row_index}))
+
+    async def retry_run(self, run_id: str, request: Retry | None = None) -> Run:
+        """Try a run that has ended again, as a new attempt; by default from the first row and at the pace that was set last."""
+        return await self._transport.send(calls.order(run_id, "retry", (request or Retry()).model_dump(mode="json", exclude_unset=True)))
 
     async def set_speed(self, run_id: str, rows_per_second: float | None) -> Run:
         """Change the pace from the next row on; null: as fast as the machine goes."""
@@ -202,23 +219,28 @@ class AsyncClient:
                 return found
             await asyncio.sleep(wait.pause(time.monotonic()))
 
-    async def predictions(self, run_id: str, *, after: int = -1, limit: int | None = None) -> AsyncGenerator[PredictionView, None]:
+    async def predictions(
+        self, run_id: str, *, after: int = -1, limit: int | None = None, attempt: int | None = None
+    ) -> AsyncGenerator[PredictionView, None]:
         """Yield the predictions behind row index `after` that there are now, in row order, at most `limit`."""
         pages = Pages(after, limit)
         while pages.wanted:
-            page = await self._transport.send(calls.predictions(run_id, pages.after, pages.wanted))
+            page = await self._transport.send(calls.predictions(run_id, pages.after, pages.wanted, attempt))
             for prediction in pages.take(page):
                 yield prediction
 
-    async def events(self, run_id: str, *, after: int = -1, patience_seconds: float = 60.0) -> AsyncGenerator[RunEvent, None]:
+    async def events(
+        self, run_id: str, *, after: int = -1, attempt: int | None = None, patience_seconds: float = 60.0
+    ) -> AsyncGenerator[RunEvent, None]:
         """Yield a run's status, statistics and predictions as they come, from behind row index `after`; at last the run as it ended.
 
+        When the next attempt of the run begins, its rows follow from the first on; with `attempt` the events are those of that one alone.
         Lost connections are taken up again by themselves: no prediction is missed and none comes twice. Raises `Unavailable` when no
         connection succeeds for `patience_seconds`, `Gone` when rows behind `after` are not kept any more.
         Close it (`contextlib.aclosing`) when leaving it early.
         """
-        position = Position(str(after) if after >= 0 else None, patience_seconds, self._transport.retries)
-        async with aclosing(follow_async(self._transport, calls.events_path(run_id), position)) as stream:
+        position = Position(None, patience_seconds, self._transport.retries)
+        async with aclosing(follow_async(self._transport, calls.events_path(run_id, after, attempt), position)) as stream:
             async for event in stream:
                 if (known := read(event)) is None:
                     continue

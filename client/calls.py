@@ -12,7 +12,7 @@ from pydantic import TypeAdapter
 from client.transport import Call
 from client.upload import Upload
 from schemas.api import Health, Page, Readiness, TaskStatus
-from schemas.api_runs import PredictionPage, Run, RunCreate
+from schemas.api_runs import Attempts, PredictionPage, Run, RunCreate
 from schemas.api_system import System
 from schemas.api_v1 import (
     AliasView,
@@ -161,18 +161,25 @@ def runs(cursor: str | None, limit: int | None) -> Call[Page[Run]]:
     return _listed("/v1/runs", Page[Run], cursor, limit)
 
 
-def run(run_id: str) -> Call[Run]:
-    return Call("GET", _at("/v1/runs/{}", run_id), _read(Run))
+def run(run_id: str, attempt: int | None = None) -> Call[Run]:
+    return Call("GET", _at("/v1/runs/{}", run_id), _read(Run), {"attempt": attempt})
+
+
+def attempts(run_id: str) -> Call[Attempts]:
+    return Call("GET", _at("/v1/runs/{}/attempts", run_id), _read(Attempts))
 
 
 def order(run_id: str, verb: str, body: Any = None) -> Call[Run]:
-    """`stop`, `pause`, `resume`, `speed`."""
+    """`stop`, `pause`, `resume`, `speed`, `step`, `seek`, `retry`."""
     return Call("POST", _at("/v1/runs/{}/{}", run_id, verb), _read(Run), json=body)
 
 
-def predictions(run_id: str, after: int, limit: int) -> Call[PredictionPage]:
-    return Call("GET", _at("/v1/runs/{}/predictions", run_id), _read(PredictionPage), {"after": after, "limit": limit})
+def predictions(run_id: str, after: int, limit: int, attempt: int | None = None) -> Call[PredictionPage]:
+    params = {"after": after, "limit": limit, "attempt": attempt}
+    return Call("GET", _at("/v1/runs/{}/predictions", run_id), _read(PredictionPage), params)
 
 
-def events_path(run_id: str) -> str:
-    return _at("/v1/runs/{}/events", run_id)
+def events_path(run_id: str, after: int = -1, attempt: int | None = None) -> str:
+    """`Last-Event-ID` goes before `after`."""
+    query = [f"after={after}"] * (after >= 0) + [f"attempt={attempt}"] * (attempt is not None)
+    return _at("/v1/runs/{}/events", run_id) + ("?" + "&".join(query) if query else "")

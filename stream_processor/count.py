@@ -32,10 +32,20 @@ def next_index(lane: LaneStats) -> int:
 
 
 def admit(lane: LaneStats, identity: Identity, offset: int) -> Admission:
-    """Say what the row is to the lane, and note that it was read."""
+    """Say what the row is to the lane, and note that its record was read."""
+    return place(lane, identity) if note(lane, offset) else "read_again"
+
+
+def note(lane: LaneStats, offset: int) -> bool:
+    """Note that a record was read; false when it was read before. Once a record, however many rows it holds."""
     if offset <= lane.offset:
-        return "read_again"
+        return False
     lane.offset = offset
+    return True
+
+
+def place(lane: LaneStats, identity: Identity) -> Admission:
+    """Say what a row of a record that is being read is to the lane."""
     if identity.redriven:
         return "redriven" if _position(lane.skipped, identity.row_index) is not None else "not_skipped"
     if identity.epoch < lane.epoch:

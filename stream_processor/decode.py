@@ -1,11 +1,10 @@
 """From a record's bytes to what is to be done with it. Pure; never raises, whatever the bytes are.
 
-A record is a row (`Opened`), a marker of our producer (`RunEnd`, `RunSkip`), or `Rejected` with the reason. A row is decoded in two
-steps: the envelope, its features left as they are (`opened`), then the features into a struct made from the model's own list
-(`FeatureReader`), which is the fast way from JSON to an array. Only what fails is looked at again, to say where.
+A record is a row (`Opened`), several packed rows (`Packet`), a marker of our producer (`RunEnd`, `RunSkip`), or `Rejected` with the reason.
+A row is decoded in two steps: the envelope, its features left as they are (`opened`), then the features into a struct made from the
+model's own list (`FeatureReader`), which is the fast way from JSON to an array. Only what fails is looked at again, to say where.
 """
 
-import re
 from collections.abc import Callable, Sequence
 from datetime import UTC
 from typing import Annotated, Any, Protocol
@@ -14,15 +13,24 @@ import msgspec
 from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 
 from schemas.manifests import ModelManifest
-from schemas.messages import Reason, RunEnd, RunSkip, UtcTime, Verdict
-from schemas.topics import CONTENT_TYPE_HEADER, JSON, MAX_ROW_BYTES, REDRIVE_HEADER, SCHEMA_VERSION, SCHEMA_VERSION_HEADER, TYPE_HEADER
+from schemas.messages import RunEnd, RunSkip, UtcTime, Verdict
+from schemas.topics import (
+    CONTENT_TYPE_HEADER,
+    JSON,
+    MAX_ROW_BYTES,
+    PACKED,
+    REDRIVE_HEADER,
+    SCHEMA_VERSION,
+    SCHEMA_VERSION_HEADER,
+    TYPE_HEADER,
+)
 from stream_processor.identity import Identity, PartitionOf, Unidentified, identify
+from stream_processor.packed import Packet, unpacked
+from stream_processor.rejected import Rejected, located
 
 Index = Annotated[int, Meta(ge=0, le=2**62)]
 Attempt = Annotated[int, Meta(ge=1, le=2**31)]
 Lanes = Annotated[int, Meta(ge=1, le=2**31)]
-AT = re.compile(r"(?s)(.*) - at `(.*)`")
-NAMED = re.compile(r"(?s).*`(.*)`")
 LISTED = 5
 
 
@@ -66,16 +74,6 @@ class Opened(Struct, gc=False):
     envelope: Envelope
 
 
-class Rejected(Struct):
-    """A record that becomes a dead letter. Without an identity it belongs to no run and is counted in none."""
-
-    reason: Reason
-    message: str
-    path: str | None = None
-    identity: Identity | None = None
-    model_version: str | None = None
-
-
 class _Named(Struct):
     """The fields that say whose row it is, and any others whatever they are."""
 
@@ -94,19 +92,25 @@ _run_end = msgspec.json.Decoder(RunEnd)
 _run_skip = msgspec.json.Decoder(RunSkip)
 
 
-def opened(record: SourceRecord, partition_of: PartitionOf) -> Opened | RunEnd | RunSkip | Rejected:
+def opened(record: SourceRecord, partition_of: PartitionOf) -> Opened | Packet | RunEnd | RunSkip | Rejected:
     """Open one record of `rows.v1`."""
-    kind, redriven = b"row", False
+    kind, redriven, packed = b"row", False, False
     for name, value in record.headers:
         if name == TYPE_HEADER:
             kind = value
         elif name == REDRIVE_HEADER:
             redriven = True
+        elif name == CONTENT_TYPE_HEADER and value == PACKED:
+            packed = True
         elif (name == CONTENT_TYPE_HEADER and _media_type(value) != JSON) or (name == SCHEMA_VERSION_HEADER and value != SCHEMA_VERSION):
             return Rejected("unsupported_encoding", f"{name} {_text(value)!r} is not supported")
     body = record.value
     if body is None:
         return Rejected("undecodable", "the record has no value")
+    if packed:
+        if redriven or kind != b"row":
+            return Rejected("unsupported_encoding", "only rows are packed, and a redriven row travels as JSON")
+        return unpacked(record, body, partition_of)
     if kind == b"row":
         return _row(record, body, redriven, partition_of)
     if kind == b"run-end":
@@ -123,7 +127,7 @@ def _row(record: SourceRecord, body: bytes, redriven: bool, partition_of: Partit
     try:
         envelope = _envelope(body)
     except msgspec.ValidationError as error:
-        message, path = _located(str(error))
+        message, path = located(str(error))
         return _identified(Rejected("invalid_field", message, path), record, body, redriven, partition_of)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         return Rejected("undecodable", f"not JSON: {error}")
@@ -162,7 +166,7 @@ def _marker(decoder: msgspec.json.Decoder[RunEnd] | msgspec.json.Decoder[RunSkip
         marker: RunEnd | RunSkip = decoder.decode(body)
         return marker
     except msgspec.ValidationError as error:
-        return Rejected("invalid_field", *_located(str(error)))
+        return Rejected("invalid_field", *located(str(error)))
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         return Rejected("undecodable", f"not JSON: {error}")
 
@@ -187,7 +191,9 @@ class FeatureReader:
         return values if self._plain else values[: len(self.features)]
 
     def read_slowly(self, features: Raw) -> tuple[float | None, ...] | Rejected:
-        """`read`, one name after the other, to say which is wrong."""
+        """`read`, one name after the other, to say which is wrong; or a list in the model's order."""
+        if bytes(memoryview(features)[:1]) == b"[":
+            return self._in_order(features)
         try:
             given = msgspec.json.decode(features, type=dict[str, Raw])
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
@@ -204,6 +210,15 @@ class FeatureReader:
                 return Rejected("invalid_field", str(problem), f"$.features.{name}")
         return tuple(values)
 
+    def _in_order(self, features: Raw) -> tuple[float | None, ...] | Rejected:
+        try:
+            values = msgspec.json.decode(features, type=list[float | None])
+        except msgspec.MsgspecError as problem:
+            return Rejected("invalid_field", located(str(problem))[0], "$.features")
+        if len(values) != len(self.features):
+            return Rejected("invalid_field", f"the model takes {len(self.features)} features, not {len(values)}", "$.features")
+        return tuple(values)
+
 
 def _struct_decoder(manifest: ModelManifest) -> Callable[[Raw], Any] | None:
     """Return a decoder into a struct with a field per feature, the model's first; null when msgspec does not take the names."""
@@ -215,15 +230,6 @@ def _struct_decoder(manifest: ModelManifest) -> Callable[[Raw], Any] | None:
     except ValueError:  # quotes, backslashes and control characters, which a CSV's columns may have
         return None
     return msgspec.json.Decoder(struct).decode
-
-
-def _located(message: str) -> tuple[str, str | None]:
-    """Split msgspec's message into what and where."""
-    if found := AT.fullmatch(message):
-        return found[1], found[2]
-    if message.startswith("Object missing required field") and (found := NAMED.fullmatch(message)):
-        return message, f"$.{found[1]}"
-    return message, "$"
 
 
 def _listed(names: list[str]) -> str:

@@ -13,14 +13,18 @@ from typing import Literal, TypeAlias
 
 import msgspec
 import numpy as np
+from msgspec import Raw
 
 from schemas.ids import position_key, stats_key
 from schemas.messages import LaneStats, Prediction, RunEnd, RunSkip, encode
 from storage.bundles import Matrix, score
 from stream_processor.answers import Answered, Model, Reasons, dead_letter, explain, prediction
-from stream_processor.count import ADMITTED, Admission, admit, count, count_dead_letter, end, new_lane, pass_over
-from stream_processor.decode import Opened, Rejected, SourceRecord, opened
+from stream_processor.bulk import answer_all
+from stream_processor.count import ADMITTED, Admission, admit, count, count_dead_letter, end, new_lane, note, pass_over, place
+from stream_processor.decode import Envelope, Opened, SourceRecord, opened
 from stream_processor.identity import Identity, PartitionOf
+from stream_processor.packed import Packet, fits, matrix_of, row_record
+from stream_processor.rejected import Rejected
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +61,29 @@ class Outcome:
     models_used: set[str] = field(default_factory=set)
 
 
-_Handled: TypeAlias = Answered | RunEnd | RunSkip | Rejected
+@dataclass(slots=True)
+class _Packed:
+    """A packed record with the probabilities of its rows; `start`: where in the model's input they stand. Without a model all are bad."""
+
+    packet: Packet
+    version: str
+    model: Model | None
+    start: int = -1
+    probabilities: Sequence[float] = ()
+
+    @property
+    def features(self) -> list[str] | None:
+        return self.model.reader.features if self.model else None
+
+    def answered(self, j: int) -> Answered:
+        """Row j, as if it had come alone."""
+        assert self.model is not None
+        rows = self.packet.rows
+        envelope = Envelope(Raw(b""), sample_id=rows.sample_ids[j], timestamp=rows.timestamps[j], label=rows.labels[j])
+        return Answered(Opened(self.packet.identity_of(j), envelope), self.version, self.model, self.start + j, self.probabilities[j])
+
+
+_Handled: TypeAlias = Answered | _Packed | RunEnd | RunSkip | Rejected
 _lane_stats = msgspec.json.Decoder(LaneStats).decode
 
 
@@ -82,15 +108,20 @@ def handle(
         return needs
     items: list[_Handled] = [item for item in handled if not isinstance(item, Needs)]
     matrices = _score(items)
-    book = _Book(records[0].partition, state, now)
+    brief = sum(map(len, matrices.values())) > max(reasons.exact_max_rows, reasons.approximate_max_rows)
+    book = _Book(records[0].partition, state, now, brief=brief)
     for record, item in zip(records, items, strict=True):
         book.enter(record, item)
-    explain(book.answered, matrices, reasons)
+    explain(book.answered, matrices, reasons, brief=brief)
     return book.closed(records[-1])
 
 
-def _resolved(item: Opened | RunEnd | RunSkip | Rejected, models: Models, champion: str | Literal[False] | None) -> _Handled | Needs:
+def _resolved(
+    item: Opened | Packet | RunEnd | RunSkip | Rejected, models: Models, champion: str | Literal[False] | None
+) -> _Handled | Needs:
     """Find the row's model."""
+    if isinstance(item, Packet):
+        return _with_model(item, models)
     if not isinstance(item, Opened):
         return item
     version = item.envelope.model_version or champion
@@ -106,11 +137,25 @@ def _resolved(item: Opened | RunEnd | RunSkip | Rejected, models: Models, champi
     return Answered(item, version, model)
 
 
+def _with_model(packet: Packet, models: Models) -> _Packed | Needs:
+    version = packet.rows.model_version
+    model = models.get(version)
+    if model is None:
+        return Needs({version})
+    if isinstance(model, NoModel):
+        packet.reject_all(Rejected("unknown_model", model.message, "$.model_version", model_version=version))
+        return _Packed(packet, version, None)
+    return _Packed(packet, version, model if fits(packet, model.bundle.manifest) else None)
+
+
 def _score(items: list[_Handled]) -> dict[str, Matrix]:
     """Read the features and score, model by model; rows with wrong features become `Rejected` in place. Returns each model's input."""
     values: dict[str, list[tuple[float | None, ...]]] = {}
     rows: dict[str, list[Answered]] = {}
+    packed: dict[str, list[_Packed]] = {}
     for i, item in enumerate(items):
+        if isinstance(item, _Packed) and item.model:
+            packed.setdefault(item.version, []).append(item)
         if not isinstance(item, Answered):
             continue
         read = item.model.reader.read(item.opened.envelope.features)
@@ -122,21 +167,40 @@ def _score(items: list[_Handled]) -> dict[str, Matrix]:
         item.row = len(inputs)
         inputs.append(read)
         rows.setdefault(item.version, []).append(item)
-    matrices = {}
-    for version, inputs in values.items():
-        with np.errstate(over="ignore"):
-            matrices[version] = np.array(inputs, dtype=np.float32)
-        answered = rows[version]
-        for item, probability in zip(answered, score(answered[0].model.bundle, matrices[version]).tolist(), strict=True):
+    matrices = {version: _input(values.get(version, []), packed.get(version, [])) for version in {**values, **packed}}
+    for version, matrix in matrices.items():
+        answered, packets = rows.get(version, []), packed.get(version, [])
+        model = answered[0].model if answered else packets[0].model
+        assert model is not None
+        probabilities = score(model.bundle, matrix).tolist()
+        for item, probability in zip(answered, probabilities, strict=False):
             item.probability = probability
+        at = len(answered)
+        for item in packets:
+            item.start, following = at, at + item.packet.rows.count
+            item.probabilities, at = probabilities[at:following], following
     return matrices
+
+
+def _input(values: list[tuple[float | None, ...]], packed: list[_Packed]) -> Matrix:
+    """The rows that came alone, then those of packed records."""
+    parts: list[Matrix] = []
+    if values:
+        with np.errstate(over="ignore"):
+            parts.append(np.array(values, dtype=np.float32))
+    if packed:
+        parts.append(matrix_of([item.packet for item in packed], len(packed[0].features or ())))
+    return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
 
 class _Book:
     """Counts the records of a batch, in order."""
 
-    def __init__(self, partition: int, state: Callable[[bytes], bytes | None], now: datetime) -> None:
+    def __init__(self, partition: int, state: Callable[[bytes], bytes | None], now: datetime, *, brief: bool) -> None:
         self.answered: list[tuple[SourceRecord, Answered, Prediction]] = []
+        """Rows whose reasons may be asked for: all of them, or, when `brief`, at least the last."""
+        self._brief = brief
+        self._predictions: list[tuple[bytes | None, bytes | Prediction]] = []
         self._partition = partition
         self._state = state
         self._now = now
@@ -146,6 +210,8 @@ class _Book:
     def enter(self, record: SourceRecord, item: _Handled) -> None:
         if isinstance(item, Answered):
             self._row(record, item.opened.identity, item)
+        elif isinstance(item, _Packed):
+            self._packed(record, item)
         elif not isinstance(item, Rejected):
             self._marker(record, item)
         elif item.identity is not None:
@@ -155,7 +221,7 @@ class _Book:
 
     def closed(self, last: SourceRecord) -> Outcome:
         outcome = self._outcome
-        outcome.predictions = [(record.key, encode(answer)) for record, _, answer in self.answered]
+        outcome.predictions = [(key, encode(said) if isinstance(said, Prediction) else said) for key, said in self._predictions]
         outcome.states = [(key, encode(lane)) for key, lane in self._lanes.items() if lane.offset >= 0]
         outcome.states.append((position_key(self._partition), b"%d" % last.offset))
         outcome.position = last.offset
@@ -163,14 +229,42 @@ class _Book:
         return outcome
 
     def _row(self, record: SourceRecord, identity: Identity, item: Answered | Rejected) -> None:
+        if (lane := self._lane_of(record, identity)) is not None:
+            self._enter(record, identity, item, lane, admit(lane, identity, record.offset))
+
+    def _packed(self, record: SourceRecord, item: _Packed) -> None:
+        """The record is admitted once, by its offset; its rows one by one, by their index, unless it is plain that all follow."""
+        packet, first = item.packet, item.packet.identity
+        lane = self._lane_of(record if first.owned else row_record(record, packet, 0, item.features), first)
+        if lane is None:
+            return
+        if not note(lane, record.offset):
+            self._outcome.passed_by["read_again"] += packet.rows.count
+        elif self._brief and not packet.bad and item.model and first.owned and place(lane, first) == "new":
+            self._predictions += answer_all(record, packet, item.version, item.model, item.probabilities, lane, self._now)
+            last = self._predictions[-1][1]
+            assert isinstance(last, Prediction)
+            self.answered.append((record, item.answered(packet.rows.count - 1), last))
+        else:
+            for j in range(packet.rows.count):
+                bad = packet.bad.get(j)
+                alone = row_record(record, packet, j, item.features) if bad else record
+                identity = packet.identity_of(j)
+                self._enter(alone, identity, bad or item.answered(j), lane, place(lane, identity))
+
+    def _lane_of(self, record: SourceRecord, identity: Identity) -> LaneStats | None:
+        """The lane that a row would count in; null when it cannot count anywhere."""
         lane = self._lane(identity)
         if lane.epoch > 0 and not (identity.owned or identity.redriven):
             owned = Rejected("run_owned", f"run {identity.run_id} is replayed by our producer; its rows carry an epoch", "$.run_id")
-            return self._dead(record, owned)
+            self._dead(record, owned)
+            return None
         if lane.partition != self._partition:
             self._outcome.passed_by["not_skipped"] += 1
             return None
-        admission = admit(lane, identity, record.offset)
+        return lane
+
+    def _enter(self, record: SourceRecord, identity: Identity, item: Answered | Rejected, lane: LaneStats, admission: Admission) -> None:
         if admission not in ADMITTED:
             self._outcome.passed_by[admission] += 1
         elif isinstance(item, Rejected):
@@ -179,8 +273,8 @@ class _Book:
         else:
             answer = prediction(record, item, self._now)
             count(lane, admission, answer)
+            self._predictions.append((record.key, answer))
             self.answered.append((record, item, answer))
-        return None
 
     def _marker(self, record: SourceRecord, marker: RunEnd | RunSkip) -> None:
         lane = self._lane(marker)

@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from schemas.messages import RunEnd, RunSkip, encode
 from schemas.topics import MAX_ROW_BYTES
-from stream_processor.decode import FeatureReader, Opened, Rejected, opened
+from stream_processor.decode import FeatureReader, Opened, opened
+from stream_processor.rejected import Rejected
 from tests.unit.stream_processor.toys import MODEL_A, Record, home, manifest, partition_of, row
 
 RUN = "sim-task-6f1c2a52-6a86-4f3a-9a0f-0e6c5b8a1d11"
@@ -112,6 +113,7 @@ def read(features: Any) -> Any:
 
 def test_features_are_read_in_the_models_order_whatever_the_rows() -> None:
     assert read({"S3": 3, "S1": 1.5, "S9": "anything", "S2": None}) == (1.5, None, 3.0)
+    assert read([1.5, None, 3]) == (1.5, None, 3.0)  # a packed row that was dead-lettered without its model
 
 
 @pytest.mark.parametrize(
@@ -122,7 +124,8 @@ def test_features_are_read_in_the_models_order_whatever_the_rows() -> None:
         ({"S1": "1", "S2": 2, "S3": 3}, "invalid_field", "$.features.S1"),
         ({"S1": True, "S2": 2, "S3": 3}, "invalid_field", "$.features.S1"),
         (b'{"S1": 1e999, "S2": 2, "S3": 3}', "invalid_field", "$.features.S1"),
-        ([1, 2, 3], "invalid_field", "$.features"),
+        ([1, 2], "invalid_field", "$.features"),
+        ([1, 2, "3"], "invalid_field", "$.features"),
         (None, "invalid_field", "$.features"),
     ],
 )

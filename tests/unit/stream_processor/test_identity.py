@@ -3,8 +3,9 @@ from typing import Any
 import pytest
 
 from schemas.ids import prediction_id
-from stream_processor.decode import Opened, Rejected, opened
+from stream_processor.decode import Opened, opened
 from stream_processor.identity import Identity
+from stream_processor.rejected import Rejected
 from tests.unit.stream_processor.toys import Record, partition_of, row
 
 

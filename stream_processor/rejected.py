@@ -1,0 +1,31 @@
+"""A row that cannot be scored, and why. Pure."""
+
+import re
+
+from msgspec import Struct
+
+from schemas.messages import Reason
+from stream_processor.identity import Identity
+
+AT = re.compile(r"(?s)(.*) - at `(.*)`")
+NAMED = re.compile(r"(?s).*`(.*)`")
+
+
+class Rejected(Struct):
+    """A row that becomes a dead letter. Without an identity it is counted in no run. `row`: which of a packed record's."""
+
+    reason: Reason
+    message: str
+    path: str | None = None
+    identity: Identity | None = None
+    model_version: str | None = None
+    row: int | None = None
+
+
+def located(message: str) -> tuple[str, str | None]:
+    """Split msgspec's message into what and where."""
+    if found := AT.fullmatch(message):
+        return found[1], found[2]
+    if message.startswith("Object missing required field") and (found := NAMED.fullmatch(message)):
+        return message, f"$.{found[1]}"
+    return message, "$"

@@ -10,7 +10,7 @@ ARGS ?=
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo up down status logs doctor test check bench screenshots clean
+.PHONY: help demo up down status logs doctor test check chaos bench screenshots clean
 
 help: ## this list
 	@echo "IntelliInspect: streaming inference for tabular quality data. Targets:"
@@ -44,6 +44,9 @@ check: $(DEV) ## format, lint, types, imports
 	@$(BIN)/ruff check --quiet .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-cache
+
+chaos: $(DEV) ## kill, freeze and starve everything, then compare every number (SEED=1 MINUTES=2)
+	@$(BIN)/python -m tests.chaos $(if $(SEED),--seed $(SEED)) --minutes $(or $(MINUTES),2) $(ARGS)
 
 bench: $(DEV) ## measure (BENCH=ingest, ARGS="…")
 	@$(BIN)/python -m benchmarks.$(or $(BENCH),ingest) $(ARGS)

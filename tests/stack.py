@@ -4,9 +4,11 @@ The supervisor runs in a thread of the test process, so a test can stop, kill, f
 """
 
 import asyncio
+import dataclasses
 import signal
 import threading
 from collections.abc import Coroutine, Iterator
+from concurrent.futures import Future
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeVar
@@ -15,6 +17,7 @@ import pytest
 
 from devstack.child import tail
 from devstack.errors import DevstackError
+from devstack.parts import Part, build_parts
 from devstack.ports import free_port
 from devstack.settings import DevstackSettings
 from devstack.stack import supervisor
@@ -44,6 +47,10 @@ class Process:
         self._supervised = supervised
 
     @property
+    def name(self) -> str:
+        return self._supervised.part.name
+
+    @property
     def pid(self) -> int:
         return self._supervised.child.pid
 
@@ -58,6 +65,20 @@ class Process:
     @property
     def ready(self) -> bool:
         return self._supervised.status.state == "ready"
+
+    @property
+    def stopped(self) -> bool:
+        """Whether it was asked to stop, or ended by itself with code 0."""
+        return self._supervised.status.state == "stopped"
+
+    @property
+    def running(self) -> bool:
+        return self._supervised.child.running
+
+    @property
+    def exit_code(self) -> int | None:
+        """How it ended last; None while it runs."""
+        return self._supervised.child.exit_code
 
     @property
     def restarts(self) -> int:
@@ -81,9 +102,13 @@ class Process:
         """SIGTERM, and wait until it has ended; it stays down until `start`."""
         self._stack.call(self._supervised.stop(STOP_SECONDS))
 
+    def launch(self) -> None:
+        """Start it after `stop`."""
+        self._stack.loop.call_soon_threadsafe(self._supervised.start)
+
     def start(self) -> None:
         """Start it after `stop`, and wait until it is ready."""
-        self._stack.loop.call_soon_threadsafe(self._supervised.start)
+        self.launch()
         self.wait_until_ready()
 
     def restart(self) -> None:
@@ -111,6 +136,7 @@ class Stack:
         self._stopping = asyncio.Event()
         self._thread = threading.Thread(target=self._run, name="stack", daemon=True)
         self._supervisor: Supervisor | None = None
+        self._added: dict[str, tuple[Supervised, Future[None]]] = {}
 
     @property
     def supervisor(self) -> Supervisor:
@@ -120,11 +146,33 @@ class Stack:
     def process(self, name: str) -> Process:
         return Process(self, self.supervisor.parts[name])
 
+    def add(self, name: str) -> Process:
+        """Start one more process beside the stack's own, `stream_processor` or `producer` say; it is supervised as they are."""
+        number = 2 + sum(part.startswith(f"{name}_") for part in self._added)
+        part = self._part(name, f"{name}_{number}")
+        supervised = Supervised(part, self._settings, lambda: None)
+        self._added[part.name] = supervised, asyncio.run_coroutine_threadsafe(supervised.keep(), self.loop)
+        return Process(self, supervised)
+
+    def added(self, name: str) -> list[Process]:
+        """The processes of this kind that were added."""
+        return [Process(self, supervised) for part, (supervised, _) in self._added.items() if part.startswith(f"{name}_")]
+
+    def _part(self, name: str, called: str) -> Part:
+        others = {"gateway", "stream_processor", "producer", "trainer", "dashboard"} - {name}
+        given = {"kafka_bootstrap_servers": self.bootstrap, "redis_url": self.redis_url, "storage_url": self.storage_url}
+        changed = {**given, "without": ",".join(others), f"{name}_port": free_port()}
+        (part,) = build_parts(self._settings.model_copy(update=changed))
+        return dataclasses.replace(part, name=called, log=part.log.with_name(f"{called}.log"))
+
     def launch(self) -> None:
         self._supervisor = supervisor(self._settings)
         self._thread.start()
 
     def stop(self) -> None:
+        for supervised, keeping in self._added.values():
+            keeping.cancel()
+            supervised.child.stop()
         self.loop.call_soon_threadsafe(self._stopping.set)
         self._thread.join(STOP_SECONDS)
 

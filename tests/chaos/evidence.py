@@ -1,0 +1,103 @@
+"""What is on the topics at the end, read whole and committed, and kept small: a run of a hundred thousand rows must fit."""
+
+from collections import defaultdict
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+
+from runtime.kafka import read_to_end
+from schemas.ids import POSITION_PREFIX
+from schemas.messages import LaneStats, TaskState, Verdict
+from schemas.topics import DEAD_LETTERS, PREDICTIONS, ROWS, STATS_CHANGELOG, TASKS
+from tests.chaos.outsiders import TOKEN_HEADER
+
+
+class Place(msgspec.Struct, frozen=True):
+    """Where a row stood."""
+
+    partition: int
+    offset: int
+
+
+class Answer(msgspec.Struct):
+    """What matters of a prediction."""
+
+    prediction_id: str
+    run_id: str
+    attempt: int
+    lane: int
+    row_index: int
+    sample_id: str
+    prediction: Verdict
+    confidence: float
+    probability_fail: float
+    model_version: str
+    label: Verdict | None
+    source: Place
+    redriven: bool = False
+
+
+class Letter(msgspec.Struct):
+    """What matters of a dead letter."""
+
+    dead_letter_id: str
+    reason: str
+    message: str
+    partition: int
+    offset: int
+    run_id: str | None
+    attempt: int | None
+    lane: int | None
+    row_index: int | None
+
+
+@dataclass
+class Evidence:
+    """The topics. `answers` and `letters` are by run and attempt, in the order of their partition; letters without a run under None."""
+
+    answers: dict[tuple[str, int], list[Answer]] = field(default_factory=lambda: defaultdict(list))
+    letters: dict[tuple[str, int] | None, list[Letter]] = field(default_factory=lambda: defaultdict(list))
+    lanes: dict[bytes, LaneStats] = field(default_factory=dict)
+    tasks: dict[str, TaskState] = field(default_factory=dict)
+    tokens: dict[str, list[Place]] = field(default_factory=lambda: defaultdict(list))
+    """Where the records of the other system stand on `rows.v1`."""
+    rows: int = 0
+
+    @property
+    def predictions(self) -> int:
+        return sum(map(len, self.answers.values()))
+
+    def stats(self, run_id: str, attempt: int) -> dict[int, LaneStats]:
+        """The lanes of an attempt."""
+        return {lane.lane: lane for lane in self.lanes.values() if (lane.run_id, lane.attempt) == (run_id, attempt)}
+
+
+async def gather(kafka: dict[str, Any]) -> Evidence:
+    """Read everything. All writers must have come to rest."""
+    found = Evidence()
+    answer, letter = msgspec.json.Decoder(Answer).decode, msgspec.json.Decoder(Letter).decode
+    stats, task = msgspec.json.Decoder(LaneStats).decode, msgspec.json.Decoder(TaskState).decode
+    async for record in read_to_end(kafka, PREDICTIONS.name):
+        prediction = answer(record.value)
+        found.answers[prediction.run_id, prediction.attempt].append(prediction)
+    async for record in read_to_end(kafka, DEAD_LETTERS.name):
+        if record.value:
+            dead = letter(record.value)
+            found.letters[None if dead.run_id is None else (dead.run_id, dead.attempt or 1)].append(dead)
+    async for record in read_to_end(kafka, STATS_CHANGELOG.name):
+        if not record.key.startswith(POSITION_PREFIX):
+            if record.value:
+                found.lanes[record.key] = stats(record.value)
+            else:
+                found.lanes.pop(record.key, None)
+    async for record in read_to_end(kafka, TASKS.name):
+        if record.value:
+            state = task(record.value)
+            found.tasks[state.task_id] = state
+    async for record in read_to_end(kafka, ROWS.name):
+        found.rows += 1
+        for name, value in record.headers:
+            if name == TOKEN_HEADER:
+                found.tokens[value.decode()].append(Place(record.partition, record.offset))
+    return found

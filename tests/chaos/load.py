@@ -1,0 +1,173 @@
+"""What people do meanwhile: runs at different paces, lanes and models, orders to them, trainings, rows of other systems, and followers.
+
+Nobody here knows what is being disturbed. A refusal (4xx) or an outage (503, no answer) is taken as it comes; a 500 is a finding.
+"""
+
+import asyncio
+import random
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from client.errors import ClientError, GatewayFault, Refused, Unavailable
+from runtime.tasks import cancel_all
+from schemas.api_runs import Run, RunCreate
+from schemas.api_v1 import TrainingCreate
+from schemas.messages import TERMINAL
+from tests.chaos.followers import Follower
+from tests.chaos.world import World
+
+PACES = (50.0, 1000.0, None)
+LANES = (1, 2, 4)
+RUNS_AT_ONCE = 4
+END_SECONDS = 240.0
+Doing = Callable[[], Awaitable[None]]
+
+
+@dataclass
+class Ordered:
+    """A run of ours and what was asked of it, whether or not it was answered."""
+
+    run_id: str
+    model_version: str
+    lanes: int
+    seeks: list[int] = field(default_factory=list)
+    """Rows that the run was told to go on at; the rows before them may be passed over."""
+    source_run: str | None = None
+
+
+class Load:
+    """Users at work until told to stop."""
+
+    def __init__(self, world: World, seed: int, *, runs_at_once: int = RUNS_AT_ONCE) -> None:
+        self.world, self.chance, self.runs_at_once = world, random.Random(seed), runs_at_once
+        self.runs: dict[str, Ordered] = {}
+        self.followers: list[Follower] = []
+        self.trainings = list(world.trainings)
+        self.orders: Counter[str] = Counter()
+        self._following: list[asyncio.Task[None]] = []
+
+    @asynccontextmanager
+    async def at_work(self) -> AsyncIterator[None]:
+        """Work until the block is left."""
+        tasks = [asyncio.create_task(self._often(doing, pause)) for doing, pause in self._jobs()]
+        try:
+            yield
+        finally:
+            await cancel_all(*tasks)
+
+    def _jobs(self) -> list[tuple[Doing, tuple[float, float]]]:
+        return [(self._start, (0.5, 2.0)), (self._order, (0.3, 2.0)), (self._train, (8.0, 20.0)), (self._promote, (5.0, 15.0))]
+
+    async def _often(self, doing: Doing, pause: tuple[float, float]) -> None:
+        while True:
+            try:
+                await doing()
+            except GatewayFault as error:
+                self.world.findings.append(f"the gateway failed: {error}")
+            except (Refused, Unavailable) as error:
+                self.orders[f"{type(error).__name__} {getattr(error, 'status', None)}"] += 1
+            except ClientError as error:
+                self.orders[repr(error)] += 1
+            await asyncio.sleep(self.chance.uniform(*pause))
+
+    async def _alive(self) -> list[Run]:
+        return [run for run in (await self.world.client.runs(limit=100)).items if run.run_id in self.runs and run.status not in TERMINAL]
+
+    async def _start(self) -> None:
+        if len(await self._alive()) >= self.runs_at_once:
+            return
+        number = len(self.runs)
+        pace = PACES[number % 3] if number < 3 else self.chance.choice(PACES)
+        lanes, model = LANES[number % 3] if number < 3 else self.chance.choice(LANES), self.chance.choice(self.world.models)
+        options = RunCreate(split_id=self.world.split.split_id, model_version=model, rows_per_second=pace, lanes=lanes, warmup_seconds=0.0)
+        run = await self.world.client.start_run(options)
+        self.orders["start"] += 1
+        self._take(Ordered(run.run_id, model, lanes))
+
+    def _take(self, ordered: Ordered) -> None:
+        self.runs[ordered.run_id] = ordered
+        for _ in range(self.chance.randint(0, 2)):
+            follower = Follower(self.world.stack.gateway_url, ordered.run_id, random.Random(self.chance.random()))
+            self.followers.append(follower)
+            self._following.append(asyncio.create_task(follower.follow()))
+
+    async def _order(self) -> None:
+        alive = await self._alive()
+        if not alive:
+            return
+        run = self.chance.choice(alive)
+        verb = self.chance.choice(("pause", "pause", "resume", "resume", "resume", "speed", "speed", "stop"))
+        await self._give(run, verb)
+        self.orders[verb] += 1
+
+    async def _give(self, run: Run, verb: str) -> None:
+        client: Any = self.world.client
+        if verb == "speed":
+            await client.set_speed(run.run_id, self.chance.choice((*PACES, 200.0, None)))
+        elif verb == "stop":
+            if self.chance.random() < 0.4:
+                await client.stop_run(run.run_id)
+        else:
+            await getattr(client, f"{verb}_run")(run.run_id)
+
+    async def _train(self) -> None:
+        training = await self.world.client.train(TrainingCreate(split_id=self.world.split.split_id, seed=self.chance.randrange(1000)))
+        self.orders["train"] += 1
+        self.trainings.append(training.task_id)
+
+    async def _promote(self) -> None:
+        await self.world.client.set_champion(self.chance.choice(self.world.models))
+        self.orders["promote"] += 1
+
+    async def finish(self) -> dict[str, Run]:
+        """Let every run go on to its end as fast as it can; return them. What does not end within the bound is a finding."""
+        ended: dict[str, Run] = {}
+        try:
+            async with asyncio.timeout(END_SECONDS):
+                while len(ended) < len(self.runs):
+                    for run_id in self.runs.keys() - ended.keys():
+                        if (run := await self._towards_end(run_id)) is not None:
+                            ended[run_id] = run
+                    await asyncio.sleep(0.2)
+                await asyncio.gather(*self._following)
+        except TimeoutError:
+            for run_id in self.runs.keys() - ended.keys():
+                self.world.findings.append(f"run {run_id} does not end: {await self._describe(run_id)}")
+            self.world.findings += [f"a follower of {f.run_id} does not end: {f}" for f in self.followers if not f.ended]
+        await cancel_all(*self._following)
+        return ended
+
+    async def _towards_end(self, run_id: str) -> Run | None:
+        try:
+            run = await self.world.client.run(run_id)
+            if run.status in TERMINAL:
+                return run
+            if run.status == "PAUSED":
+                await self.world.client.resume_run(run_id)
+            elif run.rows_per_second is not None:
+                await self.world.client.set_speed(run_id, None)
+        except ClientError:
+            pass
+        return None
+
+    async def _describe(self, run_id: str) -> str:
+        try:
+            run = await self.world.client.run(run_id)
+        except ClientError as error:
+            return repr(error)
+        return f"{run.status} attempt {run.attempt}, {run.statistics.total_predictions} of {run.total_rows} rows, {run.error}"
+
+    async def trainings_end(self) -> None:
+        """Wait until every training has ended."""
+        for task_id in self.trainings:
+            try:
+                await self.world.client.wait_for(task_id, timeout_seconds=END_SECONDS)
+            except ClientError as error:
+                training = await self.world.client.training(task_id)
+                if training.status not in TERMINAL:
+                    self.world.findings.append(f"training {task_id} does not end: {training.status}, {error}")
+                else:
+                    self.orders[f"training {training.status}"] += 1

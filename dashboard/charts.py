@@ -4,12 +4,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from dashboard import texts
-from dashboard.theme import ACCENT, AXIS, FAIL, GRID, OUTSIDE, PASS, SIMULATION, TEST, TRAIN
+from dashboard.theme import ACCENT, AXIS, FAIL, GRID, PASS, TEST, TRAIN
 
 Options = dict[str, Any]
 FONT = "Inter, ui-sans-serif, system-ui, sans-serif"
 STRIPES = {"symbol": "rect", "dashArrayX": [1, 0], "dashArrayY": [3, 4], "rotation": 0.8}
-SET_COLOURS = {"train": TRAIN, "test": TEST, "simulation": SIMULATION}
 
 
 def _base(**more: Any) -> Options:
@@ -63,6 +62,17 @@ def by_round(train: Sequence[float], validation: Sequence[float], best_round: in
     )
 
 
+def growing(rounds: Sequence[int], train: Sequence[float], validation: Sequence[float], most: int) -> Options:
+    """The loss while it falls, over all rounds that may come."""
+    pairs = ((texts.SERIES_TRAIN, train, TRAIN), (texts.SERIES_VALIDATION, validation, ACCENT))
+    return _base(
+        legend=_legend(),
+        xAxis=_axis(min=1, max=max(most, 2), splitLine={"show": False}),
+        yAxis=_axis(scale=True),
+        series=[_line(name, [list(point) for point in zip(rounds, losses, strict=False)], colour) for name, losses, colour in pairs],
+    )
+
+
 def _line(name: str, data: list[Any], colour: str, **more: Any) -> Options:
     style = {"color": colour, "width": 2}
     return {"name": name, "type": "line", "showSymbol": False, "data": data, "lineStyle": style, "itemStyle": {"color": colour}, **more}
@@ -85,23 +95,6 @@ def curve(pairs: Mapping[str, tuple[Sequence[float], Sequence[float]]], x: str, 
         yAxis=_axis(name=y, nameGap=32, **axis),
         tooltip={"trigger": "item", "confine": True},
         series=lines,
-    )
-
-
-def timeline(starts: Sequence[str], rows: Sequence[int], failures: Sequence[int], sets: Sequence[str | None]) -> Options:
-    """Records per period in the colour of their set, failures on top."""
-    passed = [
-        {"value": total - failed, "itemStyle": {"color": SET_COLOURS.get(part or "", OUTSIDE), "opacity": 0.85}}
-        for total, failed, part in zip(rows, failures, sets, strict=True)
-    ]
-    return _base(
-        legend={**_legend(), "data": [texts.FAILURES]},
-        xAxis=_axis("category", data=list(starts)),
-        yAxis=_axis(minInterval=1),
-        series=[
-            {"name": "PASS", "type": "bar", "stack": "rows", "data": passed, "barCategoryGap": "12%", "itemStyle": {"color": OUTSIDE}},
-            {"name": texts.FAILURES, "type": "bar", "stack": "rows", "data": list(failures), "itemStyle": {"color": FAIL}},
-        ],
     )
 
 

@@ -57,6 +57,19 @@ def duration(seconds: float | None) -> str:
     return f"{minutes} min {rest:02} s" if minutes else f"{rest} s"
 
 
+def short(seconds: float | None) -> str:
+    """A short span of time: milliseconds where that says more."""
+    if seconds is None:
+        return DASH
+    return f"{1000 * seconds:,.0f} ms" if seconds < 1 else f"{seconds:,.1f} s" if seconds < 60 else duration(seconds)
+
+
+def days(seconds: float) -> str:
+    """How long something is kept."""
+    count = seconds / 86_400
+    return f"{count:,.0f} days" if count >= 2 else f"{seconds / 3600:,.0f} h"
+
+
 def moment(value: datetime | None) -> str:
     """A time, UTC, to the second."""
     return DASH if value is None else value.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S")

@@ -1,21 +1,25 @@
 """Step 2 of the guide: choose three spans of time over the records and failures that lie in them, and split."""
 
+import asyncio
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from nicegui import ui
+from nicegui import background_tasks, ui
 
-from client.errors import ClientError, Refused
-from dashboard import charts, figures, texts
+from client.errors import ClientError, Problem, Refused
+from dashboard import figures, texts
 from dashboard.frame import card, explained, frame, guarded, heading, show
 from dashboard.gateway import client
-from dashboard.markup import Html, cards, link, metric, mono, table, time
+from dashboard.markup import Html, cards, link, metric, mono, problems, table, time
 from dashboard.stepper import stepper
-from schemas.api_v1 import Dataset, DatasetTimeline, Range, SplitCreate, SuggestedSplit
+from dashboard.timeline import Timeline
+from schemas.api_v1 import Dataset, DatasetTimeline, Range, Ranges, SetCount, SplitCounts, SplitCreate, SuggestedSplit
 
 SETS = ("train", "test", "simulation")
 ENDS = ("start", "end")
 FEW_DAYS = 5
+COUNT_DELAY_SECONDS = 0.15
 Texts = dict[str, str]
 """`train.start` and so on, as typed."""
 
@@ -46,7 +50,7 @@ def read_time(text: str, *, end: bool) -> datetime | None:
 
 @dataclass(frozen=True, slots=True)
 class Spans:
-    """The timeline's spans, as places that sliders can point at. Place i is the beginning of span i."""
+    """The timeline's spans, as places that a range can begin and end at. Place i is the beginning of span i."""
 
     timeline: DatasetTimeline
 
@@ -64,22 +68,14 @@ class Spans:
         start, end = read_time(typed[f"{name}.start"], end=False), read_time(typed[f"{name}.end"], end=True)
         return None if start is None or end is None else (start, end)
 
-    def sets(self, typed: Texts) -> list[str | None]:
-        """The set that the middle of each span lies in."""
-        bounds = {name: self.bounds(typed, name) for name in SETS}
-        found: list[str | None] = []
-        for i in range(self.count):
-            middle = self.moment(i) + timedelta(seconds=self.timeline.step_seconds / 2)
-            found.append(next((name for name, pair in bounds.items() if pair and pair[0] <= middle <= pair[1]), None))
+    def places(self, typed: Texts) -> dict[str, tuple[int, int]]:
+        """Of each set the spans that it covers, as nearly as whole spans can say; at least one."""
+        found = {}
+        for name in SETS:
+            bounds = self.bounds(typed, name)
+            first = min(self.place(bounds[0]), self.count - 1) if bounds else 0
+            found[name] = (first, max(self.place(bounds[1]), first + 1) if bounds else 1)
         return found
-
-    def about(self, typed: Texts) -> dict[str, tuple[int, int]]:
-        """Rows and failures in each set, by whole spans."""
-        sums = dict.fromkeys(SETS, (0, 0))
-        for name, rows, failures in zip(self.sets(typed), self.timeline.rows, self.timeline.failures, strict=True):
-            if name is not None:
-                sums[name] = (sums[name][0] + rows, sums[name][1] + failures)
-        return sums
 
 
 async def _ranges(dataset_id: str) -> None:
@@ -87,27 +83,27 @@ async def _ranges(dataset_id: str) -> None:
     spans = Spans(await client.timeline(dataset_id))
     desk = Desk(dataset, spans, as_texts(await client.suggest_split(dataset_id)))
     desk.draw()
+    await desk.count()
     await _former(dataset_id)
 
 
 class Desk:
-    """The ranges while they are being chosen. The typed times are what counts; sliders and chart follow them."""
+    """The ranges while they are being chosen. The typed times are what counts; the timeline follows them."""
 
     def __init__(self, dataset: Dataset, spans: Spans, typed: Texts) -> None:
         self.dataset = dataset
         self.spans = spans
         self.typed = typed
         self.inputs: dict[str, ui.input] = {}
-        self.sliders: dict[str, ui.range] = {}
         self.filling = False
+        self.asked = 0
 
     def draw(self) -> None:
         with card(texts.TIMELINE):
-            self.chart = ui.echart(self._options()).style("height:240px")
+            line = self.spans.timeline
+            self.timeline = Timeline(line.rows, line.failures, self._labels(), self.spans.places(self.typed), self._moved)
             ui.label(texts.RANGES_SLIDE).classes("ii-muted ii-small")
-            for name in SETS:
-                self._slider(name)
-        self.summary = show(self._summary())
+        self.summary = show(summary(None))
         with ui.element("div").classes("ii-three"):
             for name in SETS:
                 with card(texts.SETS[name]) as place:
@@ -119,74 +115,55 @@ class Desk:
             self.button = ui.button(texts.RANGES_SPLIT, on_click=self.split).props("unelevated no-caps color=primary size=md")
             ui.button(texts.RANGES_SUGGEST, on_click=self.suggest).props("outline no-caps color=primary")
 
-    def _slider(self, name: str) -> None:
-        with ui.element("div").style("display:grid;grid-template-columns:92px 1fr;gap:14px;align-items:center;padding:0 14px 0 4px"):
-            ui.label(texts.SETS[name]).classes("ii-small").style("font-weight:600")
-            slider = ui.range(min=0, max=self.spans.count, step=1, value=self._places(name), on_change=lambda: self._slid(name))
-            slider.props(f'aria-label="{texts.SETS[name]}"').classes(f"ii-{name}")
-            self.sliders[name] = slider
-            self._tell(name)
-
-    def _tell(self, name: str) -> None:
-        """What a screen reader says of a slider; of itself it has two values, which ARIA has no word for."""
-        places = self._places(name)
-        self.sliders[name].props["aria-valuenow"] = places["min"]
-        self.sliders[name].props["aria-valuetext"] = f"{self.typed[f'{name}.start']} – {self.typed[f'{name}.end']}"
-        self.sliders[name].update()
+    def _labels(self) -> list[str]:
+        days = (self.dataset.last_timestamp - self.dataset.first_timestamp).days
+        length = len("2021-01-01") if days > FEW_DAYS else len("2021-01-01 00:00")
+        return [figures.moment(self.spans.moment(i))[:length] for i in range(self.spans.count + 1)]
 
     def _input(self, key: str, text: str) -> None:
         field = ui.input(text, value=self.typed[key], on_change=lambda: self._typed(key)).props("outlined dense debounce=250")
         field.classes("w-full ii-mono")
         self.inputs[key] = field
 
-    def _places(self, name: str) -> dict[str, float]:
-        bounds = self.spans.bounds(self.typed, name)
-        low, high = (self.spans.place(bounds[0]), self.spans.place(bounds[1])) if bounds else (0, 0)
-        return {"min": low, "max": max(low, high)}
-
-    def _slid(self, name: str) -> None:
-        if self.filling:
-            return
-        value = self.sliders[name].value
-        start = self.spans.moment(value["min"]) if value["min"] else self.dataset.first_timestamp
-        whole = value["max"] >= self.spans.count
-        end = self.dataset.last_timestamp if whole else self.spans.moment(value["max"]) - timedelta(seconds=1)
-        self._fill({f"{name}.start": figures.exact(start), f"{name}.end": figures.exact(end)}, move_sliders=False)
+    def _moved(self, name: str, first: int, behind: int) -> None:
+        """A range was dragged; its ends are those of whole spans, or of the data."""
+        start = self.spans.moment(first) if first else self.dataset.first_timestamp
+        end = self.dataset.last_timestamp if behind >= self.spans.count else self.spans.moment(behind) - timedelta(seconds=1)
+        self._fill({f"{name}.start": figures.exact(start), f"{name}.end": figures.exact(end)})
 
     def _typed(self, key: str) -> None:
         if not self.filling:
-            self._fill({key: self.inputs[key].value}, move_sliders=True)
+            self._fill({key: self.inputs[key].value})
+            self.timeline.place(self.spans.places(self.typed))
 
-    def _fill(self, changed: Texts, *, move_sliders: bool) -> None:
+    def _fill(self, changed: Texts) -> None:
         self.typed |= changed
         self.filling = True
         for key, text in changed.items():
             self.inputs[key].value = text
-        if move_sliders:
-            for name, slider in self.sliders.items():
-                slider.value = self._places(name)
-        for name in SETS:
-            self._tell(name)
         self.filling = False
-        self.summary.set_content(self._summary())
-        self.chart.options.clear()
-        self.chart.options.update(self._options())
-        self.chart.update()
+        self.asked += 1
+        background_tasks.create(self.count(), name="count the sets")
 
-    def _options(self) -> charts.Options:
-        days = (self.dataset.last_timestamp - self.dataset.first_timestamp).days
-        length = len("2021-01-01") if days > FEW_DAYS else len("2021-01-01 00:00")
-        starts = [figures.moment(self.spans.moment(i))[:length] for i in range(self.spans.count)]
-        return charts.timeline(starts, self.spans.timeline.rows, self.spans.timeline.failures, self.spans.sets(self.typed))
+    def ranges(self) -> Ranges:
+        """What is typed, as it is sent."""
+        train, test, simulation = (Range(start=self.typed[f"{name}.start"], end=self.typed[f"{name}.end"]) for name in SETS)
+        return Ranges(train=train, test=test, simulation=simulation)
 
-    def _summary(self) -> Html:
-        about = self.spans.about(self.typed)
-        outside = self.dataset.row_count - sum(rows for rows, _ in about.values())
-        found = [
-            metric(texts.SETS[name], f"≈ {figures.count(rows)}", f"{figures.count(failures)} {texts.FAILURES}")
-            for name, (rows, failures) in about.items()
-        ]
-        return cards([*found, metric(texts.OUTSIDE, f"≈ {figures.count(max(outside, 0))}")])
+    async def count(self) -> None:
+        """Ask the gateway what the sets would hold and all that is wrong with them; an answer that was overtaken is dropped."""
+        asked = self.asked
+        await asyncio.sleep(COUNT_DELAY_SECONDS)
+        if asked != self.asked:
+            return
+        try:
+            found = await client.count_split(self.dataset.dataset_id, self.ranges())
+        except ClientError as error:
+            self.trouble.set_content(explained(error))
+            return
+        if asked == self.asked:
+            self.summary.set_content(summary(found))
+            self._tell([Problem(".".join(str(part) for part in one.loc), one.msg, one.type) for one in found.problems])
 
     async def suggest(self) -> None:
         try:
@@ -194,35 +171,48 @@ class Desk:
         except ClientError as error:
             self.trouble.set_content(explained(error))
             return
-        self._clear()
-        self._fill(as_texts(suggested), move_sliders=True)
+        self._tell([])
+        self._fill(as_texts(suggested))
+        self.timeline.place(self.spans.places(self.typed))
 
     async def split(self) -> None:
-        train, test, simulation = (Range(start=self.typed[f"{name}.start"], end=self.typed[f"{name}.end"]) for name in SETS)
-        self._clear()
+        wanted = self.ranges()
+        self._tell([])
         self.button.props("loading")
         try:
-            made = await client.split(SplitCreate(dataset_id=self.dataset.dataset_id, train=train, test=test, simulation=simulation))
+            made = await client.split(SplitCreate(dataset_id=self.dataset.dataset_id, **dict(wanted)))
+        except Refused as error:
+            self._tell(error.problems)
+            return
         except ClientError as error:
             self.trouble.set_content(explained(error, texts.RANGES_REFUSED))
-            self._mark(error)
             return
         finally:
             self.button.props(remove="loading")
         ui.navigate.to(f"/guide/train/{made.split_id}")
 
-    def _mark(self, error: ClientError) -> None:
-        for problem in error.problems if isinstance(error, Refused) else []:
-            field = self.inputs.get(problem.field.removeprefix("body."))
-            if field is not None:
-                field.props["error"] = True
-                field.props["error-message"] = problem.message
+    def _tell(self, found: Sequence[Problem]) -> None:
+        """All problems, in one place and each beside its field."""
+        self.trouble.set_content(problems(texts.RANGES_REFUSED, found) if found else "")
+        for key, field in self.inputs.items():
+            said = next((problem.message for problem in found if problem.field.removeprefix("body.") == key), None)
+            if said is None:
+                field.props(remove="error error-message")
+            else:
+                field.props["error"], field.props["error-message"] = True, said
                 field.update()
 
-    def _clear(self) -> None:
-        self.trouble.set_content("")
-        for field in self.inputs.values():
-            field.props(remove="error error-message")
+
+def summary(found: SplitCounts | None) -> Html:
+    """What each set holds, exactly; dashes until it is counted."""
+    shown = []
+    for name in SETS:
+        count: SetCount | None = getattr(found, name) if found else None
+        failed = count and f"{figures.count(count.failures)} {texts.FAILURES} · {figures.share(count.failures / max(count.rows, 1))}"
+        rows = figures.DASH if count is None else texts.ROWS.format(count=figures.count(count.rows))
+        shown.append(metric(texts.SETS[name], rows, failed or figures.DASH))
+    outside = figures.DASH if found is None else texts.ROWS.format(count=figures.count(found.outside))
+    return cards([*shown, metric(texts.OUTSIDE, outside, texts.OUTSIDE_NOTE)])
 
 
 async def _former(dataset_id: str) -> None:

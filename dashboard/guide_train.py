@@ -5,7 +5,7 @@ from typing import Any
 from nicegui import ui
 
 from client.errors import ClientError
-from dashboard import figures, texts
+from dashboard import charts, figures, texts
 from dashboard.frame import card, explained, frame, guarded, heading, show
 from dashboard.gateway import client
 from dashboard.markup import Html, bar, cards, html, joined, link, metric, mono, note, status, table, time
@@ -181,6 +181,8 @@ def _going_on(training: Training) -> None:
             ui.button(texts.TRAINING_CANCEL, on_click=lambda: client.cancel_training(training.task_id)).props(
                 "outline no-caps color=primary"
             )
+    with card(texts.LOSS):
+        chart = ui.echart(_curve(training)).style("height:300px")
 
     async def look() -> None:
         try:
@@ -188,11 +190,24 @@ def _going_on(training: Training) -> None:
         except ClientError:
             return
         progress.set_content(_progress(now))
+        if now.progress and now.progress.curve:
+            chart.options.clear()
+            chart.options.update(_curve(now))
+            chart.update()
         if now.status in TERMINAL:
             timer.deactivate()
             ui.navigate.reload()
 
     timer = ui.timer(POLL_SECONDS, look)
+
+
+def _curve(training: Training) -> charts.Options:
+    """The loss so far, over all the rounds that may come."""
+    found = training.progress
+    if found is None or found.curve is None:
+        return charts.growing([], [], [], 1)
+    curve = found.curve
+    return charts.growing(curve.rounds, curve.train_loss, curve.validation_loss, found.of or curve.rounds[-1])
 
 
 def _progress(training: Training) -> Html:

@@ -43,15 +43,21 @@ def facts(rows: Iterable[tuple[str, Piece]]) -> Html:
     return Html('<dl class="ii-facts">' + "".join(f"<dt>{escape(name)}</dt><dd>{html(value)}</dd>" for name, value in rows) + "</dl>")
 
 
-def table(columns: Sequence[str], rows: Iterable[Sequence[Piece]], *, caption: str) -> Html:
+def muted(text: str) -> Html:
+    """Text that says there is nothing to show."""
+    return Html(f'<span class="ii-muted">{escape(text)}</span>')
+
+
+def table(columns: Sequence[str], rows: Iterable[Sequence[Piece]], *, caption: str, dense: bool = False) -> Html:
     """A table that scrolls sideways by itself. A column whose name ends in a blank holds numbers. `caption` is for screen readers."""
     numbers = [' class="num"' if name.endswith(" ") else "" for name in columns]
     head = "".join(f'<th scope="col"{mark}>{escape(name.strip())}</th>' for name, mark in zip(columns, numbers, strict=True))
     body = "".join(
         "<tr>" + "".join(f"<td{mark}>{html(cell)}</td>" for cell, mark in zip(row, numbers, strict=True)) + "</tr>" for row in rows
     )
+    kind = "ii-table dense" if dense else "ii-table"
     return Html(
-        f'<div class="ii-scroll" tabindex="0" role="region" aria-label="{escape(caption)}"><table class="ii-table">'
+        f'<div class="ii-scroll" tabindex="0" role="region" aria-label="{escape(caption)}"><table class="{kind}">'
         f'<caption class="ii-sr">{escape(caption)}</caption><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
     )
 
@@ -91,9 +97,9 @@ def time(value: object) -> Html:
 
 
 def note(kind: str, title: Piece, items: Iterable[Piece] = ()) -> Html:
-    """A message: `bad`, `warn` or `info`."""
+    """A message: `bad`, `warn`, `info` or `good`."""
     listed = "".join(f"<li>{html(item)}</li>" for item in items)
-    signs = {"bad": "✗", "warn": "!", "info": "i"}
+    signs = {"bad": "✗", "warn": "!", "info": "i", "good": "✓"}
     role = "alert" if kind == "bad" else "status"
     return Html(
         f'<div class="ii-note {kind}" role="{role}"><b aria-hidden="true">{signs[kind]}</b><div>{html(title)}'

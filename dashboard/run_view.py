@@ -135,7 +135,7 @@ def run_cards(run: Run) -> Html:
     scored = joined([html(of_rows), Html('<div style="height:5px"></div>'), bar(share, texts.SCORED)]) if total else html(of_rows)
     base = max(statistics.total_predictions, 1)
     found = [
-        metric(texts.STATE.capitalize(), status(run.status), figures.ordered_pace(run.rows_per_second)),
+        metric(texts.STATE, status(run.status), figures.ordered_pace(run.rows_per_second)),
         metric(texts.SCORED, figures.count(statistics.total_predictions), scored),
         metric(texts.PASSED, figures.count(statistics.pass_count), figures.share(statistics.pass_count / base)),
         metric(texts.FAILED, figures.count(statistics.fail_count), figures.share(statistics.fail_count / base)),
@@ -197,7 +197,7 @@ def run_facts(run: Run) -> Html:
     return facts(
         [
             (texts.RUN, link(f"/runs/{run.run_id}", mono(run.run_id))),
-            (texts.STATE.capitalize(), status(run.status)),
+            (texts.STATE, status(run.status)),
             (texts.MODEL, link(f"/models/{run.model_version}", mono(run.model_version)) if run.model_version else unknown),
             (texts.DATASET, link(f"/guide/dataset/{run.dataset_id}", mono(run.dataset_id)) if run.dataset_id else unknown),
             (texts.SPLIT, link(f"/guide/train/{run.split_id}", mono(run.split_id)) if run.split_id else unknown),

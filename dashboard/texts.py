@@ -71,9 +71,12 @@ RANGES_LEAD: Final = (
 RANGES_SUGGEST: Final = "Suggest 60 / 20 / 20"
 RANGES_SPLIT: Final = "Split and go on"
 RANGES_REFUSED: Final = "These ranges cannot be used"
-RANGES_SLIDE: Final = "Drag the ends, or type exact times below."
+RANGES_SLIDE: Final = "Drag the ends or the whole range, move them with the arrow keys, or type exact times below."
+RANGE_START, RANGE_END = "start", "end"
+ROWS_WORD: Final = "rows"
 SETS: Final = {"train": "Training", "test": "Test", "simulation": "Simulation"}
 OUTSIDE: Final = "Outside"
+OUTSIDE_NOTE: Final = "in none of the three"
 START, END = "Start (UTC)", "End (UTC)"
 FAILURES: Final = "FAIL"
 TIMELINE: Final = "Records and failures over time"
@@ -204,17 +207,55 @@ WARNINGS: Final = "Mind"
 
 SYSTEM_TITLE: Final = "System"
 SYSTEM_LEAD: Final = "What runs, what is down, and what that means."
-PART, STATE, MEANING = "part", "state", "if it is down"
-MEANINGS: Final = {
-    "gateway": "nothing can be seen or started; runs go on",
-    "kafka": "scoring waits; what was stored can still be read",
-    "redis": "scoring goes on; figures are shown again once it is back",
-    "view": "figures are being rebuilt from Kafka; nothing is lost",
-    "storage": "uploads, splits and trainings wait",
+ALL_UP: Final = "Everything is up."
+DOWN_PARTS: Final = {1: "A part is down.", 2: "{count} parts are down."}
+STATE: Final = "State"
+PARTS_TITLE: Final = "Parts"
+PARTS: Final = {
+    "gateway": "Gateway",
+    "kafka": "Kafka",
+    "redis": "Redis",
+    "view": "View in Redis",
+    "storage": "Storage",
+    "producer": "Producer",
+    "stream_processor": "Stream processor",
+    "trainer": "Trainer",
 }
-UP, DOWN = "up", "down"
-GATEWAY_ADDRESS, WORKSPACE, VERSIONS, ACTIVE_RUNS = "Gateway", "Workspace", "Versions", "Active runs"
+PART_DOES: Final = {
+    "gateway": "answers clients and pages",
+    "kafka": "keeps every record",
+    "redis": "holds what is shown",
+    "view": "what is shown, made from Kafka",
+    "storage": "datasets, splits, models",
+    "producer": "sends the rows of runs",
+    "stream_processor": "scores and counts rows",
+    "trainer": "trains models, ranks features",
+}
+STATES: Final = {"up": "✓ up", "down": "✗ down", "unknown": "? unknown"}
+NOT_KNOWN: Final = "not known while the gateway does not answer"
+GATEWAY_MEANING: Final = "nothing can be seen or ordered; runs and trainings go on"
+PROCESSES: Final = {1: "1 process", 2: "{count} processes"}
+LAG: Final = "Lag"
+LAG_HINT: Final = "records of rows.v1 that are not scored yet"
+LAG_TITLE: Final = "Lag by partition of rows.v1"
+LAG_RECORDS: Final = "records"
+LATENCY: Final = "Latency"
+LATENCY_NOTE: Final = "95 % within {p95}, of the last {rows} rows"
+LATENCY_HINT: Final = "from a row's arrival in Kafka to its prediction"
+LATENCY_NONE: Final = "no row has been scored"
+COLUMNS_LAG: Final = ("partition", "end ", "scored up to ", "lag ")
+THROUGHPUT_CARD: Final = "Throughput"
+RECORDS_PER_SECOND: Final = "{pace} records/s"
 THROUGHPUT: Final = "Rows scored per second, all active runs"
+THROUGHPUT_SHORT: Final = "rows/s"
+TOPICS_TITLE: Final = "Topics"
+COLUMNS_TOPICS: Final = ("topic", "partitions ", "offsets ", "size ", "kept")
+KEPT_FOR_EVER, KEPT_NEWEST = "for ever", "the newest of each key"
+REDIS_MEMORY, REDIS_KEYS, REDIS_UPTIME, REDIS_CLIENTS, REDIS_LIMIT = "Memory", "Keys", "Up for", "Connections", "Limit"
+REDIS_TITLE: Final = "Redis"
+NO_LIMIT: Final = "none"
+KAFKA_SILENT: Final = "Kafka does not answer, so this is not known."
+GATEWAY_ADDRESS, WORKSPACE, VERSIONS, ACTIVE_RUNS = "Gateway", "Workspace", "Versions", "Active runs"
 NO_ACTIVE_RUNS: Final = "No run is active."
 RUN, MODEL, DATASET, SPLIT, STARTED, ENDED = "Run", "Model", "Dataset", "Split", "Started (UTC)", "Ended (UTC)"
 COMPARED: Final = "Rows compared"

@@ -28,17 +28,13 @@ def typed(*hours: int) -> dict[str, str]:
     return {name: moment.isoformat() for name, moment in zip(names, moments, strict=True)}
 
 
-def test_each_span_belongs_to_the_set_that_holds_its_middle() -> None:
-    assert HOURS.sets(typed(0, 12, 12, 18, 20, 24)) == ["train"] * 12 + ["test"] * 6 + [None] * 2 + ["simulation"] * 4
+def test_ranges_stand_at_the_spans_that_they_cover() -> None:
+    assert HOURS.places(typed(0, 12, 12, 18, 20, 24)) == {"train": (0, 12), "test": (12, 18), "simulation": (20, 24)}
 
 
-def test_rows_and_failures_are_summed_by_set() -> None:
-    assert HOURS.about(typed(0, 12, 12, 18, 20, 24)) == {"train": (120, 12), "test": (60, 6), "simulation": (40, 4)}
-
-
-def test_a_range_that_is_no_date_holds_nothing() -> None:
-    wrong = typed(0, 12, 12, 18, 20, 24) | {"test.start": "soon"}
-    assert HOURS.about(wrong)["test"] == (0, 0)
+def test_a_range_that_is_no_date_or_shorter_than_a_span_still_stands_somewhere() -> None:
+    wrong = typed(0, 12, 12, 18, 23, 24) | {"test.start": "soon", "simulation.start": "2021-01-01T23:59:58Z"}
+    assert HOURS.places(wrong) == {"train": (0, 12), "test": (0, 1), "simulation": (23, 24)}
     assert HOURS.bounds(wrong, "test") is None
 
 
@@ -118,7 +114,7 @@ def test_every_chart_can_be_sent_as_json() -> None:
         charts.by_round([0.3, 0.2], [0.4, 0.3], 1),
         charts.by_round([], [], None),
         charts.curve({"test": ([0.0, 1.0], [0.0, 1.0])}, "x", "y", chance=True),
-        charts.timeline(["a"], [3], [1], ["train"]),
+        charts.growing([1, 3], [0.3, 0.2], [], 10),
         charts.quality([0, 1], [0.9, 0.2], 0.5),
         charts.quality([], [], None),
         charts.donut(3, 1),

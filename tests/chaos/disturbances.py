@@ -5,10 +5,12 @@ import resource
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 
 import redis
 
 from client.errors import ClientError, GatewayError
+from schemas.api_v1 import TrainingCreate
 from tests.chaos.plan import Disturbance
 from tests.chaos.world import World, bring_storage_back, take_storage_away
 from tests.stack import Process
@@ -17,6 +19,7 @@ from tests.waiting import eventually
 MOST_WORKERS, MOST_PRODUCERS = 3, 3
 GRACEFUL_SECONDS = 30.0
 FULL = 507
+TRAINING_BEGINS_SECONDS = 5.0
 
 
 class Disturber:
@@ -73,8 +76,20 @@ class Disturber:
         return running[int(disturbance.which * len(running))] if running else None
 
     async def _kill(self, disturbance: Disturbance) -> None:
+        if disturbance.target == "trainer":
+            await self._begin_training()
         if (process := self._chosen(disturbance)) is not None:
             await asyncio.to_thread(process.kill)
+
+    async def _begin_training(self) -> None:
+        """So that there is one to be killed in."""
+        with suppress(ClientError, AssertionError):
+            training = await self.world.client.train(TrainingCreate(split_id=self.world.split.split_id))
+            self.world.trainings.append(training.task_id)
+            await eventually(lambda: self._begun(training.task_id), timeout_seconds=TRAINING_BEGINS_SECONDS)
+
+    async def _begun(self, task_id: str) -> bool:
+        return (await self.world.client.training(task_id)).status == "IN_PROGRESS"
 
     async def _kill_all_workers(self, disturbance: Disturbance) -> None:
         await asyncio.gather(*[asyncio.to_thread(process.kill) for process in self.world.processes("stream_processor") if process.running])

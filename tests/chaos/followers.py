@@ -28,6 +28,8 @@ class Follower:
         self.last_id: str | None = None
         self.connections = 0
         self.ended = False
+        self.ended_with: int | None = None
+        """The attempt whose end was told."""
         self.problems: list[str] = []
 
     def __str__(self) -> str:
@@ -65,7 +67,7 @@ class Follower:
             self.problems.append(f"gone: {event.data}")
             self.ended = True
         elif event.event == "end":
-            self.ended = True
+            self.ended, self.ended_with = True, orjson.loads(event.data)["attempt"]
 
 
 class _Id(msgspec.Struct):

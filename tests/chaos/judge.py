@@ -178,11 +178,12 @@ def _judge_record(token: str, sent: Sent, answers: list[Answer], letters: list[L
         yield f"{token}: answered {answer}, should be {probability} by one of {[*sent.expected]}"
 
 
-def judge_follower(follower: Follower, evidence: Evidence, attempt: int) -> Iterator[str]:
-    """Each row of the last attempt once and in order; of earlier attempts none twice and none out of order."""
+def judge_follower(follower: Follower, evidence: Evidence) -> Iterator[str]:
+    """Each row of the attempt that ended once and in order; of earlier attempts none twice, none left out, none out of order."""
     name = f"a follower of {follower.run_id} ({follower.connections} connections)"
     yield from (f"{name}: {problem}" for problem in follower.problems)
-    if not follower.ended:
+    attempt = follower.ended_with
+    if attempt is None:
         return
     for number, rows in follower.rows.items():
         wanted = sorted(answer.row_index for answer in evidence.answers.get((follower.run_id, number), []) if not answer.redriven)

@@ -9,11 +9,10 @@ from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Any
 
 from client.errors import ClientError, GatewayFault, Refused, Unavailable
 from runtime.tasks import cancel_all
-from schemas.api_runs import Run, RunCreate
+from schemas.api_runs import Retry, Run, RunCreate
 from schemas.api_v1 import TrainingCreate
 from schemas.messages import TERMINAL
 from tests.chaos.followers import Follower
@@ -21,7 +20,8 @@ from tests.chaos.world import World
 
 PACES = (50.0, 1000.0, None)
 LANES = (1, 2, 4)
-RUNS_AT_ONCE = 4
+VERBS = ("pause", "pause", "resume", "resume", "resume", "speed", "speed", "seek", "step", "stop")
+RUNS_AT_ONCE, MOST_ATTEMPTS = 4, 4
 END_SECONDS = 240.0
 Doing = Callable[[], Awaitable[None]]
 
@@ -35,7 +35,6 @@ class Ordered:
     lanes: int
     seeks: list[int] = field(default_factory=list)
     """Rows that the run was told to go on at; the rows before them may be passed over."""
-    source_run: str | None = None
 
 
 class Load:
@@ -45,7 +44,6 @@ class Load:
         self.world, self.chance, self.runs_at_once = world, random.Random(seed), runs_at_once
         self.runs: dict[str, Ordered] = {}
         self.followers: list[Follower] = []
-        self.trainings = list(world.trainings)
         self.orders: Counter[str] = Counter()
         self._following: list[asyncio.Task[None]] = []
 
@@ -59,7 +57,13 @@ class Load:
             await cancel_all(*tasks)
 
     def _jobs(self) -> list[tuple[Doing, tuple[float, float]]]:
-        return [(self._start, (0.5, 2.0)), (self._order, (0.3, 2.0)), (self._train, (8.0, 20.0)), (self._promote, (5.0, 15.0))]
+        return [
+            (self._start, (0.5, 2.0)),
+            (self._order, (0.3, 2.0)),
+            (self._retry, (3.0, 10.0)),
+            (self._train, (8.0, 20.0)),
+            (self._promote, (5.0, 15.0)),
+        ]
 
     async def _often(self, doing: Doing, pause: tuple[float, float]) -> None:
         while True:
@@ -90,33 +94,60 @@ class Load:
     def _take(self, ordered: Ordered) -> None:
         self.runs[ordered.run_id] = ordered
         for _ in range(self.chance.randint(0, 2)):
-            follower = Follower(self.world.stack.gateway_url, ordered.run_id, random.Random(self.chance.random()))
-            self.followers.append(follower)
-            self._following.append(asyncio.create_task(follower.follow()))
+            self._follow(ordered.run_id)
+
+    def _follow(self, run_id: str) -> None:
+        follower = Follower(self.world.stack.gateway_url, run_id, random.Random(self.chance.random()))
+        self.followers.append(follower)
+        self._following.append(asyncio.create_task(follower.follow()))
 
     async def _order(self) -> None:
         alive = await self._alive()
         if not alive:
             return
         run = self.chance.choice(alive)
-        verb = self.chance.choice(("pause", "pause", "resume", "resume", "resume", "speed", "speed", "stop"))
-        await self._give(run, verb)
+        verb = self.chance.choice(VERBS)
         self.orders[verb] += 1
-
-    async def _give(self, run: Run, verb: str) -> None:
-        client: Any = self.world.client
+        client, ordered = self.world.client, self.runs[run.run_id]
         if verb == "speed":
             await client.set_speed(run.run_id, self.chance.choice((*PACES, 200.0, None)))
-        elif verb == "stop":
-            if self.chance.random() < 0.4:
-                await client.stop_run(run.run_id)
-        else:
-            await getattr(client, f"{verb}_run")(run.run_id)
+        elif verb == "step":
+            await client.step_run(run.run_id, self.chance.randint(1, 50))
+        elif verb == "seek":
+            sought = self._row_near(run)
+            ordered.seeks.append(sought)  # whatever the answer is: it may be lost on its way
+            await client.seek_run(run.run_id, sought)
+        elif verb == "pause":
+            await client.pause_run(run.run_id)
+        elif verb == "resume":
+            await client.resume_run(run.run_id)
+        elif self.chance.random() < 0.4:
+            await client.stop_run(run.run_id)
+
+    def _row_near(self, run: Run) -> int:
+        """A row to go on at: mostly a bit further on, now and then back."""
+        here, last = run.statistics.last_row_index, (run.total_rows or 1) - 1
+        if self.chance.random() < 0.3 and run.attempt < MOST_ATTEMPTS:
+            return self.chance.randint(0, max(here, 0))
+        return min(here + self.chance.randint(1, 3000), last)
+
+    async def _retry(self) -> None:
+        """Try a run that has ended again, from the first row or another."""
+        runs = [run for run in (await self.world.client.runs(limit=100)).items if run.run_id in self.runs and run.status in TERMINAL]
+        if not runs or len(await self._alive()) >= self.runs_at_once:
+            return
+        run = self.chance.choice(runs)
+        if run.attempt < MOST_ATTEMPTS:
+            from_row = self.chance.choice((0, self.chance.randrange(run.total_rows or 1)))
+            self.runs[run.run_id].seeks.append(from_row)
+            await self.world.client.retry_run(run.run_id, Retry(from_row=from_row))
+            self.orders["retry"] += 1
+            self._follow(run.run_id)
 
     async def _train(self) -> None:
         training = await self.world.client.train(TrainingCreate(split_id=self.world.split.split_id, seed=self.chance.randrange(1000)))
         self.orders["train"] += 1
-        self.trainings.append(training.task_id)
+        self.world.trainings.append(training.task_id)
 
     async def _promote(self) -> None:
         await self.world.client.set_champion(self.chance.choice(self.world.models))
@@ -162,7 +193,7 @@ class Load:
 
     async def trainings_end(self) -> None:
         """Wait until every training has ended."""
-        for task_id in self.trainings:
+        for task_id in self.world.trainings:
             try:
                 await self.world.client.wait_for(task_id, timeout_seconds=END_SECONDS)
             except ClientError as error:

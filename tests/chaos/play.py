@@ -132,8 +132,7 @@ def _verdict(place: World, load: Load, others: OtherSystem, witness: Witness, ev
     findings += judge.judge_others(others.sent, evidence, thresholds)
     findings += judge.judge_witness(witness, evidence)
     for follower in load.followers:
-        run = shown.get(follower.run_id)
-        findings += judge.judge_follower(follower, evidence, run.attempt if run else 1)
+        findings += judge.judge_follower(follower, evidence)
     return findings
 
 

@@ -7,6 +7,7 @@ import hashlib
 import re
 import secrets
 import uuid
+from datetime import datetime
 
 RUN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.@-]{0,99}")
 RUN_PREFIX = "sim-task-"
@@ -80,3 +81,9 @@ def alias_key(alias: str, workspace: str) -> str:
 def feature_selection_id(dataset_id: str) -> str:
     """The task that ranks a dataset's features: `task-` and the dataset's 12 digits."""
     return "task-" + dataset_id.removeprefix("ds-")
+
+
+def microseconds(moment: datetime) -> int:
+    """Microseconds since 1970, exact: times that things are ordered and found by."""
+    whole = int(moment.replace(microsecond=0).timestamp())
+    return whole * 1_000_000 + moment.microsecond

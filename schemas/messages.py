@@ -181,7 +181,6 @@ class Redrive(Struct, kw_only=True, omit_defaults=True):
     row_index: Annotated[int, Meta(ge=0, le=2**62)]
     attempt: Annotated[int, Meta(ge=1, le=2**31)] = 1
     lane: Annotated[int, Meta(ge=0, le=2**62)] = 0
-    lanes: Annotated[int, Meta(ge=1, le=2**31)] = 1
 
 
 class Purge(Redrive, kw_only=True, omit_defaults=True):

@@ -11,7 +11,7 @@ from msgspec import Struct
 from pydantic import ValidationError
 
 from schemas import topics
-from schemas.ids import POSITION_PREFIX
+from schemas.ids import POSITION_PREFIX, microseconds
 from schemas.manifests import DatasetManifest, ModelManifest, SplitManifest
 from schemas.messages import Alias, DeadLetter, DeadLetterMark, LaneStats, LogEntry, TaskState, encode
 from storage import redis_keys as keys
@@ -193,12 +193,6 @@ _PROJECTIONS: dict[str, Callable[[int, int, str, bytes | None, Limits], Projecte
     topics.DATASETS.name: _project_dataset,
     topics.TASK_LOGS.name: _project_log,
 }
-
-
-def microseconds(moment: datetime) -> int:
-    """Microseconds since 1970, exact."""
-    whole = int(moment.replace(microsecond=0).timestamp())
-    return whole * 1_000_000 + moment.microsecond
 
 
 def member(created_at: datetime, name: str) -> str:

@@ -12,7 +12,9 @@ from storage.bundles import Bundle, Matrix, contributions
 from stream_processor.decode import FeatureReader, Opened, SourceRecord
 from stream_processor.rejected import Rejected
 
-KEPT_BYTES, KEPT_KEY_BYTES, KEPT_HEADER_BYTES = 2_800_000, 65_536, 1_024
+KEPT_BYTES, KEPT_KEY_BYTES = 2_800_000, 65_536
+KEPT_HEADERS, KEPT_NAME, KEPT_HEADER_BYTES = 32, 256, 1_024
+KEPT_TEXT = 2_000
 """Of a larger record the dead letter keeps the beginning: in base64 it must fit into a record itself."""
 
 
@@ -68,6 +70,7 @@ def prediction(record: SourceRecord, item: Answered, now: datetime) -> Predictio
         label=envelope.label,
         scored_at=now,
         source=Source(record.topic, record.partition, record.offset),
+        redriven=identity.redriven,
     )
 
 
@@ -79,21 +82,26 @@ def dead_letter(record: SourceRecord, item: Rejected, now: datetime) -> DeadLett
     return DeadLetter(
         dead_letter_id=f"{record.partition}-{record.offset}" + ("" if item.row is None else f"-{item.row}"),
         reason=item.reason,
-        message=item.message + kept + ("" if item.row is None else f" (row {item.row} of a packed record)"),
-        path=item.path,
+        message=item.message[:KEPT_TEXT] + kept + ("" if item.row is None else f" (row {item.row} of a packed record)"),
+        path=item.path and item.path[:KEPT_TEXT],
         topic=record.topic,
         partition=record.partition,
         offset=record.offset,
         key=record.key and record.key[:KEPT_KEY_BYTES],
         value=value[:KEPT_BYTES],
-        headers={name: header[:KEPT_HEADER_BYTES].decode("utf-8", "replace") for name, header in record.headers},
+        headers={name[:KEPT_NAME]: _text(header) for name, header in record.headers[:KEPT_HEADERS]},
         run_id=identity.run_id if identity else None,
         attempt=identity.attempt if identity else None,
         lane=identity.lane if identity else None,
         row_index=identity.row_index if identity else None,
-        model_version=item.model_version,
+        model_version=item.model_version and item.model_version[:KEPT_NAME],
         occurred_at=now,
+        value_bytes=len(value),
     )
+
+
+def _text(header: bytes | None) -> str:
+    return (header or b"")[:KEPT_HEADER_BYTES].decode("utf-8", "replace")
 
 
 def explain(

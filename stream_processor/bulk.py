@@ -56,6 +56,7 @@ def _count(lane: LaneStats, last: Prediction, rows: int, failures: int) -> None:
     lane.total += rows
     lane.fail_count += failures
     lane.pass_count += rows - failures
-    lane.last, lane.last_row_index = last, last.row_index
+    lane.last, lane.last_row_index, lane.last_answered_index = last, last.row_index, last.row_index
+    lane.dead_letters_in_a_row = 0
     lane.first_scored_at = lane.first_scored_at or last.scored_at
     lane.last_scored_at = last.scored_at

@@ -6,17 +6,34 @@ against rows sent again and against holes before a row (ADR 5).
 """
 
 from bisect import bisect_left, insort
+from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
+from schemas.ids import microseconds
 from schemas.messages import HISTOGRAM_BINS, LaneStats, Prediction, RunEnd, RunSkip
 from stream_processor.identity import Identity
 
 SKIPPED_MAX = 10_000
 """Dead-lettered rows of a lane that can still be redriven; of more, the oldest are forgotten."""
+REDRIVEN_MAX = 10_000
+"""Rows of a lane that can be redriven in all: their late answers must be found again."""
+SHARE_FROM_ROWS = 1000
+"""Rows of a lane that must be handled before its share of dead letters says anything."""
 
 Admission: TypeAlias = Literal["new", "redriven", "read_again", "stale_epoch", "sent_again", "ahead", "after_end", "not_skipped"]
 """`new` and `redriven` rows are answered and counted, all others are passed by."""
 ADMITTED: frozenset[Admission] = frozenset({"new", "redriven"})
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetterLimits:
+    """How many dead letters in a row (0: any number), and which share of all its rows, a lane of a run bears before the run has failed."""
+
+    in_a_row: int = 0
+    share: float = 1.0
+
+
+NO_LIMITS = DeadLetterLimits()
 
 
 def new_lane(identity: Identity | RunEnd | RunSkip, partition: int) -> LaneStats:
@@ -47,12 +64,13 @@ def note(lane: LaneStats, offset: int) -> bool:
 def place(lane: LaneStats, identity: Identity) -> Admission:
     """Say what a row of a record that is being read is to the lane."""
     if identity.redriven:
-        return "redriven" if _position(lane.skipped, identity.row_index) is not None else "not_skipped"
+        waits = _position(lane.skipped, identity.row_index) is not None and redriven_count(lane) < REDRIVEN_MAX
+        return "redriven" if waits else "not_skipped"
     if identity.epoch < lane.epoch:
         return "stale_epoch"
     if identity.epoch > lane.epoch:
         lane.epoch = identity.epoch
-        lane.finished, lane.message = None, ""  # the run's newest owner decides how it ends
+        _reopen(lane)
     if identity.row_index <= lane.last_row_index:
         return "sent_again"
     if identity.owned and identity.row_index != next_index(lane):
@@ -61,12 +79,16 @@ def place(lane: LaneStats, identity: Identity) -> Admission:
 
 
 def count(lane: LaneStats, admission: Admission, prediction: Prediction) -> None:
-    """Count an answered row."""
+    """Count an answered row. One that was redriven leaves the lane's times, which tell its pace, as they are."""
     if admission == "redriven":
         del lane.skipped[bisect_left(lane.skipped, prediction.row_index)]
         lane.dead_letters -= 1
+        _note_redriven(lane, prediction)
     else:
-        lane.last_row_index = prediction.row_index
+        lane.last_row_index = lane.last_answered_index = prediction.row_index
+        lane.dead_letters_in_a_row = 0
+        lane.first_scored_at = lane.first_scored_at or prediction.scored_at
+        lane.last_scored_at = prediction.scored_at
     lane.total += 1
     failed = prediction.prediction == "FAIL"
     if failed:
@@ -80,8 +102,24 @@ def count(lane: LaneStats, admission: Admission, prediction: Prediction) -> None
         _compare(lane, failed, prediction.label == "FAIL")
     if lane.last is None or prediction.row_index > lane.last.row_index:
         lane.last = prediction
-    lane.first_scored_at = lane.first_scored_at or prediction.scored_at
-    lane.last_scored_at = prediction.scored_at
+
+
+def _note_redriven(lane: LaneStats, prediction: Prediction) -> None:
+    moment = microseconds(prediction.scored_at)
+    if lane.redriven and lane.redriven[-1][0] == moment:
+        lane.redriven[-1][1].append(prediction.row_index)
+    else:
+        lane.redriven.append((moment, [prediction.row_index]))
+
+
+def redriven_count(lane: LaneStats) -> int:
+    """How many rows were answered after a redrive."""
+    return sum(len(rows) for _, rows in lane.redriven)
+
+
+def was_redriven(lane: LaneStats, row_index: int) -> bool:
+    """Whether the row was answered after a redrive."""
+    return any(row_index in rows for _, rows in lane.redriven)
 
 
 def _compare(lane: LaneStats, failed: bool, truly: bool) -> None:
@@ -101,9 +139,31 @@ def count_dead_letter(lane: LaneStats, admission: Admission, row_index: int) -> 
     if admission == "redriven":
         return
     lane.dead_letters += 1
+    lane.dead_letters_in_a_row += 1
     lane.last_row_index = row_index
     insort(lane.skipped, row_index)
     del lane.skipped[:-SKIPPED_MAX]
+
+
+def check_limits(lane: LaneStats, limits: DeadLetterLimits) -> bool:
+    """After a dead letter: end the lane as FAILED when there are too many of them. Whatever the producer says then, it stays so."""
+    if lane.finished:
+        return False
+    rows = lane.total + lane.dead_letters
+    if limits.in_a_row and lane.dead_letters_in_a_row > limits.in_a_row:
+        message = f"{lane.dead_letters_in_a_row} rows in a row could not be scored, allowed are {limits.in_a_row}"
+    elif rows >= SHARE_FROM_ROWS and lane.dead_letters > limits.share * rows:
+        message = f"{lane.dead_letters} of {rows} rows could not be scored, allowed is a share of {limits.share:g}"
+    else:
+        return False
+    lane.finished, lane.message, lane.limit_reached = "FAILED", f"Stopped at row {lane.last_row_index}: {message}.", True
+    return True
+
+
+def _reopen(lane: LaneStats) -> None:
+    """The run's newest owner decides how it ends."""
+    if not lane.limit_reached:
+        lane.finished, lane.message = None, ""
 
 
 def end(lane: LaneStats, marker: RunEnd, offset: int) -> bool:
@@ -115,7 +175,7 @@ def end(lane: LaneStats, marker: RunEnd, offset: int) -> bool:
 
 
 def pass_over(lane: LaneStats, marker: RunSkip, offset: int) -> bool:
-    """Go on at `to_index`; the rows before it are counted as passed over. Say whether it was taken."""
+    """Go on at `to_index`; the rows before it are counted as passed over. Not taken when rows before it are missing. Say whether it was."""
     following = next_index(lane)
     if not _newer(lane, marker, offset) or lane.finished or marker.from_index > following or marker.to_index <= following:
         return False
@@ -133,7 +193,7 @@ def _newer(lane: LaneStats, marker: RunEnd | RunSkip, offset: int) -> bool:
         return False
     if marker.epoch > lane.epoch:
         lane.epoch = marker.epoch
-        lane.finished, lane.message = None, ""
+        _reopen(lane)
     return True
 
 

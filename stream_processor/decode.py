@@ -13,7 +13,7 @@ import msgspec
 from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 
 from schemas.manifests import ModelManifest
-from schemas.messages import RunEnd, RunSkip, UtcTime, Verdict
+from schemas.messages import Purge, Redrive, RunEnd, RunSkip, UtcTime, Verdict
 from schemas.topics import (
     CONTENT_TYPE_HEADER,
     JSON,
@@ -24,8 +24,9 @@ from schemas.topics import (
     SCHEMA_VERSION_HEADER,
     TYPE_HEADER,
 )
-from stream_processor.identity import Identity, PartitionOf, Unidentified, identify
+from stream_processor.identity import Identity, PartitionOf, Unidentified, identify, stranger
 from stream_processor.packed import Packet, unpacked
+from stream_processor.redrive import identity_of, read_purge, read_redrive
 from stream_processor.rejected import Rejected, located
 
 Index = Annotated[int, Meta(ge=0, le=2**62)]
@@ -48,7 +49,7 @@ class SourceRecord(Protocol):
     @property
     def value(self) -> bytes | None: ...
     @property
-    def headers(self) -> Sequence[tuple[str, bytes]]: ...
+    def headers(self) -> Sequence[tuple[str, bytes | None]]: ...
 
 
 class Envelope(Struct, gc=False):
@@ -92,27 +93,44 @@ _run_end = msgspec.json.Decoder(RunEnd)
 _run_skip = msgspec.json.Decoder(RunSkip)
 
 
-def opened(record: SourceRecord, partition_of: PartitionOf) -> Opened | Packet | RunEnd | RunSkip | Rejected:
-    """Open one record of `rows.v1`."""
-    kind, redriven, packed = b"row", False, False
+def opened(record: SourceRecord, partition_of: PartitionOf) -> Opened | Packet | RunEnd | RunSkip | Purge | Rejected:
+    """Open one record of `rows.v1`. What is rejected has an identity: every dead letter counts in one run."""
+    kind: bytes | None = b"row"
+    redrive: Redrive | None = None
+    packed, wrong = False, None
     for name, value in record.headers:
         if name == TYPE_HEADER:
             kind = value
         elif name == REDRIVE_HEADER:
-            redriven = True
+            redrive = read_redrive(value or b"")
+            if redrive is None:
+                wrong = Rejected("invalid_field", "the header 'redrive' does not say which dead letter and whose row it is")
         elif name == CONTENT_TYPE_HEADER and value == PACKED:
             packed = True
         elif (name == CONTENT_TYPE_HEADER and _media_type(value) != JSON) or (name == SCHEMA_VERSION_HEADER and value != SCHEMA_VERSION):
-            return Rejected("unsupported_encoding", f"{name} {_text(value)!r} is not supported")
+            wrong = Rejected("unsupported_encoding", f"{name} {_text(value)!r} is not supported")
+    found = wrong or _opened(record, kind, redrive, packed, partition_of)
+    if isinstance(found, Rejected) and redrive is not None:
+        found.identity = identity_of(redrive)
+    elif isinstance(found, Rejected) and found.identity is None:
+        found.identity = stranger(record.key, record.partition, record.offset, partition_of)
+    return found
+
+
+def _opened(
+    record: SourceRecord, kind: bytes | None, redrive: Redrive | None, packed: bool, partition_of: PartitionOf
+) -> Opened | Packet | RunEnd | RunSkip | Purge | Rejected:
     body = record.value
     if body is None:
         return Rejected("undecodable", "the record has no value")
     if packed:
-        if redriven or kind != b"row":
+        if redrive or kind != b"row":
             return Rejected("unsupported_encoding", "only rows are packed, and a redriven row travels as JSON")
         return unpacked(record, body, partition_of)
     if kind == b"row":
-        return _row(record, body, redriven, partition_of)
+        return _row(record, body, redrive, partition_of)
+    if kind == b"purge":
+        return read_purge(body) or Rejected("invalid_field", "the order to purge does not say which dead letter and whose row it is")
     if kind == b"run-end":
         return _marker(_run_end, body)
     if kind == b"run-skip":
@@ -120,15 +138,15 @@ def opened(record: SourceRecord, partition_of: PartitionOf) -> Opened | Packet |
     return Rejected("invalid_field", f"record type {_text(kind)!r} is not known")
 
 
-def _row(record: SourceRecord, body: bytes, redriven: bool, partition_of: PartitionOf) -> Opened | Rejected:
+def _row(record: SourceRecord, body: bytes, redrive: Redrive | None, partition_of: PartitionOf) -> Opened | Rejected:
     if len(body) > MAX_ROW_BYTES:
         limit = Rejected("oversized", f"the row has {len(body)} bytes, allowed are {MAX_ROW_BYTES}")
-        return _identified(limit, record, body, redriven, partition_of)
+        return _identified(limit, record, body, partition_of)
     try:
         envelope = _envelope(body)
     except msgspec.ValidationError as error:
         message, path = located(str(error))
-        return _identified(Rejected("invalid_field", message, path), record, body, redriven, partition_of)
+        return _identified(Rejected("invalid_field", message, path), record, body, partition_of)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         return Rejected("undecodable", f"not JSON: {error}")
     except RecursionError:
@@ -138,22 +156,20 @@ def _row(record: SourceRecord, body: bytes, redriven: bool, partition_of: Partit
             envelope.timestamp = envelope.timestamp.astimezone(UTC)
         except OverflowError:
             far = Rejected("invalid_field", "the time is out of range", "$.timestamp")
-            return _identified(far, record, body, redriven, partition_of)
-    found = identify(
-        envelope, key=record.key, partition=record.partition, offset=record.offset, redriven=redriven, partition_of=partition_of
-    )
+            return _identified(far, record, body, partition_of)
+    if redrive is not None:
+        return Opened(identity_of(redrive), envelope)
+    found = identify(envelope, key=record.key, partition=record.partition, offset=record.offset, partition_of=partition_of)
     if isinstance(found, Unidentified):
         return Rejected(found.reason, found.message, found.path, None, envelope.model_version)
     return Opened(found, envelope)
 
 
-def _identified(rejected: Rejected, record: SourceRecord, body: bytes, redriven: bool, partition_of: PartitionOf) -> Rejected:
+def _identified(rejected: Rejected, record: SourceRecord, body: bytes, partition_of: PartitionOf) -> Rejected:
     """Add whose row it is, if that much can be read: the run must know which of its rows are dead letters."""
     try:
         named = _named(body)
-        found = identify(
-            named, key=record.key, partition=record.partition, offset=record.offset, redriven=redriven, partition_of=partition_of
-        )
+        found = identify(named, key=record.key, partition=record.partition, offset=record.offset, partition_of=partition_of)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return rejected
     identity = None if isinstance(found, Unidentified) else found
@@ -237,9 +253,9 @@ def _listed(names: list[str]) -> str:
     return ", ".join(names[:LISTED]) + (f" and {more} more" if more > 0 else "")
 
 
-def _media_type(value: bytes) -> bytes:
-    return value if value == JSON else value.partition(b";")[0].strip().lower()
+def _media_type(value: bytes | None) -> bytes:
+    return JSON if value == JSON else (value or b"").partition(b";")[0].strip().lower()
 
 
-def _text(value: bytes) -> str:
-    return value[:100].decode("utf-8", "replace")
+def _text(value: bytes | None) -> str:
+    return (value or b"")[:100].decode("utf-8", "replace")

@@ -1,7 +1,8 @@
 """Who a row is: its run, attempt, lane and index, from what the record says and where it stood. Pure.
 
-Three kinds of rows: those of our producer carry an `epoch`; redriven ones carry the identity of their first try; all others belong to a run
-named by `run_id` or by the record's key, with the partition as lane and the offset as index, so identity is unique and repeatable.
+Rows of our producer carry an `epoch`; all others belong to a run named by `run_id` or by the record's key, with the partition as lane and
+the offset as index, so identity is unique and repeatable. A record that does not say whose it is belongs to the run of its key, never ours.
+A redriven row has the identity of its first try, which a header tells (`stream_processor.redrive`).
 """
 
 from collections.abc import Callable
@@ -26,7 +27,13 @@ class Identity(Struct, frozen=True, gc=False):
     row_index: int
     epoch: int = 0
     owned: bool = False
-    redriven: bool = False
+    redrives: str | None = None
+    """The dead letter that is sent again."""
+
+    @property
+    def redriven(self) -> bool:
+        """Whether it is a dead letter's row, sent again."""
+        return self.redrives is not None
 
 
 class Unidentified(Struct, frozen=True):
@@ -37,24 +44,25 @@ class Unidentified(Struct, frozen=True):
     path: str | None
 
 
-def identify(
-    fields: Any, *, key: bytes | None, partition: int, offset: int, redriven: bool, partition_of: PartitionOf
-) -> Identity | Unidentified:
+def identify(fields: Any, *, key: bytes | None, partition: int, offset: int, partition_of: PartitionOf) -> Identity | Unidentified:
     """Return the identity; `fields` has the attributes run_id, attempt, epoch, lane, lanes, row_index as in `schemas.messages.Row`."""
     run_id = fields.run_id
     if run_id is not None and not RUN_ID.fullmatch(run_id):
         return Unidentified("invalid_field", f"a run id matches {RUN_ID.pattern}", "$.run_id")
-    if redriven and run_id is not None and fields.row_index is not None:
-        return Identity(run_id, fields.attempt, fields.lane, fields.lanes, fields.row_index, fields.epoch or 0, redriven=True)
     if fields.epoch is not None:
         return _owned(fields, partition, partition_of)
     if run_id is None:
-        name = external_run_id(key, partition, keyed_partition=partition_of(key) if key is not None else None)
-    elif is_task_id(run_id):
+        return stranger(key, partition, offset, partition_of)
+    if is_task_id(run_id):
         return Unidentified("run_owned", f"run {run_id} is replayed by our producer; its rows carry an epoch", "$.run_id")
-    else:
-        home = partition_of(run_id.encode())
-        name = run_id if home == partition else external_run_id(run_id.encode(), partition, keyed_partition=home)
+    home = partition_of(run_id.encode())
+    name = run_id if home == partition else external_run_id(run_id.encode(), partition, keyed_partition=home)
+    return Identity(name, 1, partition, 1, offset)
+
+
+def stranger(key: bytes | None, partition: int, offset: int, partition_of: PartitionOf) -> Identity:
+    """Whose a record is that does not say so: the run of its key, or of its partition."""
+    name = external_run_id(key, partition, keyed_partition=partition_of(key) if key is not None else None)
     return Identity(name, 1, partition, 1, offset)
 
 

@@ -17,16 +17,21 @@ from schemas.topics import (
     CONTENT_TYPE_HEADER,
     DEAD_LETTERS,
     JSON,
+    MARK_TYPE,
     MAX_MESSAGE_BYTES,
     PREDICTIONS,
+    RUN_COMMANDS,
     SCHEMA_VERSION,
     SCHEMA_VERSION_HEADER,
     STATS_CHANGELOG,
+    TYPE_HEADER,
     Topic,
 )
 from stream_processor.errors import classify
 
-HEADERS = [(CONTENT_TYPE_HEADER, JSON), (SCHEMA_VERSION_HEADER, SCHEMA_VERSION)]
+Headers = list[tuple[str, bytes]]
+HEADERS: Headers = [(CONTENT_TYPE_HEADER, JSON), (SCHEMA_VERSION_HEADER, SCHEMA_VERSION)]
+MARK_HEADERS: Headers = [*HEADERS, (TYPE_HEADER, MARK_TYPE)]
 OWNER_KEY, END_KEY = b"__owner__", b"__end__"
 PRODUCER_BATCH_BYTES = 1 << 20
 
@@ -40,6 +45,10 @@ class Written(Protocol):
     def predictions(self) -> Records: ...
     @property
     def dead_letters(self) -> Records: ...
+    @property
+    def marks(self) -> Records: ...
+    @property
+    def commands(self) -> Records: ...
     @property
     def states(self) -> Records: ...
 
@@ -91,7 +100,9 @@ class Owner:
                 sent = [
                     *await self._batches(PREDICTIONS, written.predictions),
                     *await self._batches(DEAD_LETTERS, written.dead_letters),
+                    *await self._batches(DEAD_LETTERS, written.marks, MARK_HEADERS),
                     *await self._batches(STATS_CHANGELOG, written.states),
+                    *[await self._producer.send(RUN_COMMANDS.name, order, key=key) for key, order in written.commands],
                 ]
                 await asyncio.gather(*sent)
                 await self._producer.commit_transaction()
@@ -100,13 +111,13 @@ class Owner:
         except BaseException as error:
             raise classify(error, f"committing a batch of partition {self.partition}") from error
 
-    async def _batches(self, topic: Topic, records: Records) -> list[Any]:
-        return [await self._send(topic, part) for part in _parts(records)]
+    async def _batches(self, topic: Topic, records: Records, headers: Headers = HEADERS) -> list[Any]:
+        return [await self._send(topic, part, headers) for part in _parts(records)]
 
-    async def _send(self, topic: Topic, records: Records) -> Any:
+    async def _send(self, topic: Topic, records: Records, headers: Headers = HEADERS) -> Any:
         batch = self._producer.create_batch()
         for key, value in records:
-            batch.append(timestamp=None, key=key, value=value, headers=HEADERS)
+            batch.append(timestamp=None, key=key, value=value, headers=headers)
         return await self._producer.send_batch(batch, topic.name, partition=self.partition)
 
     async def stop(self) -> None:

@@ -144,7 +144,7 @@ def _said(rows: PackedRows) -> list[tuple[str, Sequence[Any]]]:
 
 
 def _identity(record: Any, rows: Any, partition_of: PartitionOf) -> Identity | Rejected:
-    found = identify(rows, key=record.key, partition=record.partition, offset=record.offset, redriven=False, partition_of=partition_of)
+    found = identify(rows, key=record.key, partition=record.partition, offset=record.offset, partition_of=partition_of)
     if isinstance(found, Unidentified):
         return Rejected(found.reason, found.message, found.path, None, rows.model_version)
     if rows.count > 1 and not found.owned:

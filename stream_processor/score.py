@@ -16,14 +16,29 @@ import numpy as np
 from msgspec import Raw
 
 from schemas.ids import position_key, stats_key
-from schemas.messages import LaneStats, Prediction, RunEnd, RunSkip, encode
+from schemas.messages import Command, DeadLetter, DeadLetterMark, LaneStats, Prediction, Purge, RunEnd, RunSkip, encode
 from storage.bundles import Matrix, score
 from stream_processor.answers import Answered, Model, Reasons, dead_letter, explain, prediction
 from stream_processor.bulk import answer_all
-from stream_processor.count import ADMITTED, Admission, admit, count, count_dead_letter, end, new_lane, note, pass_over, place
+from stream_processor.count import (
+    ADMITTED,
+    NO_LIMITS,
+    Admission,
+    DeadLetterLimits,
+    admit,
+    check_limits,
+    count,
+    count_dead_letter,
+    end,
+    new_lane,
+    note,
+    pass_over,
+    place,
+)
 from stream_processor.decode import Envelope, Opened, SourceRecord, opened
-from stream_processor.identity import Identity, PartitionOf
+from stream_processor.identity import Identity, PartitionOf, stranger
 from stream_processor.packed import Packet, fits, matrix_of, row_record
+from stream_processor.redrive import answered, dead_again, in_vain, purge, purged
 from stream_processor.rejected import Rejected
 
 
@@ -54,6 +69,8 @@ class Outcome:
 
     predictions: list[tuple[bytes | None, bytes]] = field(default_factory=list)
     dead_letters: list[tuple[bytes | None, bytes]] = field(default_factory=list)
+    marks: list[tuple[bytes | None, bytes]] = field(default_factory=list)
+    commands: list[tuple[bytes, bytes]] = field(default_factory=list)
     states: list[tuple[bytes, bytes]] = field(default_factory=list)
     position: int = -1
     dead_reasons: Counter[str] = field(default_factory=Counter)
@@ -83,7 +100,7 @@ class _Packed:
         return Answered(Opened(self.packet.identity_of(j), envelope), self.version, self.model, self.start + j, self.probabilities[j])
 
 
-_Handled: TypeAlias = Answered | _Packed | RunEnd | RunSkip | Rejected
+_Handled: TypeAlias = Answered | _Packed | RunEnd | RunSkip | Purge | Rejected
 _lane_stats = msgspec.json.Decoder(LaneStats).decode
 
 
@@ -96,6 +113,7 @@ def handle(
     partition_of: PartitionOf,
     now: datetime,
     reasons: Reasons,
+    limits: DeadLetterLimits = NO_LIMITS,
 ) -> Outcome | Needs:
     """Handle consecutive records of one partition. `champion` scores rows that name no model; None: not known yet, False: there is none."""
     handled = [_resolved(opened(record, partition_of), models, champion) for record in records]
@@ -109,7 +127,7 @@ def handle(
     items: list[_Handled] = [item for item in handled if not isinstance(item, Needs)]
     matrices = _score(items)
     brief = sum(map(len, matrices.values())) > max(reasons.exact_max_rows, reasons.approximate_max_rows)
-    book = _Book(records[0].partition, state, now, brief=brief)
+    book = _Book(records[0].partition, state, now, limits, partition_of, brief=brief)
     for record, item in zip(records, items, strict=True):
         book.enter(record, item)
     explain(book.answered, matrices, reasons, brief=brief)
@@ -117,7 +135,7 @@ def handle(
 
 
 def _resolved(
-    item: Opened | Packet | RunEnd | RunSkip | Rejected, models: Models, champion: str | Literal[False] | None
+    item: Opened | Packet | RunEnd | RunSkip | Purge | Rejected, models: Models, champion: str | Literal[False] | None
 ) -> _Handled | Needs:
     """Find the row's model."""
     if isinstance(item, Packet):
@@ -196,7 +214,16 @@ def _input(values: list[tuple[float | None, ...]], packed: list[_Packed]) -> Mat
 class _Book:
     """Counts the records of a batch, in order."""
 
-    def __init__(self, partition: int, state: Callable[[bytes], bytes | None], now: datetime, *, brief: bool) -> None:
+    def __init__(
+        self,
+        partition: int,
+        state: Callable[[bytes], bytes | None],
+        now: datetime,
+        limits: DeadLetterLimits,
+        partition_of: PartitionOf,
+        *,
+        brief: bool,
+    ) -> None:
         self.answered: list[tuple[SourceRecord, Answered, Prediction]] = []
         """Rows whose reasons may be asked for: all of them, or, when `brief`, at least the last."""
         self._brief = brief
@@ -204,6 +231,8 @@ class _Book:
         self._partition = partition
         self._state = state
         self._now = now
+        self._limits = limits
+        self._partition_of = partition_of
         self._lanes: dict[bytes, LaneStats] = {}
         self._outcome = Outcome()
 
@@ -212,12 +241,13 @@ class _Book:
             self._row(record, item.opened.identity, item)
         elif isinstance(item, _Packed):
             self._packed(record, item)
+        elif isinstance(item, Purge):
+            self._purge(record, item)
         elif not isinstance(item, Rejected):
             self._marker(record, item)
-        elif item.identity is not None:
-            self._row(record, item.identity, item)
         else:
-            self._dead(record, item)
+            assert item.identity is not None
+            self._row(record, item.identity, item)
 
     def closed(self, last: SourceRecord) -> Outcome:
         outcome = self._outcome
@@ -229,8 +259,12 @@ class _Book:
         return outcome
 
     def _row(self, record: SourceRecord, identity: Identity, item: Answered | Rejected) -> None:
+        if identity.redriven and self._known(identity) is None:
+            self._outcome.passed_by["not_skipped"] += 1
+            return self._mark(record, in_vain(None, identity, self._now))
         if (lane := self._lane_of(record, identity)) is not None:
             self._enter(record, identity, item, lane, admit(lane, identity, record.offset))
+        return None
 
     def _packed(self, record: SourceRecord, item: _Packed) -> None:
         """The record is admitted once, by its offset; its rows one by one, by their index, unless it is plain that all follow."""
@@ -256,8 +290,7 @@ class _Book:
         """The lane that a row would count in; null when it cannot count anywhere."""
         lane = self._lane(identity)
         if lane.epoch > 0 and not (identity.owned or identity.redriven):
-            owned = Rejected("run_owned", f"run {identity.run_id} is replayed by our producer; its rows carry an epoch", "$.run_id")
-            self._dead(record, owned)
+            self._run_owned(record, identity.run_id)
             return None
         if lane.partition != self._partition:
             self._outcome.passed_by["not_skipped"] += 1
@@ -267,19 +300,58 @@ class _Book:
     def _enter(self, record: SourceRecord, identity: Identity, item: Answered | Rejected, lane: LaneStats, admission: Admission) -> None:
         if admission not in ADMITTED:
             self._outcome.passed_by[admission] += 1
+            if admission == "not_skipped":
+                self._mark(record, in_vain(lane, identity, self._now))
         elif isinstance(item, Rejected):
             count_dead_letter(lane, admission, identity.row_index)
-            self._dead(record, item)
+            letter = self._dead(record, item)
+            if identity.redriven:
+                self._mark(record, dead_again(identity, letter.dead_letter_id, letter.message, self._now))
+            elif identity.owned and check_limits(lane, self._limits):
+                self._fail(lane)
         else:
             answer = prediction(record, item, self._now)
             count(lane, admission, answer)
             self._predictions.append((record.key, answer))
             self.answered.append((record, item, answer))
+            if identity.redriven:
+                self._mark(record, answered(identity, self._now))
+
+    def _run_owned(self, record: SourceRecord, run_id: str) -> None:
+        """A row of another system that names a run of ours: it counts where rows count that do not say whose they are."""
+        identity = stranger(record.key, record.partition, record.offset, self._partition_of)
+        if (lane := self._lane(identity)).epoch > 0:
+            identity = stranger(None, record.partition, record.offset, self._partition_of)
+            lane = self._lane(identity)
+        owned = Rejected("run_owned", f"run {run_id} is replayed by our producer; its rows carry an epoch", "$.run_id", identity)
+        self._enter(record, identity, owned, lane, admit(lane, identity, record.offset))
+
+    def _purge(self, record: SourceRecord, order: Purge) -> None:
+        lane = self._known(order)
+        if lane is None or (lane.partition == self._partition and purge(lane, order, record.offset)):
+            self._mark(record, purged(order, self._now))
+
+    def _mark(self, record: SourceRecord, mark: DeadLetterMark) -> None:
+        self._outcome.marks.append((record.key, encode(mark)))
+
+    def _fail(self, lane: LaneStats) -> None:
+        """Have the producer end the run; an order that comes too late harms nothing."""
+        order = Command(
+            command="fail", task_id=lane.run_id, issued_at=self._now, arguments={"attempt": lane.attempt, "message": lane.message}
+        )
+        self._outcome.commands.append((lane.run_id.encode(), encode(order)))
 
     def _marker(self, record: SourceRecord, marker: RunEnd | RunSkip) -> None:
         lane = self._lane(marker)
         if lane.partition == self._partition:
             end(lane, marker, record.offset) if isinstance(marker, RunEnd) else pass_over(lane, marker, record.offset)
+
+    def _known(self, identity: Identity | Purge) -> LaneStats | None:
+        """The statistics of a lane that has any."""
+        key = stats_key(identity.run_id, identity.attempt, identity.lane)
+        if key not in self._lanes and (stored := self._state(key)):
+            self._lanes[key] = _lane_stats(stored)
+        return self._lanes.get(key)
 
     def _lane(self, identity: Identity | RunEnd | RunSkip) -> LaneStats:
         key = stats_key(identity.run_id, identity.attempt, identity.lane)
@@ -289,7 +361,8 @@ class _Book:
             lane = self._lanes[key] = _lane_stats(stored) if stored else new_lane(identity, self._partition)
         return lane
 
-    def _dead(self, record: SourceRecord, item: Rejected) -> None:
+    def _dead(self, record: SourceRecord, item: Rejected) -> DeadLetter:
         letter = dead_letter(record, item, self._now)
         self._outcome.dead_letters.append((letter.key, encode(letter)))
         self._outcome.dead_reasons[item.reason] += 1
+        return letter

@@ -19,6 +19,12 @@ class Settings(ProcessSettings):
         256, ge=0, description="up to this many they are approximate; above, only the last row has any"
     )
     top_features: int = Field(3, ge=0)
+    max_consecutive_dead_letters: int = Field(
+        100, ge=0, description="a lane of a run with more dead letters in a row ends it as FAILED; 0: none does"
+    )
+    max_dead_letter_share: float = Field(
+        0.5, gt=0, le=1, description="so does a larger share of dead letters, once 1,000 rows of the lane are handled; 1: none does"
+    )
     models_max: int = Field(16, ge=1, description="model versions kept in memory")
     session_timeout_seconds: float = Field(10.0, gt=0, description="a worker that is silent for so long loses its partitions")
     transaction_timeout_seconds: float = Field(30.0, gt=0)

@@ -20,6 +20,7 @@ from runtime.kafka import partition_for
 from schemas.ids import position_key
 from storage.files import Storage
 from stream_processor.answers import Reasons
+from stream_processor.count import DeadLetterLimits
 from stream_processor.faust_edge import FaustApp, build
 from stream_processor.gaps import Broker
 from stream_processor.lane import Lane
@@ -52,6 +53,7 @@ class Worker:
             Storage(settings.storage_url), self._loading, most=settings.models_max, timeout_seconds=settings.unavailable_after_seconds
         )
         self._reasons = Reasons(settings.exact_reasons_max_rows, settings.approximate_reasons_max_rows, settings.top_features)
+        self._limits = DeadLetterLimits(settings.max_consecutive_dead_letters, settings.max_dead_letter_share)
         self._partition_of = lru_cache(4096)(partial(partition_for, partitions=settings.data_partitions))
         self._table: MutableMapping[bytes, bytes] = self.app.stats
         self._owners: dict[int, Owner] = {}
@@ -121,6 +123,7 @@ class Worker:
                 partition_of=self._partition_of,
                 now=datetime.now(UTC),
                 reasons=self._reasons,
+                limits=self._limits,
             )
             with SCORING_SECONDS.time():
                 outcome = await asyncio.get_running_loop().run_in_executor(self._scoring, score)

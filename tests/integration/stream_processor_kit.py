@@ -22,8 +22,8 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPa
 
 from devstack.ports import free_port
 from schemas.ids import POSITION_PREFIX, row_key
-from schemas.messages import DeadLetter, Ending, LaneStats, Prediction, RunEnd, encode
-from schemas.topics import DEAD_LETTERS, JSON, PREDICTIONS, STATS_CHANGELOG
+from schemas.messages import DeadLetter, DeadLetterMark, Ending, LaneStats, Prediction, RunEnd, encode
+from schemas.topics import DEAD_LETTERS, JSON, MARK_TYPE, PREDICTIONS, STATS_CHANGELOG, TYPE_HEADER
 from storage.bundles import score
 from tests.brokers import DATA_PARTITIONS, Broker
 from tests.unit.stream_processor.toys import MODEL_A, model
@@ -172,6 +172,7 @@ class Committed:
     def __init__(self, kafka: Broker) -> None:
         self.predictions: list[tuple[ConsumerRecord, Prediction]] = []
         self.dead_letters: list[DeadLetter] = []
+        self.marks: list[DeadLetterMark] = []
         self.changes: list[ConsumerRecord] = []
         self._lanes: dict[bytes, LaneStats] = {}
         self._consumer = AIOKafkaConsumer(**kafka.kwargs, isolation_level="read_committed", auto_offset_reset="earliest")
@@ -197,7 +198,10 @@ class Committed:
         if record.topic == PREDICTIONS.name:
             self.predictions.append((record, msgspec.json.decode(record.value, type=Prediction)))
         elif record.topic == DEAD_LETTERS.name:
-            self.dead_letters.append(msgspec.json.decode(record.value, type=DeadLetter))
+            if (TYPE_HEADER, MARK_TYPE) in record.headers:
+                self.marks.append(msgspec.json.decode(record.value, type=DeadLetterMark))
+            else:
+                self.dead_letters.append(msgspec.json.decode(record.value, type=DeadLetter))
         else:
             self.changes.append(record)
             if not record.key.startswith(POSITION_PREFIX):

@@ -16,7 +16,7 @@ from schemas.topics import MAX_ROW_BYTES, MODELS
 from storage.files import Storage
 from tests.brokers import Broker
 from tests.integration.stream_processor_kit import Committed, Run, Worker
-from tests.unit.stream_processor.toys import MODEL_A, MODEL_B, NOW, row, store_model
+from tests.unit.stream_processor.toys import MODEL_A, MODEL_B, NOW, redrive, row, store_model
 from tests.waiting import eventually
 
 MODEL_C = "model-00000000000c"
@@ -170,11 +170,12 @@ async def test_a_redriven_row_counts_once(log: Committed, producer: AIOKafkaProd
     run.bad, run.redriven = set(), [4]
     _, repaired = run.row(4, 1)
     for value in (broken, repaired, repaired, broken):
-        sent = await producer.send_and_wait("rows.v1", value, key=key, headers=[("redrive", b"1")])
+        sent = await producer.send_and_wait("rows.v1", value, key=key, headers=redrive(run.run_id, 4, dead_letter_id="x"))
     last = await producer.send_and_wait("rows.v1", row(), key=key, partition=sent.partition)
     await log.answer(last.partition, last.offset)
     await log.check([run])
     assert log.lanes(run.run_id)[0].last_row_index == 9
+    assert [mark.mark for mark in log.marks if mark.run_id == run.run_id] == ["dead_letter", "answered", "answered", "answered"]
 
 
 async def test_the_run_named_by_another_system_is_one_per_home_partition(

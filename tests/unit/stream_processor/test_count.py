@@ -71,9 +71,9 @@ def fold(log: list[Event], lane: LaneStats | None = None, first_offset: int = 0)
 
 
 def take(lane: LaneStats, sent: Sent, offset: int) -> str:
-    admission = admit(
-        lane, Identity(RUN, 1, sent.lane, sent.lanes, sent.index, sent.epoch, owned=sent.owned, redriven=sent.redriven), offset
-    )
+    letter = "0-0" if sent.redriven else None
+    identity = Identity(RUN, 1, sent.lane, sent.lanes, sent.index, sent.epoch, owned=sent.owned, redrives=letter)
+    admission = admit(lane, identity, offset)
     if admission in ADMITTED and sent.bad:
         count_dead_letter(lane, admission, sent.index)
         return f"dead:{admission}"

@@ -6,7 +6,7 @@ from schemas.ids import prediction_id
 from stream_processor.decode import Opened, opened
 from stream_processor.identity import Identity
 from stream_processor.rejected import Rejected
-from tests.unit.stream_processor.toys import Record, partition_of, row
+from tests.unit.stream_processor.toys import Record, partition_of, redrive, row
 
 
 def identity(**fields: Any) -> Identity:
@@ -41,13 +41,15 @@ def test_the_index_of_other_systems_rows_is_the_offset_whatever_they_say() -> No
 
 
 def test_a_redriven_row_has_the_identity_of_its_first_try() -> None:
-    found = identity(run_id="ext-line-7", row_index=42, lane=3, attempt=1, offset=900, partition=3, headers=[("redrive", b"1")])
-    assert (found.row_index, found.lane, found.redriven, found.owned) == (42, 3, True, False)
+    found = identity(run_id="other", row_index=1, epoch=7, offset=900, partition=3, headers=redrive("ext-line-7", 42, lane=3, attempt=2))
+    assert found == Identity("ext-line-7", 2, 3, 1, 42, redrives="0-0")
 
 
-def test_a_redriven_row_that_had_no_identity_is_a_row_like_any_other() -> None:
-    found = identity(offset=900, partition=3, key=None, headers=[("redrive", b"1")])
-    assert (found.row_index, found.redriven) == (900, False)
+@pytest.mark.parametrize("value", [b"", b"1", b"{}", b"\xff", b'{"dead_letter_id":"0-1","run_id":"r","row_index":-1}', None])
+def test_a_redrive_that_names_no_dead_letter_is_one_itself(value: Any) -> None:
+    found = opened(Record(row(), offset=9, key=None, headers=[("redrive", value)]), partition_of)
+    assert isinstance(found, Rejected)
+    assert (found.reason, found.identity) == ("invalid_field", Identity("ext-partition-0", 1, 0, 1, 9))
 
 
 @pytest.mark.parametrize("run_id", ["sim-task-6f1c2a52-6a86-4f3a-9a0f-0e6c5b8a1d11", "6f1c2a52-6a86-4f3a-9a0f-0e6c5b8a1d11"])

@@ -15,7 +15,7 @@ from schemas.messages import DeadLetter, LaneStats, PackedRows, Prediction, RunE
 from schemas.topics import MAX_ROW_BYTES, PACKED
 from stream_processor.answers import Reasons
 from stream_processor.score import Models, NoModel, Outcome, handle
-from tests.unit.stream_processor.toys import FEATURES, MODEL_A, NOW, Record, home, model, partition_of, row
+from tests.unit.stream_processor.toys import FEATURES, MODEL_A, NOW, Record, home, model, partition_of, redrive, row
 
 RUN, LANES, LANE = "run-1", 2, 1
 HOME = home(RUN, LANE, LANES)
@@ -137,7 +137,7 @@ def test_a_bad_row_is_a_dead_letter_of_its_own_as_json() -> None:
     assert maybe.headers["content-type"] == "application/json"
     assert json.loads(maybe.value)["features"] == dict(zip(FEATURES, values(3), strict=True))
     assert (lane(table).total, lane(table).dead_letters, lane(table).skipped) == (4, 2, [3, 7])
-    repaired = Record(maybe.value, 9, HOME, maybe.key, [("redrive", b"1")])
+    repaired = Record(maybe.value, 9, HOME, maybe.key, redrive(RUN, 3, lane=LANE))
     assert [answer.row_index for answer in answers(handled([repaired], table))] == [3]
     assert lane(table).skipped == [7]
 
@@ -169,7 +169,7 @@ def test_a_row_whose_model_is_back_can_be_redriven_as_it_was() -> None:
     (letter,) = letters(handled([record(packed(1, 1, model_version="gone"))], table))
     assert json.loads(letter.value)["features"] == values(1)
     with_model = letter.value.replace(b'"gone"', json.dumps(MODEL_A).encode())
-    again = handled([Record(with_model, 1, HOME, letter.key, [("redrive", b"1")])], table)
+    again = handled([Record(with_model, 1, HOME, letter.key, redrive(RUN, 1, lane=LANE))], table)
     assert [answer.row_index for answer in answers(again)] == [1]
 
 

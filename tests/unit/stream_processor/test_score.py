@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from schemas.ids import stats_key
 from schemas.messages import DeadLetter, LaneStats, Prediction, RunEnd, encode
 from storage.bundles import score
 from stream_processor.answers import KEPT_BYTES, Reasons
@@ -102,12 +103,13 @@ def test_a_dead_letter_holds_the_record_and_the_run_counts_it() -> None:
     assert outcome.dead_reasons == {"missing_feature": 1, "unknown_model": 1}
 
 
-def test_a_record_without_identity_is_dead_lettered_and_counted_in_no_run() -> None:
+def test_a_record_without_identity_is_counted_in_the_run_of_its_key() -> None:
     table: dict[bytes, bytes] = {}
-    outcome = handled([Record(b"\x00", offset=3)], table)
-    (letter,) = letters(outcome)
-    assert (letter.reason, letter.run_id, letter.dead_letter_id) == ("undecodable", None, "0-3")
-    assert table == {b"__position__0": b"3"}
+    (letter,) = letters(handled([Record(b"\x00", offset=3)], table))
+    run = f"ext-line-1@{0}" if partition_of(b"line-1") else "ext-line-1"
+    assert (letter.reason, letter.run_id, letter.row_index, letter.dead_letter_id) == ("undecodable", run, 3, "0-3")
+    stats = msgspec.json.decode(table[stats_key(run, 1, 0)], type=LaneStats)
+    assert (stats.dead_letters, stats.skipped, stats.total) == (1, [3], 0)
 
 
 def test_of_a_record_that_would_not_fit_the_dead_letter_keeps_the_beginning() -> None:

@@ -13,6 +13,8 @@ import xgboost
 from runtime.kafka import partition_for
 from schemas.ids import row_key
 from schemas.manifests import ConfusionMatrix, Metrics, ModelManifest
+from schemas.messages import Redrive, encode
+from schemas.topics import REDRIVE_HEADER
 from storage.bundles import MODEL, Bundle, write_bundle
 from storage.files import Storage
 from stream_processor.answers import Model
@@ -44,6 +46,12 @@ def partition_of(key: bytes) -> int:
 def home(run_id: str, lane: int = 0, lanes: int = 1) -> int:
     """The partition of a lane."""
     return partition_of(row_key(run_id, lane, lanes))
+
+
+def redrive(run_id: str, row_index: int, *, lane: int = 0, attempt: int = 1, dead_letter_id: str = "0-0") -> list[tuple[str, bytes]]:
+    """The header of a row that is sent again."""
+    named = Redrive(dead_letter_id=dead_letter_id, run_id=run_id, row_index=row_index, lane=lane, attempt=attempt)
+    return [(REDRIVE_HEADER, encode(named))]
 
 
 def row(**fields: Any) -> bytes:

@@ -15,6 +15,7 @@ from dashboard import (
     guide_simulate,
     guide_train,
     guide_upload,
+    page_dead_letters,
     page_models,
     page_runs,
     page_system,
@@ -32,7 +33,7 @@ def main() -> None:
     kept = Kept(settings)
     guide_upload.register(kept)
     guide_dataset.register(kept)
-    for page in (guide_ranges, guide_train, guide_simulate, page_runs, page_models, page_system):
+    for page in (guide_ranges, guide_train, guide_simulate, page_runs, page_models, page_dead_letters, page_system):
         page.register()
 
     @app.get("/live")

@@ -123,6 +123,18 @@ def explained(error: ClientError, title: str = "") -> Html:
     return note("bad", title or str(error))
 
 
+async def sure(question: str, verb: str) -> bool:
+    """Ask before what cannot be undone."""
+    with ui.dialog() as dialog, ui.card().style("max-width:min(92vw,520px)"):
+        ui.label(question)
+        with ui.row():
+            ui.button(verb, on_click=lambda: dialog.submit(True)).props("unelevated no-caps color=negative")
+            ui.button(texts.CANCEL, on_click=lambda: dialog.submit(False)).props("flat no-caps color=primary")
+    answer = bool(await dialog)
+    dialog.delete()
+    return answer
+
+
 def heading(title: str, lead: str = "") -> None:
     with ui.element("div").style("display:flex;flex-direction:column;gap:6px"):
         ui.html(f'<h1 class="ii-h1">{escape(title)}</h1>', sanitize=False)

@@ -1,7 +1,7 @@
 """Runs as they go on: one event stream for each run that is looked at, shared by all pages that show it.
 
 Numbers are the gateway's own and exact. Rows are kept for the eye only: the last `KEPT_ROWS`. Connections that break are taken up again
-behind the last row seen.
+behind the last row seen. A run that is over is looked at now and then: it may be tried again, or get a repaired row, from elsewhere.
 """
 
 import asyncio
@@ -16,6 +16,7 @@ from schemas.messages import TERMINAL
 KEPT_ROWS = 200
 PATIENCE_SECONDS = 4.0
 RETRY_SECONDS = 1.0
+OVER_SECONDS = 3.0
 
 
 class RunFeed:
@@ -43,16 +44,29 @@ class RunFeed:
             self._task.cancel()
 
     def take(self, event: Run | RunStatistics | StatusEvent | PredictionView) -> None:
-        if isinstance(event, Run):
-            self.run = event
-        elif isinstance(event, RunStatistics):
+        """Take in what is new. An answer of an attempt that is over is not."""
+        if isinstance(event, RunStatistics):
             self.run = self.run.model_copy(update={"statistics": event, "eta_seconds": self._time_left(event)})
-        elif isinstance(event, StatusEvent):
-            self.run = self.run.model_copy(update={"status": event.status})
+        elif event.attempt < self.run.attempt:
+            return
         else:
-            self.rows.append(event)
-            self._after = event.row_index
+            self._attempt(event.attempt)
+            if isinstance(event, Run):
+                self.run = event
+            elif isinstance(event, StatusEvent):
+                self.run = self.run.model_copy(update={"status": event.status})
+            else:
+                self.rows.append(event)
+                self._after = event.row_index
         self.version += 1
+
+    def _attempt(self, number: int) -> None:
+        """Begin with the rows anew when this is the next attempt."""
+        if number > self.run.attempt:
+            self.rows.clear()
+            self._after = -1
+            nothing = {"error": None, "message": None, "finished_at": None}
+            self.run = self.run.model_copy(update={"attempt": number} | nothing)
 
     def _time_left(self, statistics: RunStatistics) -> float | None:
         speed = statistics.rows_per_second or self.run.rows_per_second
@@ -68,6 +82,24 @@ class RunFeed:
 
     async def _follow(self) -> None:
         while True:
+            await self._stream()
+            await self._wait_while_over()
+
+    async def _wait_while_over(self) -> None:
+        """Return when the run goes on."""
+        while True:
+            await asyncio.sleep(OVER_SECONDS)
+            try:
+                now = await client.run(self.run.run_id)
+            except ClientError:
+                continue
+            if now != self.run:
+                self.take(now)
+            if now.status not in TERMINAL:
+                return
+
+    async def _stream(self) -> None:
+        while True:
             try:
                 async with aclosing(client.events(self.run.run_id, after=self._after, patience_seconds=PATIENCE_SECONDS)) as events:
                     async for event in events:
@@ -82,7 +114,6 @@ class RunFeed:
                 self._set_lost(True)
             except ClientError:
                 self._set_lost(True)
-                return
             await asyncio.sleep(RETRY_SECONDS)
 
 
@@ -93,6 +124,7 @@ def acquire(run: Run) -> RunFeed:
     """The shared feed; give it back with `release`."""
     feed = _feeds.setdefault(run.run_id, RunFeed(run))
     feed.watchers += 1
+    feed.take(run)
     feed.start()
     return feed
 

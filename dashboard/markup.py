@@ -34,8 +34,8 @@ def metric(name: str, value: Piece, note: Piece = "", *, hint: str = "") -> Html
     return Html(f'<div class="ii-metric"{title}><div class="k">{escape(name)}</div><div class="v">{html(value)}</div>{below}</div>')
 
 
-def cards(metrics: Iterable[Html]) -> Html:
-    return Html(f'<div class="ii-cards">{"".join(metrics)}</div>')
+def cards(metrics: Iterable[Html], *, tight: bool = False) -> Html:
+    return Html(f'<div class="ii-cards{" tight" if tight else ""}">{"".join(metrics)}</div>')
 
 
 def facts(rows: Iterable[tuple[str, Piece]]) -> Html:

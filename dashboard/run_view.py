@@ -1,19 +1,21 @@
 """A run as it goes on: orders, figures, charts and the last rows. Drawn from the shared feed a few times a second, whatever the pace is."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 
 from nicegui import ui
 
 from client.errors import ClientError
 from dashboard import charts, figures, live, texts
-from dashboard.frame import card, explained, show
+from dashboard.frame import card, show
 from dashboard.gateway import client
 from dashboard.markup import Html, bar, cards, facts, html, joined, link, matrix, metric, mono, note, reasons, status, table, time, verdict
+from dashboard.run_controls import Controls
 from schemas.api_runs import PredictionView, Run, Truth
 from schemas.manifests import ConfusionMatrix
 from schemas.messages import TERMINAL
 
 DRAW_SECONDS = 0.4
+LAG_SECONDS = 2.0
 CHART_ROWS = 120
 TABLE_ROWS = 15
 FAST_ROWS_PER_SECOND = 20.0
@@ -24,16 +26,21 @@ class RunView:
 
     def __init__(self, run: Run) -> None:
         self.feed = live.acquire(run)
-        self.drawn = -1
+        self.controls = Controls(self.feed, self._look)
+        self.drawn: object = None
+        self.lag: int | None = None
         ui.context.client.on_delete(lambda: live.release(self.feed))
 
     def draw(self) -> None:
         """Put everything on the page and keep it going."""
         self.note = show(Html(""))
-        self._orders()
+        if self.feed.run.workspace is not None:
+            with card():
+                self.controls.draw()
         self.figures = show(Html(""))
-        with ui.element("div").classes("ii-two"):
-            with card(texts.QUALITY_TITLE):
+        with ui.element("div").classes("ii-two ii-even"):
+            with card():
+                self.quality_now = show(Html(""))
                 self.quality = ui.echart(charts.quality([], [], None)).style("height:240px")
             with ui.element("div").classes("ii-split"):
                 with card(texts.SHARE_TITLE):
@@ -50,52 +57,28 @@ class RunView:
                 self.facts = show(Html(""))
         self._look()
         ui.timer(DRAW_SECONDS, self._look)
+        ui.timer(LAG_SECONDS, self._measure, immediate=True)
 
-    def _orders(self) -> None:
-        with ui.element("div").classes("ii-row") as self.orders:
-            self.pause = _button(texts.PAUSE, "pause", lambda: self._order(lambda: client.pause_run(self.run_id)))
-            self.resume = _button(texts.RESUME, "play_arrow", lambda: self._order(lambda: client.resume_run(self.run_id)))
-            self.stop = _button(texts.STOP, "stop", self._ask_stop)
-            self.speed = ui.number(texts.SPEED, value=self.feed.run.rows_per_second, min=0.001).props("outlined dense clearable")
-            self.speed.props(f'hint="{texts.SPEED_HINT}"').classes("ii-speed").on("keydown.enter", self._set_speed)
-            self.set_speed = _button(texts.SET_SPEED, "speed", self._set_speed)
-        self.trouble = show(Html(""))
-
-    @property
-    def run_id(self) -> str:
-        return self.feed.run.run_id
-
-    async def _order(self, order: Callable[[], Awaitable[Run]]) -> None:
-        self.trouble.set_content("")
+    async def _measure(self) -> None:
+        """The lag is of the system: rows of all runs that wait in Kafka."""
+        if self.feed.over:
+            return
         try:
-            self.feed.take(await order())
-        except ClientError as error:
-            self.trouble.set_content(explained(error))
-        self._look()
-
-    async def _set_speed(self) -> None:
-        await self._order(lambda: client.set_speed(self.run_id, self.speed.value or None))
-
-    async def _ask_stop(self) -> None:
-        with ui.dialog() as question, ui.card():
-            ui.label(texts.STOP_SURE)
-            with ui.row():
-                ui.button(texts.STOP, on_click=lambda: question.submit(True)).props("unelevated no-caps color=negative")
-                ui.button(texts.CANCEL, on_click=lambda: question.submit(False)).props("flat no-caps")
-        if await question:
-            await self._order(lambda: client.stop_run(self.run_id))
-        question.delete()
+            self.lag = (await client.system()).total_lag
+        except ClientError:
+            self.lag = None
 
     def _look(self) -> None:
-        if self.drawn == self.feed.version:
+        if self.drawn == (self.feed.version, self.lag):
             return
-        self.drawn = self.feed.version
+        self.drawn = (self.feed.version, self.lag)
         run, rows = self.feed.run, list(self.feed.rows)
         self._draw_state(run)
-        self.figures.set_content(run_cards(run))
+        self.figures.set_content(run_cards(run, self.lag))
         threshold = rows[-1].threshold if rows else None
         shown = rows[-CHART_ROWS:]
         _redraw(self.quality, charts.quality([row.row_index for row in shown], [1 - row.probability_fail for row in shown], threshold))
+        self.quality_now.set_content(quality_head(rows))
         _redraw(self.donut, charts.donut(run.statistics.pass_count, run.statistics.fail_count))
         _redraw(self.histogram, charts.histogram({texts.SCORED: run.statistics.histogram}, threshold))
         self.truth.set_content(truth_board(run.statistics.truth))
@@ -110,13 +93,8 @@ class RunView:
         if run.error or (over and run.message):
             notes.append(note("bad" if run.status == "FAILED" else "info", run.error or run.message or ""))
         self.note.set_content(joined(notes))
-        self.orders.set_visibility(not over and run.workspace is not None)
-        self.pause.set_visibility(run.status != "PAUSED")
-        self.resume.set_visibility(run.status == "PAUSED")
-
-
-def _button(text: str, icon: str, act: Callable[[], object]) -> ui.button:
-    return ui.button(text, icon=icon, on_click=act).props("outline no-caps color=primary")
+        if run.workspace is not None:
+            self.controls.look(run)
 
 
 def _redraw(chart: ui.echart, options: charts.Options) -> None:
@@ -125,27 +103,38 @@ def _redraw(chart: ui.echart, options: charts.Options) -> None:
     chart.update()
 
 
-def run_cards(run: Run) -> Html:
-    """The figures of a run."""
+def run_cards(run: Run, lag: int | None) -> Html:
+    """The figures of a run; `lag` is that of the system."""
     statistics = run.statistics
     handled = statistics.total_predictions + statistics.dead_letters + statistics.passed_over
     total = run.total_rows
     share = handled / total if total else 0.0
     of_rows = texts.OF_ROWS.format(total=figures.count(total)) if total is not None else ""
+    if statistics.passed_over:
+        of_rows += texts.PASSED_OVER.format(rows=figures.count(statistics.passed_over))
     scored = joined([html(of_rows), Html('<div style="height:5px"></div>'), bar(share, texts.SCORED)]) if total else html(of_rows)
     base = max(statistics.total_predictions, 1)
+    attempt = f"{texts.ATTEMPT_NUMBER.format(number=run.attempt)} · " if run.attempt > 1 else ""
+    left = texts.LEFT.format(time=figures.duration(run.eta_seconds)) if run.eta_seconds is not None and run.status not in TERMINAL else ""
+    letters = link(f"/dead-letters?run_id={run.run_id}", texts.SHOW) if statistics.dead_letters else ""
     found = [
-        metric(texts.STATE, status(run.status), figures.ordered_pace(run.rows_per_second)),
+        metric(texts.STATE, status(run.status), attempt + figures.ordered_pace(run.rows_per_second)),
         metric(texts.SCORED, figures.count(statistics.total_predictions), scored),
         metric(texts.PASSED, figures.count(statistics.pass_count), figures.share(statistics.pass_count / base)),
         metric(texts.FAILED, figures.count(statistics.fail_count), figures.share(statistics.fail_count / base)),
-        metric(texts.CONFIDENCE, figures.share(statistics.average_confidence)),
-        metric(texts.DEAD, figures.count(statistics.dead_letters)),
-        metric(texts.PACE, figures.pace(statistics.rows_per_second)),
+        metric(texts.CONFIDENCE, figures.share(statistics.average_confidence), texts.AVERAGE),
+        metric(texts.DEAD, figures.count(statistics.dead_letters), letters),
+        metric(texts.PACE, figures.pace(statistics.rows_per_second), left),
     ]
     if run.status not in TERMINAL:
-        found.append(metric(texts.LEFT, figures.duration(run.eta_seconds)))
-    return cards(found)
+        found.append(metric(texts.LAG, figures.count(lag), texts.LAG_RECORDS, hint=texts.LAG_HINT))
+    return cards(found, tight=True)
+
+
+def quality_head(rows: Sequence[PredictionView]) -> Html:
+    """Title of the chart, with the newest score."""
+    now = f'<b class="ii-now">{figures.score(1 - rows[-1].probability_fail)}</b>' if rows else ""
+    return Html(f'<div class="ii-between" style="margin:0"><h2 class="ii-h2">{html(texts.QUALITY_TITLE)}</h2>{now}</div>')
 
 
 def truth_board(truth: Truth | None) -> Html:

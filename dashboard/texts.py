@@ -3,7 +3,7 @@
 from typing import Final
 
 NAME: Final = "IntelliInspect"
-NAV: Final = {"/": "Guide", "/runs": "Runs", "/models": "Models", "/system": "System"}
+NAV: Final = {"/": "Guide", "/runs": "Runs", "/models": "Models", "/dead-letters": "Dead letters", "/system": "System"}
 SKIP: Final = "Skip to the content"
 THEME: Final = {"auto": "Colours: as the system", "light": "Colours: light", "dark": "Colours: dark"}
 GATEWAY_DOWN: Final = "The gateway does not answer. This page goes on by itself as soon as it does."
@@ -150,11 +150,22 @@ SPEED_HINT: Final = "empty: as fast as possible"
 RUNS_OF_MODEL: Final = "Runs of this model"
 
 PAUSE, RESUME, STOP, SET_SPEED = "Pause", "Resume", "Stop", "Set the speed"
+STEP, STEP_ROWS = "Step", "Rows"
+FASTEST: Final = "as fast as possible"
+ROW: Final = "Row"
+SEEK, RETRY, REPLAY = "Go to this row", "Try again from this row", "Replay from this row"
+SEEK_HINT: Final = (
+    "Going ahead passes rows over; going back begins a new attempt, and earlier ones stay readable. A replay is a run of its own."
+)
+RETRY_HINT: Final = "Trying again is a new attempt of this run, and earlier ones stay readable. A replay is a run of its own."
+ATTEMPT_NUMBER: Final = "attempt {number}"
+PASSED_OVER: Final = " · {rows} passed over"
+SHOW: Final = "show"
 STOP_SURE: Final = "Stop this run? It cannot go on afterwards; its numbers stay."
 CANCEL: Final = "Cancel"
-SCORED, PASSED, FAILED, CONFIDENCE, DEAD, PACE, LEFT, QUALITY = (
-    "Scored", "PASS", "FAIL", "Average confidence", "Dead letters", "Pace", "Time left", "Quality score",
-)  # fmt: skip
+SCORED, PASSED, FAILED, CONFIDENCE, DEAD, PACE, QUALITY = "Scored", "PASS", "FAIL", "Confidence", "Dead letters", "Pace", "Quality score"
+AVERAGE: Final = "average"
+LEFT: Final = "{time} left"
 OF_ROWS: Final = "of {total} rows"
 QUALITY_TITLE: Final = "Quality score of the last rows"
 SHARE_TITLE: Final = "PASS and FAIL"
@@ -204,6 +215,53 @@ IMPORTANCE: Final = "Feature importance (gain)"
 USED_BY: Final = "Runs that used it"
 USED_BY_NONE: Final = "No run has used it yet."
 WARNINGS: Final = "Mind"
+
+LETTERS_TITLE: Final = "Dead letters"
+LETTERS_LEAD: Final = (
+    "Records that could not be scored, kept whole with the reason. Mend one and send it again: it counts once, in its place."
+)
+LETTERS_NONE: Final = "No dead letters: every record could be scored."
+LETTERS_NONE_MATCH: Final = "No dead letter matches."
+LETTERS_OLDER: Final = "Older letters are on the topic dead-letters.v1 alone."
+LETTERS_UNPURGED: Final = "all but purged"
+LETTER_TITLE: Final = "Dead letter"
+LETTER_RUN: Final = "Run (id, then Enter)"
+LETTER_STATES: Final = {"open": "Open", "redriven": "Redriven", "purged": "Purged"}
+LETTER_SIGNS: Final = {"open": "✗ ", "redriven": "↻ ", "purged": "– "}
+OUTCOMES: Final = {"answered": "answered", "dead_letter": "a dead letter again", "ignored": "ignored"}
+REASONS: Final = {
+    "undecodable": "not readable",
+    "invalid_field": "invalid field",
+    "missing_feature": "missing feature",
+    "unknown_feature": "unknown feature",
+    "unknown_model": "unknown model",
+    "no_champion": "no champion",
+    "oversized": "too large",
+    "unsupported_encoding": "unknown encoding",
+    "run_owned": "run of another sender",
+}
+COLUMNS_LETTERS: Final = ("letter", "state", "reason", "field", "run", "row ", "occurred (UTC)")
+LETTERS_SENT: Final = "{sent} of {matched} letters were sent; the list is read again in a moment."
+REASON, FIELD, PLACE, PARTITION, OFFSET, KEY, OCCURRED, OUTCOME = (
+    "Reason", "Field", "Came from", "partition", "offset", "Key", "Occurred (UTC)", "Redriven",
+)  # fmt: skip
+BODY: Final = "The record"
+BODY_CUT: Final = "The end of this very large record is not kept."
+NO_TEXT: Final = "Not text; the first bytes:"
+LINES_ABOVE, LINES_BELOW = "{count} lines above", "{count} lines below"
+FIELD_BAD, FIELD_MISSING = "this is wrong", "missing"
+REPAIR_TITLE: Final = "Mend and send again"
+REPAIR_LEAD: Final = "The record goes to the same partition with the same identity, and is counted once, whatever is sent how often."
+FIELD_HINT: Final = "a number, null for a missing value, or text"
+EDIT_WHOLE: Final = "Edit the whole record"
+REDRIVE: Final = "Redrive"
+REDRIVE_FIELD, REDRIVE_WITHOUT, REDRIVE_SAME, REDRIVE_EDITED = (
+    "Redrive with this value", "Redrive without this field", "Redrive as it was", "Redrive the edited record",
+)  # fmt: skip
+REDRIVE_ALL, PURGE_ALL, PURGE = "Redrive all that match", "Purge all that match", "Purge"
+REDRIVE_ALL_SURE: Final = "Send every open letter that matches again, as it was?"
+PURGE_SURE: Final = "Take every letter that matches off the list for good?"
+PURGE_ONE_SURE: Final = "Take this letter off the list for good?"
 
 SYSTEM_TITLE: Final = "System"
 SYSTEM_LEAD: Final = "What runs, what is down, and what that means."

@@ -13,7 +13,8 @@ class Settings(ProcessSettings):
 
     health_host: str = "127.0.0.1"
     health_port: int = Field(8101, ge=0, le=65535)
-    batch_rows: int = Field(1000, ge=1, description="most rows in one transaction")
+    batch_rows: int = Field(1000, ge=1, description="most records in one transaction")
+    batch_bytes: int = Field(4 << 20, ge=1, description="about the most bytes of records in one transaction")
     exact_reasons_max_rows: int = Field(8, ge=0, description="up to this many rows in a batch the reasons are exact tree contributions")
     approximate_reasons_max_rows: int = Field(
         256, ge=0, description="up to this many they are approximate; above, only the last row has any"
@@ -25,7 +26,11 @@ class Settings(ProcessSettings):
     max_dead_letter_share: float = Field(
         0.5, gt=0, le=1, description="so does a larger share of dead letters, once 1,000 rows of the lane are handled; 1: none does"
     )
-    models_max: int = Field(16, ge=1, description="model versions kept in memory")
+    session_timeout_seconds: float = Field(
+        6.0,
+        gt=0,
+        description="a worker that is silent for so long loses its partitions; not below the broker's group.min.session.timeout.ms",
+    )
     session_timeout_seconds: float = Field(10.0, gt=0, description="a worker that is silent for so long loses its partitions")
     transaction_timeout_seconds: float = Field(30.0, gt=0)
     unavailable_after_seconds: float = Field(

@@ -13,6 +13,7 @@ import msgspec
 from producer.encoding import Identity, row_encoder, run_end, run_skip
 from producer.errors import RunFailed
 from producer.pacing import Pacer
+from producer.packing import packed_records
 from producer.positions import Positions, first_of_lane
 from producer.sender import Lanes, Sender
 from producer.sources import Page, SplitRows, open_split
@@ -22,6 +23,7 @@ from storage.files import Storage
 
 CHUNK_ROWS = 256
 """Rows encoded in one go: about 5 ms of the event loop, and how late a pause can be at full speed."""
+PACKED_CHUNK_ROWS = 2048
 PAGE_SECONDS, SMALLEST_PAGE, LARGEST_PAGE = 30, 256, 16_384
 """A page holds so many seconds' rows; reading one costs 60 to 90 ms whatever its size."""
 TICK_SECONDS = 0.01
@@ -116,6 +118,7 @@ class Run:
         page_rows = LARGEST_PAGE if pacer.rate is None else min(LARGEST_PAGE, max(SMALLEST_PAGE, int(pacer.rate * PAGE_SECONDS)))
         if only is not None:
             page_rows = min(page_rows, max(total - min(self.positions.next), 1))
+        packs = only is None and isinstance(self._rows, SplitRows) and self.lanes.packs(pacer.rate)
         async with aclosing(self._rows.pages(min(self.positions.next), page_rows)) as pages:
             async for page in pages:
                 if page.start >= total:
@@ -127,8 +130,9 @@ class Run:
                         await asyncio.sleep(max(TICK_SECONDS, pacer.seconds_to_next(time.monotonic())))
                         continue
                     await confirm_ownership()
-                    end = int(min(start + due, start + CHUNK_ROWS, last))
-                    await self.lanes.send("row", records(page, start, end))
+                    end = int(min(start + due, start + (PACKED_CHUNK_ROWS if packs else CHUNK_ROWS), last))
+                    sending = packed_records(self.lanes, page, start, end) if packs else records(page, start, end)
+                    await self.lanes.send("row", sending, packed=packs)
                     pacer.sent(end - start)
                     start = end
                     await asyncio.sleep(0)  # the others' turn

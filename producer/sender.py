@@ -8,6 +8,7 @@ wait in the client, one on its way and one behind it; sending waits for room.
 import asyncio
 import time
 from collections.abc import Iterable, Sequence
+from typing import Literal
 
 from aiokafka import AIOKafkaProducer
 from aiokafka.producer.message_accumulator import BatchBuilder
@@ -22,6 +23,7 @@ from schemas.ids import row_key
 from schemas.topics import ROWS, MessageType
 
 BATCH_BYTES = 1 << 20
+Encoding = Literal["auto", "json", "packed"]
 ROOM_TIMEOUT_MS = 40_000
 """How long a batch may wait for room in the client, a restart of the broker included."""
 
@@ -29,8 +31,9 @@ ROOM_TIMEOUT_MS = 40_000
 class Sender:
     """Opens its connection in `start`."""
 
-    def __init__(self, kafka: dict[str, object], *, compression: str = "none") -> None:
+    def __init__(self, kafka: dict[str, object], *, compression: str = "none", encoding: Encoding = "auto") -> None:
         self._kafka = kafka
+        self._encoding = encoding
         self._compression = None if compression == "none" else compression
         self._turns: list[asyncio.Lock] = []
         self.failure: Exception | None = None
@@ -57,6 +60,10 @@ class Sender:
     def partition_of(self, key: bytes) -> int:
         """Where records with this key go."""
         return partition_for(key, len(self._turns))
+
+    def packs(self, rate: float | None) -> bool:
+        """Whether rows at this rate travel packed. By default at full speed: at any other, JSON is fast enough, and people can read it."""
+        return self._encoding == "packed" or (self._encoding == "auto" and rate is None)
 
     def batch(self) -> BatchBuilder:
         """A new batch to fill."""
@@ -91,12 +98,16 @@ class Lanes:
         self._partitions = [sender.partition_of(key) for key in self._keys]
         self._news = asyncio.Event()
 
-    async def send(self, message_type: MessageType, records: Iterable[tuple[int, int, bytes]]) -> None:
+    def packs(self, rate: float | None) -> bool:
+        """Whether rows at this rate travel packed."""
+        return self._sender.packs(rate)
+
+    async def send(self, message_type: MessageType, records: Iterable[tuple[int, int, bytes]], *, packed: bool = False) -> None:
         """Send `(lane, end, value)` in order; `end` is the lane's position behind the record. Returns when all is handed over.
 
         Cancelled in between, `positions.next` says what was handed over.
         """
-        head = headers(message_type)
+        head = headers(message_type, packed=packed)
         filling: dict[int, _Filling] = {}
         for lane, end, value in records:
             partition = self._partitions[lane]
@@ -119,8 +130,9 @@ class Lanes:
     async def _hand_over(self, filling: "_Filling", partition: int) -> None:
         future = await self._sender.send(filling.batch, partition)
         # no await between handing over and taking note: a cancellation cannot come between
+        rows = sum((end - self.positions.next[lane]) // self.identity.lanes for lane, end in filling.ends.items())
         sent = [(lane, self.positions.sent(lane, end)) for lane, end in filling.ends.items()]
-        rows, started = filling.batch.record_count(), time.monotonic()
+        started = time.monotonic()
         ROWS_SENT.inc(rows)
         future.add_done_callback(lambda done: self._answered(done, sent, rows, started))
 

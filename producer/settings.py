@@ -19,3 +19,6 @@ class Settings(ProcessSettings):
     session_timeout_seconds: float = Field(10.0, gt=0, description="after a crash its runs stand still for so long")
     report_interval_seconds: float = Field(1.0, gt=0, description="positions and progress are written so often; a crash repeats so much")
     compression: Literal["none", "lz4", "zstd", "snappy"] = "none"
+    encoding: Literal["auto", "json", "packed"] = Field(
+        "auto", description="of rows: packed is faster, JSON is readable; auto packs at full speed"
+    )

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import structlog
 from pydantic import ValidationError
 
+from producer.encoding import Columns
 from producer.errors import RunFailed
 from runtime.errors import Unavailable
 from schemas.manifests import ModelManifest, SplitManifest
@@ -44,6 +45,14 @@ class Page:
     def rows(self, start: int, end: int) -> Sequence[tuple[Any, ...]]:
         """Values of these rows as `producer.encoding.row_encoder` takes them."""
         return self.frame.slice(start - self.start, end - start).rows()
+
+    def columns(self, start: int, end: int) -> Columns:
+        """These rows as `producer.encoding.row_packer` takes them."""
+        import polars as pl
+
+        frame = self.frame.slice(start - self.start, end - start)
+        features = frame.drop(ID, TIME, LABEL).cast(pl.Float32).to_numpy(order="c")
+        return Columns(features, frame[ID].to_list(), frame[TIME].to_list(), frame[LABEL].to_list())
 
 
 @dataclass(frozen=True, slots=True)

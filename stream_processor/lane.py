@@ -49,16 +49,16 @@ class Surroundings(Protocol):
 class Lane:
     """Scores one partition from `next_offset` on. `run` is its task."""
 
-    def __init__(self, around: Surroundings, owner: Owner, next_offset: int, *, batch_rows: int) -> None:
+    def __init__(self, around: Surroundings, owner: Owner, next_offset: int, *, batch_rows: int, batch_bytes: int) -> None:
         self.partition = owner.partition
         self.next_offset = next_offset
         self.closed = False
         self.moved_at = time.monotonic()
         self._around = around
         self._owner = owner
-        self._batch_rows = batch_rows
+        self._batch_rows, self._batch_bytes = batch_rows, batch_bytes
         self._queue: deque[list[ConsumerRecord]] = deque()
-        self._queued = 0
+        self._queued = self._queued_bytes = 0
         self._held = False
         self._filled = asyncio.Event()
         self._rewound_at = -REWIND_SECONDS
@@ -67,8 +67,9 @@ class Lane:
         """Queue fetched records; when more than two batches wait, the partition is left out of the fetch until half are done."""
         self._queue.append(records)
         self._queued += len(records)
+        self._queued_bytes += _bytes(records)
         self._filled.set()
-        if self._queued >= 2 * self._batch_rows and not self._held:
+        if not self._held and (self._queued >= 2 * self._batch_rows or self._queued_bytes >= 2 * self._batch_bytes):
             self._held = True
             self._around.hold(self.partition)
 
@@ -111,29 +112,40 @@ class Lane:
     async def _following(self) -> list[ConsumerRecord]:
         """Take up to a batch of records from the queue that follow what is done; empty when there are none."""
         taken: list[ConsumerRecord] = []
-        wanted = self.next_offset
-        while self._queue and len(taken) < self._batch_rows:
+        wanted, size = self.next_offset, 0
+        while self._queue and len(taken) < self._batch_rows and size < self._batch_bytes:
             records = self._queue[0]
             if records[0].offset < wanted:
                 records = [record for record in records if record.offset >= wanted]
             if records and records[0].offset > wanted and (taken or not await self._is_gap(wanted, records[0].offset)):
                 break  # after what was taken a gap is looked at in the next round
-            room = self._batch_rows - len(taken)
-            taken += records[:room]
             if self.closed:
                 return []
-            self._drop_first(records[room:])
+            fitting = self._fitting(records, self._batch_rows - len(taken), self._batch_bytes - size)
+            taken += records[:fitting]
+            size += _bytes(records[:fitting])
+            self._drop_first(records[fitting:])
             if taken:
                 wanted = taken[-1].offset + 1
         if not self._queue:
             self._filled.clear()
         return taken
 
+    def _fitting(self, records: list[ConsumerRecord], rows: int, size: int) -> int:
+        """How many of the records fit: up to the first that fills the batch, that one included."""
+        for number, record in enumerate(records[:rows], 1):
+            size -= len(record.value or b"")
+            if size <= 0:
+                return number
+        return min(len(records), rows)
+
     def _drop_first(self, left: list[ConsumerRecord]) -> None:
-        self._queued -= len(self._queue.popleft()) - len(left)
+        first = self._queue.popleft()
+        self._queued -= len(first) - len(left)
+        self._queued_bytes -= _bytes(first) - _bytes(left)
         if left:
             self._queue.appendleft(left)
-        if self._held and self._queued <= self._batch_rows:
+        if self._held and self._queued <= self._batch_rows and self._queued_bytes <= self._batch_bytes:
             self._held = False
             self._around.release(self.partition)
 
@@ -158,7 +170,11 @@ class Lane:
 
     def _forget(self) -> None:
         self._queue.clear()
-        self._queued = 0
+        self._queued = self._queued_bytes = 0
         if self._held:
             self._held = False
             self._around.release(self.partition)
+
+
+def _bytes(records: list[ConsumerRecord]) -> int:
+    return sum([len(record.value or b"") for record in records])

@@ -81,7 +81,9 @@ class Worker:
         for partition in partitions:
             if partition not in self.lanes:
                 stored = self._table.get(position_key(partition))
-                lane = Lane(self, self._owners[partition], int(stored) + 1 if stored else 0, batch_rows=self._settings.batch_rows)
+                batch_rows, batch_bytes = self._settings.batch_rows, self._settings.batch_bytes
+                at = int(stored) + 1 if stored else 0
+                lane = Lane(self, self._owners[partition], at, batch_rows=batch_rows, batch_bytes=batch_bytes)
                 self.lanes[partition] = lane
                 self._tasks[partition] = task = asyncio.create_task(lane.run(), name=f"lane-{partition}")
                 task.add_done_callback(self._ended)

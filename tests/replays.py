@@ -21,8 +21,8 @@ from devstack.ports import free_port
 from runtime.kafka import partition_for, read_to_end
 from schemas.ids import new_run_id, row_key
 from schemas.manifests import ConfusionMatrix, DateRange, Metrics, ModelManifest, SetManifest, SplitManifest
-from schemas.messages import TERMINAL, Command, RunPosition, RunSpec, TaskState, encode
-from schemas.topics import ROWS, RUN_COMMANDS, RUN_POSITIONS, TASKS, TYPE_HEADER
+from schemas.messages import TERMINAL, Command, PackedRows, RunPosition, RunSpec, TaskState, encode
+from schemas.topics import CONTENT_TYPE_HEADER, PACKED, ROWS, RUN_COMMANDS, RUN_POSITIONS, TASKS, TYPE_HEADER
 from storage.files import Storage
 from tests.brokers import CONTROL_PARTITIONS, DATA_PARTITIONS, Broker
 from tests.waiting import eventually
@@ -116,6 +116,7 @@ class ProducerProcess:
             "STORAGE_URL": storage_url,
             "PRODUCER_HEALTH_PORT": str(self.health_port),
             "PRODUCER_SESSION_TIMEOUT_SECONDS": str(SESSION_SECONDS),
+            "PRODUCER_ENCODING": "json",
             **environment,
         }
         with log.open("ab") as output:
@@ -281,11 +282,20 @@ def counted(records: list[ConsumerRecord], attempt: int = 1) -> dict[int, Counte
     """The lanes of an attempt as a stream processor counts them."""
     lanes: dict[int, Counted] = {}
     for record in records:
-        message = msgspec.json.decode(record.value)
-        if message.get("attempt", 1) == attempt:
-            lane, count = message.get("lane", 0), message.get("lanes", 1)
-            lanes.setdefault(lane, Counted(lane, count)).take(dict(record.headers)[TYPE_HEADER].decode(), message)
+        for message in _messages(record):
+            if message.get("attempt", 1) == attempt:
+                lane, count = message.get("lane", 0), message.get("lanes", 1)
+                lanes.setdefault(lane, Counted(lane, count)).take(dict(record.headers)[TYPE_HEADER].decode(), message)
     return dict(sorted(lanes.items()))
+
+
+def _messages(record: ConsumerRecord) -> list[dict[str, Any]]:
+    """What a record says, row by row."""
+    if dict(record.headers)[CONTENT_TYPE_HEADER] != PACKED:
+        return [msgspec.json.decode(record.value)]
+    rows = msgspec.msgpack.decode(record.value, type=PackedRows)
+    whose = {name: getattr(rows, name) for name in ("run_id", "attempt", "epoch", "lane", "lanes")}
+    return [whose | {"row_index": rows.row_index + j * rows.lanes} for j in range(rows.count) if rows.row_index is not None]
 
 
 @asynccontextmanager

@@ -7,7 +7,7 @@ import msgspec
 import pytest
 
 from schemas.messages import TaskState, encode
-from schemas.topics import RUN_POSITIONS
+from schemas.topics import CONTENT_TYPE_HEADER, JSON, PACKED, RUN_POSITIONS
 from tests.brokers import CONTROL_PARTITIONS, Broker
 from tests.replays import Replays, counted, frame_of, replays
 from tests.waiting import eventually
@@ -43,6 +43,20 @@ async def test_a_producer_killed_at_full_speed_leaves_no_hole_and_nothing_counts
         lane: (list(range(lane, ROWS, 3)), "COMPLETED") for lane in range(3)
     }
     assert sum(found.again for found in lanes.values()) > 0  # the kills did hit
+
+
+async def test_packed_rows_are_whole_too_when_a_successor_cuts_them_into_other_records(world: Replays) -> None:
+    producer = await world.producer(PRODUCER_ENCODING="packed")
+    run_id = await world.start(5_000, rows_per_second=2_500, lanes=2)
+    await eventually(lambda: world.sent(run_id, 60))
+    producer.end()
+    await world.producer()  # goes on in JSON
+    await world.ended(run_id)
+    records = await world.records(run_id)
+    lanes = counted(records)
+    assert [(found.rows, found.ending) for found in lanes.values()] == [(list(range(lane, 5_000, 2)), "COMPLETED") for lane in range(2)]
+    assert {dict(record.headers)[CONTENT_TYPE_HEADER] for record in records} == {PACKED, JSON}
+    assert 60 <= sum(dict(record.headers)[CONTENT_TYPE_HEADER] == PACKED for record in records) < 2_000
 
 
 async def test_a_producer_that_leaves_politely_sends_nothing_twice(world: Replays) -> None:

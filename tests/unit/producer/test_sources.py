@@ -2,6 +2,7 @@
 
 import os
 
+import numpy as np
 import polars as pl
 import pytest
 
@@ -37,6 +38,13 @@ async def test_pages_hold_the_rows_from_any_start_in_the_models_column_order(sto
     expected = frame.select("F 3", "F 0", "__id__", pl.col("__time__").cast(pl.Int64), "__label__")[start:].fill_nan(None)
     rows = await _rows(storage, start, rows_per_page)
     assert pl.DataFrame(rows, schema=expected.schema, orient="row").fill_nan(None).equals(expected)
+
+
+async def test_a_page_gives_the_same_rows_by_column(storage: Storage) -> None:
+    async for page in (await open_split(storage, SPLIT, MODEL)).pages(100, 300):
+        rows, columns = page.rows(page.start + 7, page.end), page.columns(page.start + 7, page.end)
+        assert [row[2:] for row in rows] == list(zip(*columns[1:], strict=True))
+        assert np.array_equal(columns.features, np.array([row[:2] for row in rows], np.float32), equal_nan=True)
 
 
 async def test_infinities_become_the_largest_numbers_that_json_has(storage_url: str) -> None:

@@ -57,15 +57,17 @@ class Around:
         self.held = False
 
 
-def records(*offsets: int) -> Any:
-    return [Record(b"", offset=offset, partition=3) for offset in offsets]
+def records(*offsets: int, value: bytes = b"") -> Any:
+    return [Record(value, offset=offset, partition=3) for offset in offsets]
 
 
 Run = Callable[..., Awaitable[None]]
 
 
-async def worked(around: Around, next_offset: int, *batches: Any, batch_rows: int = 10, done: Callable[[], Any]) -> Lane:
-    lane = Lane(around, around, next_offset, batch_rows=batch_rows)  # type: ignore[arg-type]
+async def worked(
+    around: Around, next_offset: int, *batches: Any, batch_rows: int = 10, batch_bytes: int = 100, done: Callable[[], Any]
+) -> Lane:
+    lane = Lane(around, around, next_offset, batch_rows=batch_rows, batch_bytes=batch_bytes)  # type: ignore[arg-type]
     task = asyncio.create_task(lane.run())
     for batch in batches:
         lane.offer(batch)
@@ -75,6 +77,14 @@ async def worked(around: Around, next_offset: int, *batches: Any, batch_rows: in
         lane.close()
         await task
     return lane
+
+
+async def test_a_batch_ends_with_the_record_that_fills_it() -> None:
+    around = Around(set(range(7)))
+    fetched = [records(0, 1, 2, value=b"x" * 60), records(3, 4, value=b"x" * 500), records(5, 6, value=b"x" * 10)]
+    await worked(around, 0, *fetched, done=lambda: sum(map(len, around.committed)) == 7)
+    assert around.committed == [[0, 1], [2, 3], [4], [5, 6]]
+    assert around.holds == 1
 
 
 async def test_batches_are_joined_up_to_the_bound_and_cut_at_it() -> None:
@@ -95,7 +105,7 @@ async def test_records_that_are_done_are_not_done_again() -> None:
 
 async def test_lost_records_are_read_again_and_nothing_is_done_before() -> None:
     around = Around(set(range(100)))
-    lane = Lane(around, around, 5, batch_rows=10)  # type: ignore[arg-type]
+    lane = Lane(around, around, 5, batch_rows=10, batch_bytes=100)  # type: ignore[arg-type]
     task = asyncio.create_task(lane.run())
     lane.offer(records(7, 8))
     lane.offer(records(9))
@@ -118,7 +128,7 @@ async def test_offsets_that_do_not_exist_are_passed_over() -> None:
 async def test_a_full_partition_is_held_until_half_is_done() -> None:
     around = Around(set(range(100)))
     around.may_commit.clear()
-    lane = Lane(around, around, 0, batch_rows=4)  # type: ignore[arg-type]
+    lane = Lane(around, around, 0, batch_rows=4, batch_bytes=100)  # type: ignore[arg-type]
     task = asyncio.create_task(lane.run())
     lane.offer(records(*range(4)))
     lane.offer(records(*range(4, 8)))
@@ -134,7 +144,7 @@ async def test_a_full_partition_is_held_until_half_is_done() -> None:
 async def test_a_closed_lane_finishes_the_batch_in_hand_and_leaves_the_table_alone() -> None:
     around = Around(set(range(100)))
     around.may_commit.clear()
-    lane = Lane(around, around, 0, batch_rows=2)  # type: ignore[arg-type]
+    lane = Lane(around, around, 0, batch_rows=2, batch_bytes=100)  # type: ignore[arg-type]
     task = asyncio.create_task(lane.run())
     lane.offer(records(0, 1, 2, 3))
     await eventually(lambda: around._scored, timeout_seconds=5)
@@ -146,7 +156,7 @@ async def test_a_closed_lane_finishes_the_batch_in_hand_and_leaves_the_table_alo
 
 async def test_a_lane_that_is_closed_while_it_asks_the_broker_ends() -> None:
     around = Around(set(range(100)))
-    lane = Lane(around, around, 5, batch_rows=10)  # type: ignore[arg-type]
+    lane = Lane(around, around, 5, batch_rows=10, batch_bytes=100)  # type: ignore[arg-type]
     asked = asyncio.Event()
     answer = asyncio.Event()
 
@@ -168,7 +178,7 @@ async def test_a_lane_that_is_closed_while_it_asks_the_broker_ends() -> None:
 async def test_what_goes_wrong_ends_the_lane() -> None:
     around = Around(set(range(100)))
     around.error = Fenced("another worker")
-    lane = Lane(around, around, 0, batch_rows=2)  # type: ignore[arg-type]
+    lane = Lane(around, around, 0, batch_rows=2, batch_bytes=100)  # type: ignore[arg-type]
     lane.offer(records(0))
     with pytest.raises(Fenced):
         await lane.run()

@@ -26,12 +26,12 @@ class Settings(ProcessSettings):
     max_dead_letter_share: float = Field(
         0.5, gt=0, le=1, description="so does a larger share of dead letters, once 1,000 rows of the lane are handled; 1: none does"
     )
+    models_max: int = Field(16, ge=1, description="model versions kept in memory")
     session_timeout_seconds: float = Field(
         6.0,
         gt=0,
         description="a worker that is silent for so long loses its partitions; not below the broker's group.min.session.timeout.ms",
     )
-    session_timeout_seconds: float = Field(10.0, gt=0, description="a worker that is silent for so long loses its partitions")
     transaction_timeout_seconds: float = Field(30.0, gt=0)
     unavailable_after_seconds: float = Field(
         60.0, gt=0, description="how long Kafka or the storage may be away before the process exits 75"

@@ -20,6 +20,7 @@ from client.transport import AsyncTransport, Retries
 from client.upload import Progress, Upload, UploadOptions, form
 from client.waiting import Wait, ended, succeeded
 from schemas.api import Health, Page, Readiness, TaskStatus
+from schemas.api_dead_letters import DeadLetterPage, DeadLetterView, LettersSent, PurgeMatching, RedriveMatching
 from schemas.api_runs import Attempts, PredictionView, Retry, Run, RunCreate
 from schemas.api_system import System
 from schemas.api_v1 import (
@@ -218,6 +219,26 @@ class AsyncClient:
             if ended(found):
                 return found
             await asyncio.sleep(wait.pause(time.monotonic()))
+
+    async def dead_letters(self, *, cursor: str | None = None, limit: int | None = None, **filters: str | None) -> DeadLetterPage:
+        """Records that could not be scored, newest first. Filters: run_id, reason, topic, state."""
+        return await self._transport.send(calls.dead_letters(cursor, limit, **filters))
+
+    async def dead_letter(self, dead_letter_id: str) -> DeadLetterView:
+        """One, with all its bytes and what became of it."""
+        return await self._transport.send(calls.dead_letter(dead_letter_id))
+
+    async def redrive(self, dead_letter_id: str, value: str | dict[str, Any] | None = None) -> DeadLetterView:
+        """Send a letter's row again, with an edited value or as it was. It counts once, however often this is done."""
+        return await self._transport.send(calls.redrive(dead_letter_id, value))
+
+    async def redrive_matching(self, request: RedriveMatching | None = None) -> LettersSent:
+        """Send all open letters that match as they were, up to 1,000."""
+        return await self._transport.send(calls.redrive_matching(request or RedriveMatching()))
+
+    async def purge(self, request: PurgeMatching) -> LettersSent:
+        """Take letters off the list for good."""
+        return await self._transport.send(calls.purge_matching(request))
 
     async def predictions(
         self, run_id: str, *, after: int = -1, limit: int | None = None, attempt: int | None = None

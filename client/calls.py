@@ -12,6 +12,7 @@ from pydantic import TypeAdapter
 from client.transport import Call
 from client.upload import Upload
 from schemas.api import Health, Page, Readiness, TaskStatus
+from schemas.api_dead_letters import DeadLetterPage, DeadLetterView, LettersSent, PurgeMatching, RedriveMatching
 from schemas.api_runs import Attempts, PredictionPage, Run, RunCreate
 from schemas.api_system import System
 from schemas.api_v1 import (
@@ -35,6 +36,7 @@ from schemas.api_v1 import (
 
 T = TypeVar("T")
 SPLIT_SECONDS = 300.0
+MANY_SECONDS = 120.0
 
 
 def _read(kind: type[T]) -> Callable[[Any], T]:
@@ -177,6 +179,28 @@ def order(run_id: str, verb: str, body: Any = None) -> Call[Run]:
 def predictions(run_id: str, after: int, limit: int, attempt: int | None = None) -> Call[PredictionPage]:
     params = {"after": after, "limit": limit, "attempt": attempt}
     return Call("GET", _at("/v1/runs/{}/predictions", run_id), _read(PredictionPage), params)
+
+
+def dead_letters(cursor: str | None, limit: int | None, **filters: str | None) -> Call[DeadLetterPage]:
+    return Call("GET", "/v1/dead-letters", _read(DeadLetterPage), {"cursor": cursor, "limit": limit, **filters})
+
+
+def dead_letter(dead_letter_id: str) -> Call[DeadLetterView]:
+    return Call("GET", _at("/v1/dead-letters/{}", dead_letter_id), _read(DeadLetterView))
+
+
+def redrive(dead_letter_id: str, value: str | dict[str, Any] | None) -> Call[DeadLetterView]:
+    return Call("POST", _at("/v1/dead-letters/{}/redrive", dead_letter_id), _read(DeadLetterView), json={"value": value})
+
+
+def redrive_matching(request: RedriveMatching) -> Call[LettersSent]:
+    body = request.model_dump(mode="json", exclude_none=True)
+    return Call("POST", "/v1/dead-letters/redrive", _read(LettersSent), json=body, timeout_seconds=MANY_SECONDS)
+
+
+def purge_matching(request: PurgeMatching) -> Call[LettersSent]:
+    body = request.model_dump(mode="json", exclude_none=True)
+    return Call("POST", "/v1/dead-letters/purge", _read(LettersSent), json=body, timeout_seconds=MANY_SECONDS)
 
 
 def events_path(run_id: str, after: int = -1, attempt: int | None = None) -> str:

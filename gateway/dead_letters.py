@@ -7,12 +7,13 @@ order of the log and writes the letter's mark: so two gateways, a crash in betwe
 import asyncio
 import base64
 from collections.abc import Iterable
+from typing import Any
 
 import msgspec
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
-from gateway.errors import NotFound
+from gateway.errors import Invalid, NotFound, problem
 from runtime.errors import Unavailable
 from runtime.tasks import stop_client
 from schemas.api_dead_letters import DeadLetterPage, DeadLetterSummary, DeadLetterView, Outcome
@@ -90,6 +91,14 @@ def answer(found: Found) -> DeadLetterView:
         value_base64=base64.b64encode(letter.value).decode(),
         whole=found.whole and not cut_off(letter),
     )
+
+
+def edited(value: str | dict[str, Any] | None) -> bytes | None:
+    """An edited value as bytes; null when there is none. Raises `Invalid` for text that is not Unicode."""
+    try:
+        return None if value is None else value.encode() if isinstance(value, str) else msgspec.json.encode(value)
+    except UnicodeEncodeError as error:
+        raise Invalid([problem(("body", "value"), "This is no text in Unicode.")]) from error
 
 
 def cut_off(letter: DeadLetter) -> bool:

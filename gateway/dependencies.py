@@ -1,7 +1,7 @@
 """What routes take from the application: each part by its type, through `Depends`.
 
 `gateway.parts.open_parts` makes the parts; the application keeps them in `app.state` under these names: `settings`, `views`, `commands`,
-`changes`, `feed`, `pages`, `letters`, `style`, `workshop`.
+`changes`, `feed`, `pages`, `letters`, `redriver`, `style`, `workshop`.
 """
 
 from typing import Annotated
@@ -14,6 +14,7 @@ from gateway.dead_letters import Letters
 from gateway.events import Feed
 from gateway.pages import Pages
 from gateway.presentation import Style
+from gateway.redrive import Redriver
 from gateway.settings import GatewaySettings
 from gateway.workshop import Workshop
 from schemas.api import WORKSPACE_PATTERN
@@ -55,6 +56,11 @@ def _letters(request: Request) -> Letters:
     return letters
 
 
+def _redriver(request: Request) -> Redriver:
+    redriver: Redriver = request.app.state.redriver
+    return redriver
+
+
 def _style(request: Request) -> Style:
     style: Style = request.app.state.style
     return style
@@ -78,6 +84,7 @@ TheChanges = Annotated[Changes, Depends(_changes)]
 TheFeed = Annotated[Feed, Depends(_feed)]
 ThePages = Annotated[Pages, Depends(_pages)]
 TheLetters = Annotated[Letters, Depends(_letters)]
+TheRedriver = Annotated[Redriver, Depends(_redriver)]
 TheStyle = Annotated[Style, Depends(_style)]
 TheWorkshop = Annotated[Workshop, Depends(_workshop)]
 Workspace = Annotated[str, Depends(_workspace)]

@@ -15,6 +15,7 @@ from gateway.events import Feed
 from gateway.history import History
 from gateway.pages import Pages
 from gateway.projector import Projector
+from gateway.redrive import Redriver
 from gateway.settings import GatewaySettings
 from gateway.system_view import Throughput
 from runtime.tasks import cancel_all
@@ -37,6 +38,7 @@ class Parts:
     changes: Changes
     pages: Pages
     letters: Letters
+    redriver: Redriver
     projector: Projector
     cluster: Cluster
     work: "asyncio.Task[None]"
@@ -61,6 +63,7 @@ class Parts:
         state.views, state.commands, state.changes, state.pages = self.views, self.commands, self.changes, self.pages
         state.feed = Feed(self.pages, self.changes)
         state.letters = self.letters
+        state.redriver = self.redriver
         state.store, state.cluster, state.throughput = self.store, self.cluster, Throughput()
 
     def end_streams(self) -> None:
@@ -81,6 +84,7 @@ async def open_parts(settings: GatewaySettings) -> AsyncIterator[Parts]:
     commands = Commands(settings.kafka(), store, timeout_seconds=settings.dependency_timeout_seconds)
     changes = Changes(store)
     letters = Letters(DeadLetters(store), settings.kafka())
+    redriver = Redriver(settings.kafka(), letters, changes, timeout_seconds=settings.dependency_timeout_seconds)
     cluster = Cluster(settings.kafka(), timeout_seconds=min(LOOK_SECONDS, settings.dependency_timeout_seconds))
     projector = Projector(
         settings.kafka(),
@@ -91,12 +95,15 @@ async def open_parts(settings: GatewaySettings) -> AsyncIterator[Parts]:
     )
     work = asyncio.create_task(_together(projector, changes))
     try:
-        yield Parts(store, views, commands, changes, Pages(views, History(settings.kafka(), views)), letters, projector, cluster, work)
+        yield Parts(
+            store, views, commands, changes, Pages(views, History(settings.kafka(), views)), letters, redriver, projector, cluster, work
+        )
     finally:
         changes.close()
         await cancel_all(work)
         await cluster.close()
         await commands.close()
+        await redriver.close()
         await store.close()
 
 

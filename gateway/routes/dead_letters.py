@@ -5,13 +5,22 @@ from typing import Annotated
 from fastapi import APIRouter, Query
 
 from gateway import dead_letters
-from gateway.dependencies import TheLetters
+from gateway.dependencies import TheLetters, TheRedriver
 from gateway.errors import documented
-from schemas.api_dead_letters import DeadLetterPage, DeadLetterView, LetterState
+from schemas.api_dead_letters import (
+    DeadLetterPage,
+    DeadLetterView,
+    LettersSent,
+    LetterState,
+    PurgeMatching,
+    RedriveMatching,
+    RedriveOne,
+)
 from schemas.messages import Reason
 from storage.dead_letters import Wanted
 
 router = APIRouter(prefix="/v1/dead-letters", tags=["dead letters"])
+MANY_FAILURES = documented("invalid", "unavailable")
 
 
 @router.get("", responses=documented("invalid", "unavailable"))
@@ -32,3 +41,22 @@ async def list_dead_letters(
 async def get_dead_letter(dead_letter_id: str, letters: TheLetters) -> DeadLetterView:
     """A dead letter, whole: its bytes, where it came from, what is wrong, and what became of it."""
     return dead_letters.answer(await letters.whole(await letters.find(dead_letter_id)))
+
+
+@router.post("/redrive", responses=MANY_FAILURES)
+async def redrive_matching(body: RedriveMatching, redriver: TheRedriver) -> LettersSent:
+    """Send all open letters that match as they were. What came of each is on the letter; doing it again harms nothing."""
+    return await redriver.redrive_all(Wanted(body.run_id, body.reason, body.topic))
+
+
+@router.post("/purge", responses=MANY_FAILURES)
+async def purge_matching(body: PurgeMatching, redriver: TheRedriver) -> LettersSent:
+    """Take letters off the list for good: their rows cannot be redriven any more; the counts of their runs stay."""
+    return await redriver.purge(Wanted(body.run_id, body.reason, body.topic), body.ids)
+
+
+@router.post("/{dead_letter_id}/redrive", responses=documented("not_found", "invalid", "conflict", "unavailable"))
+async def redrive_one(dead_letter_id: str, redriver: TheRedriver, letters: TheLetters, body: RedriveOne | None = None) -> DeadLetterView:
+    """Send a letter's row again, edited or as it was; it takes its place in the run and counts once. Waits for it a little."""
+    found = await redriver.redrive(dead_letter_id, dead_letters.edited(body.value) if body else None)
+    return dead_letters.answer(await letters.whole(found))

@@ -1,0 +1,202 @@
+"""Sends dead letters again, or orders them to be purged: plain records on `rows.v1`, in the partition of the letter.
+
+Not in a transaction, on purpose: a gateway that dies in one would hold the scoring of the partition up, and every record of it would tear a
+hole into the offsets. It needs none: the stream processor counts a row and purges a letter once, however often that is asked for (ADR 17).
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+
+import structlog
+from aiokafka import AIOKafkaProducer
+from aiokafka.errors import KafkaError
+
+from gateway.changes import Changes
+from gateway.dead_letters import Letters, cut_off
+from gateway.errors import Conflict, Invalid, problem
+from runtime.errors import Unavailable
+from runtime.tasks import stop_client
+from schemas.api_dead_letters import MOST_LETTERS, LetterFailed, LettersSent
+from schemas.messages import DeadLetter, Purge, Redrive, encode
+from schemas.topics import (
+    CONTENT_TYPE_HEADER,
+    JSON,
+    MAX_MESSAGE_BYTES,
+    MAX_ROW_BYTES,
+    REDRIVE_HEADER,
+    ROWS,
+    SCHEMA_VERSION,
+    SCHEMA_VERSION_HEADER,
+    TYPE_HEADER,
+)
+from storage.dead_letters import Found, Wanted, state
+
+WAIT_SECONDS = 2.0
+"""How long a request waits until what came of it is shown."""
+Headers = list[tuple[str, bytes]]
+log = structlog.get_logger()
+
+
+class Redriver:
+    """Writes to `rows.v1`; connects when first used. Safe to share between requests."""
+
+    def __init__(self, kafka: dict[str, object], letters: Letters, changes: Changes, *, timeout_seconds: float = 5.0) -> None:
+        self._kafka = kafka
+        self._letters = letters
+        self._changes = changes
+        self._timeout_seconds = timeout_seconds
+        self._producer: AIOKafkaProducer | None = None
+        self._starting = asyncio.Lock()
+
+    async def redrive(self, name: str, edited: bytes | None) -> Found:
+        """Send a letter again and wait, bounded, for what comes of it. One that was answered stays as it is.
+
+        Raises `NotFound`, `Conflict` when the letter was purged or has become another, `Invalid`, `Unavailable`.
+        """
+        found = await self._letters.find(name)
+        if found.mark is not None and found.mark.mark == "answered":
+            return found
+        _check(found)
+        value = edited if edited is not None else _own(await self._letters.whole(found))
+        await self._send(found.letter, *_again(found.letter, value, edited=edited is not None))
+        return await self._wait(name, found)
+
+    async def redrive_all(self, wanted: Wanted) -> LettersSent:
+        """Send all open letters that match as they were, the newest of them up to the bound of a request."""
+        selection = await self._letters.view.select(wanted._replace(state="open"), limit=MOST_LETTERS)
+
+        async def send(found: Found) -> None:
+            letter = (await self._letters.whole(found)).letter
+            await self._send(letter, *_again(letter, _own(found._replace(letter=letter, whole=True)), edited=False))
+
+        return await _each(selection.letters, selection.total, send)
+
+    async def purge(self, wanted: Wanted, names: Sequence[str] | None) -> LettersSent:
+        """Order letters to be purged: the named ones, else those that match. Unknown names and what is purged already fail and are told."""
+        if names is None:
+            selection = await self._letters.view.select(wanted, limit=MOST_LETTERS)
+            return await _each(selection.letters, selection.total, self._purge)
+        known = {found.letter.dead_letter_id: found for found in await self._letters.view.named(names)}
+        report = await _each([known[name] for name in names if name in known], len(names), self._purge)
+        missing = [LetterFailed(dead_letter_id=name, detail="there is no such letter") for name in names if name not in known]
+        return report.model_copy(update={"failed": [*report.failed, *missing], "left": 0})
+
+    async def _purge(self, found: Found) -> None:
+        letter = found.letter
+        if letter.run_id is None or letter.row_index is None:
+            raise Conflict("The letter belongs to no run: it is too old to be purged.", "no_run")
+        again = found.mark is not None and found.mark.mark == "dead_letter"  # then the row belongs to the newer letter
+        order = Purge(
+            dead_letter_id=letter.dead_letter_id,
+            run_id=letter.run_id,
+            attempt=letter.attempt or 1,
+            lane=letter.lane or 0,
+            row_index=letter.row_index,
+            forget=not again,
+        )
+        await self._send(letter, encode(order), [(TYPE_HEADER, b"purge"), (CONTENT_TYPE_HEADER, JSON)])
+
+    async def close(self) -> None:
+        """Let the producer go."""
+        if self._producer is not None:
+            await stop_client(self._producer)
+
+    async def _send(self, letter: DeadLetter, value: bytes, headers: Headers) -> None:
+        try:
+            async with asyncio.timeout(self._timeout_seconds):
+                producer = await self._started()
+                await producer.send_and_wait(ROWS.name, value, key=letter.key, partition=letter.partition, headers=headers)
+        except TimeoutError as error:
+            raise Unavailable("kafka", f"a row was not confirmed within {self._timeout_seconds:.0f} s") from error
+        except (KafkaError, OSError) as error:
+            raise Unavailable("kafka", repr(error)) from error
+
+    async def _started(self) -> AIOKafkaProducer:
+        async with self._starting:
+            if self._producer is None:
+                producer = AIOKafkaProducer(
+                    **self._kafka, acks="all", enable_idempotence=True, linger_ms=0, max_request_size=MAX_MESSAGE_BYTES
+                )
+                try:
+                    await producer.start()
+                except BaseException:
+                    await stop_client(producer)
+                    raise
+                self._producer = producer
+            return self._producer
+
+    async def _wait(self, name: str, before: Found) -> Found:
+        """The letter with what came of it, or as it was when the time is up."""
+        with self._changes.listen(before.letter.run_id or name) as news:
+            try:
+                async with asyncio.timeout(WAIT_SECONDS):
+                    while True:
+                        news.clear()
+                        found = await self._letters.find(name)
+                        if found.mark != before.mark:
+                            return found
+                        try:
+                            async with asyncio.timeout(0.2):
+                                await news.wait()
+                        except TimeoutError:
+                            continue
+            except TimeoutError:
+                return before
+
+
+async def _each(letters: Sequence[Found], total: int, send: Callable[[Found], Awaitable[None]]) -> LettersSent:
+    """Deal with letters one after the other, the oldest first; once Kafka is away, the rest is told to have failed."""
+    failed: list[LetterFailed] = []
+    away: str | None = None
+    for found in reversed(letters):
+        name = found.letter.dead_letter_id
+        if away is None:
+            try:
+                await send(found)
+                continue
+            except Unavailable as error:
+                away = str(error)
+            except (Conflict, Invalid) as error:
+                failed.append(LetterFailed(dead_letter_id=name, detail=str(error)))
+                continue
+        failed.append(LetterFailed(dead_letter_id=name, detail=away))
+    sent = len(letters) - len(failed)
+    if away is not None:
+        if not sent:
+            raise Unavailable("kafka", away)
+        log.warning("only some dead letters were dealt with", sent=sent, failed=len(failed), error=away)
+    return LettersSent(matched=total, sent=sent, failed=failed, left=max(total - len(letters), 0))
+
+
+def _check(found: Found) -> None:
+    if state(found.mark) == "purged":
+        raise Conflict("The letter is purged; only open ones can be redriven.", "wrong_state")
+    if found.mark is not None and found.mark.mark == "dead_letter":
+        raise Conflict(f"The letter was redriven and is dead letter {found.mark.new_dead_letter_id} now; redrive that.", "wrong_state")
+    if found.letter.run_id is None or found.letter.row_index is None:
+        raise Conflict("The letter belongs to no run: it is too old to be redriven.", "no_run")
+
+
+def _own(found: Found) -> bytes:
+    """The letter's own bytes."""
+    if not found.whole or cut_off(found.letter):
+        raise Conflict("Only the beginning of the record was kept; send an edited value.", "cut_off")
+    return found.letter.value
+
+
+def _again(letter: DeadLetter, value: bytes, *, edited: bool) -> tuple[bytes, Headers]:
+    """The value and headers of the row that is sent again. What is edited is JSON; what is not says what it said."""
+    if len(value) > MAX_ROW_BYTES:
+        raise Invalid([problem(("body", "value"), f"A row has at most {MAX_ROW_BYTES} bytes.")])
+    assert letter.run_id is not None
+    assert letter.row_index is not None
+    named = Redrive(
+        dead_letter_id=letter.dead_letter_id,
+        run_id=letter.run_id,
+        attempt=letter.attempt or 1,
+        lane=letter.lane or 0,
+        row_index=letter.row_index,
+    )
+    said = {CONTENT_TYPE_HEADER: JSON.decode(), SCHEMA_VERSION_HEADER: SCHEMA_VERSION.decode()} if edited else letter.headers
+    kept = [(name, said[name].encode()) for name in (CONTENT_TYPE_HEADER, SCHEMA_VERSION_HEADER) if name in said]
+    return value, [(REDRIVE_HEADER, encode(named)), *kept]

@@ -1,7 +1,7 @@
 """What routes take from the application: each part by its type, through `Depends`.
 
 `gateway.parts.open_parts` makes the parts; the application keeps them in `app.state` under these names: `settings`, `views`, `commands`,
-`changes`, `feed`, `pages`, `letters`, `redriver`, `style`, `workshop`.
+`changes`, `feed`, `pages`, `letters`, `ranges`, `redriver`, `style`, `workshop`.
 """
 
 from typing import Annotated
@@ -14,6 +14,7 @@ from gateway.dead_letters import Letters
 from gateway.events import Feed
 from gateway.pages import Pages
 from gateway.presentation import Style
+from gateway.ranges import Ranges
 from gateway.redrive import Redriver
 from gateway.settings import GatewaySettings
 from gateway.workshop import Workshop
@@ -56,6 +57,11 @@ def _letters(request: Request) -> Letters:
     return letters
 
 
+def _ranges(request: Request) -> Ranges:
+    ranges: Ranges = request.app.state.ranges
+    return ranges
+
+
 def _redriver(request: Request) -> Redriver:
     redriver: Redriver = request.app.state.redriver
     return redriver
@@ -84,6 +90,7 @@ TheChanges = Annotated[Changes, Depends(_changes)]
 TheFeed = Annotated[Feed, Depends(_feed)]
 ThePages = Annotated[Pages, Depends(_pages)]
 TheLetters = Annotated[Letters, Depends(_letters)]
+TheRanges = Annotated[Ranges, Depends(_ranges)]
 TheRedriver = Annotated[Redriver, Depends(_redriver)]
 TheStyle = Annotated[Style, Depends(_style)]
 TheWorkshop = Annotated[Workshop, Depends(_workshop)]

@@ -84,11 +84,12 @@ class Conflict(GatewayError):
 
 
 class Gone(GatewayError):
-    """Rows asked for are not kept any more; `first_available` is the first row index that is."""
+    """Rows asked for are not kept any more; `first_available` is the first row index that is, or the first offset of the partition."""
 
-    def __init__(self, first_available: int) -> None:
-        super().__init__(f"The retention time of these rows has passed; the first available row_index is {first_available}.")
-        self.first_available = first_available
+    def __init__(self, first_available: int, partition: int | None = None) -> None:
+        what = "row_index" if partition is None else f"offset of partition {partition}"
+        super().__init__(f"The retention time of these rows has passed; the first available {what} is {first_available}.")
+        self.first_available, self.partition = first_available, partition
 
 
 class TooLarge(GatewayError):
@@ -273,7 +274,7 @@ async def _too_large(request: Request, error: TooLarge) -> Response:
 
 
 async def _gone_rows(request: Request, error: Gone) -> Response:
-    return ErrorResponse(ExpiredRows(detail=str(error), first_available=error.first_available).model_dump(), 410)
+    return ErrorResponse(ExpiredRows(detail=str(error), first_available=error.first_available, partition=error.partition).model_dump(), 410)
 
 
 async def _wrong_cursor(request: Request, error: WrongCursor) -> Response:

@@ -15,6 +15,7 @@ from gateway.events import Feed
 from gateway.history import History
 from gateway.pages import Pages
 from gateway.projector import Projector
+from gateway.ranges import Ranges
 from gateway.redrive import Redriver
 from gateway.settings import GatewaySettings
 from gateway.system_view import Throughput
@@ -38,6 +39,7 @@ class Parts:
     changes: Changes
     pages: Pages
     letters: Letters
+    ranges: Ranges
     redriver: Redriver
     projector: Projector
     cluster: Cluster
@@ -62,7 +64,7 @@ class Parts:
         """Put the parts where `gateway.dependencies` finds them."""
         state.views, state.commands, state.changes, state.pages = self.views, self.commands, self.changes, self.pages
         state.feed = Feed(self.pages, self.changes)
-        state.letters = self.letters
+        state.letters, state.ranges = self.letters, self.ranges
         state.redriver = self.redriver
         state.store, state.cluster, state.throughput = self.store, self.cluster, Throughput()
 
@@ -84,6 +86,7 @@ async def open_parts(settings: GatewaySettings) -> AsyncIterator[Parts]:
     commands = Commands(settings.kafka(), store, timeout_seconds=settings.dependency_timeout_seconds)
     changes = Changes(store)
     letters = Letters(DeadLetters(store), settings.kafka())
+    ranges = Ranges(settings.kafka(), timeout_seconds=settings.dependency_timeout_seconds)
     redriver = Redriver(settings.kafka(), letters, changes, timeout_seconds=settings.dependency_timeout_seconds)
     cluster = Cluster(settings.kafka(), timeout_seconds=min(LOOK_SECONDS, settings.dependency_timeout_seconds))
     projector = Projector(
@@ -93,11 +96,10 @@ async def open_parts(settings: GatewaySettings) -> AsyncIterator[Parts]:
         rebuild_records=settings.rebuild_records,
         session_timeout_ms=settings.projector_session_timeout_ms,
     )
+    pages = Pages(views, History(settings.kafka(), views))
     work = asyncio.create_task(_together(projector, changes))
     try:
-        yield Parts(
-            store, views, commands, changes, Pages(views, History(settings.kafka(), views)), letters, redriver, projector, cluster, work
-        )
+        yield Parts(store, views, commands, changes, pages, letters, ranges, redriver, projector, cluster, work)
     finally:
         changes.close()
         await cancel_all(work)

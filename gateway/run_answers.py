@@ -8,14 +8,16 @@ from schemas.api_runs import (
     AttemptView,
     LivePrediction,
     LiveStats,
+    OffsetRange,
     Run,
+    RunSource,
     RunStatistics,
     SimulationProgress,
     SimulationResult,
     SimulationStatus,
     Truth,
 )
-from schemas.messages import Prediction
+from schemas.messages import Prediction, RunSpec
 from storage.run_view import RunView, Totals
 
 PLAIN = Style()
@@ -54,7 +56,7 @@ def run_answer(run: RunView) -> Run:
         split_id=spec.split_id if spec else None,
         model_version=spec.model_version if spec else None,
         total_rows=spec.total_rows if spec else None,
-        rows_per_second=_ordered_pace(run),
+        rows_per_second=ordered_pace(run),
         warmup_seconds=spec.warmup_seconds if spec else None,
         lanes=spec.lanes if spec else max(len(run.lanes), 1),
         created_at=task.created_at if task else None,
@@ -64,6 +66,22 @@ def run_answer(run: RunView) -> Run:
         statistics=statistics(run.totals),
         error=task.error if task and run.terminal else None,
         message=ending_message(run) if run.terminal else None,
+        source=_source(spec) if spec else None,
+    )
+
+
+def _source(spec: RunSpec) -> RunSource:
+    replay = spec.replay
+    if replay is None:
+        return RunSource(kind="split", split_id=spec.split_id)
+    return RunSource(
+        kind="topic",
+        split_id=spec.split_id,
+        run_id=replay.run_id,
+        attempt=replay.attempt,
+        from_row=replay.from_row,
+        ranges=[OffsetRange(partition=one.partition, from_offset=one.from_offset, to_offset=one.to_offset) for one in replay.ranges],
+        unreplayable=None if spec.total_rows is None else spec.unreplayable,
     )
 
 
@@ -120,7 +138,7 @@ def eta_seconds(run: RunView) -> float | None:
     """Time to the last row at the ordered pace, else at the measured one; null when it cannot be told."""
     if run.spec is None or run.status not in ("PENDING", "IN_PROGRESS"):
         return None
-    pace = _ordered_pace(run) or _measured_pace(run)
+    pace = ordered_pace(run) or _measured_pace(run)
     rows = run.spec.total_rows
     return max(rows - run.totals.handled, 0) / pace if pace and rows is not None else None
 
@@ -131,7 +149,7 @@ def _reported(run: RunView, name: str) -> float | None:
     return float(value) if isinstance(value, int | float) else None
 
 
-def _ordered_pace(run: RunView) -> float | None:
+def ordered_pace(run: RunView) -> float | None:
     if run.task is not None and "pace" in (run.task.progress or {}):
         return _reported(run, "pace")
     return run.spec.rows_per_second if run.spec else None

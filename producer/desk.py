@@ -11,6 +11,7 @@ import os
 import socket
 import time
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -22,6 +23,7 @@ from producer.errors import IllegalMove, RunFailed
 from producer.metrics import COMMANDS, RUNS_ENDED
 from producer.pacing import parse_rate
 from producer.positions import Positions
+from producer.replays import open_rows
 from producer.run import Run, utc_now
 from producer.sender import Sender
 from runtime.errors import Unavailable
@@ -42,7 +44,8 @@ class Desk:
 
     def __init__(self, kafka: dict[str, object], partition: Partition, storage: Storage, sender: Sender, *, lease_seconds: float) -> None:
         self.runs: dict[str, Run] = {}
-        self._kafka, self._partition, self._storage, self._sender = kafka, partition, storage, sender
+        self._kafka, self._partition, self._sender = kafka, partition, sender
+        self._open_rows = partial(open_rows, kafka, storage)
         self._lease_seconds = lease_seconds
         self._owner = f"{socket.gethostname()}:{os.getpid()}"
         self._confirmed_at = time.monotonic()
@@ -156,7 +159,7 @@ class Desk:
         run = await self._halted(command.task_id, paused=True)
         run.stepping = True
         try:
-            await run.send_rows(self._storage, self._confirm_ownership, only=rows)
+            await run.send_rows(self._open_rows, self._confirm_ownership, only=rows)
             await run.lanes.all_confirmed()
         except RunFailed as error:
             await self._end(run, "FAILED", str(error))
@@ -231,7 +234,7 @@ class Desk:
         message = ""
         try:
             if not run.stopping:
-                await run.send_rows(self._storage, self._confirm_ownership)
+                await run.send_rows(self._open_rows, self._confirm_ownership)
                 ending = "COMPLETED"
         except RunFailed as error:
             ending, message = "FAILED", str(error)

@@ -10,16 +10,15 @@ from typing import Literal
 
 import msgspec
 
-from producer.encoding import Identity, row_encoder, run_end, run_skip
+from producer.encoding import Identity, run_end, run_skip
 from producer.errors import RunFailed
 from producer.pacing import Pacer
 from producer.packing import packed_records
 from producer.positions import Positions, first_of_lane
 from producer.sender import Lanes, Sender
-from producer.sources import Page, SplitRows, open_split
+from producer.sources import Page, Rows, SplitRows
 from schemas.messages import Ending, RunPosition, RunSpec, Status, TaskState
 from schemas.topics import MAX_MESSAGE_BYTES
-from storage.files import Storage
 
 CHUNK_ROWS = 256
 """Rows encoded in one go: about 5 ms of the event loop, and how late a pause can be at full speed."""
@@ -30,6 +29,7 @@ TICK_SECONDS = 0.01
 LARGEST_VALUE = MAX_MESSAGE_BYTES - 4096
 """What the broker refuses would stop the producer again and again. A row that it takes and scoring does not is dead-lettered there."""
 RATE_WINDOW = 5
+OpenRows = Callable[[str, RunSpec], Awaitable[Rows]]
 
 
 def utc_now() -> datetime:
@@ -52,7 +52,7 @@ class Run:
         self.stepping = False
         """Set while some rows are sent of a paused run: how far it came is written at once at their end, so that they are never more."""
         self._lanes: Lanes | None = None
-        self._rows: SplitRows | None = None
+        self._rows: Rows | None = None
         self._measured: deque[tuple[float, int]] = deque(maxlen=RATE_WINDOW + 1)
         self._reported: tuple[list[int], str | None] | None = None
 
@@ -91,17 +91,18 @@ class Run:
             await asyncio.wait({self.work})
         return not self.ended
 
-    async def send_rows(self, storage: Storage, confirm_ownership: Callable[[], Awaitable[None]], *, only: int | None = None) -> None:
+    async def send_rows(self, open_rows: OpenRows, confirm_ownership: Callable[[], Awaitable[None]], *, only: int | None = None) -> None:
         """Send what is not sent yet, each row when it is due, or `only` so many, at once. Raises `RunFailed`. May be cancelled and called
         again."""
         if self._rows is None:
-            self._rows = await open_split(storage, self.spec.split_id or "", self.spec.model_version)
-        total = self._rows.total if self.spec.total_rows is None else self.spec.total_rows
-        if total > self._rows.total:
+            self._rows = await open_rows(self.run_id, self.spec)
+            self.task.spec = msgspec.to_builtins(self.spec)
+        total = self.spec.total_rows
+        if total is None or total > self._rows.total:
             raise RunFailed(f"the simulation set has {self._rows.total} rows, not {total}")
         if only is not None:
             total = self.positions.behind(only, total)
-        encode_row = row_encoder(self.lanes.identity, self._rows.features)
+        encode_row = self._rows.encoder(self.lanes.identity)
 
         def records(page: Page, start: int, end: int) -> Iterator[tuple[int, int, bytes]]:
             rows = page.rows(start, end)
@@ -181,6 +182,8 @@ class Run:
         return self.task
 
     def _phase(self) -> str:
+        if self.spec.total_rows is None:
+            return "reading"
         started = self.task.started_at
         warm = started is not None and (utc_now() - started).total_seconds() >= self.spec.warmup_seconds
         return "streaming" if warm else "warmup"

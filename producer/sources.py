@@ -1,4 +1,5 @@
-"""Rows of a split's simulation set, read in pages: memory does not grow with the file. Only the columns that the model needs are read.
+"""Rows to be sent, read in pages: memory does not grow with them. Here those of a split's simulation set, of which only the columns that
+the model needs are read; those of a replay are in `producer.spool`.
 
 `row_index` is the position in the file. Raises `RunFailed` for what is missing or broken, `Unavailable` when the storage does not answer
 after a few tries.
@@ -8,12 +9,12 @@ import asyncio
 from collections.abc import AsyncGenerator, Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import structlog
 from pydantic import ValidationError
 
-from producer.encoding import Columns
+from producer.encoding import Columns, Identity, row_encoder
 from producer.errors import RunFailed
 from runtime.errors import Unavailable
 from schemas.manifests import ModelManifest, SplitManifest
@@ -55,6 +56,23 @@ class Page:
         return Columns(features, frame[ID].to_list(), frame[TIME].to_list(), frame[LABEL].to_list())
 
 
+Encoder = Callable[[int, Sequence[Any]], bytes]
+"""From a row index and the values of a page's row to the value of its record."""
+
+
+class Rows(Protocol):
+    """Rows 0 to `total` - 1, in order."""
+
+    @property
+    def total(self) -> int: ...
+
+    def encoder(self, identity: Identity) -> Encoder:
+        """Return what makes records of the rows."""
+
+    def pages(self, start: int, rows_per_page: int) -> AsyncGenerator[Page, None]:
+        """Yield pages from a row to the end."""
+
+
 @dataclass(frozen=True, slots=True)
 class SplitRows:
     """The simulation set of a split, with the features of one model in the model's order."""
@@ -62,6 +80,10 @@ class SplitRows:
     path: Path
     features: list[str]
     total: int
+
+    def encoder(self, identity: Identity) -> Encoder:
+        """Return what makes records of the rows."""
+        return row_encoder(identity, self.features)
 
     async def pages(self, start: int, rows_per_page: int) -> AsyncGenerator[Page, None]:
         """Yield pages from a row to the end; the next one is read while the last one is worked on."""
@@ -77,7 +99,7 @@ class SplitRows:
                 ahead.cancel()
 
     async def _page(self, start: int, rows: int) -> Page:
-        return Page(start, await _tried(lambda: self._read(start, rows)))
+        return Page(start, await tried(lambda: self._read(start, rows)))
 
     def _read(self, start: int, rows: int) -> "pl.DataFrame":
         import polars as pl
@@ -93,7 +115,7 @@ class SplitRows:
 
 async def open_split(storage: Storage, split_id: str, model_version: str) -> SplitRows:
     """Find the simulation set and the features of the model."""
-    return await _tried(lambda: _open(storage, split_id, model_version))
+    return await tried(lambda: _open(storage, split_id, model_version))
 
 
 def _open(storage: Storage, split_id: str, model_version: str) -> SplitRows:
@@ -108,8 +130,8 @@ def _open(storage: Storage, split_id: str, model_version: str) -> SplitRows:
     return SplitRows(path, model.features, split.simulation.rows)
 
 
-async def _tried(read: Callable[[], T]) -> T:
-    """Read in a thread, again after a pause while the storage does not answer."""
+async def tried(read: Callable[[], T]) -> T:
+    """Use the storage in a thread, again after a pause while the storage does not answer."""
     for pause in (*RETRY_AFTER_SECONDS, None):
         try:
             return await asyncio.to_thread(_classified, read)

@@ -64,6 +64,24 @@ class Step(Shape):
     rows: int = Field(1, ge=1, le=1000)
 
 
+class ReplayCreate(Shape):
+    """Which recorded rows of a run are sent again, and how. Without a range: all rows of the attempt.
+
+    Offsets are those of the topic `rows.v1`; they need `partition` when the run has rows in several.
+    """
+
+    model_config = ConfigDict(extra="forbid")
+    attempt: int | None = Field(None, ge=1, lt=1 << 31, description="whose rows; default: the newest")
+    from_row: int | None = Field(None, ge=0, lt=1 << 53, description="the first row index of the original that is replayed")
+    from_time: datetime | None = Field(None, description="rows put on the topic at or after this time, UTC unless it has an offset")
+    partition: int | None = Field(None, ge=0, lt=1 << 31, description="only rows in this partition")
+    from_offset: int | None = Field(None, ge=0, lt=1 << 62, description="the first record of the range")
+    to_offset: int | None = Field(None, ge=0, lt=1 << 62, description="the first record behind the range; default: as far as there are any")
+    model_version: str | None = Field(None, max_length=100, description="scores all rows; default: the one that each row names")
+    rows_per_second: Pace | None = Field(1.0, description="default: the original's pace; null: as fast as the machine goes")
+    lanes: int | None = Field(None, ge=1, le=MAX_LANES, description="default: as many as the original has")
+
+
 class SimulationStopped(Shape):
     """The run will send no more rows."""
 
@@ -175,6 +193,29 @@ class Attempts(Shape):
     items: list[AttemptView]
 
 
+class OffsetRange(Shape):
+    """Records of one partition of `rows.v1`, from `from_offset` up to, not including, `to_offset`."""
+
+    partition: int
+    from_offset: int
+    to_offset: int
+
+
+class RunSource(Shape):
+    """Where a run's rows come from: the simulation set of its split, or the records of another run on the topic.
+
+    `unreplayable`: records of the range that belong to the original but hold no row (not JSON); null until the range is read.
+    """
+
+    kind: Literal["split", "topic"]
+    split_id: str | None
+    run_id: str | None = None
+    attempt: int | None = None
+    from_row: int | None = None
+    ranges: list[OffsetRange] = Field(default_factory=list)
+    unreplayable: int | None = None
+
+
 class Run(Shape):
     """A run, whole. Rows that other systems send have a run without `status` of its own orders: always IN_PROGRESS, workspace null."""
 
@@ -196,6 +237,7 @@ class Run(Shape):
     statistics: RunStatistics
     error: str | None
     message: str | None
+    source: RunSource | None = Field(None, description="null: rows that another system sends")
 
 
 class PredictionView(Shape):
@@ -238,8 +280,9 @@ class StatusEvent(Shape):
 
 
 class ExpiredRows(Shape):
-    """410: the retention time of the rows asked for has passed."""
+    """410: the retention time of the rows asked for has passed. `first_available` is a row index; with `partition`, an offset there."""
 
     detail: str
     code: Literal["expired"] = "expired"
     first_available: int
+    partition: int | None = None

@@ -299,29 +299,33 @@ class TaskState(Struct, kw_only=True):
 
 
 class TopicRange(Struct, kw_only=True, frozen=True):
-    """Records of one partition of `rows.v1`: from `from_offset` up to, not including, `to_offset`."""
+    """Records of one partition of `rows.v1`: from `from_offset` up to, not including, `to_offset`; `lanes` of the run travel there."""
 
     partition: int
     from_offset: int
     to_offset: int
+    lanes: list[int]
 
 
 class ReplaySource(Struct, kw_only=True):
     """Rows that stand on `rows.v1` already: those of one attempt of a run, from row index `from_row` on, within ranges of the topic.
 
     `external`: the run is fed by another system, its row indices are offsets. `keep_models`: a row that names its model version keeps it.
-    `expected_rows`: so many rows the attempt had when the replay was ordered, all of them asked for; fewer found means that retention took
-    some. `features_of`: the model version whose features the rows carry; null when it cannot be told.
+    `features_of`: the model version whose features the rows carry; null when it cannot be told. `check`: how it is known that retention
+    took nothing that is asked for: all `offsets` of the ranges are there; of every lane the first of its `rows` is; `expected_rows` are,
+    the `count`.
     """
 
     run_id: str
     attempt: int
+    lanes: int
     ranges: list[TopicRange]
     from_row: int = 0
     external: bool = False
     keep_models: bool = True
-    expected_rows: int | None = None
     features_of: str | None = None
+    check: Literal["offsets", "rows", "count"] = "offsets"
+    expected_rows: int = 0
 
 
 class RunSpec(Struct, kw_only=True):

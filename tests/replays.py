@@ -16,6 +16,7 @@ from typing import Any
 import msgspec
 import polars as pl
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
 
 from devstack.ports import free_port
 from runtime.kafka import partition_for, read_to_end
@@ -169,7 +170,7 @@ class Replays:
         await eventually(process.ready, message="the producer is ready")
         return process
 
-    async def start(self, total_rows: int, *, partition: int | None = None, **spec: Any) -> str:
+    async def start(self, total_rows: int | None, *, partition: int | None = None, **spec: Any) -> str:
         """Order a run; with `partition`, one whose commands go there."""
         run_id = new_run_id()
         while partition is not None and partition_for(run_id.encode(), CONTROL_PARTITIONS) != partition:
@@ -199,9 +200,23 @@ class Replays:
     async def _command(self, command: Command) -> None:
         await self._sender.send_and_wait(RUN_COMMANDS.name, encode(command), key=command.task_id.encode())
 
-    async def write(self, topic: str, key: str, value: bytes | None) -> int:
-        """Write a record as some earlier producer would have; returns its offset."""
-        return int((await self._sender.send_and_wait(topic, value, key=key.encode())).offset)
+    async def write(self, topic: str, key: str, value: bytes | None, **headers: bytes) -> int:
+        """Write a record as some earlier producer or another system would have; returns its offset."""
+        written = await self._sender.send_and_wait(topic, value, key=key.encode(), headers=[*headers.items()] or None)
+        return int(written.offset)
+
+    async def remove_before(self, partition: int, offset: int) -> None:
+        """Let retention take the rows of a partition before an offset."""
+        admin = AIOKafkaAdminClient(**self.kafka)
+        await admin.start()
+        try:
+            await admin.delete_records({TopicPartition(ROWS.name, partition): RecordsToDelete(offset)})
+        finally:
+            await admin.close()
+
+    def spooling(self) -> bool:
+        """Whether the rows of a replay are being read."""
+        return any(Path(self.storage_url.removeprefix("file://"), ".scratch").glob("*/*.parquet"))
 
     async def task(self, run_id: str) -> TaskState:
         """The newest state of the run's task."""

@@ -6,14 +6,14 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Header, Query, Response
 from fastapi.responses import StreamingResponse
 
-from gateway import runs
-from gateway.dependencies import TheChanges, TheCommands, TheFeed, ThePages, TheSettings, TheViews, Workspace
+from gateway import replays, runs
+from gateway.dependencies import TheChanges, TheCommands, TheFeed, ThePages, TheRanges, TheSettings, TheViews, Workspace
 from gateway.errors import Invalid, documented, problem
 from gateway.events import Stream
 from gateway.run_answers import attempt_answer, run_answer
 from schemas import ids
 from schemas.api import Page
-from schemas.api_runs import Attempts, PredictionPage, Retry, Run, RunCreate, Seek, SpeedSet, Step
+from schemas.api_runs import Attempts, PredictionPage, ReplayCreate, Retry, Run, RunCreate, Seek, SpeedSet, Step
 from storage.run_view import run_view
 
 router = APIRouter(prefix="/v1/runs", tags=["runs"])
@@ -120,6 +120,23 @@ async def retry_run(run_id: str, views: TheViews, commands: TheCommands, changes
         arguments["rows_per_second"] = body.rows_per_second
     await runs.order(commands, run, "retry", arguments)
     return run_answer(await runs.wait_for(views, changes, run, lambda now: now.attempt > run.attempt, runs.ORDER_WAIT_SECONDS))
+
+
+@router.post("/{run_id}/replay", status_code=201, responses=documented("not_found", "invalid", "conflict", "expired", "unavailable"))
+async def replay_run(
+    run_id: str, workspace: Workspace, views: TheViews, commands: TheCommands, ranges: TheRanges, body: ReplayCreate | None = None
+) -> Run:
+    """Send recorded rows of a run through the topic again, as a new run: all of them, or a range; with another model version if wanted.
+
+    The rows get the indices 0, 1, … in the order of the original and keep their sample ids, times and labels; each is sent once. Nothing
+    of the original changes. Rows of other systems can be replayed too. Until the rows are read, `total_rows` is null.
+    """
+    wanted = body or ReplayCreate()
+    run = await runs.find(views, run_id, wanted.attempt)
+    task = await replays.order(views, commands, ranges, workspace, run, wanted)
+    view = run_view(task.task_id, task, ())
+    assert view is not None
+    return run_answer(view)
 
 
 @router.post("/{run_id}/speed", status_code=202, responses=ORDER_FAILURES)

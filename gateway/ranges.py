@@ -1,0 +1,125 @@
+"""Where the rows of a run stand on `rows.v1`: offsets by lane and time, and whether retention has taken some. Reads without a group."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Collection, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import datetime
+
+import msgspec
+from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
+from aiokafka.errors import KafkaError
+from aiokafka.structs import OffsetAndTimestamp
+
+from runtime.errors import Unavailable
+from runtime.kafka import partition_for
+from runtime.tasks import stop_client
+from schemas.messages import PackedHead
+from schemas.topics import CONTENT_TYPE_HEADER, PACKED, REDRIVE_HEADER, ROWS
+
+PartitionOf = Callable[[bytes], int]
+"""Where the default partitioner puts a key of `rows.v1`."""
+LOOK_SECONDS = 5.0
+"""How long the first row of a run is looked for; after that it is left to the producer, which reads them all."""
+
+
+class _Sent(msgspec.Struct):
+    """What says where in its lane a row or a marker stands."""
+
+    row_index: int | None = None
+    from_index: int | None = None
+    end_index: int | None = None
+
+
+_sent = msgspec.json.Decoder(_Sent).decode
+_packed = msgspec.msgpack.Decoder(PackedHead).decode
+
+
+@dataclass(frozen=True, slots=True)
+class Extent:
+    """Offsets of one partition: the first that is left, the end of what is committed, and where the wanted time is."""
+
+    first: int
+    end: int
+    at_time: int
+
+
+class Ranges:
+    """Asks the broker; safe to share between requests. Raises `Unavailable`."""
+
+    def __init__(self, kafka: dict[str, object], *, timeout_seconds: float) -> None:
+        self._kafka, self._timeout_seconds = kafka, timeout_seconds
+
+    async def extents(self, partitions_of: Callable[[PartitionOf], Collection[int]], since: datetime) -> dict[int, Extent]:
+        """The extents of the partitions that are chosen with the partitioner; `at_time`: the first record at or after `since`."""
+        try:
+            async with asyncio.timeout(self._timeout_seconds), self._consumer() as consumer:
+                count = len(await _partitions(consumer))
+                wanted = [TopicPartition(ROWS.name, number) for number in partitions_of(lambda key: partition_for(key, count))]
+                moment = int(since.timestamp() * 1000)
+                first, ends, times = (
+                    await consumer.beginning_offsets(wanted),
+                    await consumer.end_offsets(wanted),
+                    await consumer.offsets_for_times(dict.fromkeys(wanted, moment)),
+                )
+        except TimeoutError as error:
+            raise Unavailable("kafka", f"no offsets within {self._timeout_seconds:.0f} s") from error
+        except (KafkaError, OSError) as error:
+            raise Unavailable("kafka", repr(error)) from error
+        return {tp.partition: Extent(first[tp], ends[tp], _at(times.get(tp), ends[tp])) for tp in wanted}
+
+    async def first_rows(self, keys: Mapping[bytes, int], partition: int, extent: Extent) -> dict[int, tuple[int, int]] | None:
+        """Of each lane the first record that is left in the partition, as (row index, offset); null when there was no time to find them.
+
+        `keys`: record key → lane. A marker counts as the row that it stands before.
+        """
+        found: dict[int, tuple[int, int]] = {}
+        tp = TopicPartition(ROWS.name, partition)
+        try:
+            async with asyncio.timeout(LOOK_SECONDS), self._consumer() as consumer:
+                consumer.assign([tp])
+                consumer.seek(tp, extent.first)
+                while len(found) < len(keys) and await consumer.position(tp) < extent.end:
+                    for record in (await consumer.getmany(tp, timeout_ms=200)).get(tp, []):
+                        lane = keys.get(record.key or b"")
+                        if lane is not None and lane not in found and (row_index := _row_index(record)) is not None:
+                            found[lane] = (row_index, record.offset)
+        except TimeoutError:
+            return None
+        except (KafkaError, OSError) as error:
+            raise Unavailable("kafka", repr(error)) from error
+        return found
+
+    @asynccontextmanager
+    async def _consumer(self) -> AsyncIterator[AIOKafkaConsumer]:
+        consumer = AIOKafkaConsumer(
+            **self._kafka, enable_auto_commit=False, auto_offset_reset="earliest", isolation_level="read_committed", fetch_max_wait_ms=50
+        )
+        try:
+            await consumer.start()
+            yield consumer
+        finally:
+            await stop_client(consumer)
+
+
+async def _partitions(consumer: AIOKafkaConsumer) -> set[int]:
+    cluster = await consumer._client.fetch_all_metadata()
+    return set(cluster.partitions_for_topic(ROWS.name) or ())
+
+
+def _at(found: OffsetAndTimestamp | None, end: int) -> int:
+    return end if found is None else found.offset
+
+
+def _row_index(record: ConsumerRecord) -> int | None:
+    headers = dict(record.headers)
+    if REDRIVE_HEADER in headers or record.value is None:
+        return None
+    try:
+        if headers.get(CONTENT_TYPE_HEADER) == PACKED:
+            index: int | None = _packed(record.value).row_index
+            return index
+        sent = _sent(record.value)
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        return None
+    return next((one for one in (sent.row_index, sent.from_index, sent.end_index) if one is not None), None)

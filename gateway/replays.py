@@ -1,0 +1,238 @@
+"""Replays: a new run whose rows are records of another, taken from the topic again. Which ones is settled here, as offsets, when it is
+ordered; the producer reads them before it sends the first (`producer.replays`).
+"""
+
+from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta
+from typing import Literal
+
+from gateway.commands import Commands, pending
+from gateway.errors import Conflict, Gone, Invalid, problem
+from gateway.ranges import Extent, PartitionOf, Ranges
+from gateway.run_answers import ordered_pace
+from schemas import ids, topics
+from schemas.api import Problem
+from schemas.api_runs import ReplayCreate
+from schemas.manifests import ModelManifest
+from schemas.messages import ReplaySource, RunSpec, TaskState, TopicRange
+from storage.run_view import RunView
+from storage.views import Views
+
+CLOCK_MARGIN = timedelta(minutes=1)
+"""How far the clocks of gateway and producer may be apart: rows are looked for from so long before the run's start."""
+Lanes = dict[int, list[int]]
+"""Partition → lanes of the original that travel there."""
+
+
+async def order(views: Views, commands: Commands, ranges: Ranges, workspace: str, run: RunView, wanted: ReplayCreate) -> TaskState:
+    """Accept a replay of an attempt of a run. Raises `Invalid`, `Conflict`, `Gone`, `Unavailable`."""
+    _check(run, wanted)
+    model = await _model(views, workspace, run, wanted)
+    since = max(_begin(run), _from_time(wanted) or _begin(run))
+    lanes: Lanes = {}
+
+    def partitions_of(partition_of: PartitionOf) -> list[int]:
+        lanes.update(_lanes(run, partition_of))
+        return sorted(lanes)
+
+    extents = await ranges.extents(partitions_of, since)
+    source = _source(run, wanted, model, lanes, extents, _first_known(await views.offsets(run.run_id, run.attempt)))
+    if source.check == "rows":
+        await _look_for_lost_rows(ranges, source, extents)
+    spec = RunSpec(
+        dataset_id=run.spec.dataset_id if run.spec else None,
+        split_id=run.spec.split_id if run.spec else None,
+        model_version=model,
+        total_rows=None,
+        rows_per_second=wanted.rows_per_second if "rows_per_second" in wanted.model_fields_set else _pace(run),
+        warmup_seconds=0.0,
+        lanes=wanted.lanes or source.lanes,
+        replay=source,
+    )
+    task = pending(ids.new_run_id(), "run", workspace, spec)
+    await commands.accept(task, topics.RUN_COMMANDS)
+    return task
+
+
+def _check(run: RunView, wanted: ReplayCreate) -> None:
+    """What is wrong whatever the topic holds."""
+    problems: list[Problem] = []
+    last = run.totals.last_row_index
+    if wanted.from_row is not None and wanted.from_row > last:
+        problems.append(problem(("body", "from_row"), f"The last row of the run is {last}.", "value_error.row_index"))
+    if wanted.from_offset is not None and wanted.to_offset is not None and wanted.from_offset >= wanted.to_offset:
+        problems.append(problem(("body", "to_offset"), "It is exclusive and must lie behind from_offset.", "value_error.offset"))
+    if problems:
+        raise Invalid(problems)
+    if run.spec is not None and run.spec.replay is not None and run.spec.total_rows is None:
+        raise Conflict(f"The run is {run.status} and still reads the rows that it replays.", "wrong_state")
+    if run.totals.last_row_index < 0:
+        raise Conflict(f"The run is {run.status} and has no rows yet.", "wrong_state")
+
+
+async def _model(views: Views, workspace: str, run: RunView, wanted: ReplayCreate) -> str:
+    """The version that scores the rows, or those that name none. Raises when it is unknown or does not fit them."""
+    version = wanted.model_version or (run.spec.model_version if run.spec else None)
+    if version is None:  # rows of another system, which need not name one
+        if run.totals.last is not None:
+            return run.totals.last.model_version
+        champion = await views.champion(workspace) or await views.latest_model(workspace)
+        if champion is None:
+            raise Conflict("No model in this workspace: train one first.", "no_model")
+        return champion.model_version
+    if wanted.model_version is None:
+        return version
+    model = await views.model(version)
+    if model is None:
+        raise Invalid([problem(("body", "model_version"), f"No model version {version!r:.80}.", "value_error.model_version")])
+    carried = await views.model(features) if (features := _features_of(run)) else None
+    if carried is not None:
+        _fits(model, carried)
+    return version
+
+
+def _features_of(run: RunView) -> str | None:
+    """The model version whose features the run's rows carry."""
+    if run.spec is None:
+        return None
+    return run.spec.replay.features_of if run.spec.replay else run.spec.model_version
+
+
+def _fits(model: ModelManifest, carried: ModelManifest) -> None:
+    """Rows hold the features of the model that they were sent for; another needs each of those it has, and knows the others."""
+    missing = sorted({*model.features} - {*carried.features})
+    unknown = sorted({*carried.features} - {*model.features, *model.ignored_features})
+    for names, what in ((missing, "needs columns that the rows do not have"), (unknown, "does not know columns of the rows")):
+        if names:
+            listed = f"{', '.join(names[:5])}{' …' if len(names) > 5 else ''}"
+            raise Conflict(f"Model {model.model_version} {what}: {listed}. Start a new run of a split that fits.", "model_does_not_fit")
+
+
+def _begin(run: RunView) -> datetime:
+    """The run put no row on the topic before this."""
+    if run.task is None:
+        return datetime.fromtimestamp(0, UTC)
+    return (run.task.started_at or run.task.created_at) - CLOCK_MARGIN
+
+
+def _from_time(wanted: ReplayCreate) -> datetime | None:
+    moment = wanted.from_time
+    return moment if moment is None or moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+def _lanes(run: RunView, partition_of: PartitionOf) -> Lanes:
+    """Where the lanes of the run are."""
+    found: Lanes = {}
+    if run.spec is None:
+        for lane in run.lanes:
+            found.setdefault(lane.partition, []).append(0)
+        return found
+    for number in range(run.spec.lanes):
+        found.setdefault(partition_of(ids.row_key(run.run_id, number, run.spec.lanes)), []).append(number)
+    return found
+
+
+def _source(
+    run: RunView, wanted: ReplayCreate, model: str, lanes: Lanes, extents: dict[int, Extent], first_known: int | None
+) -> ReplaySource:
+    external = run.task is None
+    by_offset = wanted.from_offset is not None or wanted.to_offset is not None
+    if wanted.partition is not None and wanted.partition not in lanes:
+        detail = f"The run has rows in {_listed(lanes)} only."
+        raise Invalid([problem(("body", "partition"), detail, "value_error.partition")])
+    if by_offset and wanted.partition is None and len(lanes) > 1:
+        detail = f"The run has rows in {_listed(lanes)}: an offset needs its partition."
+        raise Invalid([problem(("body", "partition"), detail, "value_error.partition")])
+    check = _check_of(run, wanted)
+    parts: list[TopicRange] = []
+    for number in sorted(lanes) if wanted.partition is None else [wanted.partition]:
+        extent = extents[number]
+        start = extent.at_time if not external or wanted.from_time is not None else 0
+        start = max(start, wanted.from_offset or 0, (wanted.from_row or 0) if external else 0)
+        if check == "offsets" and _is_lost(start, extent, wanted):
+            raise Gone(extent.first, number)
+        if check == "count":
+            if first_known is not None and first_known < extent.first:
+                raise Gone(extent.first, number)
+            start = extent.first
+        end = min(_end(run, number, extent), extent.end if wanted.to_offset is None else wanted.to_offset)
+        if start < end:
+            parts.append(TopicRange(partition=number, from_offset=start, to_offset=end, lanes=lanes[number]))
+    if not parts:
+        raise _nothing(wanted, run, extents)
+    return ReplaySource(
+        run_id=run.run_id,
+        attempt=run.attempt,
+        lanes=run.spec.lanes if run.spec else 1,
+        ranges=parts,
+        from_row=wanted.from_row or 0,
+        external=external,
+        keep_models=wanted.model_version is None,
+        features_of=_features_of(run),
+        check=check,
+        expected_rows=run.totals.total + run.totals.dead_letters if check == "count" else 0,
+    )
+
+
+def _check_of(run: RunView, wanted: ReplayCreate) -> Literal["offsets", "rows", "count"]:
+    """How it is told that nothing of what is asked for is gone."""
+    moment = _from_time(wanted)
+    if wanted.from_offset is not None or (moment is not None and moment > _begin(run) + CLOCK_MARGIN):
+        return "offsets"
+    if run.task is not None:
+        return "rows"
+    return "count" if wanted.from_row is None and wanted.to_offset is None else "offsets"
+
+
+def _is_lost(start: int, extent: Extent, wanted: ReplayCreate) -> bool:
+    """Whether records that were asked for by their offset or time may be gone."""
+    if wanted.from_offset is not None:
+        return wanted.from_offset < extent.first
+    return start < extent.first or (wanted.from_time is not None and extent.first > 0 and start == extent.first)
+
+
+def _end(run: RunView, partition: int, extent: Extent) -> int:
+    """Behind the last record of the run: where it was counted to when it is over, else the end of the topic as it is now."""
+    if not run.terminal:
+        return extent.end
+    return max((lane.offset + 1 for lane in run.lanes if lane.partition == partition), default=0)
+
+
+def _nothing(wanted: ReplayCreate, run: RunView, extents: dict[int, Extent]) -> Invalid:
+    field = next((name for name in ("from_offset", "to_offset", "from_time", "partition") if getattr(wanted, name) is not None), "from_row")
+    ends = {number: _end(run, number, extent) for number, extent in extents.items()}
+    detail = "The run has no rows there; its last records stand before " + ", ".join(
+        f"offset {end} of partition {p}" for p, end in ends.items()
+    )
+    return Invalid([problem(("body", field), detail + ".", "value_error.range")])
+
+
+async def _look_for_lost_rows(ranges: Ranges, source: ReplaySource, extents: dict[int, Extent]) -> None:
+    """Where the topic begins so late that rows may be gone, look at its first ones; what is not found in time the producer sees."""
+    for part in source.ranges:
+        extent = extents[part.partition]
+        if extent.first == 0 or part.from_offset > extent.first:
+            continue
+        keys = {ids.row_key(source.run_id, lane, source.lanes): lane for lane in part.lanes}
+        found = await ranges.first_rows(keys, part.partition, extent)
+        if found is None:
+            continue
+        for lane in part.lanes:
+            row_index, offset = found.get(lane, (-1, extent.end))
+            wanted = source.from_row + (lane - source.from_row) % source.lanes
+            if lane not in found or row_index > wanted:
+                raise Gone(offset, part.partition)
+
+
+def _first_known(offsets: Iterable[tuple[int, int, int, int]]) -> int | None:
+    """The lowest row index with a prediction that the view remembers."""
+    return min((row_index for _, row_index, _, _ in offsets), default=None)
+
+
+def _pace(run: RunView) -> float | None:
+    return ordered_pace(run) if run.task else 1.0
+
+
+def _listed(lanes: Lanes) -> str:
+    numbers = [str(number) for number in sorted(lanes)]
+    return f"partition {numbers[0]}" if len(numbers) == 1 else f"partitions {', '.join(numbers)}"

@@ -1,0 +1,209 @@
+"""Records of `rows.v1` as rows that can be sent again. Pure.
+
+A row is kept as the inside of its JSON object, without what says whose it is: `fragment` of a `Recorded`. So whatever it held, right or
+wrong, scores or becomes a dead letter again as it did; sending it costs one concatenation. Which row of which run a record holds is told
+as the stream processor tells it (its `identity` module; the rooms do not import each other, a test compares them).
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Annotated, Any, NamedTuple, Protocol
+
+import msgspec
+import numpy as np
+from msgspec import Meta, Raw, Struct
+
+from producer.encoding import Identity
+from schemas.ids import RUN_ID, external_run_id, is_task_id, row_key
+from schemas.messages import PackedRows, Redrive, ReplaySource, Row, RunEnd, RunSkip, encode
+from schemas.topics import CONTENT_TYPE_HEADER, JSON, MAX_MESSAGE_BYTES, PACKED, REDRIVE_HEADER, TYPE_HEADER
+
+Index = Annotated[int, Meta(ge=0, le=2**62)]
+PartitionOf = Callable[[bytes], int]
+FeaturesOf = Callable[[str], Sequence[str]]
+OURS = frozenset({"run_id", "attempt", "epoch", "lane", "lanes", "row_index"})
+"""Fields that a row gets anew."""
+LARGEST_BYTES = MAX_MESSAGE_BYTES - 8192
+"""A row larger than the topic takes once more cannot be replayed; it was a dead letter anyway."""
+UNNAMED = frozenset({b"null", b'""'})
+UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, ValueError, OverflowError)
+
+
+class SourceRecord(Protocol):
+    """What is used of a Kafka record."""
+
+    @property
+    def partition(self) -> int: ...
+    @property
+    def offset(self) -> int: ...
+    @property
+    def key(self) -> bytes | None: ...
+    @property
+    def value(self) -> bytes | None: ...
+    @property
+    def headers(self) -> Sequence[tuple[str, bytes]]: ...
+
+
+class Recorded(NamedTuple):
+    """A row of the run: its index there, whether this is its repaired copy, and what it says."""
+
+    row_index: int
+    redriven: bool
+    fragment: bytes
+
+
+class Unreadable(NamedTuple):
+    """A record of the run that is no row in any encoding we know."""
+
+    row_index: int
+
+
+class Passed(NamedTuple):
+    """A marker of the run: rows of the lane from here on were passed over, or are not there."""
+
+    row_index: int
+
+
+class _Named(Struct):
+    """The fields that say whose row it is, and any others whatever they are."""
+
+    run_id: str | None = None
+    attempt: Annotated[int, Meta(ge=1, le=2**31)] = 1
+    epoch: Index | None = None
+    lane: Index = 0
+    lanes: Annotated[int, Meta(ge=1, le=2**31)] = 1
+    row_index: Index | None = None
+
+
+_named = msgspec.json.Decoder(_Named).decode
+_object = msgspec.json.Decoder(dict[str, Raw]).decode
+_redrive = msgspec.json.Decoder(Redrive).decode
+_MARKERS: dict[bytes, Callable[[bytes], RunSkip | RunEnd]] = {
+    b"run-skip": msgspec.json.Decoder(RunSkip).decode,
+    b"run-end": msgspec.json.Decoder(RunEnd).decode,
+}
+_packed = msgspec.msgpack.Decoder(PackedRows).decode
+
+
+class Reader:
+    """Reads the rows of one attempt of a run. `model_version` scores rows that name none, or all, as the source says."""
+
+    def __init__(self, source: ReplaySource, model_version: str, *, partition_of: PartitionOf, features_of: FeaturesOf) -> None:
+        self._source, self._model_version = source, model_version
+        self._partition_of, self._features_of = partition_of, features_of
+        self._name = source.run_id.encode()
+
+    def read(self, record: SourceRecord) -> Iterator[Recorded | Unreadable | Passed]:
+        """Yield what the record holds of the run; nothing when it is another's."""
+        kind, encoding, redrive = b"row", JSON, None
+        for name, value in record.headers:
+            if name == TYPE_HEADER:
+                kind = value
+            elif name == CONTENT_TYPE_HEADER:
+                encoding = value.partition(b";")[0].strip().lower()
+            elif name == REDRIVE_HEADER:
+                redrive = value
+        body = record.value or b""
+        if not self._source.external and self._name not in (redrive or body):  # most records, and at no cost
+            return
+        if kind in _MARKERS:
+            yield from self._passed(_MARKERS[kind], body)
+        elif kind == b"row" and encoding == PACKED:
+            yield from self._packed(record, body)
+        elif kind == b"row" and redrive is not None:
+            yield from self._redriven(redrive, body)
+        elif kind == b"row":
+            yield from self._row(record, body, readable=encoding == JSON)
+
+    def _passed(self, decode: Callable[[bytes], RunSkip | RunEnd], body: bytes) -> Iterator[Passed]:
+        try:
+            marker = decode(body)
+        except UNREADABLE:
+            return
+        if (marker.run_id, marker.attempt) == (self._source.run_id, self._source.attempt):
+            yield Passed(marker.from_index if isinstance(marker, RunSkip) else marker.end_index)
+
+    def _redriven(self, header: bytes, body: bytes) -> Iterator[Recorded]:
+        try:
+            redrive = _redrive(header)
+            if (redrive.run_id, redrive.attempt) == (self._source.run_id, self._source.attempt):
+                yield Recorded(redrive.row_index, True, self._fragment(_object(body), redrive.row_index))
+        except UNREADABLE:
+            return  # its first try stands
+
+    def _row(self, record: SourceRecord, body: bytes, *, readable: bool) -> Iterator[Recorded | Unreadable]:
+        try:
+            if not readable:
+                raise ValueError("an encoding that is not known")
+            row_index = self._index(record, _named(body))
+            fields = _object(body) if row_index is not None else {}
+        except UNREADABLE:
+            if self._source.external and self._keyed(record) == self._source.run_id:
+                yield Unreadable(record.offset)
+            return
+        if row_index is not None:
+            fragment = self._fragment(fields, row_index)
+            yield Recorded(row_index, False, fragment) if len(fragment) <= LARGEST_BYTES else Unreadable(row_index)
+
+    def _packed(self, record: SourceRecord, body: bytes) -> Iterator[Recorded | Unreadable]:
+        try:
+            rows = _packed(body)
+            first = self._index(record, rows)
+        except UNREADABLE:
+            if self._source.external and self._keyed(record) == self._source.run_id:
+                yield Unreadable(record.offset)
+            return
+        if first is None:
+            return
+        indices = range(first, first + rows.count * rows.lanes, rows.lanes)
+        try:
+            names = self._features_of(rows.model_version)
+            values = np.frombuffer(rows.features, "<f4").reshape(rows.count, len(names))
+            cells_of = values.astype(float).tolist()
+            columns = zip(indices, cells_of, rows.sample_ids, rows.timestamps, rows.labels, strict=True)
+            for row_index, cells, sample_id, timestamp, label in columns:
+                features = dict(zip(names, cells, strict=True))
+                row = Row(features=features, sample_id=sample_id, timestamp=timestamp, label=label, model_version=rows.model_version)
+                yield Recorded(row_index, False, self._fragment(_object(encode(row)), row_index))
+        except UNREADABLE:  # a row that came through before counts as read
+            yield from map(Unreadable, indices)
+
+    def _index(self, record: SourceRecord, fields: Any) -> int | None:
+        """The row's index in the run; null when it is another's. Raises `ValueError` when nobody can tell."""
+        source = self._source
+        if fields.epoch is not None:
+            lane, lanes, index = fields.lane, fields.lanes, fields.row_index
+            if fields.run_id is None or not RUN_ID.fullmatch(fields.run_id) or index is None or index % lanes != lane:
+                raise ValueError("not a row of a producer")
+            if self._partition_of(row_key(fields.run_id, lane, lanes)) != record.partition:
+                raise ValueError("a row of a producer in a partition of others")
+            return int(index) if (fields.run_id, fields.attempt) == (source.run_id, source.attempt) else None
+        if not source.external:
+            return None
+        if fields.run_id is None:
+            name = self._keyed(record)
+        elif not RUN_ID.fullmatch(fields.run_id) or is_task_id(fields.run_id):
+            raise ValueError("not the name of another system's run")
+        else:
+            home = self._partition_of(fields.run_id.encode())
+            at_home = home == record.partition
+            name = fields.run_id if at_home else external_run_id(fields.run_id.encode(), record.partition, keyed_partition=home)
+        return record.offset if name == source.run_id else None
+
+    def _keyed(self, record: SourceRecord) -> str:
+        """The run of a record that names none."""
+        home = self._partition_of(record.key) if record.key is not None else None
+        return external_run_id(record.key, record.partition, keyed_partition=home)
+
+    def _fragment(self, fields: dict[str, Raw], row_index: int) -> bytes:
+        kept = {name: bytes(value) for name, value in fields.items() if name not in OURS}
+        if kept.get("sample_id", b"null") in UNNAMED:
+            kept["sample_id"] = encode(f"SAMPLE_{row_index}")  # as it was shown, so that both runs call the row the same
+        if not self._source.keep_models or kept.get("model_version", b"null") in UNNAMED:
+            kept["model_version"] = encode(self._model_version)
+        return b",".join(encode(name) + b":" + value for name, value in kept.items())
+
+
+def sent_again(identity: Identity, row_index: int, fragment: bytes) -> bytes:
+    """The value of a record of our own with the row."""
+    head = (identity.run_id, identity.attempt, identity.epoch, row_index % identity.lanes, identity.lanes, row_index)
+    return b'{"run_id":"%s","attempt":%d,"epoch":%d,"lane":%d,"lanes":%d,"row_index":%d,%s}' % (head[0].encode(), *head[1:], fragment)

@@ -1,0 +1,168 @@
+"""The rows of a replay: read from `rows.v1` once, before the first is sent, into the storage. From then on a replay is like any other run:
+it knows how many rows it has, goes on after a crash, can be sought and tried again, and retention cannot touch it.
+
+Belongs to no consumer group, so nobody's offsets move. Interrupted, it begins anew; what it made so far is thrown away. Raises `RunFailed`
+when retention has taken rows that are asked for, `Unavailable`.
+"""
+
+import asyncio
+import errno
+from collections.abc import Sequence
+from functools import cache
+
+import structlog
+from aiokafka import AIOKafkaConsumer, TopicPartition
+
+from producer.errors import RunFailed
+from producer.positions import first_of_lane
+from producer.recorded import FeaturesOf, Passed, Reader, Recorded, Unreadable
+from producer.sources import RETRY_AFTER_SECONDS, Rows, open_split
+from producer.spool import ReplayRows, Spool, finished, on_disk, opened
+from runtime.errors import Unavailable
+from runtime.kafka import partition_for
+from runtime.tasks import stop_client
+from runtime.transactions import expected
+from schemas.manifests import ModelManifest
+from schemas.messages import ReplaySource, RunSpec, TopicRange
+from schemas.topics import ROWS
+from storage.errors import StorageUnavailable
+from storage.files import Storage
+
+log = structlog.get_logger()
+
+STILL_SECONDS = 60.0
+"""How long the broker may give nothing, such as behind another system's open transaction."""
+POLL_RECORDS = 500
+"""Taken in one go: about 10 ms of the event loop, which others' rows wait for."""
+
+
+async def open_rows(kafka: dict[str, object], storage: Storage, run_id: str, spec: RunSpec) -> Rows:
+    """The rows of a run: of its split, or those that are to be replayed. Notes in `spec` what is known only now."""
+    if spec.replay is None:
+        return await open_split(storage, spec.split_id or "", spec.model_version)
+    rows = await opened(storage, run_id) or await _read(kafka, storage, run_id, spec, spec.replay)
+    spec.total_rows, spec.unreplayable = rows.total, rows.manifest.unreplayable
+    return rows
+
+
+async def _read(kafka: dict[str, object], storage: Storage, run_id: str, spec: RunSpec, source: ReplaySource) -> ReplayRows:
+    for pause in (*RETRY_AFTER_SECONDS, None):
+        try:
+            return await _tried(kafka, storage, run_id, spec, source)
+        except StorageUnavailable as error:
+            if (there := await opened(storage, run_id)) is not None:  # a producer that lost the run had them ready first
+                return there
+            if _is_full(error):
+                raise RunFailed("no room in the storage for the rows to be replayed") from error
+            log.warning("the rows of a replay cannot be stored", run_id=run_id, error=str(error), again_in_seconds=pause)
+            if pause is None:
+                raise Unavailable("storage", str(error)) from error
+            await asyncio.sleep(pause)
+    raise AssertionError("unreachable")
+
+
+async def _tried(kafka: dict[str, object], storage: Storage, run_id: str, spec: RunSpec, source: ReplaySource) -> ReplayRows:
+    consumer = AIOKafkaConsumer(
+        **kafka, enable_auto_commit=False, auto_offset_reset="earliest", isolation_level="read_committed", max_partition_fetch_bytes=4 << 20
+    )
+    try:
+        await consumer.start()
+        count = len(await _partitions(consumer))
+        reader = Reader(source, spec.model_version, partition_of=lambda key: partition_for(key, count), features_of=_features(storage))
+        with storage.scratch() as scratch:
+            spool = Spool(scratch)
+            for part in source.ranges:
+                await _spool(consumer, reader, spool, source, part)
+            _check_count(spool, source)
+            rows = await finished(spool, storage, run_id, scratch / "rows")
+    except (RunFailed, StorageUnavailable):
+        raise
+    except Exception as error:
+        raise expected(error) from error
+    finally:
+        await stop_client(consumer)
+    log.info("replay read", run_id=run_id, rows=rows.total, unreplayable=rows.manifest.unreplayable)
+    return rows
+
+
+def _features(storage: Storage) -> FeaturesOf:
+    @cache
+    def features_of(model_version: str) -> Sequence[str]:
+        try:
+            manifest = storage.read_bytes(f"models/{model_version}/manifest.json")
+        except FileNotFoundError as error:
+            raise ValueError(f"no model version {model_version}") from error
+        return ModelManifest.model_validate_json(manifest).features
+
+    return features_of
+
+
+async def _partitions(consumer: AIOKafkaConsumer) -> set[int]:
+    cluster = await consumer._client.fetch_all_metadata()
+    return set(cluster.partitions_for_topic(ROWS.name) or ())
+
+
+async def _spool(consumer: AIOKafkaConsumer, reader: Reader, spool: Spool, source: ReplaySource, part: TopicRange) -> None:
+    """Take the run's rows of one range."""
+    tp = TopicPartition(ROWS.name, part.partition)
+    consumer.assign([tp])
+    first = (await consumer.beginning_offsets([tp]))[tp]
+    whole = _Whole(source, first, part)
+    consumer.seek(tp, max(first, part.from_offset))
+    moved = asyncio.get_running_loop().time()
+    while await consumer.position(tp) < part.to_offset:
+        batch = (await consumer.getmany(tp, timeout_ms=500, max_records=POLL_RECORDS)).get(tp, [])
+        now = asyncio.get_running_loop().time()
+        moved = now if batch else moved
+        if now - moved > STILL_SECONDS:
+            raise Unavailable("kafka", f"nothing more of partition {part.partition} for {STILL_SECONDS:.0f} s")
+        for record in batch:
+            if record.offset >= part.to_offset:
+                break
+            for found in reader.read(record):
+                whole.met(found)
+                if isinstance(found, Recorded) and found.row_index >= source.from_row:
+                    spool.add(found)
+                elif isinstance(found, Unreadable) and found.row_index >= source.from_row:
+                    spool.unreadable.add(found.row_index)
+        if spool.full:
+            await on_disk(spool.flush)
+        await asyncio.sleep(0)  # the others' turn
+    whole.check()
+
+
+def _is_full(error: StorageUnavailable) -> bool:
+    return getattr(error.__cause__, "errno", None) in (errno.ENOSPC, errno.EDQUOT) or f"os error {errno.ENOSPC}" in str(error)
+
+
+class _Whole:
+    """Tells whether retention took rows that are asked for. Nothing behind a row that is there is missing."""
+
+    def __init__(self, source: ReplaySource, first: int, part: TopicRange) -> None:
+        self._source, self._first, self._part = source, first, part
+        self._doubtful = first > part.from_offset and source.check != "count"
+        self._met: dict[int, int] = {}
+
+    def met(self, found: Recorded | Unreadable | Passed) -> None:
+        """Take note of a row or of a skip."""
+        if self._doubtful and not (isinstance(found, Recorded) and found.redriven):
+            self._met.setdefault(found.row_index % self._source.lanes, found.row_index)
+
+    def check(self) -> None:
+        """Raise `RunFailed` when something is missing."""
+        if not self._doubtful:
+            return
+        wanted = {lane: first_of_lane(self._source.from_row, lane, self._source.lanes) for lane in self._part.lanes}
+        lost = [lane for lane, row_index in wanted.items() if self._met.get(lane, row_index + 1) > row_index]
+        if lost or self._source.check == "offsets":
+            raise RunFailed(_gone(self._part.partition, self._first))
+
+
+def _check_count(spool: Spool, source: ReplaySource) -> None:
+    missing = source.expected_rows - spool.first_tries - len(spool.unreadable)
+    if source.check == "count" and missing > 0:
+        raise RunFailed(f"{missing} of {source.expected_rows} rows are gone. {_gone(source.ranges[0].partition, spool.lowest)}")
+
+
+def _gone(partition: int, first: int) -> str:
+    return f"The retention time of some of these rows has passed; the first available offset of partition {partition} is {first}."

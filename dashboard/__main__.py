@@ -15,10 +15,12 @@ from dashboard import (
     guide_simulate,
     guide_train,
     guide_upload,
+    page_compare,
     page_dead_letters,
     page_models,
     page_runs,
     page_system,
+    run_history,
 )
 from dashboard.settings import DashboardSettings
 from dashboard.texts import NAME
@@ -33,7 +35,17 @@ def main() -> None:
     kept = Kept(settings)
     guide_upload.register(kept)
     guide_dataset.register(kept)
-    for page in (guide_ranges, guide_train, guide_simulate, page_runs, page_models, page_dead_letters, page_system):
+    for page in (
+        guide_ranges,
+        guide_train,
+        guide_simulate,
+        page_runs,
+        run_history,
+        page_compare,
+        page_models,
+        page_dead_letters,
+        page_system,
+    ):
         page.register()
 
     @app.get("/live")

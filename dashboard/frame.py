@@ -123,12 +123,12 @@ def explained(error: ClientError, title: str = "") -> Html:
     return note("bad", title or str(error))
 
 
-async def sure(question: str, verb: str) -> bool:
+async def sure(question: str, verb: str, *, kind: str = "negative") -> bool:
     """Ask before what cannot be undone."""
     with ui.dialog() as dialog, ui.card().style("max-width:min(92vw,520px)"):
         ui.label(question)
         with ui.row():
-            ui.button(verb, on_click=lambda: dialog.submit(True)).props("unelevated no-caps color=negative")
+            ui.button(verb, on_click=lambda: dialog.submit(True)).props(f"unelevated no-caps color={kind}")
             ui.button(texts.CANCEL, on_click=lambda: dialog.submit(False)).props("flat no-caps color=primary")
     answer = bool(await dialog)
     dialog.delete()

@@ -4,7 +4,7 @@ from nicegui import ui
 
 from client.errors import ClientError
 from dashboard import charts, figures, texts
-from dashboard.frame import card, explained, frame, guarded, heading, show
+from dashboard.frame import card, explained, frame, guarded, heading, show, sure
 from dashboard.gateway import client
 from dashboard.markup import Html, badge, facts, joined, link, mono, table, time
 from dashboard.model_view import measured, understood
@@ -113,12 +113,7 @@ def _manifest(model: Model) -> Html:
 
 
 async def _crown(model_version: str) -> None:
-    with ui.dialog() as question, ui.card():
-        ui.label(texts.CHAMPION_SURE.format(model=model_version))
-        with ui.row():
-            ui.button(texts.MAKE_CHAMPION, on_click=lambda: question.submit(True)).props("unelevated no-caps color=primary")
-            ui.button(texts.CANCEL, on_click=lambda: question.submit(False)).props("flat no-caps")
-    if not await question:
+    if not await sure(texts.CHAMPION_SURE.format(model=model_version), texts.MAKE_CHAMPION, kind="primary"):
         return
     try:
         await client.set_champion(model_version)

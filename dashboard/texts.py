@@ -187,6 +187,7 @@ RUNS_TITLE: Final = "Runs"
 RUNS_LEAD: Final = "Every replay of a simulation set, newest first."
 RUNS_FILTER: Final = "Status"
 RUNS_ALL: Final = "all"
+RUNS_NONE_MATCH: Final = "No run matches."
 RUNS_NONE: Final = "No runs yet. The guide leads to the first one."
 COLUMNS_RUNS: Final = ("run", "status", "scored ", "FAIL ", "dead letters ", "MCC ", "model", "started (UTC)")
 COMPARE: Final = "Compare two runs"
@@ -202,6 +203,11 @@ DOWNLOAD_CSV: Final = "Download as CSV"
 DOWNLOAD_JSONL: Final = "Download as JSON lines"
 HISTORY: Final = "All predictions"
 MORE: Final = "Show more"
+
+ATTEMPTS: Final = "Attempts"
+COLUMNS_ATTEMPTS: Final = ("attempt", "status", "scored ", "passed over ", "FAIL ", "dead letters ", "MCC ", "started (UTC)")
+SHOWN_HERE: Final = "shown here"
+FORMER_ATTEMPT: Final = "This is attempt {number} as it was; the newest is {newest}."
 
 MODELS_TITLE: Final = "Models"
 MODELS_LEAD: Final = "Each training makes a new version that never changes. The champion scores rows that name no model."

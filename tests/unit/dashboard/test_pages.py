@@ -11,8 +11,8 @@ from dashboard import charts
 from dashboard.comparison import compare
 from dashboard.guide_ranges import Spans, as_texts, read_time
 from dashboard.model_view import at_threshold
-from dashboard.page_runs import as_csv, as_json_lines
 from dashboard.page_system import Throughput
+from dashboard.run_history import as_csv, as_json_lines
 from schemas.api_runs import PredictionView, Run
 from schemas.api_v1 import DatasetTimeline, Range, SuggestedSplit
 from tests import gateway_answers as answers

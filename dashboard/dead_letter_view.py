@@ -54,7 +54,12 @@ def repair(letter: DeadLetterView) -> None:
         with card(texts.BODY):
             show(body_view(letter, body, at))
         with card(texts.REPAIR_TITLE):
-            desk.draw()
+            if letter.state == "purged":
+                show(note("info", texts.LETTER_PURGED))
+            elif letter.outcome and letter.outcome.outcome == "answered":
+                show(note("good", joined([texts.LETTER_ANSWERED, mono(letter.outcome.prediction_id or "")], " ")))
+            else:
+                desk.draw()
 
 
 def body_view(letter: DeadLetterView, body: dict[str, object] | None, at: payload.Place) -> Html:

@@ -9,7 +9,7 @@ from dashboard.frame import card, frame, guarded, heading, show
 from dashboard.gateway import client
 from dashboard.markup import Html, badge, cards, facts, html, metric, mono, note, table, time
 from dashboard.stepper import stepper
-from dashboard.uploads import Kept, deliver
+from dashboard.uploads import Kept, deliver, mark
 from schemas.api import TaskStatus
 from schemas.api_v1 import Dataset, DatasetPreview
 from schemas.manifests import Choice
@@ -127,15 +127,35 @@ def _preview(preview: DatasetPreview) -> Html:
 
 
 def _missing(found: Dataset) -> None:
+    """The columns with the most missing values as a chart, and every column as a list."""
     missing = sorted((column for column in found.columns if column.missing), key=lambda column: -column.missing)
     if not missing:
         ui.label(texts.MISSING_NONE).classes("ii-muted")
-        return
-    shown = missing[:MISSING_SHOWN]
-    text = texts.MISSING_TEXT.format(count=figures.count(len(missing)), total=figures.count(len(found.columns)), shown=len(shown))
-    ui.label(text).classes("ii-muted ii-small")
-    shares = [100 * column.missing / max(found.row_count, 1) for column in shown]
-    ui.echart(charts.ranking([column.name for column in shown], shares, percent=True)).style(f"height:{60 + 17 * len(shown)}px")
+    else:
+        shown = missing[:MISSING_SHOWN]
+        text = texts.MISSING_TEXT.format(count=figures.count(len(missing)), total=figures.count(len(found.columns)), shown=len(shown))
+        ui.label(text).classes("ii-muted ii-small")
+        shares = [100 * column.missing / max(found.row_count, 1) for column in shown]
+        ui.echart(charts.ranking([column.name for column in shown], shares, percent=True)).style(f"height:{60 + 17 * len(shown)}px")
+    with ui.expansion(texts.ALL_COLUMNS.format(count=figures.count(len(found.columns)))).classes("w-full ii-expansion").props("dense"):
+        wanted = ui.input(texts.FIND_COLUMN).props("outlined dense clearable").classes("w-full")
+        place = show(_columns(found, ""))
+        wanted.on_value_change(lambda change: place.set_content(_columns(found, change.value or "")))
+
+
+def _columns(found: Dataset, part: str) -> Html:
+    rows = [
+        [
+            column.name,
+            texts.COLUMN_TYPES[column.type],
+            figures.count(column.missing),
+            figures.share(column.missing / max(found.row_count, 1)),
+            column.reason or (texts.CONSTANT if column.constant else ""),
+        ]
+        for column in found.columns
+        if part.lower() in column.name.lower()
+    ]
+    return table(texts.COLUMNS_COLUMNS, rows, caption=texts.MISSING_TITLE, dense=True, bounded=True)
 
 
 def _change(kept: Kept, found: Dataset) -> None:
@@ -155,7 +175,8 @@ def _change(kept: Kept, found: Dataset) -> None:
     )  # fmt: skip
     identity = ui.select(names, value=found.id_column.value if found.id_column else "", label=texts.ID, with_input=True)
     times = ui.select(detect | {"synthetic_timestamp": "synthetic_timestamp"} | names, value="", label=texts.TIME, with_input=True)
-    for field in (label, passes, identity, times):
+    fields = {"label": label, "pass_value": passes, "id_column": identity, "time_column": times}
+    for field in fields.values():
         field.props("outlined dense").classes("w-full")
     progress = show(Html(""))
 
@@ -169,6 +190,6 @@ def _change(kept: Kept, found: Dataset) -> None:
             options["id_column"] = identity.value
         if times.value:
             options["time_column"] = times.value
-        await deliver(kept, path, name, progress, options)
+        mark(fields, await deliver(kept, path, name, progress, options))
 
     ui.button(texts.CHANGE_AGAIN, on_click=again).props("outline no-caps color=primary")

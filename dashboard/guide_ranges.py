@@ -14,6 +14,7 @@ from dashboard.gateway import client
 from dashboard.markup import Html, cards, link, metric, mono, problems, table, time
 from dashboard.stepper import stepper
 from dashboard.timeline import Timeline
+from dashboard.uploads import mark
 from schemas.api_v1 import Dataset, DatasetTimeline, Range, Ranges, SetCount, SplitCounts, SplitCreate, SuggestedSplit
 
 SETS = ("train", "test", "simulation")
@@ -194,13 +195,7 @@ class Desk:
     def _tell(self, found: Sequence[Problem]) -> None:
         """All problems, in one place and each beside its field."""
         self.trouble.set_content(problems(texts.RANGES_REFUSED, found) if found else "")
-        for key, field in self.inputs.items():
-            said = next((problem.message for problem in found if problem.field.removeprefix("body.") == key), None)
-            if said is None:
-                field.props(remove="error error-message")
-            else:
-                field.props["error"], field.props["error-message"] = True, said
-                field.update()
+        mark(self.inputs, found)
 
 
 def summary(found: SplitCounts | None) -> Html:

@@ -1,17 +1,23 @@
 """Step 1 of the guide: send a file, or go on with one that is there."""
 
+from collections.abc import Sequence
+from pathlib import Path
+from typing import cast
+
 from nicegui import events, ui
 
+from client.errors import Problem
 from client.upload import UploadOptions
 from dashboard import figures, texts
 from dashboard.frame import card, frame, guarded, heading, show
 from dashboard.gateway import client
 from dashboard.markup import Html, link, mono, table, time
 from dashboard.stepper import stepper
-from dashboard.uploads import Kept, deliver
+from dashboard.uploads import Kept, deliver, mark
 from schemas.api_v1 import DatasetSummary
 
 RECENT = 8
+FIELDS = {"label": texts.LABEL_COLUMN, "pass_value": texts.PASS_VALUE, "id_column": texts.ID_COLUMN, "time_column": texts.TIME_COLUMN}
 DROP_FACE = f"""
 <label class="ii-dropface">
   <span class="ii-dropsign" aria-hidden="true">⇪</span>
@@ -39,15 +45,33 @@ def _drop_zone(kept: Kept) -> None:
     async def send(event: events.UploadEventArguments) -> None:
         path = kept.place()
         await event.file.save(path)
-        await deliver(kept, path, event.file.name, progress, UploadOptions())
+        again.clear()
+        found = await deliver(kept, path, event.file.name, progress, UploadOptions())
         uploader.reset()
+        if any(problem.field.removeprefix("body.") in FIELDS for problem in found):
+            with again:
+                _differently(kept, path, event.file.name, progress, found)
 
     with place:
         uploader = ui.upload(auto_upload=True, on_upload=send).props('accept=".csv,.gz,.txt" flat')
         uploader.add_slot("header", DROP_FACE)
         choose = ui.button(texts.UPLOAD_CHOOSE, icon="upload_file").props("unelevated no-caps color=primary size=md").classes("ii-choose")
         choose.on("click", js_handler=f"() => document.querySelector('#{uploader.html_id} input[type=file]').click()")
+    again = ui.element("div").classes("w-full")
     ui.label(texts.UPLOAD_RULES).classes("ii-muted ii-small")
+
+
+def _differently(kept: Kept, path: Path, name: str, progress: ui.html, found: Sequence[Problem]) -> None:
+    """The file is fine but what it means was not found: ask."""
+    with ui.element("div").classes("ii-fields"):
+        fields = {key: ui.input(text).props("outlined dense").classes("w-full") for key, text in FIELDS.items()}
+    mark(fields, found)
+
+    async def again() -> None:
+        options = cast(UploadOptions, {key: field.value.strip() for key, field in fields.items() if (field.value or "").strip()})
+        mark(fields, await deliver(kept, path, name, progress, options))
+
+    ui.button(texts.CHANGE_AGAIN, on_click=again).props("unelevated no-caps color=primary").style("margin-top:10px")
 
 
 async def _recent() -> None:

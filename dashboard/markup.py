@@ -48,16 +48,19 @@ def muted(text: str) -> Html:
     return Html(f'<span class="ii-muted">{escape(text)}</span>')
 
 
-def table(columns: Sequence[str], rows: Iterable[Sequence[Piece]], *, caption: str, dense: bool = False) -> Html:
-    """A table that scrolls sideways by itself. A column whose name ends in a blank holds numbers. `caption` is for screen readers."""
+def table(columns: Sequence[str], rows: Iterable[Sequence[Piece]], *, caption: str, dense: bool = False, bounded: bool = False) -> Html:
+    """A table that scrolls sideways by itself, `bounded` also up and down. A column whose name ends in a blank holds numbers.
+
+    `caption` is for screen readers.
+    """
     numbers = [' class="num"' if name.endswith(" ") else "" for name in columns]
     head = "".join(f'<th scope="col"{mark}>{escape(name.strip())}</th>' for name, mark in zip(columns, numbers, strict=True))
     body = "".join(
         "<tr>" + "".join(f"<td{mark}>{html(cell)}</td>" for cell, mark in zip(row, numbers, strict=True)) + "</tr>" for row in rows
     )
-    kind = "ii-table dense" if dense else "ii-table"
+    kind, place = "ii-table dense" if dense else "ii-table", "ii-scroll bounded" if bounded else "ii-scroll"
     return Html(
-        f'<div class="ii-scroll" tabindex="0" role="region" aria-label="{escape(caption)}"><table class="{kind}">'
+        f'<div class="{place}" tabindex="0" role="region" aria-label="{escape(caption)}"><table class="{kind}">'
         f'<caption class="ii-sr">{escape(caption)}</caption><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
     )
 

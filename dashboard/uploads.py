@@ -2,11 +2,14 @@
 
 import tempfile
 from collections import OrderedDict
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from nicegui import ui
+from nicegui.elements.mixins.validation_element import ValidationElement
 
-from client.errors import ClientError
+from client.errors import ClientError, Problem, Refused
 from client.upload import UploadOptions
 from dashboard import texts
 from dashboard.frame import explained
@@ -38,8 +41,8 @@ class Kept:
         return self._paths.get(dataset_id)
 
 
-async def deliver(kept: Kept, path: Path, name: str, progress: ui.html, options: UploadOptions) -> None:
-    """Send a file to the gateway and open its dataset, or show why it was not accepted."""
+async def deliver(kept: Kept, path: Path, name: str, progress: ui.html, options: UploadOptions) -> Sequence[Problem]:
+    """Send a file to the gateway and open its dataset, or show why it was not accepted; the problems, for the fields they are about."""
     sent_percent = -1
 
     def sending(sent: int, total: int) -> None:
@@ -54,6 +57,18 @@ async def deliver(kept: Kept, path: Path, name: str, progress: ui.html, options:
         stored = await client.upload(path, file_name=name, progress=sending, **options)
     except ClientError as error:
         progress.set_content(explained(error, texts.UPLOAD_REFUSED))
-        return
+        return error.problems if isinstance(error, Refused) else ()
     kept.keep(stored.dataset_id, path, name)
     ui.navigate.to(f"/guide/dataset/{stored.dataset_id}")
+    return ()
+
+
+def mark(fields: Mapping[str, ValidationElement[Any]], found: Sequence[Problem]) -> None:
+    """Say each problem beside the field that it is about, named as in the request."""
+    for name, field in fields.items():
+        said = next((problem.message for problem in found if problem.field.removeprefix("body.") == name), None)
+        if said is None:
+            field.props(remove="error error-message")
+        else:
+            field.props["error"], field.props["error-message"] = True, said
+            field.update()

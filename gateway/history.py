@@ -13,12 +13,13 @@ import msgspec
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from aiokafka.errors import KafkaError
 
-from gateway import metrics
+from gateway import late, metrics
 from gateway.errors import Gone
 from runtime.errors import Unavailable
 from runtime.tasks import stop_client
 from schemas.messages import LaneStats
 from schemas.topics import PREDICTIONS
+from storage.answers import Late, last_in_order
 from storage.run_view import RunView
 from storage.views import Views
 
@@ -33,6 +34,7 @@ class _Where(msgspec.Struct):
     attempt: int
     lane: int
     row_index: int
+    redriven: bool = False
 
 
 _where = msgspec.json.Decoder(_Where).decode
@@ -78,11 +80,25 @@ class History:
         `until` must be committed already. Raises `Gone`, `Unavailable`.
         """
         offsets = await self._views.offsets(run.run_id, run.attempt)
+        async with self._reading() as consumer:
+            return await _read(consumer, run, offsets, after, until, limit)
+
+    async def redriven(self, run: RunView, rows: Mapping[int, Late]) -> dict[int, bytes]:
+        """Return the predictions of redriven rows, which stand behind others: the time of each says where. Raises `Gone`, `Unavailable`."""
+        async with self._reading() as consumer:
+            found = await late.read(consumer, run, rows)
+        if missing := rows.keys() - found.keys():
+            raise Gone(max(missing) + 1)
+        return found
+
+    @asynccontextmanager
+    async def _reading(self) -> AsyncIterator[AIOKafkaConsumer]:
+        """A consumer, for a bounded time."""
         try:
             async with asyncio.timeout(self._timeout_seconds), self._free:
                 with metrics.HISTORY_SECONDS.time():
                     async with self._consumer() as consumer:
-                        return await _read(consumer, run, offsets, after, until, limit)
+                        yield consumer
         except TimeoutError as error:
             raise Unavailable("kafka", f"predictions were not read within {self._timeout_seconds:.0f} s") from error
         except (KafkaError, OSError) as error:
@@ -105,7 +121,9 @@ async def _read(
 ) -> list[tuple[int, bytes]]:
     step = run.spec.lanes if run.spec else None
     lanes = {
-        lane.lane: _Lane(lane.lane, step, TopicPartition(PREDICTIONS.name, lane.partition)) for lane in run.lanes if lane.last is not None
+        lane.lane: _Lane(lane.lane, step, TopicPartition(PREDICTIONS.name, lane.partition))
+        for lane in run.lanes
+        if last_in_order(lane) >= 0
     }
     if not lanes:
         return []
@@ -178,5 +196,7 @@ def _take(record: ConsumerRecord, run: RunView, lanes: Mapping[int, _Lane], afte
         where = _where(record.value)
     except msgspec.MsgspecError:
         return  # the projector reports it
+    if where.redriven:  # stands apart from its neighbours: `History.redriven`
+        return
     if where.run_id == run.run_id and where.attempt == run.attempt and where.lane in lanes:
         lanes[where.lane].take(where.row_index, record.value, after, until, limit)

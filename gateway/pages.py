@@ -1,8 +1,10 @@
 """A run's predictions page by page, whether they are in Redis or have to be read from Kafka: in row order, none missing, none twice."""
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 from gateway.history import History
+from storage.answers import Late, late_rows
 from storage.run_view import RunView
 from storage.views import Views
 
@@ -63,7 +65,23 @@ class Pages:
         else:
             rows = await self._history.page(run, after, until, limit)
             full = len(rows) >= limit
-        return Page(run, rows, rows[-1][0] if full and rows else until)
+        reached = rows[-1][0] if full and rows else until
+        late = late_rows(run, after, reached)
+        if late:
+            rows = sorted([*rows, *(await self._found(run, late, answered.redriven)).items()])
+        return Page(run, rows[:limit], rows[limit - 1][0] if len(rows) > limit else reached)
+
+    async def redriven(self, run: RunView, rows: Mapping[int, Late]) -> list[tuple[int, bytes]]:
+        """Predictions of redriven rows, as (row index, JSON) in row order. Raises `Gone`."""
+        here = await self._views.redriven(run.run_id, run.attempt, max(rows))
+        return sorted((await self._found(run, rows, here)).items())
+
+    async def _found(self, run: RunView, late: Mapping[int, Late], here: Mapping[int, bytes]) -> dict[int, bytes]:
+        """Redriven rows, those that are not in Redis from Kafka."""
+        found = {row_index: here[row_index] for row_index in late if row_index in here}
+        if missing := {row_index: place for row_index, place in late.items() if row_index not in found}:
+            found |= await self._history.redriven(run, missing)
+        return found
 
 
 def _distinct(rows: list[tuple[int, bytes]], until: int) -> list[tuple[int, bytes]]:

@@ -261,6 +261,7 @@ class PredictionView(Shape):
     label: Literal["PASS", "FAIL"] | None
     scored_at: datetime
     source: dict[str, str | int]
+    redriven: bool = Field(False, description="a repaired row: answered later than its neighbours")
 
 
 class PredictionPage(Shape):

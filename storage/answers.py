@@ -6,7 +6,9 @@ only if nothing is shown beyond the slowest lane; and Redis may lack old rows (t
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
+from schemas.messages import LaneStats
 from storage.run_view import RunView
 
 _ENDLESS = 1 << 53
@@ -56,7 +58,7 @@ def extent(run: RunView, reach: Reach) -> Extent:
     for number in wanted:
         lane, high = stats.get(number), reach.high.get(number, -1)
         counted = lane.last_row_index if lane else -1
-        answered = lane.last.row_index if lane and lane.last else -1
+        answered = last_in_order(lane) if lane else -1
         ended = lane is not None and lane.finished is not None
         committed = min(committed, _ENDLESS if ended else counted)
         behind = high < answered  # counted before it was projected, or not in Redis any more
@@ -65,14 +67,40 @@ def extent(run: RunView, reach: Reach) -> Extent:
     return Extent(floor=_floor(run, reach), shown=min(shown, last), committed=min(committed, last))
 
 
+def last_in_order(lane: LaneStats) -> int:
+    """The last row that the lane answered in order, -1 when there is none: redriven rows stand elsewhere."""
+    if lane.last_answered_index >= 0 or lane.last is None or lane.last.redriven:
+        return lane.last_answered_index
+    return lane.last.row_index  # statistics from before there was anything to redrive
+
+
+class Late(NamedTuple):
+    """Where the prediction of a redriven row is to be looked for: behind that time, in microseconds, in the partition."""
+
+    partition: int
+    answered_at: int
+
+
+def late_rows(run: RunView, after: int, until: int) -> dict[int, Late]:
+    """The redriven rows with `after < row_index <= until`, ascending."""
+    found = {
+        row_index: Late(lane.partition, moment)
+        for lane in run.lanes
+        for moment, rows in lane.redriven
+        for row_index in rows
+        if after < row_index <= until
+    }
+    return dict(sorted(found.items()))
+
+
 def _floor(run: RunView, reach: Reach) -> int:
-    if reach.floor == 0 and reach.count == run.totals.total:
+    if reach.floor == 0 and reach.count == run.totals.total - run.totals.redriven:
         return 0
     floors = [reach.floor]
     for lane in run.lanes:
         low = reach.low.get(lane.lane)
         if low is None:
-            floors.append(lane.last.row_index + 1 if lane.last else 0)
+            floors.append(last_in_order(lane) + 1)
         elif low != lane.lane or run.spec is None:
             floors.append(low)
     return max(floors)

@@ -117,5 +117,5 @@ class DeadLetters:
 
 
 def _marks(values: Mapping[bytes, bytes]) -> dict[bytes, DeadLetterMark]:
-    """Each value is `offset`, a blank, and the mark."""
+    """Each value is its order, a blank, and the mark."""
     return {name: _mark(value.partition(b" ")[2]) for name, value in values.items()}

@@ -64,10 +64,10 @@ class Letter(Struct, frozen=True, array_like=True, tag="letter"):
 
 
 class Mark(Struct, frozen=True, array_like=True, tag="mark"):
-    """Keep what became of a dead letter, if that is kept."""
+    """Keep what became of a dead letter, if that is kept; what is highest in `order` holds."""
 
     dead_letter_id: str
-    offset: int
+    order: int
     value: str
 
 

@@ -28,6 +28,8 @@ PROJECTED = (
 )
 BUCKET_ROWS = 1000
 """How many row indices share one remembered Kafka offset per lane."""
+FINAL = 1 << 52
+"""Above any offset: a purged letter stays purged, whatever is tried with it afterwards."""
 SHOWN_BYTES = 4096
 """How much of a dead letter's value is kept for display."""
 Listed = DatasetManifest | SplitManifest | ModelManifest
@@ -53,6 +55,7 @@ class _Answered(Struct):
     attempt: int
     lane: int
     row_index: int
+    redriven: bool = False
 
 
 class KeptLetter(Struct):
@@ -112,6 +115,8 @@ def _project_prediction(partition: int, offset: int, key: str, value: bytes | No
         return Projected(())
     answer = _prediction(value)
     run, index, lane = (answer.run_id, answer.attempt), answer.row_index, answer.lane
+    if answer.redriven:  # neither where the lane stands nor where its rows are to be looked for
+        return Projected((Add(keys.redriven(*run), index, value.decode(), limits.predictions),), answer.run_id)
     operation = Answers(
         keys.predictions(*run),
         keys.reach(*run),
@@ -137,7 +142,8 @@ def _project_dead_letter(partition: int, offset: int, key: str, value: bytes | N
         return Projected(())
     if _marked(value).mark is not None:
         mark = _mark(value)
-        return Projected((Mark(mark.dead_letter_id, offset, value.decode()),), mark.run_id)
+        order = offset + (FINAL if mark.mark == "purged" else 0)
+        return Projected((Mark(mark.dead_letter_id, order, value.decode()),), mark.run_id)
     letter = _dead_letter(value)
     name, whole = letter.dead_letter_id, len(letter.value) <= SHOWN_BYTES
     if not whole:

@@ -20,7 +20,7 @@ LETTER_FACTS = DEAD_LETTERS + ":facts"
 LETTER_VALUES = DEAD_LETTERS + ":values"
 """Hash id → the letter, of a large value the beginning, and where its record stands."""
 LETTER_MARKS = DEAD_LETTERS + ":marks"
-"""Hash id → offset, blank, `DeadLetterMark`."""
+"""Hash id → order, blank, `DeadLetterMark`."""
 LETTERS_OLDER = DEAD_LETTERS + ":older"
 """Exists when there are letters that are on the topic only."""
 
@@ -43,6 +43,11 @@ def stats(run_id: str) -> str:
 def predictions(run_id: str, attempt: int) -> str:
     """Sorted set of the newest predictions as they are in Kafka, by row index."""
     return f"{PREFIX}predictions:{run_id}:{attempt}"
+
+
+def redriven(run_id: str, attempt: int) -> str:
+    """Sorted set of the predictions of redriven rows, which stand late in Kafka, by row index."""
+    return f"{PREFIX}redriven:{run_id}:{attempt}"
 
 
 def reach(run_id: str, attempt: int) -> str:

@@ -85,11 +85,11 @@ local function letter(id, member, fact, value, limit)
   end
 end
 
-local function mark(id, offset, value)
+local function mark(id, order, value)
   if redis.call('HEXISTS', facts, id) == 0 then return end
   local known = redis.call('HGET', marks, id)
-  if known and tonumber(string.match(known, '^%d+')) >= offset then return end
-  redis.call('HSET', marks, id, string.format('%.0f ', offset) .. value)
+  if known and tonumber(string.match(known, '^%d+')) >= order then return end
+  redis.call('HSET', marks, id, string.format('%.0f ', order) .. value)
 end
 
 local function older() redis.call('SET', older_letters, '1') end

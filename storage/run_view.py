@@ -17,6 +17,7 @@ class Totals:
     pass_count: int
     fail_count: int
     dead_letters: int
+    redriven: int
     passed_over: int
     confidence_sum: float
     probability_fail_sum: float
@@ -66,6 +67,7 @@ def merge(lanes: Iterable[LaneStats]) -> Totals:
         pass_count=sum(lane.pass_count for lane in ordered),
         fail_count=sum(lane.fail_count for lane in ordered),
         dead_letters=sum(lane.dead_letters for lane in ordered),
+        redriven=sum(len(rows) for lane in ordered for _, rows in lane.redriven),
         passed_over=sum(lane.passed_over for lane in ordered),
         confidence_sum=sum((lane.confidence_sum for lane in ordered), 0.0),
         probability_fail_sum=sum((lane.probability_fail_sum for lane in ordered), 0.0),

@@ -35,11 +35,15 @@ class Page(NamedTuple, Generic[T]):
 
 
 class Answered(NamedTuple):
-    """Predictions behind a row index as they are in Redis, (row index, JSON) in order; complete within `extent`."""
+    """Predictions behind a row index as they are in Redis, (row index, JSON) in order; complete within `extent`.
+
+    `redriven`: those of redriven rows that are here; `storage.answers.late_rows` tells which there are.
+    """
 
     run: RunView
     extent: Extent
     rows: list[tuple[int, bytes]]
+    redriven: dict[int, bytes]
 
 
 class WrongCursor(ValueError):
@@ -77,19 +81,26 @@ class Views:
     async def answered(self, run_id: str, attempt: int, after: int, limit: int, *, fixed: bool = False) -> Answered | None:
         """A run and up to `limit` of its predictions with a row index above `after`. `fixed`: as of this attempt, newest or not."""
         name = keys.predictions(run_id, attempt)
-        task, stats, reach, count, found = await self._store.read(
+        task, stats, reach, count, found, late = await self._store.read(
             lambda pipe: (
                 pipe.hget(keys.record("task", run_id), "value")
                 .hgetall(keys.stats(run_id))
                 .hgetall(keys.reach(run_id, attempt))
                 .zcard(name)
                 .zrangebyscore(name, f"({after}", "+inf", start=0, num=limit, withscores=True)
+                .zrangebyscore(keys.redriven(run_id, attempt), f"({after}", "+inf", start=0, num=limit, withscores=True)
             )
         )
         run = _run(run_id, task, stats, attempt if fixed else None)
         if run is None:
             return None
-        return Answered(run, extent(run, Reach.read(reach, count)), [(int(score), value) for value, score in found])
+        rows = [(int(score), value) for value, score in found]
+        return Answered(run, extent(run, Reach.read(reach, count)), rows, {int(score): value for value, score in late})
+
+    async def redriven(self, run_id: str, attempt: int, up_to: int) -> dict[int, bytes]:
+        """Predictions of redriven rows up to a row index, those that are here."""
+        (late,) = await self._store.read(lambda pipe: pipe.zrangebyscore(keys.redriven(run_id, attempt), "-inf", up_to, withscores=True))
+        return {int(score): value for value, score in late}
 
     async def offsets(self, run_id: str, attempt: int) -> list[tuple[int, int, int, int]]:
         """(lane, row index, partition, offset) of some predictions of each lane: where to start reading in Kafka."""

@@ -8,7 +8,7 @@ from schemas import topics
 from schemas.ids import position_key
 from schemas.messages import DeadLetterMark, encode
 from storage.operations import Answers, Keep, Lane, Letter, Limits, Mark, Operation, fold
-from storage.projection import PROJECTED, Projected, Rejected, project
+from storage.projection import FINAL, PROJECTED, Projected, Rejected, project
 from tests.view_records import START, dataset, dead_letter, lane_stats, prediction, task
 
 
@@ -56,7 +56,7 @@ def test_dead_letter_is_kept_with_its_value_cut_off_and_its_place() -> None:
 
 def test_mark_of_a_dead_letter_is_kept_under_its_id() -> None:
     mark = DeadLetterMark(mark="purged", dead_letter_id="0-7", run_id="run", marked_at=START)
-    assert operations(topics.DEAD_LETTERS, 9, "run", encode(mark)) == (Mark("0-7", 9, encode(mark).decode()),)
+    assert operations(topics.DEAD_LETTERS, 9, "run", encode(mark)) == (Mark("0-7", FINAL + 9, encode(mark).decode()),)
 
 
 def test_dataset_is_listed_in_its_workspace() -> None:

@@ -1,0 +1,244 @@
+"""Dead letters from the topic to a person and back: a real worker, a real gateway, real Kafka and Redis."""
+
+import asyncio
+import base64
+import json
+import uuid
+from collections.abc import AsyncIterator
+from typing import Any
+
+import httpx
+import pytest
+import redis.asyncio
+from aiokafka import AIOKafkaProducer
+
+from schemas.messages import RunSpec, encode
+from schemas.topics import TASKS
+from storage.files import Storage
+from tests.brokers import Broker, redis_server
+from tests.gateway_process import gateway
+from tests.integration.stream_processor_kit import Committed, Run, Worker
+from tests.unit.stream_processor.toys import MODEL_A, redrive, row, store_model
+from tests.view_records import task
+from tests.waiting import eventually
+
+KEPT = 20
+"""Predictions of a run that the gateway keeps in Redis: few, so that pages come from Kafka too."""
+
+
+def run_id() -> str:
+    return f"sim-task-{uuid.uuid4()}"
+
+
+@pytest.fixture(scope="module")
+async def worker(fresh_kafka: Broker, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Worker]:
+    folder = tmp_path_factory.mktemp("worker")
+    storage = Storage(f"file://{folder}/storage")
+    store_model(storage, MODEL_A)
+    limits = {"STREAM_PROCESSOR_MAX_CONSECUTIVE_DEAD_LETTERS": "30", "STREAM_PROCESSOR_EXACT_REASONS_MAX_ROWS": "0"}
+    process = await Worker(fresh_kafka, storage.url, folder, **limits).start()
+    yield process
+    process.close()
+
+
+@pytest.fixture(scope="module")
+async def producer(fresh_kafka: Broker) -> AsyncIterator[AIOKafkaProducer]:
+    async with AIOKafkaProducer(**fresh_kafka.kwargs, enable_idempotence=True, max_request_size=4 << 20) as client:
+        yield client
+
+
+@pytest.fixture(scope="module")
+async def log(fresh_kafka: Broker) -> AsyncIterator[Committed]:
+    async with Committed(fresh_kafka) as reader:
+        yield reader
+
+
+@pytest.fixture(scope="module")
+async def redis_of_gateway(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[str]:
+    part, url = redis_server(tmp_path_factory.mktemp("letters-redis"))
+    part.start()
+    yield url
+    part.stop()
+
+
+@pytest.fixture(scope="module")
+async def api(
+    fresh_kafka: Broker, worker: Worker, redis_of_gateway: str, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[httpx.AsyncClient]:
+    folder = tmp_path_factory.mktemp("gateway")
+    async with gateway(fresh_kafka, redis_of_gateway, folder, predictions_kept=KEPT, dead_letters_kept=50) as client:
+        yield client
+
+
+async def shown(api: httpx.AsyncClient, run: str, *, dead: int) -> dict[str, Any]:
+    """The run as the API shows it once so many dead letters of it are listed."""
+
+    async def look() -> dict[str, Any]:
+        found = (await api.get(f"/v1/runs/{run}")).json()
+        assert found.get("statistics", {}).get("dead_letters") == dead, found
+        return dict(found)
+
+    return await eventually(look)
+
+
+async def letters(api: httpx.AsyncClient, count: int, **filters: Any) -> list[dict[str, Any]]:
+    async def look() -> list[dict[str, Any]]:
+        page = (await api.get("/v1/dead-letters", params=filters)).json()
+        assert page["total"] == count, page
+        return list(page["items"])
+
+    return await eventually(look) if count else await look()
+
+
+async def completed(producer: AIOKafkaProducer, run: Run) -> None:
+    """What its producer says of a run in the end."""
+    spec = RunSpec(dataset_id="ds-0", split_id="split-0", model_version=MODEL_A, total_rows=run.rows, lanes=run.lanes)
+    state = task(run.run_id, spec=spec, status="COMPLETED", ended_lanes=run.lanes)
+    await producer.send_and_wait(TASKS.name, encode(state), key=run.run_id.encode())
+
+
+async def all_rows(api: httpx.AsyncClient, run: str) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = []
+    after = -1
+    while True:
+        answer = await api.get(f"/v1/runs/{run}/predictions", params={"after": after, "limit": 7})
+        assert answer.status_code == 200, answer.text
+        page = answer.json()
+        found += page["items"]
+        if page["next_after"] == after:
+            return found
+        after = page["next_after"]
+
+
+async def test_letters_are_listed_repaired_and_counted_once_in_their_place(
+    api: httpx.AsyncClient, producer: AIOKafkaProducer, log: Committed
+) -> None:
+    run = Run(run_id(), 60, lanes=2, bad={0, 7, 30, 59})
+    await run.send(producer)
+    await run.end(producer)
+    await completed(producer, run)
+    await shown(api, run.run_id, dead=4)
+    found = await letters(api, 4, run_id=run.run_id)
+    assert {item["row_index"] for item in found} == run.bad
+    assert {(item["state"], item["reason"], item["path"]) for item in found} == {("open", "unknown_feature", "$.features.S0")}
+    first = await api.get("/v1/dead-letters", params={"run_id": run.run_id, "limit": 3})
+    rest = await api.get("/v1/dead-letters", params={"run_id": run.run_id, "limit": 3, "cursor": first.json()["next_cursor"]})
+    assert [item["dead_letter_id"] for item in first.json()["items"] + rest.json()["items"]] == [item["dead_letter_id"] for item in found]
+    assert rest.json()["next_cursor"] is None
+    assert first.json()["by_reason"] == {"unknown_feature": 4}
+    names = {item["row_index"]: item["dead_letter_id"] for item in found}
+
+    whole = (await api.get(f"/v1/dead-letters/{names[7]}")).json()
+    assert whole["whole"]
+    assert base64.b64decode(whole["value_base64"]).decode() == whole["value_text"]
+    repaired = json.loads(whole["value_text"])
+    del repaired["features"]["S0"]
+    answers = await asyncio.gather(*[api.post(f"/v1/dead-letters/{names[7]}/redrive", json={"value": repaired}) for _ in range(3)])
+    assert {answer.json()["outcome"]["prediction_id"] for answer in answers} == {f"{run.run_id}:1:7"}
+    assert {answer.json()["state"] for answer in answers} == {"redriven"}
+    again = (await api.post(f"/v1/dead-letters/{names[7]}/redrive", json={"value": repaired})).json()
+    assert again["outcome"]["outcome"] == "answered"
+
+    failed = (await api.post(f"/v1/dead-letters/{names[30]}/redrive")).json()
+    assert failed["outcome"]["outcome"] == "dead_letter", failed
+    newer = failed["outcome"]["dead_letter_id"]
+    refused = await api.post(f"/v1/dead-letters/{names[30]}/redrive")
+    assert (refused.status_code, refused.json()["code"]) == (409, "wrong_state")
+    assert newer in refused.json()["detail"]
+    for name, text in ((newer, run.row(30, 1)[1]), (names[0], run.row(0, 1)[1]), (names[59], run.row(59, 1)[1])):
+        good = text.decode().replace('"S0": 1.0', "").replace(", }", "}")
+        assert (await api.post(f"/v1/dead-letters/{name}/redrive", json={"value": good})).json()["state"] == "redriven"
+
+    run.bad, run.redriven = set(), [7, 30, 0, 59]
+    ended = await shown(api, run.run_id, dead=0)
+    assert (ended["status"], ended["statistics"]["total_predictions"]) == ("COMPLETED", 60)
+    await log.finished(run)
+    stats = log.lanes(run.run_id)
+    expected = run.probabilities()
+    for lane, found_lane in stats.items():
+        mine = [index for index in expected if index % 2 == lane]
+        assert found_lane.probability_fail_sum == _sum(expected[index] for index in mine)
+    assert await letters(api, 0, run_id=run.run_id, state="open") == []
+    rows = await all_rows(api, run.run_id)
+    assert [item["row_index"] for item in rows] == list(range(60))
+    assert {item["row_index"] for item in rows if item["redriven"]} == {0, 7, 30, 59}
+    assert {item["row_index"]: item["probability_fail"] for item in rows} == expected
+
+
+def _sum(values: Any) -> float:
+    total = 0.0
+    for value in values:
+        total += value
+    return total
+
+
+async def test_all_that_match_are_sent_and_purged_letters_never_come_back(
+    api: httpx.AsyncClient, producer: AIOKafkaProducer, log: Committed
+) -> None:
+    run = Run(run_id(), 20, bad=set(range(0, 20, 2)))
+    await run.send(producer, model_version="model-of-nobody")  # every row is a dead letter: the model is not there
+    await run.end(producer)
+    await shown(api, run.run_id, dead=20)
+    found = await letters(api, 20, run_id=run.run_id)
+    report = (await api.post("/v1/dead-letters/redrive", json={"run_id": run.run_id, "reason": "unknown_model"})).json()
+    assert report == {"matched": 20, "sent": 20, "failed": [], "left": 0}
+    await letters(api, 20, run_id=run.run_id, state="redriven")
+    newer = await letters(api, 20, run_id=run.run_id, state="open")
+    assert {item["outcome"]["dead_letter_id"] for item in await letters(api, 20, run_id=run.run_id, state="redriven")} == {
+        item["dead_letter_id"] for item in newer
+    }
+    purged = [item["dead_letter_id"] for item in newer[:2]]
+    report = (await api.post("/v1/dead-letters/purge", json={"ids": [*purged, "7-99999"]})).json()
+    assert (report["sent"], [item["dead_letter_id"] for item in report["failed"]]) == (2, ["7-99999"])
+    await letters(api, 18, run_id=run.run_id, state="open")
+    await letters(api, 2, run_id=run.run_id, state="purged")
+    for name in purged:
+        assert (await api.post(f"/v1/dead-letters/{name}/redrive")).status_code == 409
+    key, value = run.row(newer[0]["row_index"], 1)
+    headers = redrive(run.run_id, newer[0]["row_index"], dead_letter_id=purged[0])  # not even by hand
+    await producer.send_and_wait("rows.v1", value, key=key, partition=newer[0]["partition"], headers=headers)
+    last = await producer.send_and_wait("rows.v1", row(), key=key, partition=newer[0]["partition"])
+    await log.answer(last.partition, last.offset)
+    assert log.lanes(run.run_id)[0].dead_letters == 20
+    assert (await api.post("/v1/dead-letters/purge", json={"run_id": run.run_id})).json()["sent"] == 38
+    await letters(api, 0, run_id=run.run_id)
+    await letters(api, 40, run_id=run.run_id, state="purged")
+    assert (await shown(api, run.run_id, dead=20))["statistics"]["total_predictions"] == 0
+    assert (await api.post("/v1/dead-letters/purge", json={})).status_code == 422
+    assert len(found) == 20
+
+
+async def test_everything_is_there_again_after_redis_was_emptied(
+    api: httpx.AsyncClient, producer: AIOKafkaProducer, redis_of_gateway: str
+) -> None:
+    run = Run(run_id(), 40, bad={3, 12})
+    await run.send(producer)
+    await run.end(producer)
+    await completed(producer, run)
+    await shown(api, run.run_id, dead=2)
+    found = {item["row_index"]: item["dead_letter_id"] for item in await letters(api, 2, run_id=run.run_id)}
+    good = run.row(3, 1)[1].decode().replace('"S0": 1.0', "").replace(", }", "}")
+    assert (await api.post(f"/v1/dead-letters/{found[3]}/redrive", json={"value": good})).json()["state"] == "redriven"
+    before = await all_rows(api, run.run_id)
+    listed = (await api.get("/v1/dead-letters", params={"run_id": run.run_id})).json()
+    async with redis.asyncio.Redis.from_url(redis_of_gateway) as client:
+        await client.flushdb()
+
+    async def rebuilt() -> bool:
+        return bool((await api.get("/v1/dead-letters", params={"run_id": run.run_id})).json() == listed)
+
+    await eventually(rebuilt)
+    assert await all_rows(api, run.run_id) == before
+    assert [item["row_index"] for item in before] == [index for index in range(40) if index != 12]
+
+
+async def test_a_large_record_is_shown_whole_from_kafka(api: httpx.AsyncClient, producer: AIOKafkaProducer) -> None:
+    value = json.dumps({"features": {"S1": "x" * 100_000}}).encode()
+    sent = await producer.send_and_wait("rows.v1", value, key=b"large", headers=[("x-line", b"\xff7")])
+    (item,) = await letters(api, 1, run_id="ext-large")
+    found = (await api.get(f"/v1/dead-letters/{item['dead_letter_id']}")).json()
+    assert (found["partition"], found["offset"], found["key_text"]) == (sent.partition, sent.offset, "large")
+    assert base64.b64decode(found["value_base64"]) == value
+    assert found["whole"]
+    assert (await api.get("/v1/dead-letters/0-123456789")).status_code == 404
+    assert (await api.get("/v1/dead-letters", params={"cursor": "x"})).status_code == 422

@@ -1,7 +1,7 @@
 """What routes take from the application: each part by its type, through `Depends`.
 
 `gateway.parts.open_parts` makes the parts; the application keeps them in `app.state` under these names: `settings`, `views`, `commands`,
-`changes`, `feed`, `pages`, `letters`, `ranges`, `redriver`, `style`, `workshop`.
+`changes`, `feed`, `pages`, `letters`, `ranges`, `comparisons`, `redriver`, `style`, `workshop`.
 """
 
 from typing import Annotated
@@ -10,6 +10,7 @@ from fastapi import Depends, Header, Request
 
 from gateway.changes import Changes
 from gateway.commands import Commands
+from gateway.comparing import Comparisons
 from gateway.dead_letters import Letters
 from gateway.events import Feed
 from gateway.pages import Pages
@@ -57,6 +58,11 @@ def _letters(request: Request) -> Letters:
     return letters
 
 
+def _comparisons(request: Request) -> Comparisons:
+    comparisons: Comparisons = request.app.state.comparisons
+    return comparisons
+
+
 def _ranges(request: Request) -> Ranges:
     ranges: Ranges = request.app.state.ranges
     return ranges
@@ -90,6 +96,7 @@ TheChanges = Annotated[Changes, Depends(_changes)]
 TheFeed = Annotated[Feed, Depends(_feed)]
 ThePages = Annotated[Pages, Depends(_pages)]
 TheLetters = Annotated[Letters, Depends(_letters)]
+TheComparisons = Annotated[Comparisons, Depends(_comparisons)]
 TheRanges = Annotated[Ranges, Depends(_ranges)]
 TheRedriver = Annotated[Redriver, Depends(_redriver)]
 TheStyle = Annotated[Style, Depends(_style)]

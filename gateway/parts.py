@@ -10,6 +10,7 @@ from starlette.datastructures import State
 from gateway.changes import Changes
 from gateway.cluster import Cluster
 from gateway.commands import Commands
+from gateway.comparing import Comparisons
 from gateway.dead_letters import Letters
 from gateway.events import Feed
 from gateway.history import History
@@ -64,6 +65,7 @@ class Parts:
         """Put the parts where `gateway.dependencies` finds them."""
         state.views, state.commands, state.changes, state.pages = self.views, self.commands, self.changes, self.pages
         state.feed = Feed(self.pages, self.changes)
+        state.comparisons = Comparisons(self.pages)
         state.letters, state.ranges = self.letters, self.ranges
         state.redriver = self.redriver
         state.store, state.cluster, state.throughput = self.store, self.cluster, Throughput()

@@ -17,7 +17,7 @@ from schemas.api_runs import (
     SimulationStatus,
     Truth,
 )
-from schemas.messages import Prediction, RunSpec
+from schemas.messages import Confusion, Prediction, RunSpec
 from storage.run_view import RunView, Totals
 
 PLAIN = Style()
@@ -115,7 +115,12 @@ def statistics(totals: Totals) -> RunStatistics:
 
 def truth(totals: Totals) -> Truth | None:
     """How right the predictions are; null while no row had a label."""
-    tp, fp, tn, fn = totals.confusion.tp, totals.confusion.fp, totals.confusion.tn, totals.confusion.fn
+    return truth_of(totals.confusion)
+
+
+def truth_of(confusion: Confusion) -> Truth | None:
+    """As `truth`, of these counts."""
+    tp, fp, tn, fn = confusion.tp, confusion.fp, confusion.tn, confusion.fn
     labelled = tp + fp + tn + fn
     if not labelled:
         return None

@@ -4,7 +4,7 @@ A run on the simulation routes and on `/v1` is the same object; there its status
 """
 
 from datetime import datetime
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import ConfigDict, Field
 
@@ -270,6 +270,92 @@ class PredictionPage(Shape):
     items: list[PredictionView]
     next_after: int
     complete: bool
+
+
+class Difference(Shape):
+    """A figure of both runs, and b − a."""
+
+    a: float | None
+    b: float | None
+    difference: float | None
+
+
+class DiffSide(Shape):
+    """One of the runs that are compared. `histogram` counts P(FAIL) of its answers in equal bins over 0 to 1."""
+
+    run_id: str
+    attempt: int
+    status: Status
+    model_version: str | None
+    histogram: list[int]
+
+
+class DiffCounts(Shape):
+    """Rows that both runs answered, how many of them alike, and those that only one of them did."""
+
+    common: int
+    same: int
+    pass_to_fail: int
+    fail_to_pass: int
+    only_in_a: int
+    only_in_b: int
+
+
+class ScoreDifference(Shape):
+    """How far P(FAIL) lies apart. `mean_absolute`, `largest`: row by row, of the common rows. `distance`: largest difference of the two
+    cumulative histograms (Kolmogorov–Smirnov), 0 to 1."""
+
+    mean_absolute: float | None
+    largest: float | None
+    distance: float | None
+
+
+class FlippedRow(Shape):
+    """A row that the runs call differently."""
+
+    sample_id: str
+    row_index_a: int
+    row_index_b: int
+    prediction_a: Literal["PASS", "FAIL"]
+    prediction_b: Literal["PASS", "FAIL"]
+    probability_fail_a: float
+    probability_fail_b: float
+    label: Literal["PASS", "FAIL"] | None
+
+
+class RunDiff(Shape):
+    """Two runs compared over all their answers. `metrics` are of all rows of each, `common_metrics` of the rows that both have.
+
+    `items`: flipped rows in the order of run a; `next_cursor`, passed as `cursor`, gives the next part.
+    """
+
+    a: DiffSide
+    b: DiffSide
+    joined_by: Literal["row_index", "sample_id"]
+    counts: DiffCounts
+    metrics: dict[str, Difference]
+    common_metrics: dict[str, Difference]
+    scores: ScoreDifference
+    items: list[FlippedRow]
+    next_cursor: str | None
+
+
+class ExportFile(Shape):
+    """A file in an export, as it is when unpacked."""
+
+    name: str
+    bytes: int
+    sha256: str
+
+
+class ExportManifest(Shape):
+    """`manifest.json` of an export: the run with its statistics and source, the model that scored it, and the files."""
+
+    exported_at: datetime
+    rows: int
+    run: Run
+    model: dict[str, Any] | None
+    files: list[ExportFile]
 
 
 class StatusEvent(Shape):

@@ -1,19 +1,22 @@
 """Runs by id: `/v1/runs`."""
 
 import re
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Header, Query, Response
 from fastapi.responses import StreamingResponse
 
 from gateway import replays, runs
-from gateway.dependencies import TheChanges, TheCommands, TheFeed, ThePages, TheRanges, TheSettings, TheViews, Workspace
+from gateway.comparing import all_rows, begun
+from gateway.dependencies import TheChanges, TheCommands, TheComparisons, TheFeed, ThePages, TheRanges, TheSettings, TheViews, Workspace
 from gateway.errors import Invalid, documented, problem
 from gateway.events import Stream
+from gateway.exports import export
 from gateway.run_answers import attempt_answer, run_answer
+from gateway.run_diffs import diff_answer
 from schemas import ids
 from schemas.api import Page
-from schemas.api_runs import Attempts, PredictionPage, ReplayCreate, Retry, Run, RunCreate, Seek, SpeedSet, Step
+from schemas.api_runs import Attempts, PredictionPage, ReplayCreate, Retry, Run, RunCreate, RunDiff, Seek, SpeedSet, Step
 from storage.run_view import run_view
 
 router = APIRouter(prefix="/v1/runs", tags=["runs"])
@@ -192,6 +195,42 @@ async def stream_events(
     return StreamingResponse(
         stream.events(), media_type="text/event-stream", headers={"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
     )
+
+
+@router.get("/{run_id}/diff/{other_id}", responses=documented("not_found", "conflict", "expired", "invalid", "unavailable"))
+async def diff_runs(
+    run_id: str,
+    other_id: str,
+    views: TheViews,
+    comparisons: TheComparisons,
+    attempt: Attempt = None,
+    other_attempt: Attempt = None,
+    only: Annotated[Literal["flipped", "pass_to_fail", "fail_to_pass"], Query(description="which rows are listed")] = "flipped",
+    cursor: Annotated[str | None, Query(max_length=20, pattern="^[0-9]+$", description="`next_cursor` of the former page")] = None,
+    limit: Annotated[int, Query(ge=1, le=1000)] = 100,
+) -> RunDiff:
+    """Compare run a with run b, exactly and over all rows. Runs of one split are joined by row index, others by sample id in the order of
+    occurrence. Of a run that goes on, as far as it is now."""
+    a, b = await runs.find(views, run_id, attempt), await runs.find(views, other_id, other_attempt)
+    comparison = await comparisons.compare(a, b)
+    return diff_answer(a, b, comparison, only, -1 if cursor is None else int(cursor), limit)
+
+
+@router.get(
+    "/{run_id}/export",
+    responses=documented("not_found", "expired", "invalid", "unavailable")
+    | {200: {"content": {"application/zip": {"schema": {"type": "string", "format": "binary"}}}, "description": "A zip."}},
+    response_class=StreamingResponse,
+)
+async def export_run(run_id: str, views: TheViews, pages: ThePages, attempt: Attempt = None) -> StreamingResponse:
+    """A run as a zip: `predictions.csv`, `predictions.jsonl` and `manifest.json` (the run, its statistics, model and source, and what the
+    files hold). Of a run that goes on, as far as it is now."""
+    run = await runs.find(views, run_id, attempt)
+    answer = run_answer(run)
+    model = await views.model(answer.model_version) if answer.model_version else None
+    rows = await begun(all_rows(pages, run))  # what cannot be had is said before the zip begins
+    headers = {"Content-Disposition": f'attachment; filename="{run_id}-{run.attempt}.zip"'}
+    return StreamingResponse(export(answer, model, rows), media_type="application/zip", headers=headers)
 
 
 def _resume_at(last_event_id: str | None, attempt: int, after: int) -> tuple[int, int]:

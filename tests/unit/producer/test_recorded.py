@@ -15,7 +15,9 @@ from runtime.kafka import partition_for
 from schemas.ids import external_run_id, row_key
 from schemas.messages import PackedRows, Redrive, ReplaySource, RunEnd, RunSkip, encode, pack
 from schemas.topics import PACKED
-from stream_processor.decode import Opened, Packet, Rejected, opened
+from stream_processor.decode import Opened, opened
+from stream_processor.packed import Packet
+from stream_processor.rejected import Rejected
 
 OURS = "sim-task-11111111-1111-4111-8111-111111111111"
 PARTITIONS = 4

@@ -7,7 +7,7 @@ An event counts once it is complete; a half one is cut off with the connection a
 import asyncio
 import time
 from collections.abc import AsyncGenerator, Generator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, cast
 
 import httpx
@@ -20,12 +20,13 @@ from schemas.api_runs import PredictionView, Run, RunStatistics, StatusEvent
 
 SILENCE_SECONDS = 45.0
 RunEvent = StatusEvent | RunStatistics | PredictionView | Run
-"""`Run` is the last one: the run as it ended."""
+"""`Run` is the last one: the run as it ended. A prediction that is `redriven` may come behind rows of a higher index."""
 GONE = "gone"
 KINDS: dict[str, TypeAdapter[Any]] = {
     "status": TypeAdapter(StatusEvent),
     "stats": TypeAdapter(RunStatistics),
     "prediction": TypeAdapter(PredictionView),
+    "redriven": TypeAdapter(PredictionView),
     "end": TypeAdapter(Run),
 }
 
@@ -52,6 +53,8 @@ class Position:
     retries: Retries
     tries: int = 0
     lost_at: float | None = None
+    repaired: set[int] = field(default_factory=set)
+    """Redriven rows that came: the gateway tells them again at every connection."""
 
     def request(self) -> dict[str, Any]:
         headers = {} if self.last_event_id is None else {"Last-Event-ID": self.last_event_id}
@@ -67,7 +70,11 @@ class Position:
         self.tries = 0
         if event.id:
             self.last_event_id = event.id
-        return True
+        if event.event != "redriven" and '"redriven":true' not in event.data:
+            return True
+        known = event.event == "redriven" and hash(event.data) in self.repaired
+        self.repaired.add(hash(event.data))
+        return not known
 
     def pause(self, now: float, error: Unavailable | None = None) -> float:
         """Seconds to wait before connecting again, after an error or a stream that just ended. Raises the error once patience is over."""

@@ -2,13 +2,14 @@
 
 A client pulls: its stream reads on when the former part is sent, so a slow client holds up nobody and nothing is kept for it. Clients that
 stand at the same row share one reading. Events: `status`, `prediction` (with `id:` = row index, from the second attempt on
-`attempt:row index`), `stats` (at most two a second), `end`,
-`gone`; comments keep the connection open and say what is waited for.
+`attempt:row index`), `redriven` (without id: a row repaired after its place had been passed; told again at each connection, since nobody
+knows whether it was received), `stats` (at most two a second), `end`, `gone`; comments keep the connection open and say what is waited for.
 """
 
 import asyncio
-from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass, field
+from itertools import islice
 
 import structlog
 from pydantic import BaseModel
@@ -20,6 +21,7 @@ from gateway.pages import Page, Pages
 from gateway.run_answers import run_answer, statistics
 from runtime.errors import Unavailable
 from schemas.api_runs import ExpiredRows, StatusEvent
+from storage.answers import Late, late_rows
 from storage.redis_store import RedisUnavailable, ViewRebuilding
 from storage.run_view import RunView
 
@@ -68,6 +70,10 @@ class Feed:
             reading.add_done_callback(lambda done: self._ended(key, done))
         return await asyncio.shield(reading)
 
+    async def redriven(self, run: RunView, rows: Mapping[int, Late]) -> list[tuple[int, bytes]]:
+        """Predictions of redriven rows. Raises `Gone`."""
+        return await self._pages.redriven(run, rows)
+
     def _ended(self, key: Key, reading: "asyncio.Task[Part | None]") -> None:
         self._readings.pop(key, None)
         if not reading.cancelled():
@@ -98,6 +104,8 @@ class Stream:
     stats_at: float = 0.0
     sent_at: float = 0.0
     pending_since: float | None = None
+    told: set[int] = field(default_factory=set)
+    """Redriven rows that were sent on this connection."""
 
     async def events(self) -> AsyncIterator[bytes]:
         """Yield parts of the stream until the run's end, or until this process stops; then the client resumes elsewhere."""
@@ -107,38 +115,56 @@ class Stream:
             with self.feed.changes.listen(self.run_id) as news:
                 while not self.feed.changes.closed:
                     news.clear()
-                    part = await self._read()
+                    part, late = await self._read()
                     if part and part.page.run.attempt != self.attempt:  # tried again: its rows begin anew
-                        self.attempt, self.after = part.page.run.attempt, -1
+                        self.attempt, self.after, self.told = part.page.run.attempt, -1, set()
                         continue
-                    text = self._say(part) if part else b""
+                    text = late + self._say(part, late) if part else b""
                     if not text and _now() - self.sent_at > HEARTBEAT_SECONDS:
                         text = b": still here\n\n" if part else b": waiting\n\n"
                     if text:
                         self.sent_at = _now()
                         yield text
-                    if part and part.over:
+                    if part and part.over and not late:
                         return
-                    if not (part and part.page.rows):
+                    if not (part and part.page.rows) and not late:
                         await self._wait(news, part)
         except Gone as gone:
             yield _event("gone", ExpiredRows(detail=str(gone), first_available=gone.first_available))
         finally:
             metrics.EVENT_STREAMS.dec()
 
-    async def _read(self) -> Part | None:
-        """The next part; None while the view cannot be read."""
+    async def _read(self) -> tuple[Part | None, bytes]:
+        """The next part, None while the view cannot be read, and the rows that were redriven behind this place."""
         await_redis = self.pending_since is None or _now() - self.pending_since < REDIS_LAG_SECONDS
         try:
             part = await self.feed.read(self.run_id, self.attempt, self.after, fixed=self.fixed, await_redis=await_redis)
+            late = await self._late(part.page.run) if part else b""
         except (RedisUnavailable, ViewRebuilding, Unavailable) as error:
             log.info("an event stream waits", run_id=self.run_id, error=str(error))
-            return None
+            return None, b""
         self.pending_since = (self.pending_since or _now()) if part and part.page.pending else None
-        return part
+        return part, late
 
-    def _say(self, part: Part) -> bytes:
+    async def _late(self, run: RunView) -> bytes:
+        """Some of the redriven rows that stand at or before this place and were not sent yet."""
+        if run.attempt != self.attempt or not run.totals.redriven:
+            return b""
+        rows = {row_index: place for row_index, place in late_rows(run, -1, self.after).items() if row_index not in self.told}
+        rows = dict(islice(rows.items(), PART_ROWS))
+        if not rows:
+            return b""
+        try:
+            found = await self.feed.redriven(run, rows)
+        except Gone:  # their time has passed; those behind are what the client is here for
+            found = []
+        self.told.update(rows)
+        return b"".join(b"event: redriven\ndata: %s\n\n" % value for _, value in found)
+
+    def _say(self, part: Part, late: bytes) -> bytes:
         run, text = part.page.run, b""
+        if run.totals.redriven:
+            self.told.update(late_rows(run, self.after, part.page.next_after))
         self.after = max(self.after, part.page.next_after)
         if (run.attempt, run.status) != self.shown_status:
             self.shown_status = (run.attempt, run.status)
@@ -147,7 +173,7 @@ class Stream:
         if self._stats_due(run) and (part.over or _now() - self.stats_at >= STATS_SECONDS):
             self.shown_stats, self.stats_at = _identity(run), _now()
             text += _event("stats", statistics(run.totals))
-        if part.over:
+        if part.over and not late:
             text += _event("end", run_answer(run))
         return text
 

@@ -4,13 +4,15 @@ import asyncio
 import base64
 import json
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing
 from typing import Any
 
 import httpx
 import pytest
 import redis.asyncio
 from aiokafka import AIOKafkaProducer
+from httpx_sse import aconnect_sse
 
 from schemas.messages import RunSpec, encode
 from schemas.topics import TASKS
@@ -230,6 +232,44 @@ async def test_everything_is_there_again_after_redis_was_emptied(
     await eventually(rebuilt)
     assert await all_rows(api, run.run_id) == before
     assert [item["row_index"] for item in before] == [index for index in range(40) if index != 12]
+
+
+async def events(api: httpx.AsyncClient, run: str, last: str | None = None) -> AsyncGenerator[tuple[str, dict[str, Any]], None]:
+    headers = {"Last-Event-ID": last} if last else {}
+    async with aconnect_sse(api, "GET", f"/v1/runs/{run}/events", headers=headers) as source:
+        async for event in source.aiter_sse():
+            if event.data:
+                yield event.event, json.loads(event.data)
+
+
+async def test_an_event_stream_tells_redriven_rows_wherever_it_stands(api: httpx.AsyncClient, producer: AIOKafkaProducer) -> None:
+    run = Run(run_id(), 30, bad={2, 9})
+    await run.send(producer)
+    await shown(api, run.run_id, dead=2)
+    names = {item["row_index"]: item["dead_letter_id"] for item in await letters(api, 2, run_id=run.run_id)}
+
+    async def redrive_row(index: int) -> None:
+        good = run.row(index, 1)[1].decode().replace('"S0": 1.0', "").replace(", }", "}")
+        assert (await api.post(f"/v1/dead-letters/{names[index]}/redrive", json={"value": good})).json()["state"] == "redriven"
+
+    met: list[tuple[str, int]] = []
+    async with aclosing(events(api, run.run_id)) as stream:
+        async for name, data in stream:
+            if name in ("prediction", "redriven"):
+                met.append((name, data["row_index"]))
+            if len(met) == 28:
+                await redrive_row(9)
+            if name == "redriven":
+                break
+    assert met == [*[("prediction", index) for index in range(30) if index not in (2, 9)], ("redriven", 9)]
+    await redrive_row(2)
+    await run.end(producer)
+    await completed(producer, run)
+    for last, late, behind in (("14", [2, 9], range(15, 30)), ("29", [2, 9], range(0)), (None, [], range(30)), ("5", [2], range(6, 30))):
+        told = [(name, data.get("row_index")) async for name, data in events(api, run.run_id, last)]
+        rows = [one for one in told if one[0] in ("redriven", "prediction")]
+        assert rows == [*[("redriven", index) for index in late], *[("prediction", index) for index in behind]]
+        assert told[-1][0] == "end"
 
 
 async def test_a_large_record_is_shown_whole_from_kafka(api: httpx.AsyncClient, producer: AIOKafkaProducer) -> None:

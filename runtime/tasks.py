@@ -19,9 +19,15 @@ async def stop_client(client: Stoppable) -> None:
     """Stop a consumer or producer of aiokafka so that a cancellation (a timeout, too) of the caller is not lost.
 
     `AIOKafkaClient.close` swallows a cancellation that arrives while it waits; the caller would go on as if it had never been asked to
-    end. When cancelled, the client is stopped in the background.
+    end. When cancelled, the client is stopped in the background. A client that cancels its own stop counts as stopped.
     """
-    await asyncio.shield(asyncio.ensure_future(client.stop()))
+    stopping = asyncio.ensure_future(client.stop())
+    try:
+        await asyncio.shield(stopping)
+    except asyncio.CancelledError:
+        if not stopping.cancelled():
+            raise
+        # else nobody asked us to end: a consumer whose broker has just gone cancels its own stop
 
 
 async def cancel_all(*tasks: "asyncio.Future[Any]") -> None:

@@ -163,11 +163,17 @@ class Partition:
 
 
 def expected(error: Exception) -> Exception:
-    """Tell the expected failures of Kafka apart: `Fenced`, `Unavailable`; anything else is returned as it is, a bug."""
-    if isinstance(error, _FENCED) or isinstance(error.__cause__, _FENCED):
+    """Tell the expected failures of Kafka apart: `Fenced`, `Unavailable`; anything else is returned as it is, a bug.
+
+    What aiokafka raises may say nothing ("Unexpected error during batch delivery"): the causes behind it count too.
+    """
+    causes: list[BaseException] = [error]
+    while (cause := causes[-1].__cause__) is not None:
+        causes.append(cause)
+    if any(isinstance(cause, _FENCED) for cause in causes):
         return Fenced(repr(error))
-    if isinstance(error, _UNAVAILABLE) or (isinstance(error, KafkaError) and error.retriable):
-        return Unavailable("kafka", repr(error))
+    if any(isinstance(cause, _UNAVAILABLE) or (isinstance(cause, KafkaError) and cause.retriable) for cause in causes):
+        return Unavailable("kafka", repr(causes[-1]))
     return error
 
 

@@ -52,3 +52,13 @@ async def test_a_cancellation_is_not_lost_in_a_client_that_swallows_it() -> None
     assert task.cancelled()
     assert not went_on
     await stopped.wait()
+
+
+async def test_a_client_that_cancels_its_own_stop_does_not_end_its_caller() -> None:
+    """As aiokafka's consumer does when its broker goes while it leaves the group."""
+
+    class Client:
+        async def stop(self) -> None:
+            raise asyncio.CancelledError
+
+    await stop_client(Client())

@@ -20,7 +20,7 @@ def test_a_producer_whose_epoch_is_past_is_fenced(error: Exception) -> None:
     assert isinstance(expected(error), Fenced)
 
 
-@pytest.mark.parametrize("error", [KafkaTimeoutError(), KafkaConnectionError()])
+@pytest.mark.parametrize("error", [KafkaTimeoutError(), KafkaConnectionError(), _caused_by(_caused_by(KafkaConnectionError()))])
 def test_a_silent_broker_is_unavailable(error: Exception) -> None:
     assert isinstance(expected(error), Unavailable)
 

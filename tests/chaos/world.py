@@ -99,8 +99,10 @@ async def world(folder: Path, *, rows: int, seed: int, workers: int, producers: 
         for name, number in (("stream_processor", workers), ("producer", producers)):
             for _ in range(number - 1):
                 stack.add(name)
+        async with AsyncClient(stack.gateway_url, workspace="default", retries=Retries(attempts=20)) as patient:
+            prepared = await _prepared(patient, csv)
         async with AsyncClient(stack.gateway_url, workspace="default", retries=Retries(attempts=1)) as client:
-            found = World(stack, client, folder, csv, *await _prepared(client, csv))
+            found = World(stack, client, folder, csv, *prepared)
             await found.all_ready()
             yield found
 

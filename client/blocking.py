@@ -11,6 +11,8 @@ from types import TracebackType
 from typing import Any, Unpack
 
 from client import calls
+from client.calls import Only
+from client.download import save
 from client.events import Position, RunEvent, follow, read
 from client.paging import Pages
 from client.settings import ClientSettings
@@ -19,7 +21,7 @@ from client.upload import Progress, Upload, UploadOptions, form
 from client.waiting import Wait, ended, succeeded
 from schemas.api import Health, Page, Readiness, TaskStatus
 from schemas.api_dead_letters import DeadLetterPage, DeadLetterView, LettersSent, PurgeMatching, RedriveMatching
-from schemas.api_runs import Attempts, PredictionView, Retry, Run, RunCreate
+from schemas.api_runs import Attempts, PredictionView, ReplayCreate, Retry, Run, RunCreate, RunDiff
 from schemas.api_system import System
 from schemas.api_v1 import (
     AliasView,
@@ -204,6 +206,28 @@ class Client:
     def set_speed(self, run_id: str, rows_per_second: float | None) -> Run:
         """Change the pace from the next row on; null: as fast as the machine goes."""
         return self._transport.send(calls.order(run_id, "speed", {"rows_per_second": rows_per_second}))
+
+    def replay_run(self, run_id: str, request: ReplayCreate | None = None) -> Run:
+        """Send recorded rows of a run through the topic again, as a new run; by default all of them, at the original's pace."""
+        return self._transport.send(calls.replay(run_id, request or ReplayCreate()))
+
+    def diff_runs(
+        self,
+        run_id: str,
+        other_id: str,
+        *,
+        attempt: int | None = None,
+        other_attempt: int | None = None,
+        only: Only = "flipped",
+        cursor: str | None = None,
+        limit: int | None = None,
+    ) -> RunDiff:
+        """Compare two runs over all their rows; `items` are the rows that they call differently, page by page."""
+        return self._transport.send(calls.diff(run_id, other_id, attempt, other_attempt, only, cursor, limit))
+
+    def export_run(self, run_id: str, target: Path, *, attempt: int | None = None) -> Path:
+        """Write a run to a zip file: its predictions as CSV and JSON lines, and the manifest."""
+        return save(self._transport, calls.export_path(run_id, attempt), target)
 
     def wait_for_run(self, run_id: str, *, timeout_seconds: float | None = None, on_status: Callable[[Run], None] | None = None) -> Run:
         """Wait until a run has ended; its numbers are final then. Raises `TaskFailed` when it FAILED, `TimedOut` after the bound."""

@@ -4,7 +4,7 @@ Pure: nothing here opens a connection. Paths are the gateway's `/v1`; ids are pu
 """
 
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 from urllib.parse import quote
 
 from pydantic import TypeAdapter
@@ -13,7 +13,7 @@ from client.transport import Call
 from client.upload import Upload
 from schemas.api import Health, Page, Readiness, TaskStatus
 from schemas.api_dead_letters import DeadLetterPage, DeadLetterView, LettersSent, PurgeMatching, RedriveMatching
-from schemas.api_runs import Attempts, PredictionPage, Run, RunCreate
+from schemas.api_runs import Attempts, PredictionPage, ReplayCreate, Run, RunCreate, RunDiff
 from schemas.api_system import System
 from schemas.api_v1 import (
     AliasView,
@@ -36,6 +36,9 @@ from schemas.api_v1 import (
 
 T = TypeVar("T")
 SPLIT_SECONDS = 300.0
+DIFF_SECONDS = 150.0
+Only = Literal["flipped", "pass_to_fail", "fail_to_pass"]
+"""Which rows of a diff are listed."""
 MANY_SECONDS = 120.0
 
 
@@ -174,6 +177,22 @@ def attempts(run_id: str) -> Call[Attempts]:
 def order(run_id: str, verb: str, body: Any = None) -> Call[Run]:
     """`stop`, `pause`, `resume`, `speed`, `step`, `seek`, `retry`."""
     return Call("POST", _at("/v1/runs/{}/{}", run_id, verb), _read(Run), json=body)
+
+
+def replay(run_id: str, request: ReplayCreate) -> Call[Run]:
+    return Call("POST", _at("/v1/runs/{}/replay", run_id), _read(Run), json=request.model_dump(mode="json", exclude_unset=True))
+
+
+def diff(
+    run_id: str, other_id: str, attempt: int | None, other_attempt: int | None, only: Only, cursor: str | None, limit: int | None
+) -> Call[RunDiff]:
+    """The gateway first reads every answer of both runs."""
+    params = {"attempt": attempt, "other_attempt": other_attempt, "only": only, "cursor": cursor, "limit": limit}
+    return Call("GET", _at("/v1/runs/{}/diff/{}", run_id, other_id), _read(RunDiff), params, timeout_seconds=DIFF_SECONDS)
+
+
+def export_path(run_id: str, attempt: int | None) -> str:
+    return _at("/v1/runs/{}/export", run_id) + ("" if attempt is None else f"?attempt={attempt}")
 
 
 def predictions(run_id: str, after: int, limit: int, attempt: int | None = None) -> Call[PredictionPage]:

@@ -47,7 +47,7 @@ def simulate(
     with Terminal(context, json=json) as terminal, terminal.client() as client:
         started = client.start_run(request)
         if watch:
-            return _follow(terminal, client, started, after=-1)
+            return follow(terminal, client, started, after=-1)
         terminal.show(started, lambda: show_runs.run(started))
         terminal.next_step(f"intelliinspect watch {started.run_id}", "shows it live")
     return None
@@ -65,10 +65,11 @@ def watch(
     with Terminal(context, json=json) as terminal, terminal.client() as client:
         run = client.run(run_id or latest_run(client))
         newest = -1 if json else max(run.statistics.last_row_index - show_runs.SHOWN_ROWS, -1)
-        _follow(terminal, client, run, after=newest if after is None else after)
+        follow(terminal, client, run, after=newest if after is None else after)
 
 
-def _follow(terminal: Terminal, client: Client, run: Run, *, after: int) -> None:
+def follow(terminal: Terminal, client: Client, run: Run, *, after: int) -> None:
+    """Show a run until it ends. Raises `TaskFailed` when it fails."""
     picture = show_runs.Picture(run)
     try:
         if terminal.json:

@@ -54,7 +54,7 @@ def statistics(stats: RunStatistics) -> list[tuple[str, RenderableType]]:
     rows: list[tuple[str, RenderableType]] = [
         ("scored", f"{stats.total_predictions:,}  (PASS {stats.pass_count:,} · FAIL {stats.fail_count:,})"),
         ("average confidence", figure(stats.average_confidence)),
-        ("dead letters", f"{stats.dead_letters:,}"),
+        ("dead letters", f"{stats.dead_letters:,}" + (f", {stats.passed_over:,} rows passed over" if stats.passed_over else "")),
         ("measured pace", "–" if stats.rows_per_second is None else f"{stats.rows_per_second:,.2f} row/s"),
     ]
     if (truth := stats.truth) is not None:
@@ -70,12 +70,18 @@ def statistics(stats: RunStatistics) -> list[tuple[str, RenderableType]]:
 
 def run(found: Run) -> RenderableType:
     rows: list[tuple[str, RenderableType]] = [
-        ("status", status_text(found.status)),
+        (
+            "status",
+            status_text(found.status) if found.attempt == 1 else Text.assemble(status_text(found.status), f", attempt {found.attempt}"),
+        ),
         ("model", found.model_version or "–"),
         ("rows", "–" if found.total_rows is None else f"{found.total_rows:,} at {pace(found.rows_per_second)}, {found.lanes} lane(s)"),
         *statistics(found.statistics),
         ("time left", duration(found.eta_seconds)) if found.finished_at is None else ("ended", when(found.finished_at)),
     ]
+    if found.source is not None and found.source.kind == "topic":
+        lost = f", {found.source.unreplayable} records hold no row" if found.source.unreplayable else ""
+        rows.insert(1, ("replay of", f"{found.source.run_id}, attempt {found.source.attempt}{lost}"))
     if found.message or found.error:
         rows.append(("message", found.message or found.error or ""))
     return facts(found.run_id, rows)
@@ -113,7 +119,9 @@ class Picture:
         if isinstance(event, Run):
             self.run = event
         elif isinstance(event, StatusEvent):
-            self.run = self.run.model_copy(update={"status": event.status})
+            if event.attempt != self.run.attempt:
+                self.predictions.clear()
+            self.run = self.run.model_copy(update={"status": event.status, "attempt": event.attempt})
         elif isinstance(event, RunStatistics):
             self.run = self.run.model_copy(update={"statistics": event, "eta_seconds": self._time_left(event)})
         else:

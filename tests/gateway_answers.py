@@ -3,7 +3,18 @@
 from datetime import UTC, datetime
 from typing import Any
 
-from schemas.api_runs import PredictionView, Run, RunStatistics, Truth
+from schemas.api_runs import (
+    DiffCounts,
+    Difference,
+    DiffSide,
+    FlippedRow,
+    PredictionView,
+    Run,
+    RunDiff,
+    RunStatistics,
+    ScoreDifference,
+    Truth,
+)
 
 NOON = datetime(2026, 1, 2, 12, 0, tzinfo=UTC)
 
@@ -81,6 +92,34 @@ def prediction(row_index: int) -> PredictionView:
         label="PASS",
         scored_at=NOON,
         source={"topic": "rows.v1", "partition": 0, "offset": row_index},
+    )
+
+
+def diff() -> RunDiff:
+    def side(run_id: str) -> DiffSide:
+        return DiffSide(run_id=run_id, attempt=1, status="COMPLETED", model_version="model-1", histogram=[1] * 20)
+
+    return RunDiff(
+        a=side("a"),
+        b=side("b"),
+        joined_by="sample_id",
+        counts=DiffCounts(common=20, same=19, pass_to_fail=1, fail_to_pass=0, only_in_a=0, only_in_b=0),
+        metrics={"fail_count": Difference(a=1, b=2, difference=1), "recall": Difference(a=0.5, b=0.75, difference=0.25)},
+        common_metrics={},
+        scores=ScoreDifference(mean_absolute=0.1, largest=0.5, distance=None),
+        items=[
+            FlippedRow(
+                sample_id="SAMPLE_7",
+                row_index_a=7,
+                row_index_b=8,
+                prediction_a="PASS",
+                prediction_b="FAIL",
+                probability_fail_a=0.2,
+                probability_fail_b=0.7,
+                label=None,
+            )
+        ],
+        next_cursor="7",
     )
 
 

@@ -188,6 +188,45 @@ def test_predictions_are_read_over_pages(serve: Serve) -> None:
     assert rows == [0, 1, 2, 3, 4]
 
 
+def test_export_is_written_whole_or_not_at_all(serve: Serve, tmp_path: Path) -> None:
+    async def broken() -> Any:
+        yield b"half of a zip"
+        raise ConnectionError
+
+    handlers: dict[str, Handler] = {"v1__runs__whole": lambda _: answers.run("whole").model_dump(mode="json")}
+    handlers["v1__runs__half"] = lambda _: answers.run("half").model_dump(mode="json")
+    handlers["v1__runs__whole__export"] = lambda _: Response(b"a zip", media_type="application/zip")
+    handlers["v1__runs__half__export"] = lambda _: StreamingResponse(broken(), media_type="application/zip")
+    url = gateway(serve, **handlers)
+    target = tmp_path / "run.zip"
+    found = command(url, "export", "whole", "--out", str(target), "--json")
+    assert (found.exit_code, json.loads(found.stdout)) == (0, {"path": str(target), "bytes": 5})
+    assert command(url, "export", "half", "--out", str(target)).exit_code == 4
+    assert [(path.name, path.read_bytes()) for path in tmp_path.iterdir()] == [("run.zip", b"a zip")]
+
+
+def test_replay_and_retry_send_only_what_was_given(serve: Serve) -> None:
+    asked: list[Any] = []
+
+    def note(request: Request) -> Any:
+        asked.append(request.headers["content-length"])
+        return answers.run("new").model_dump(mode="json")
+
+    url = gateway(serve, v1__runs__r__replay=note, v1__runs__r__retry=note)
+    assert command(url, "replay", "r", "--no-watch").exit_code == 0
+    assert command(url, "retry", "r", "--no-watch", "--speed", "max").exit_code == 0
+    assert asked == [str(len("{}")), str(len('{"from_row":0,"rows_per_second":null}'))]
+
+
+def test_diff_is_tables_for_people_and_the_answer_for_scripts(serve: Serve) -> None:
+    url = gateway(serve, v1__runs__a__diff__b=lambda _: answers.diff().model_dump(mode="json"))
+    shown = command(url, "diff", "a", "b")
+    assert shown.exit_code == 0
+    for text in ("PASS → FAIL 1 · FAIL → PASS 0", "SAMPLE_7", "+0.2500", "more: --cursor 7"):
+        assert text in shown.stdout
+    assert json.loads(command(url, "diff", "a", "b", "--json").stdout) == answers.diff().model_dump(mode="json")
+
+
 def test_interrupted_watch_is_exit_code_130_and_tells_how_to_stop_the_run(serve: Serve) -> None:
     stopped = False
 

@@ -7,6 +7,8 @@ from dashboard import texts
 from dashboard.theme import ACCENT, AXIS, FAIL, GRID, PASS, TEST, TRAIN
 
 Options = dict[str, Any]
+FIRST_ROUNDS = 10
+QUALITY_STEPS = 5
 FONT = "Inter, ui-sans-serif, system-ui, sans-serif"
 STRIPES = {"symbol": "rect", "dashArrayX": [1, 0], "dashArrayY": [3, 4], "rotation": 0.8}
 
@@ -62,12 +64,13 @@ def by_round(train: Sequence[float], validation: Sequence[float], best_round: in
     )
 
 
-def growing(rounds: Sequence[int], train: Sequence[float], validation: Sequence[float], most: int) -> Options:
-    """The loss while it falls, over all rounds that may come."""
+def growing(rounds: Sequence[int], train: Sequence[float], validation: Sequence[float]) -> Options:
+    """The loss while it falls, over the rounds so far."""
     pairs = ((texts.SERIES_TRAIN, train, TRAIN), (texts.SERIES_VALIDATION, validation, ACCENT))
     return _base(
         legend=_legend(),
-        xAxis=_axis(min=1, max=max(most, 2), splitLine={"show": False}),
+        grid={"left": 8, "right": 26, "top": 34, "bottom": 8, "containLabel": True},
+        xAxis=_axis(min=1, max=max([*rounds, FIRST_ROUNDS]), minInterval=1, splitLine={"show": False}),
         yAxis=_axis(scale=True),
         series=[_line(name, [list(point) for point in zip(rounds, losses, strict=False)], colour) for name, losses, colour in pairs],
     )
@@ -105,11 +108,12 @@ def quality(indices: Sequence[int], scores: Sequence[float], threshold: float | 
         mark = _mark({"yAxis": round(1 - threshold, 4)}, "FAIL")
         line = {"markLine": mark | {"label": {"formatter": "FAIL", "color": FAIL, "position": "insideEndBottom"}}}
     lowest = min([*scores, 1 - threshold if threshold is not None else 1.0], default=0.0)
+    low = max(int(lowest * 10 - 1), 0) / 10
     shown = _line(texts.QUALITY, [round(value, 4) for value in scores], ACCENT, areaStyle={"opacity": 0.08})
     return _base(
         grid={"left": 8, "right": 14, "top": 14, "bottom": 8, "containLabel": True},
         xAxis=_axis("category", data=[str(i) for i in indices], boundaryGap=False),
-        yAxis=_axis(min=max(int(lowest * 10 - 1), 0) / 10, max=1),
+        yAxis=_axis(min=low, max=1, interval=round((1 - low) / QUALITY_STEPS, 3)),
         series=[shown | line],
     )
 

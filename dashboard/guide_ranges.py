@@ -127,10 +127,16 @@ class Desk:
         self.inputs[key] = field
 
     def _moved(self, name: str, first: int, behind: int) -> None:
-        """A range was dragged; its ends are those of whole spans, or of the data."""
-        start = self.spans.moment(first) if first else self.dataset.first_timestamp
-        end = self.dataset.last_timestamp if behind >= self.spans.count else self.spans.moment(behind) - timedelta(seconds=1)
-        self._fill({f"{name}.start": figures.exact(start), f"{name}.end": figures.exact(end)})
+        """A range was dragged: an end that moved is that of a whole span, or of the data; one that did not stays as it was typed."""
+        former_first, former_behind = self.spans.places(self.typed)[name]
+        changed: Texts = {}
+        if first != former_first:
+            changed[f"{name}.start"] = figures.exact(self.spans.moment(first) if first else self.dataset.first_timestamp)
+        if behind != former_behind:
+            whole = behind >= self.spans.count
+            end = self.dataset.last_timestamp if whole else self.spans.moment(behind) - timedelta(seconds=1)
+            changed[f"{name}.end"] = figures.exact(end)
+        self._fill(changed)
 
     def _typed(self, key: str) -> None:
         if not self.filling:

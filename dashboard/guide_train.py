@@ -202,12 +202,12 @@ def _going_on(training: Training) -> None:
 
 
 def _curve(training: Training) -> charts.Options:
-    """The loss so far, over all the rounds that may come."""
+    """The loss so far."""
     found = training.progress
     if found is None or found.curve is None:
-        return charts.growing([], [], [], 1)
+        return charts.growing([], [], [])
     curve = found.curve
-    return charts.growing(curve.rounds, curve.train_loss, curve.validation_loss, found.of or curve.rounds[-1])
+    return charts.growing(curve.rounds, curve.train_loss, curve.validation_loss)
 
 
 def _progress(training: Training) -> Html:

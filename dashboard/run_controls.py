@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 from nicegui import ui
 
 from client.errors import ClientError
-from dashboard import texts
+from dashboard import run_replay, texts
 from dashboard.frame import explained, show, sure
 from dashboard.gateway import client
 from dashboard.live import RunFeed
@@ -87,7 +87,11 @@ class Controls:
             await self._order(lambda: client.stop_run(self.run_id))
 
     async def _replay(self) -> None:
-        pass
+        self.trouble.set_content("")
+        try:
+            await run_replay.ask(self.feed.run, self._target())
+        except ClientError as error:
+            self.trouble.set_content(explained(error))
 
     def _target(self) -> int:
         return int(self.row.value or 0)

@@ -2,12 +2,16 @@
 
 import csv
 import io
+import shutil
+import tempfile
 from collections.abc import AsyncIterator, Iterable
+from pathlib import Path
 
 from nicegui import app, ui
-from starlette.responses import StreamingResponse
+from starlette.background import BackgroundTask
+from starlette.responses import FileResponse, PlainTextResponse, Response, StreamingResponse
 
-from client.errors import ClientError, Gone
+from client.errors import ClientError, Gone, NotFound
 from dashboard import figures, texts
 from dashboard.frame import card, explained, show
 from dashboard.gateway import client
@@ -21,10 +25,25 @@ HISTORY_ROWS = 50
 def register() -> None:
     @app.get("/runs/{run_id}/predictions.{kind}")
     async def download(run_id: str, kind: str, attempt: int | None = None) -> StreamingResponse:
-        name = {"Content-Disposition": f'attachment; filename="predictions.{"csv" if kind == "csv" else "jsonl"}"'}
         rows = client.predictions(run_id, attempt=attempt)
         lines = as_csv(rows) if kind == "csv" else as_json_lines(rows)
-        return StreamingResponse(lines, media_type="text/csv" if kind == "csv" else "application/jsonl", headers=name)
+        return StreamingResponse(
+            lines, media_type="text/csv" if kind == "csv" else "application/jsonl", headers=_named(f"predictions.{kind}")
+        )
+
+    @app.get("/runs/{run_id}/export.zip")
+    async def export(run_id: str, attempt: int | None = None) -> Response:
+        folder = Path(tempfile.mkdtemp(prefix="intelliinspect-"))
+        done = BackgroundTask(shutil.rmtree, folder, ignore_errors=True)
+        try:
+            path = await client.export_run(run_id, folder / "run.zip", attempt=attempt)
+        except ClientError as error:
+            return PlainTextResponse(str(error), 404 if isinstance(error, NotFound) else 503, background=done)
+        return FileResponse(path, media_type="application/zip", headers=_named(f"{run_id}.zip"), background=done)
+
+
+def _named(name: str) -> dict[str, str]:
+    return {"Content-Disposition": f'attachment; filename="{name}"'}
 
 
 async def attempts(run: Run, shown: int) -> None:
@@ -56,8 +75,9 @@ async def history(run_id: str, attempt: int | None) -> None:
     with card(texts.HISTORY):
         with ui.element("div").classes("ii-row"):
             asked = f"?attempt={attempt}" if attempt else ""
-            for kind, text in (("csv", texts.DOWNLOAD_CSV), ("jsonl", texts.DOWNLOAD_JSONL)):
-                show(link(f"/runs/{run_id}/predictions.{kind}{asked}", text)).classes(remove="w-full")
+            files = {"predictions.csv": texts.DOWNLOAD_CSV, "predictions.jsonl": texts.DOWNLOAD_JSONL, "export.zip": texts.DOWNLOAD_ZIP}
+            for name, text in files.items():
+                show(link(f"/runs/{run_id}/{name}{asked}", text)).classes(remove="w-full")
         await History(run_id, attempt).more()
 
 

@@ -204,12 +204,40 @@ FLIPPED: Final = "Rows judged differently"
 FLIPPED_NONE: Final = "No row was judged differently."
 COLUMNS_FLIPPED: Final = ("row ", "sample", "A", "B", "P(FAIL) A ", "P(FAIL) B ", "label")
 COLUMNS_DIFFERENCE: Final = ("figure", "A ", "B ", "difference ")
-FIRST_ROWS_ONLY: Final = "Only the first {rows} rows are compared."
 DOWNLOAD_CSV: Final = "Download as CSV"
 DOWNLOAD_JSONL: Final = "Download as JSON lines"
 HISTORY: Final = "All predictions"
 MORE: Final = "Show more"
 
+REPLAY_TITLE: Final = "Replay recorded rows"
+REPLAY_LEAD: Final = "The rows of this run are read from Kafka and sent again as a new run. Nothing of this run changes."
+REPLAY_FROM: Final = "From row"
+REPLAY_SAME_MODEL: Final = "the model that each row names"
+REPLAY_START: Final = "Start the replay"
+REPLAYED: Final = "Rows of"
+SAME, PASS_TO_FAIL, FAIL_TO_PASS, ONLY_IN_A, ONLY_IN_B = "Same", "PASS to FAIL", "FAIL to PASS", "Only in A", "Only in B"
+JOINED_BY: Final = {
+    "row_index": "Both have the rows of one split: row n is compared with row n.",
+    "sample_id": "Rows are paired by their sample id, in the order of occurrence.",
+}
+SCORES_APART: Final = "P(FAIL) apart by {mean} on average, {largest} at most; the distributions by {distance} (Kolmogorov–Smirnov)."
+DIFFERENCES_COMMON: Final = "Figures of the rows that both have"
+DIFF_NAMES: Final = {
+    "total_predictions": SCORED,
+    "pass_count": PASSED,
+    "fail_count": FAILED,
+    "average_confidence": "Confidence, average",
+    "average_probability_fail": "P(FAIL), average",
+    "labelled": "Rows with a label",
+    "true_positives": "Failures found",
+    "false_negatives": "Failures missed",
+    "false_positives": "False alarms",
+    "true_negatives": "PASS right",
+    "dead_letters": DEAD,
+    "passed_over": "Passed over",
+    **METRICS,
+}
+DOWNLOAD_ZIP: Final = "Export everything (zip: CSV, JSON lines, manifest)"
 ATTEMPTS: Final = "Attempts"
 COLUMNS_ATTEMPTS: Final = ("attempt", "status", "scored ", "passed over ", "FAIL ", "dead letters ", "MCC ", "started (UTC)")
 SHOWN_HERE: Final = "shown here"

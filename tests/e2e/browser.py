@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Literal
 
-from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Locator, Page, sync_playwright
 
 from devstack.browser import find
 
@@ -57,3 +57,26 @@ def watched(browser: Browser, *, width: int = 1280, scheme: Scheme = "light") ->
     yield found.page
     context.close()
     assert found.complaints == []
+
+
+def open_page(page: Page, address: str) -> None:
+    page.goto(address)
+    page.wait_for_selector("main h1")
+    page.wait_for_load_state("networkidle")
+
+
+def card_value(page: Page, name: str) -> str:
+    """The figure of a metric card."""
+    return page.locator(".ii-metric", has=page.get_by_text(name, exact=True)).locator(".v").first.inner_text()
+
+
+def drag(page: Page, grip: Locator, by: float) -> None:
+    """Take something with the mouse and move it sideways by so many pixels."""
+    box = grip.bounding_box()
+    assert box is not None
+    x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+    page.mouse.move(x, y)
+    page.mouse.down()
+    page.mouse.move(x + by / 2, y)
+    page.mouse.move(x + by, y)
+    page.mouse.up()

@@ -1,9 +1,14 @@
 """The whole job in a real browser on SECOM, and what must hold for every page."""
 
+import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
+from uuid import uuid4
+from zipfile import ZipFile
 
 import pytest
+from aiokafka import AIOKafkaProducer
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, expect
 
@@ -11,7 +16,9 @@ from client import Client
 from dashboard import texts
 from schemas.api_runs import Run, RunCreate
 from schemas.api_v1 import TrainingCreate
-from tests.e2e.browser import Scheme, chromium, watched
+from schemas.topics import ROWS
+from schemas.training import TrainingParameters
+from tests.e2e.browser import Scheme, card_value, chromium, drag, open_page, watched
 from tests.stack import Stack, running_stack
 from tests.waiting import eventually_sync
 
@@ -76,19 +83,15 @@ def paths(client: Client, run: Run) -> list[str]:
         f"/compare/{run.run_id}/{run.run_id}",
         "/models",
         f"/models/{run.model_version}",
+        "/dead-letters",
         "/system",
     ]
 
 
-def open_page(page: Page, address: str) -> None:
-    page.goto(address)
-    page.wait_for_selector("main h1")
-    page.wait_for_load_state("networkidle")
-
-
-def card_value(page: Page, name: str) -> str:
-    """The figure of a metric card."""
-    return page.locator(".ii-metric", has=page.get_by_text(name, exact=True)).locator(".v").first.inner_text()
+async def send(bootstrap: str, key: str, value: bytes) -> None:
+    """Put a record on `rows.v1`, as another system would."""
+    async with AIOKafkaProducer(bootstrap_servers=bootstrap) as producer:
+        await producer.send_and_wait(ROWS.name, value, key=key.encode())
 
 
 @pytest.mark.timeout(400)
@@ -100,11 +103,18 @@ def test_guide_leads_from_a_file_to_a_live_run(page: Page, url: str, client: Cli
     assert card_value(page, texts.RECORDS) == "1,547"
     page.get_by_role("button", name=texts.TO_RANGES).click()
     page.wait_for_url("**/guide/ranges/*")
+    assert [card_value(page, texts.SETS[name]) for name in texts.SETS] == ["928 rows", "310 rows", "309 rows"]
+    grip = page.get_by_role("slider", name=f"{texts.SETS['simulation']}, {texts.RANGE_END}")
+    drag(page, grip, -120)
+    expect(page.locator(".ii-metric", has_text=texts.OUTSIDE).locator(".v")).not_to_have_text("0 rows")
+    grip.press("End")
+    expect(page.locator(".ii-metric", has_text=texts.OUTSIDE).locator(".v")).to_have_text("0 rows")
     page.get_by_role("button", name=texts.RANGES_SPLIT).click()
     page.wait_for_url("**/guide/train/*", timeout=120 * SECONDS)
     page.get_by_role("button", name=texts.TRAIN_START).click()
     page.wait_for_url("**/guide/training/*")
     page.reload()
+    expect(page.get_by_text(texts.LOSS, exact=True)).to_be_visible()
     page.get_by_role("button", name=texts.TO_SIMULATE).click(timeout=150 * SECONDS)
     page.wait_for_url("**/guide/simulate/*")
     page.get_by_label(texts.SPEED).fill("25")
@@ -118,11 +128,16 @@ def test_guide_leads_from_a_file_to_a_live_run(page: Page, url: str, client: Cli
     held = client.run(run_id).statistics.total_predictions
     page.reload()
     expect(page.locator(".ii-metric").get_by_text(texts.STATUS["PAUSED"])).to_be_visible()
+    page.get_by_role("button", name=texts.STEP, exact=True).click()
+    expect(page.locator(".ii-metric", has_text=texts.SCORED).locator(".v").first).to_have_text(f"{held + 1:,}")
+    page.get_by_label(texts.ROW, exact=True).last.fill("5")
+    page.get_by_role("button", name=texts.SEEK).click()
+    expect(page.get_by_text(texts.ATTEMPT_NUMBER.format(number=2))).to_be_visible()
     page.get_by_role("button", name=texts.RESUME).click()
     expect(page.locator(".ii-metric").get_by_text(texts.STATUS["COMPLETED"])).to_be_visible(timeout=60 * SECONDS)
     done = client.run(run_id)
-    assert done.statistics.total_predictions == done.total_rows
-    assert held < done.statistics.total_predictions
+    assert (done.attempt, done.statistics.passed_over) == (2, 5)
+    assert done.statistics.total_predictions == (done.total_rows or 0) - 5
     assert card_value(page, texts.SCORED) == f"{done.statistics.total_predictions:,}"
     assert card_value(page, texts.FAILED) == f"{done.statistics.fail_count:,}"
     first = page.locator("table.ii-table tbody tr").first.locator("td").first
@@ -152,6 +167,53 @@ def test_refused_file_is_explained_in_the_gateways_words(page: Page, url: str, t
     expect(message).to_contain_text("CSV must contain a 'Response' column.")
 
 
+def test_settings_that_are_not_found_in_a_file_are_asked_for_beside_their_fields(page: Page, url: str, tmp_path: Path) -> None:
+    odd = tmp_path / "odd.csv"
+    odd.write_text("part,s1,verdict\n" + "".join(f"p{i},{i % 7},{'bad' if i % 5 == 0 else 'fine'}\n" for i in range(60)))
+    open_page(page, url)
+    page.locator("input[type=file]").set_input_files(odd)
+    field = page.get_by_label(texts.PASS_VALUE)
+    expect(page.locator(".q-field", has=field)).to_contain_text("which of the two means PASS")
+    field.fill("fine")
+    page.get_by_role("button", name=texts.CHANGE_AGAIN).click()
+    page.wait_for_url("**/guide/dataset/*")
+    expect(page.get_by_text("verdict = fine")).to_be_visible()
+
+
+def test_dead_letter_is_mended_in_the_browser_and_counts_once(
+    page: Page, url: str, own_stack: Stack, client: Client, finished_run: Run
+) -> None:
+    model = client.model(finished_run.model_version or "")
+    features: dict[str, object] = dict.fromkeys(model.features, 1.0)
+    wrong = model.features[3]
+    key = f"browser-{uuid4().hex[:8]}"
+    body = {"features": features | {wrong: "12,5"}, "model_version": model.model_version, "sample_id": "PART_1"}
+    own_stack.call(send(own_stack.bootstrap, key, json.dumps(body).encode()))
+    run_id = f"ext-{key}"
+    eventually_sync(lambda: client.dead_letters(run_id=run_id).total == 1, timeout_seconds=30)
+    open_page(page, f"{url}/dead-letters?run_id={run_id}")
+    page.get_by_role("link", name=re.compile(r"^\d+-\d+$")).click()
+    expect(page.locator("mark")).to_contain_text(f'"{wrong}": "12,5"')
+    page.get_by_label(f"features.{wrong}").fill("12.5")
+    page.get_by_role("button", name=texts.REDRIVE_FIELD).click()
+    expect(page.get_by_text(texts.LETTER_ANSWERED)).to_be_visible()
+    statistics = client.run(run_id).statistics
+    assert (statistics.total_predictions, statistics.dead_letters) == (1, 0)
+
+
+def test_a_part_that_is_down_is_said_with_what_it_means(page: Page, url: str, own_stack: Stack) -> None:
+    open_page(page, f"{url}/system")
+    expect(page.get_by_text(texts.ALL_UP)).to_be_visible()
+    trainer = own_stack.process("trainer")
+    trainer.stop()
+    try:
+        expect(page.get_by_role("alert").filter(has_text=texts.PARTS["trainer"])).to_be_visible()
+        expect(page.locator(".ii-part", has_text=texts.PARTS["trainer"])).to_contain_text(texts.STATES["down"])
+    finally:
+        trainer.start()
+    expect(page.get_by_text(texts.ALL_UP)).to_be_visible()
+
+
 def test_two_browsers_see_the_same_run_and_stop_ends_it(browser: Browser, url: str, client: Client, finished_run: Run) -> None:
     run = client.start_run(RunCreate(model_version=finished_run.model_version, rows_per_second=10, warmup_seconds=0))
     with watched(browser) as one, watched(browser) as other:
@@ -166,15 +228,31 @@ def test_two_browsers_see_the_same_run_and_stop_ends_it(browser: Browser, url: s
         assert {card_value(page, texts.SCORED) for page in (one, other)} == {f"{final.total_predictions:,}"}
 
 
-def test_runs_are_compared_and_downloaded(page: Page, url: str, finished_run: Run) -> None:
-    open_page(page, f"{url}/compare/{finished_run.run_id}/{finished_run.run_id}")
+def test_a_run_is_replayed_by_another_model_compared_with_it_and_exported(page: Page, url: str, client: Client, finished_run: Run) -> None:
+    training = client.train(TrainingCreate(split_id=finished_run.split_id, parameters=TrainingParameters(max_depth=2), objective="f1"))
+    other = (client.wait_for(training.task_id, timeout_seconds=150).result or {})["model_version"]
+    open_page(page, f"{url}/runs/{finished_run.run_id}")
+    page.get_by_role("button", name=texts.REPLAY).click()
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_label(texts.MODEL).click()
+    page.get_by_role("option", name=re.compile(other)).click()
+    dialog.get_by_label(texts.SPEED).fill("")
+    dialog.get_by_role("button", name=texts.REPLAY_START).click()
+    page.wait_for_url(lambda address: finished_run.run_id not in address)
+    replay = client.wait_for_run(page.url.rsplit("/", 1)[-1], timeout_seconds=60)
+    assert replay.statistics.total_predictions == finished_run.total_rows
+    diff = client.diff_runs(finished_run.run_id, replay.run_id)
+    open_page(page, f"{url}/compare/{finished_run.run_id}/{replay.run_id}")
     assert card_value(page, texts.COMPARED) == f"{finished_run.total_rows:,}"
-    expect(page.get_by_text(texts.FLIPPED_NONE)).to_be_visible()
+    assert card_value(page, texts.PASS_TO_FAIL) == f"{diff.counts.pass_to_fail:,}"
+    assert card_value(page, texts.FAIL_TO_PASS) == f"{diff.counts.fail_to_pass:,}"
     open_page(page, f"{url}/runs/{finished_run.run_id}")
     with page.expect_download() as started:
         page.get_by_role("link", name=texts.DOWNLOAD_CSV).click()
-    lines = Path(started.value.path()).read_text().splitlines()
-    assert len(lines) == (finished_run.total_rows or 0) + 1
+    assert len(Path(started.value.path()).read_text().splitlines()) == (finished_run.total_rows or 0) + 1
+    with page.expect_download() as started:
+        page.get_by_role("link", name=texts.DOWNLOAD_ZIP).click()
+    assert set(ZipFile(started.value.path()).namelist()) == {"predictions.csv", "predictions.jsonl", "manifest.json"}
 
 
 def test_model_becomes_champion(page: Page, url: str, client: Client, finished_run: Run) -> None:

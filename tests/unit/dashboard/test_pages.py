@@ -1,19 +1,18 @@
-"""The pure parts of pages: ranges over a timeline, thresholds, comparisons, feeds, charts."""
+"""The pure parts of pages: ranges over a timeline, thresholds, comparisons, downloads, charts."""
 
 import json
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 import pytest
 
 from dashboard import charts
-from dashboard.comparison import compare
 from dashboard.guide_ranges import Spans, as_texts, read_time
 from dashboard.model_view import at_threshold
+from dashboard.page_compare import difference_table
 from dashboard.page_system import Throughput
 from dashboard.run_history import as_csv, as_json_lines
-from schemas.api_runs import PredictionView, Run
+from schemas.api_runs import Difference, PredictionView, Run
 from schemas.api_v1 import DatasetTimeline, Range, SuggestedSplit
 from tests import gateway_answers as answers
 
@@ -74,14 +73,20 @@ def test_a_row_fails_when_its_score_reaches_the_threshold() -> None:
     assert at_threshold(points, 0.0).false_positives == 1
 
 
-def row(index: int, prediction: Any) -> PredictionView:
-    return answers.prediction(index).model_copy(update={"prediction": prediction})
-
-
-def test_only_rows_that_both_have_are_compared() -> None:
-    found = compare([row(0, "PASS"), row(1, "FAIL"), row(2, "PASS")], [row(1, "PASS"), row(2, "PASS"), row(3, "FAIL")])
-    assert found.rows == 2
-    assert [(a.row_index, a.prediction, b.prediction) for a, b in found.flipped] == [(1, "FAIL", "PASS")]
+def test_differences_are_shown_with_their_sign_and_counts_without_decimals() -> None:
+    shown = difference_table(
+        {
+            "fail_count": Difference(a=33, b=1030, difference=997),
+            "mcc": Difference(a=0.5, b=0.25, difference=-0.25),
+            "accuracy": Difference(a=0.5, b=0.5, difference=0.0),
+            "precision": Difference(a=None, b=0.5, difference=None),
+        }
+    )
+    assert "+997<" in shown
+    assert ">1,030<" in shown
+    assert ">−0.250<" in shown
+    assert ">=<" in shown
+    assert ">–<" in shown
 
 
 def run(run_id: str, total: int) -> Run:
@@ -114,7 +119,7 @@ def test_every_chart_can_be_sent_as_json() -> None:
         charts.by_round([0.3, 0.2], [0.4, 0.3], 1),
         charts.by_round([], [], None),
         charts.curve({"test": ([0.0, 1.0], [0.0, 1.0])}, "x", "y", chance=True),
-        charts.growing([1, 3], [0.3, 0.2], [], 10),
+        charts.growing([1, 3], [0.3, 0.2], []),
         charts.quality([0, 1], [0.9, 0.2], 0.5),
         charts.quality([], [], None),
         charts.donut(3, 1),

@@ -195,9 +195,9 @@ class Load:
         """Wait until every training has ended."""
         for task_id in self.world.trainings:
             try:
-                await self.world.client.wait_for(task_id, timeout_seconds=END_SECONDS)
+                await self.world.patient.wait_for(task_id, timeout_seconds=END_SECONDS)
             except ClientError as error:
-                training = await self.world.client.training(task_id)
+                training = await self.world.patient.training(task_id)
                 if training.status not in TERMINAL:
                     self.world.findings.append(f"training {task_id} does not end: {training.status}, {error}")
                 else:

@@ -67,7 +67,7 @@ async def play(folder: Path, seed: int, schedule: Sequence[Disturbance], *, seco
         except AssertionError as error:
             place.findings.append(f"the stack did not come to rest: {error}")
         else:
-            shown = {run_id: await place.client.run(run_id) for run_id in ended}
+            shown = {run_id: await place.patient.run(run_id) for run_id in ended}
             place.findings += _verdict(place, load, others, witness, evidence, shown)
             place.findings += [finding async for finding in compare(place)]
             outcome.runs = Counter(run.status for run in shown.values())

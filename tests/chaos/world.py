@@ -40,6 +40,9 @@ class World:
 
     stack: Stack
     client: AsyncClient
+    """Asks once."""
+    patient: AsyncClient
+    """Asks again for a minute."""
     folder: Path
     csv: Path
     split: Split
@@ -99,10 +102,9 @@ async def world(folder: Path, *, rows: int, seed: int, workers: int, producers: 
         for name, number in (("stream_processor", workers), ("producer", producers)):
             for _ in range(number - 1):
                 stack.add(name)
-        async with AsyncClient(stack.gateway_url, workspace="default", retries=Retries(attempts=20)) as patient:
-            prepared = await _prepared(patient, csv)
-        async with AsyncClient(stack.gateway_url, workspace="default", retries=Retries(attempts=1)) as client:
-            found = World(stack, client, folder, csv, *prepared)
+        patient = AsyncClient(stack.gateway_url, workspace="default", retries=Retries(attempts=20))
+        async with patient, AsyncClient(stack.gateway_url, workspace="default", retries=Retries(attempts=1)) as client:
+            found = World(stack, client, patient, folder, csv, *await _prepared(patient, csv))
             await found.all_ready()
             yield found
 

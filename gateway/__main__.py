@@ -56,10 +56,11 @@ async def main(settings: GatewaySettings, stopping: asyncio.Event) -> None:
 
 
 def _pass_on(work: "asyncio.Task[None]", ended: "asyncio.Future[None]") -> None:
-    if work.cancelled():
-        return
-    error = work.exception() or RuntimeError("the projector ended")
-    ended.set_exception(error)
+    cancelled = work.cancelled()  # by us when we stop; or by a library, and then the view would stand still for ever
+    ended.set_exception(
+        RuntimeError("the projector was cancelled") if cancelled else work.exception() or RuntimeError("the projector ended")
+    )
+    ended.exception()  # when we stop nobody waits for it
 
 
 def _listen(host: str, port: int) -> socket.socket:

@@ -1,0 +1,1 @@
+"""Measurements against the best public alternatives: `make bench`, results in REPORT.md."""

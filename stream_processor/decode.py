@@ -194,17 +194,22 @@ class FeatureReader:
         self.features = manifest.features
         self._known = {*manifest.features, *manifest.ignored_features}
         self._plain = not manifest.ignored_features
-        self._decode = _struct_decoder(manifest)
+        self._decode, self.decode_row = _decoders(manifest)
+        """The latter reads a whole row with its features, as `Envelope`; null when msgspec does not take the names."""
+
+    def values(self, features: Any) -> tuple[float | None, ...]:
+        """The model's input from the features of a row that `decode_row` read."""
+        values: tuple[float | None, ...] = msgspec.structs.astuple(features)
+        return values if self._plain else values[: len(self.features)]
 
     def read(self, features: Raw) -> tuple[float | None, ...] | Rejected:
         """Return the model's input, or the reason why these are not features of this model."""
         if self._decode is None:
             return self.read_slowly(features)
         try:
-            values: tuple[Any, ...] = msgspec.structs.astuple(self._decode(features))
+            return self.values(self._decode(features))
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
             return self.read_slowly(features)
-        return values if self._plain else values[: len(self.features)]
 
     def read_slowly(self, features: Raw) -> tuple[float | None, ...] | Rejected:
         """`read`, one name after the other, to say which is wrong; or a list in the model's order."""
@@ -236,16 +241,18 @@ class FeatureReader:
         return tuple(values)
 
 
-def _struct_decoder(manifest: ModelManifest) -> Callable[[Raw], Any] | None:
-    """Return a decoder into a struct with a field per feature, the model's first; null when msgspec does not take the names."""
+def _decoders(manifest: ModelManifest) -> tuple[Callable[[Raw], Any] | None, Callable[[bytes], Any] | None]:
+    """Decoders of features, and of rows, into a struct with a field per feature, the model's first; null for names that msgspec refuses."""
     fields: list[Any] = [(f"f{i}", float | None) for i in range(len(manifest.features))]
     fields += [(f"i{i}", Raw | UnsetType, UNSET) for i in range(len(manifest.ignored_features))]
     names = dict(zip((field[0] for field in fields), [*manifest.features, *manifest.ignored_features], strict=True))
     try:
-        struct = msgspec.defstruct("Features", fields, rename=names, forbid_unknown_fields=True, gc=False)
+        features = msgspec.defstruct("Features", fields, rename=names, forbid_unknown_fields=True, gc=False)
     except ValueError:  # quotes, backslashes and control characters, which a CSV's columns may have
-        return None
-    return msgspec.json.Decoder(struct).decode
+        return None, None
+    said = [(one.name, one.type, one.default) for one in msgspec.structs.fields(Envelope) if one.name != "features"]
+    row = msgspec.defstruct("Row", [("features", features), *said], gc=False)
+    return msgspec.json.Decoder(features).decode, msgspec.json.Decoder(row).decode
 
 
 def _listed(names: list[str]) -> str:

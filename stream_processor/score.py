@@ -13,7 +13,6 @@ from typing import Literal, TypeAlias
 
 import msgspec
 import numpy as np
-from msgspec import Raw
 
 from schemas.ids import position_key, stats_key
 from schemas.messages import Command, DeadLetter, DeadLetterMark, LaneStats, Prediction, Purge, RunEnd, RunSkip, encode
@@ -35,11 +34,12 @@ from stream_processor.count import (
     pass_over,
     place,
 )
-from stream_processor.decode import Envelope, Opened, SourceRecord, opened
+from stream_processor.decode import Opened, SourceRecord, opened
 from stream_processor.identity import Identity, PartitionOf, stranger
 from stream_processor.packed import Packet, fits, matrix_of, row_record
 from stream_processor.redrive import answered, dead_again, in_vain, purge, purged
 from stream_processor.rejected import Rejected
+from stream_processor.spans import Span, Spans
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,29 +78,7 @@ class Outcome:
     models_used: set[str] = field(default_factory=set)
 
 
-@dataclass(slots=True)
-class _Packed:
-    """A packed record with the probabilities of its rows; `start`: where in the model's input they stand. Without a model all are bad."""
-
-    packet: Packet
-    version: str
-    model: Model | None
-    start: int = -1
-    probabilities: Sequence[float] = ()
-
-    @property
-    def features(self) -> list[str] | None:
-        return self.model.reader.features if self.model else None
-
-    def answered(self, j: int) -> Answered:
-        """Row j, as if it had come alone."""
-        assert self.model is not None
-        rows = self.packet.rows
-        envelope = Envelope(Raw(b""), sample_id=rows.sample_ids[j], timestamp=rows.timestamps[j], label=rows.labels[j])
-        return Answered(Opened(self.packet.identity_of(j), envelope), self.version, self.model, self.start + j, self.probabilities[j])
-
-
-_Handled: TypeAlias = Answered | _Packed | RunEnd | RunSkip | Purge | Rejected
+_Handled: TypeAlias = Answered | Span | RunEnd | RunSkip | Purge | Rejected
 _lane_stats = msgspec.json.Decoder(LaneStats).decode
 
 
@@ -116,22 +94,40 @@ def handle(
     limits: DeadLetterLimits = NO_LIMITS,
 ) -> Outcome | Needs:
     """Handle consecutive records of one partition. `champion` scores rows that name no model; None: not known yet, False: there is none."""
-    handled = [_resolved(opened(record, partition_of), models, champion) for record in records]
-    needs = Needs()
-    for item in handled:
-        if isinstance(item, Needs):
-            needs.versions |= item.versions
-            needs.champion |= item.champion
-    if needs:
-        return needs
-    items: list[_Handled] = [item for item in handled if not isinstance(item, Needs)]
+    read = _read(records, models, champion, partition_of)
+    if isinstance(read, Needs):
+        return read
+    firsts, items = read
     matrices = _score(items)
     brief = sum(map(len, matrices.values())) > max(reasons.exact_max_rows, reasons.approximate_max_rows)
     book = _Book(records[0].partition, state, now, limits, partition_of, brief=brief)
-    for record, item in zip(records, items, strict=True):
+    for record, item in zip(firsts, items, strict=True):
         book.enter(record, item)
     explain(book.answered, matrices, reasons, brief=brief)
     return book.closed(records[-1])
+
+
+def _read(
+    records: Sequence[SourceRecord], models: Models, champion: str | Literal[False] | None, partition_of: PartitionOf
+) -> tuple[list[SourceRecord], list[_Handled]] | Needs:
+    """Open the records: what they are, with the first record of each."""
+    firsts: list[SourceRecord] = []
+    items: list[_Handled] = []
+    needs, spans = Needs(), Spans(models, partition_of)
+    for record in records:
+        taken = spans.take(record)
+        if taken is True:
+            continue
+        item = taken or _resolved(opened(record, partition_of), models, champion)
+        if isinstance(item, Needs):
+            needs.versions |= item.versions
+            needs.champion |= item.champion
+            continue
+        if not taken:
+            spans.expect(item.version, item.model) if isinstance(item, Answered) else spans.end()
+        firsts.append(record)
+        items.append(item)
+    return needs or (firsts, items)
 
 
 def _resolved(
@@ -155,52 +151,58 @@ def _resolved(
     return Answered(item, version, model)
 
 
-def _with_model(packet: Packet, models: Models) -> _Packed | Needs:
+def _with_model(packet: Packet, models: Models) -> Span | Needs:
     version = packet.rows.model_version
     model = models.get(version)
     if model is None:
         return Needs({version})
     if isinstance(model, NoModel):
         packet.reject_all(Rejected("unknown_model", model.message, "$.model_version", model_version=version))
-        return _Packed(packet, version, None)
-    return _Packed(packet, version, model if fits(packet, model.bundle.manifest) else None)
+        return Span(packet, version, None)
+    return Span(packet, version, model if fits(packet, model.bundle.manifest) else None)
 
 
 def _score(items: list[_Handled]) -> dict[str, Matrix]:
     """Read the features and score, model by model; rows with wrong features become `Rejected` in place. Returns each model's input."""
     values: dict[str, list[tuple[float | None, ...]]] = {}
-    rows: dict[str, list[Answered]] = {}
-    packed: dict[str, list[_Packed]] = {}
+    packed: dict[str, list[Span]] = {}
+    used: dict[str, Model] = {}
     for i, item in enumerate(items):
-        if isinstance(item, _Packed) and item.model:
+        if isinstance(item, Span) and item.model and not item.records:
             packed.setdefault(item.version, []).append(item)
-        if not isinstance(item, Answered):
+        elif isinstance(item, Span) and item.model:
+            inputs = values.setdefault(item.version, [])
+            item.start = len(inputs)
+            inputs += item.values
+        elif isinstance(item, Answered):
+            read = item.model.reader.read(item.opened.envelope.features)
+            if isinstance(read, Rejected):
+                read.identity, read.model_version = item.opened.identity, item.version
+                items[i] = read
+                continue
+            inputs = values.setdefault(item.version, [])
+            item.row = len(inputs)
+            inputs.append(read)
+        else:
             continue
-        read = item.model.reader.read(item.opened.envelope.features)
-        if isinstance(read, Rejected):
-            read.identity, read.model_version = item.opened.identity, item.version
-            items[i] = read
-            continue
-        inputs = values.setdefault(item.version, [])
-        item.row = len(inputs)
-        inputs.append(read)
-        rows.setdefault(item.version, []).append(item)
-    matrices = {version: _input(values.get(version, []), packed.get(version, [])) for version in {**values, **packed}}
-    for version, matrix in matrices.items():
-        answered, packets = rows.get(version, []), packed.get(version, [])
-        model = answered[0].model if answered else packets[0].model
-        assert model is not None
-        probabilities = score(model.bundle, matrix).tolist()
-        for item, probability in zip(answered, probabilities, strict=False):
-            item.probability = probability
-        at = len(answered)
-        for item in packets:
-            item.start, following = at, at + item.packet.rows.count
-            item.probabilities, at = probabilities[at:following], following
+        if item.model:
+            used[item.version] = item.model
+    matrices, probabilities = {}, {}
+    for version, model in used.items():
+        at = len(values.get(version, []))
+        for span in packed.get(version, []):
+            span.start, at = at, at + span.packet.rows.count
+        matrices[version] = _input(values.get(version, []), packed.get(version, []))
+        probabilities[version] = score(model.bundle, matrices[version]).tolist()
+    for item in items:
+        if isinstance(item, Answered):
+            item.probability = probabilities[item.version][item.row]
+        elif isinstance(item, Span) and item.model:
+            item.probabilities = probabilities[item.version][item.start : item.start + item.packet.rows.count]
     return matrices
 
 
-def _input(values: list[tuple[float | None, ...]], packed: list[_Packed]) -> Matrix:
+def _input(values: list[tuple[float | None, ...]], packed: list[Span]) -> Matrix:
     """The rows that came alone, then those of packed records."""
     parts: list[Matrix] = []
     if values:
@@ -239,8 +241,8 @@ class _Book:
     def enter(self, record: SourceRecord, item: _Handled) -> None:
         if isinstance(item, Answered):
             self._row(record, item.opened.identity, item)
-        elif isinstance(item, _Packed):
-            self._packed(record, item)
+        elif isinstance(item, Span):
+            self._span(record, item)
         elif isinstance(item, Purge):
             self._purge(record, item)
         elif not isinstance(item, Rejected):
@@ -266,25 +268,31 @@ class _Book:
             self._enter(record, identity, item, lane, admit(lane, identity, record.offset))
         return None
 
-    def _packed(self, record: SourceRecord, item: _Packed) -> None:
-        """The record is admitted once, by its offset; its rows one by one, by their index, unless it is plain that all follow."""
+    def _span(self, record: SourceRecord, item: Span) -> None:
+        """A packed record is admitted once, by its offset; its rows one by one, by their index, unless it is plain that all follow."""
         packet, first = item.packet, item.packet.identity
         lane = self._lane_of(record if first.owned else row_record(record, packet, 0, item.features), first)
         if lane is None:
             return
-        if not note(lane, record.offset):
-            self._outcome.passed_by["read_again"] += packet.rows.count
-        elif self._brief and not packet.bad and item.model and first.owned and place(lane, first) == "new":
-            self._predictions += answer_all(record, packet, item.version, item.model, item.probabilities, lane, self._now)
+        unread = record.offset > lane.offset
+        if unread and self._brief and not packet.bad and item.model and first.owned and place(lane, first) == "new":
+            lane.offset = item.records[-1].offset if item.records else record.offset
+            self._predictions += answer_all(record, item, lane, self._now)
             last = self._predictions[-1][1]
             assert isinstance(last, Prediction)
             self.answered.append((record, item.answered(packet.rows.count - 1), last))
-        else:
+        elif item.records:
+            for j, one in enumerate(item.records):
+                identity = packet.identity_of(j)
+                self._enter(one, identity, item.answered(j), lane, admit(lane, identity, one.offset))
+        elif note(lane, record.offset):
             for j in range(packet.rows.count):
                 bad = packet.bad.get(j)
                 alone = row_record(record, packet, j, item.features) if bad else record
                 identity = packet.identity_of(j)
                 self._enter(alone, identity, bad or item.answered(j), lane, place(lane, identity))
+        else:
+            self._outcome.passed_by["read_again"] += packet.rows.count
 
     def _lane_of(self, record: SourceRecord, identity: Identity) -> LaneStats | None:
         """The lane that a row would count in; null when it cannot count anywhere."""

@@ -11,10 +11,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from schemas.messages import DeadLetter, LaneStats, PackedRows, Prediction, RunEnd, encode, pack
+from schemas.messages import DeadLetter, LaneStats, PackedRows, Prediction, RunEnd, RunSkip, encode, pack
 from schemas.topics import MAX_ROW_BYTES, PACKED
 from stream_processor.answers import Reasons
 from stream_processor.score import Models, NoModel, Outcome, handle
+from stream_processor.spans import USUAL
 from tests.unit.stream_processor.toys import FEATURES, MODEL_A, NOW, Record, home, model, partition_of, redrive, row
 
 RUN, LANES, LANE = "run-1", 2, 1
@@ -113,6 +114,45 @@ def test_packed_rows_give_the_same_answers_and_state_as_json_whatever_the_cuttin
     assert all(answer.reasons != "none" for answer in found[-1:])
     handled(log, table)  # read again
     assert same(lane(table)) == same(lane(plain))
+    alone: dict[bytes, bytes] = {}
+    indices = [LANE + LANES * i for i in [*range(count), *range(min(resent, count - 1), count)]]
+    lines = [as_json(i, offset)._replace(headers=USUAL) for offset, i in enumerate(indices)]
+    cut = [0, *sorted(cut for cut in batch_cuts if cut < len(lines)), len(lines)]
+    spoken = [answer for start, stop in pairwise(cut) for answer in answers(handled(lines[start:stop], alone, reasons))]
+    assert [comparable(answer) for answer in spoken] == [comparable(answer) for answer in answers(expected)]
+    assert [answer.source.offset for answer in spoken] == list(range(count))
+    assert same(lane(alone)) == same(lane(plain))
+    handled(lines, alone)
+    assert same(lane(alone)) == same(lane(plain))
+
+
+@given(st.lists(st.sampled_from(["good", "bad", "marker", "other lane", "gap", "offset time", "no model"]), min_size=1, max_size=25))
+@settings(max_examples=80, deadline=None)
+def test_json_rows_that_are_read_together_end_as_they_do_one_by_one(kinds: list[str]) -> None:
+    log: list[Record] = []
+    i = LANE
+    for offset, kind in enumerate(kinds):
+        usual = as_json(i, offset)
+        changes: Any = {
+            "bad": {"label": "MAYBE"},
+            "other lane": {"lane": 0, "row_index": i - 1},
+            "gap": {"row_index": i + LANES},
+            "offset time": {"timestamp": "2026-01-01T00:00:00+02:00"},
+            "no model": {"model_version": "gone"},
+        }.get(kind, {})
+        body = json.dumps(json.loads(usual.value or b"") | changes).encode()
+        skip = RunSkip(run_id=RUN, attempt=1, epoch=3, lane=LANE, lanes=LANES, from_index=i, to_index=i + LANES)
+        log.append(usual._replace(value=body) if kind != "marker" else usual._replace(value=encode(skip), headers=[("type", b"run-skip")]))
+        i += LANES if kind not in ("other lane", "gap") else 0
+    one_by_one: dict[bytes, bytes] = {}
+    together: dict[bytes, bytes] = {}
+    expected = handled(log, one_by_one)
+    found = handled([line if line.headers else line._replace(headers=USUAL) for line in log], together)
+    assert answers(found) == answers(expected)
+    assert [(letter.row_index, letter.reason, letter.path) for letter in letters(found)] == [
+        (letter.row_index, letter.reason, letter.path) for letter in letters(expected)
+    ]
+    assert together == one_by_one
 
 
 def broken(first: int, rows: int, **columns: Any) -> bytes:

@@ -9,7 +9,7 @@ import msgspec
 from runtime.kafka import read_to_end
 from schemas.ids import POSITION_PREFIX
 from schemas.messages import LaneStats, TaskState, Verdict
-from schemas.topics import DEAD_LETTERS, PREDICTIONS, ROWS, STATS_CHANGELOG, TASKS
+from schemas.topics import DEAD_LETTERS, MARK_TYPE, PREDICTIONS, REDRIVE_HEADER, ROWS, STATS_CHANGELOG, TASKS, TYPE_HEADER
 from tests.chaos.outsiders import TOKEN_HEADER
 
 
@@ -63,6 +63,7 @@ class Evidence:
     tokens: dict[str, list[Place]] = field(default_factory=lambda: defaultdict(list))
     """Where the records of the other system stand on `rows.v1`."""
     rows: int = 0
+    marks: int = 0
 
     @property
     def predictions(self) -> int:
@@ -82,7 +83,9 @@ async def gather(kafka: dict[str, Any]) -> Evidence:
         prediction = answer(record.value)
         found.answers[prediction.run_id, prediction.attempt].append(prediction)
     async for record in read_to_end(kafka, DEAD_LETTERS.name):
-        if record.value:
+        if record.value and (TYPE_HEADER, MARK_TYPE) in record.headers:
+            found.marks += 1
+        elif record.value:
             dead = letter(record.value)
             found.letters[None if dead.run_id is None else (dead.run_id, dead.attempt or 1)].append(dead)
     async for record in read_to_end(kafka, STATS_CHANGELOG.name):
@@ -98,6 +101,6 @@ async def gather(kafka: dict[str, Any]) -> Evidence:
     async for record in read_to_end(kafka, ROWS.name):
         found.rows += 1
         for name, value in record.headers:
-            if name == TOKEN_HEADER:
+            if name == TOKEN_HEADER and not any(other == REDRIVE_HEADER for other, _ in record.headers):
                 found.tokens[value.decode()].append(Place(record.partition, record.offset))
     return found

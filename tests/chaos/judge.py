@@ -141,41 +141,59 @@ def judge_others(sent: dict[str, Sent], evidence: Evidence, thresholds: dict[str
     for (run_id, _), found in evidence.answers.items():
         if run_id.startswith("ext-"):
             for answer in found:
+                if answer.redriven:
+                    continue
                 answers.setdefault((answer.source.partition, answer.source.offset), []).append(answer)
     for dead in evidence.letters.values():
         for letter in dead:
             letters.setdefault((letter.partition, letter.offset), []).append(letter)
+    redriven: dict[str, list[Answer]] = {}
+    for found in evidence.answers.values():
+        for answer in found:
+            if answer.redriven:
+                redriven.setdefault(answer.sample_id, []).append(answer)
     for token, places in evidence.tokens.items():
         for place in places:
             at = (place.partition, place.offset)
             yield from _judge_record(token, sent[token], answers.get(at, []), letters.get(at, []), thresholds)
+        yield from _judge_redriven(token, sent[token], redriven.get(token, []), thresholds)
     for (run_id, attempt), found in evidence.answers.items():
         if run_id.startswith("ext-"):
             for lane, stats in evidence.stats(run_id, attempt).items():
                 own = [answer for answer in found if answer.lane == lane]
                 rows = [(answer.prediction, answer.probability_fail, answer.label) for answer in own]
                 yield from judge_fold(f"{run_id} lane {lane}", stats, rows)
-                dead_here = [letter for letter in evidence.letters.get((run_id, attempt), []) if letter.lane == lane]
+                dead_here = {letter.row_index for letter in evidence.letters.get((run_id, attempt), []) if letter.lane == lane}
                 if stats.dead_letters != len(dead_here) - sum(answer.redriven for answer in own):
                     yield f"{run_id} lane {lane}: {stats.dead_letters} dead letters counted, {len(dead_here)} on the topic"
 
 
 def _judge_record(token: str, sent: Sent, answers: list[Answer], letters: list[Letter], thresholds: dict[str, float]) -> Iterator[str]:
-    if len(answers) + len(letters) != 1 and not any(answer.redriven for answer in answers):
+    if len(answers) + len(letters) != 1:
         yield f"{token}: answered {len(answers)} times, dead-lettered {len(letters)} times"
-        return
-    if isinstance(sent.expected, str):
+    elif isinstance(sent.expected, str):
         if not letters or letters[0].reason != sent.expected:
             yield f"{token}: should be dead-lettered as {sent.expected}: {letters or answers}"
-        return
-    if not answers:
+    elif not answers:
         yield f"{token}: should be answered: {letters}"
-        return
-    (answer,) = answers
-    probability = sent.expected.get(answer.model_version)
+    elif not _says(answers[0], token, sent.expected, sent.label, thresholds):
+        yield f"{token}: answered {answers[0]}, should be one of {sent.expected}"
+
+
+def _judge_redriven(token: str, sent: Sent, answers: list[Answer], thresholds: dict[str, float]) -> Iterator[str]:
+    """A letter that was mended is answered once, however often it was sent again."""
+    if len(answers) > 1:
+        yield f"{token}: answered {len(answers)} times after a redrive"
+    for answer in answers:
+        if sent.repaired is None or not _says(answer, token, sent.repaired, sent.label, thresholds):
+            yield f"{token}: answered {answer} after a redrive, should be one of {sent.repaired}"
+
+
+def _says(answer: Answer, token: str, right: dict[str, float], label: str | None, thresholds: dict[str, float]) -> bool:
+    """Whether the answer is that of the row, by one of the models that may answer it."""
+    probability = right.get(answer.model_version)
     verdict = "FAIL" if probability is not None and probability >= thresholds[answer.model_version] else "PASS"
-    if (answer.probability_fail, answer.prediction, answer.label, answer.sample_id) != (probability, verdict, sent.label, token):
-        yield f"{token}: answered {answer}, should be {probability} by one of {[*sent.expected]}"
+    return (answer.probability_fail, answer.prediction, answer.label, answer.sample_id) == (probability, verdict, label, token)
 
 
 def judge_follower(follower: Follower, evidence: Evidence) -> Iterator[str]:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 from client.errors import ClientError, GatewayFault, Refused, Unavailable
 from runtime.tasks import cancel_all
-from schemas.api_runs import Retry, Run, RunCreate
+from schemas.api_runs import ReplayCreate, Retry, Run, RunCreate
 from schemas.api_v1 import TrainingCreate
 from schemas.messages import TERMINAL
 from tests.chaos.followers import Follower
@@ -35,6 +35,8 @@ class Ordered:
     lanes: int
     seeks: list[int] = field(default_factory=list)
     """Rows that the run was told to go on at; the rows before them may be passed over."""
+    replays: tuple[str, int, int] | None = None
+    """Of a replay: the run and attempt whose rows these are, and the first row of it."""
 
 
 class Load:
@@ -61,6 +63,7 @@ class Load:
             (self._start, (0.5, 2.0)),
             (self._order, (0.3, 2.0)),
             (self._retry, (3.0, 10.0)),
+            (self._replay, (4.0, 12.0)),
             (self._train, (8.0, 20.0)),
             (self._promote, (5.0, 15.0)),
         ]
@@ -144,6 +147,25 @@ class Load:
             self.orders["retry"] += 1
             self._follow(run.run_id)
 
+    async def _replay(self) -> None:
+        """Send the rows of a completed run again, from the first or another, by another model or the same."""
+        runs = [
+            run for run in (await self.world.client.runs(limit=100)).items if run.status == "COMPLETED" and self._is_original(run.run_id)
+        ]
+        if not runs or len(await self._alive()) >= self.runs_at_once:
+            return
+        run = self.chance.choice(runs)
+        model, lanes = self.chance.choice(self.world.models), self.chance.choice(LANES)
+        from_row = self.chance.choice((None, self.chance.randint(0, max(run.statistics.last_row_index, 0))))
+        pace = self.chance.choice(PACES)
+        wanted = ReplayCreate(attempt=run.attempt, from_row=from_row, model_version=model, rows_per_second=pace, lanes=lanes)
+        replay = await self.world.client.replay_run(run.run_id, wanted)
+        self.orders["replay"] += 1
+        self._take(Ordered(replay.run_id, model, lanes, replays=(run.run_id, run.attempt, from_row or 0)))
+
+    def _is_original(self, run_id: str) -> bool:
+        return run_id in self.runs and self.runs[run_id].replays is None
+
     async def _train(self) -> None:
         training = await self.world.client.train(TrainingCreate(split_id=self.world.split.split_id, seed=self.chance.randrange(1000)))
         self.orders["train"] += 1
@@ -152,6 +174,19 @@ class Load:
     async def _promote(self) -> None:
         await self.world.client.set_champion(self.chance.choice(self.world.models))
         self.orders["promote"] += 1
+
+    async def stop_unknown(self) -> None:
+        """Stop the runs that were accepted although their answer was lost: nothing is known of what was asked."""
+        cursor: str | None = None
+        while True:
+            page = await self.world.patient.runs(cursor=cursor, limit=50)
+            for run in page.items:
+                if run.run_id not in self.runs and run.workspace is not None and run.status not in TERMINAL:
+                    await self.world.patient.stop_run(run.run_id)
+                    self.orders["stop of a run whose start was not answered"] += 1
+            cursor = page.next_cursor
+            if not cursor:
+                return
 
     async def finish(self) -> dict[str, Run]:
         """Let every run go on to its end as fast as it can; return them. What does not end within the bound is a finding."""

@@ -38,6 +38,8 @@ class Sent:
     key: str
     expected: Reason | dict[str, float]
     label: str | None = None
+    repaired: dict[str, float] | None = None
+    """P(FAIL) once it is mended."""
 
 
 def _spoilt(chance: random.Random, good: Body) -> tuple[Reason, Body | bytes | None, Headers]:
@@ -69,6 +71,8 @@ class OtherSystem:
     def __init__(self, world: World, seed: int) -> None:
         self.world, self.chance = world, random.Random(seed)
         self.sent: dict[str, Sent] = {}
+        self.repaired: dict[str, Body] = {}
+        """By token, what a record that cannot be scored should have been."""
         self.failed = 0
         self._bundles: dict[str, Bundle] = {version: load_bundle(world.storage, version) for version in world.models}
         table = pl.read_parquet(world.storage.local(world.split.simulation.path), n_rows=2000)
@@ -108,11 +112,12 @@ class OtherSystem:
         } | ({"model_version": versions[0]} if len(versions) == 1 else {})
         value: Body | bytes | None = body
         headers: Headers = []
+        right = {version: self._probabilities[version][number] for version in versions}
         if self.chance.random() < POISON_SHARE:
             reason, value, headers = _spoilt(self.chance, body)
-            self.sent[token] = Sent(key, reason)
+            self.sent[token], self.repaired[token] = Sent(key, reason, row["__label__"], right), body
         else:
-            self.sent[token] = Sent(key, {version: self._probabilities[version][number] for version in versions}, row["__label__"])
+            self.sent[token] = Sent(key, right, row["__label__"])
         encoded = json.dumps(value).encode() if isinstance(value, dict) else value
         return await producer.send(ROWS.name, encoded, key=key.encode(), headers=[*headers, (TOKEN_HEADER, token.encode())])
 

@@ -4,8 +4,8 @@ import asyncio
 import json
 import time
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
 
@@ -13,14 +13,16 @@ from devstack.recount import Answer as Expected
 from devstack.recount import recount
 from runtime.tasks import cancel_all
 from schemas.api_runs import Run
+from schemas.messages import TERMINAL
 from tests.chaos import judge
 from tests.chaos.disturbances import Disturber
 from tests.chaos.evidence import Evidence, gather
 from tests.chaos.followers import Witness
-from tests.chaos.load import Load
+from tests.chaos.load import Load, Ordered
 from tests.chaos.outsiders import Impostor, OtherSystem
 from tests.chaos.plan import Disturbance
 from tests.chaos.rebuilding import compare
+from tests.chaos.repairs import Repairer
 from tests.chaos.world import World, world
 from tests.waiting import eventually
 
@@ -53,14 +55,15 @@ async def play(folder: Path, seed: int, schedule: Sequence[Disturbance], *, seco
     async with world(folder, rows=rows, seed=seed, workers=2, producers=2) as place:
         began = time.monotonic()
         load, others, impostor, witness = Load(place, seed), OtherSystem(place, seed), Impostor(place, seed), Witness(place.kafka)
-        disturber = Disturber(place, began)
+        disturber, repairer = Disturber(place, began), Repairer(place, others, seed)
         watching = asyncio.create_task(witness.watch())
-        outsiders = [asyncio.create_task(others.send_forever()), asyncio.create_task(impostor.send_forever())]
+        outsiders = [asyncio.create_task(work) for work in (others.send_forever(), impostor.send_forever(), repairer.mend_forever())]
         try:
             async with load.at_work():
                 await asyncio.gather(disturber.carry_out(schedule), asyncio.sleep(seconds))
             await cancel_all(*outsiders)
             await place.all_ready()
+            await load.stop_unknown()
             ended = await load.finish()
             await load.trainings_end()
             evidence = await _at_rest(place, others, witness)
@@ -74,6 +77,7 @@ async def play(folder: Path, seed: int, schedule: Sequence[Disturbance], *, seco
             outcome.figures = {
                 "predictions": evidence.predictions,
                 "dead letters": sum(map(len, evidence.letters.values())),
+                "redriven": sum(answer.redriven for found in evidence.answers.values() for answer in found),
                 "records on rows.v1": evidence.rows,
                 "rows of another system": len(others.sent),
                 "imitations": impostor.sent,
@@ -82,7 +86,7 @@ async def play(folder: Path, seed: int, schedule: Sequence[Disturbance], *, seco
             }
         finally:
             await cancel_all(watching, *outsiders)
-            outcome.disturbances, outcome.orders = disturber.counts, load.orders
+            outcome.disturbances, outcome.orders = disturber.counts, load.orders + repairer.counts
             outcome.findings, outcome.done = place.findings, place.done
             outcome.restarts = {part.name: part.restarts for part in place.stack.supervisor.state.parts}
             if place.stack.supervisor.state.failure:
@@ -121,16 +125,18 @@ def _verdict(place: World, load: Load, others: OtherSystem, witness: Witness, ev
         attempts = {attempt for found, attempt in evidence.answers if found == run_id}
         attempts |= {lane.attempt for lane in evidence.lanes.values() if lane.run_id == run_id}
         last = shown[run_id].attempt if run_id in shown else max(attempts, default=1)
+        rows = _expected_of(ordered, evidence, expected)
         for attempt in sorted(attempts):
             lanes = evidence.stats(run_id, attempt)
             letters = evidence.letters.get((run_id, attempt), [])
             case = judge.Case(ordered, attempt, evidence.answers.get((run_id, attempt), []), letters, lanes)
             status = shown[run_id].status if run_id in shown and attempt == last else ""
-            findings += judge.judge_attempt(case, expected(ordered.model_version), status)
+            findings += judge.judge_attempt(case, rows, status)
             if run_id in shown and attempt == last:
                 findings += judge.judge_shown(shown[run_id], lanes.values())
         if run_id in shown and shown[run_id].status == "FAILED":
             findings.append(f"run {run_id} ended FAILED: {shown[run_id].error}")
+    findings += [f"task {task.task_id} is {task.status}" for task in evidence.tasks.values() if task.status not in TERMINAL]
     models = {version: place.storage.read_bytes(f"models/{version}/manifest.json") for version in place.models}
     thresholds = {version: float(json.loads(text)["threshold"]) for version, text in models.items()}
     findings += judge.judge_others(others.sent, evidence, thresholds)
@@ -138,6 +144,16 @@ def _verdict(place: World, load: Load, others: OtherSystem, witness: Witness, ev
     for follower in load.followers:
         findings += judge.judge_follower(follower, evidence)
     return findings
+
+
+def _expected_of(ordered: Ordered, evidence: Evidence, expected: Callable[[str], list[Expected]]) -> list[Expected]:
+    """What each row must say: of a replay, the answered rows of its source, numbered anew."""
+    rows = expected(ordered.model_version)
+    if ordered.replays is None:
+        return rows
+    source, attempt, from_row = ordered.replays
+    there = sorted({answer.row_index for answer in evidence.answers.get((source, attempt), []) if answer.row_index >= from_row})
+    return [replace(rows[row], row_index=number) for number, row in enumerate(there)]
 
 
 def bugs_logged(logs: Path) -> list[str]:

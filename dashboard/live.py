@@ -56,9 +56,17 @@ class RunFeed:
             elif isinstance(event, StatusEvent):
                 self.run = self.run.model_copy(update={"status": event.status})
             else:
-                self.rows.append(event)
-                self._after = event.row_index
+                self._row(event)
         self.version += 1
+
+    def _row(self, row: PredictionView) -> None:
+        """Keep a row. A repaired one comes late and is put in its place, when its neighbours are kept still."""
+        if row.row_index > self._after:
+            self.rows.append(row)
+            self._after = row.row_index
+        elif self.rows and row.row_index > self.rows[0].row_index:
+            kept = [other for other in self.rows if other.row_index != row.row_index]
+            self.rows = deque(sorted([*kept, row], key=lambda one: one.row_index), maxlen=KEPT_ROWS)
 
     def _attempt(self, number: int) -> None:
         """Begin with the rows anew when this is the next attempt."""

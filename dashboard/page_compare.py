@@ -62,7 +62,7 @@ async def _compare(first_id: str, second_id: str) -> None:
         with card(texts.DIFFERENCES):
             show(difference_table(found.metrics))
         with card(texts.SCORES_TITLE):
-            ui.echart(charts.histogram(_histograms(found.a, found.b), None)).style("height:300px")
+            ui.echart(charts.histogram(_histograms(found.a, found.b), None)).style("flex:1;min-height:300px")
             show(muted(_scores(found)))
     if found.counts.only_in_a or found.counts.only_in_b:
         with card(texts.DIFFERENCES_COMMON):

@@ -8,7 +8,25 @@ from client.errors import ClientError
 from dashboard import charts, figures, live, texts
 from dashboard.frame import card, show
 from dashboard.gateway import client
-from dashboard.markup import Html, bar, cards, facts, html, joined, link, matrix, metric, mono, note, reasons, status, table, time, verdict
+from dashboard.markup import (
+    Html,
+    badge,
+    bar,
+    cards,
+    facts,
+    html,
+    joined,
+    link,
+    matrix,
+    metric,
+    mono,
+    note,
+    reasons,
+    status,
+    table,
+    time,
+    verdict,
+)
 from dashboard.run_controls import Controls
 from schemas.api_runs import PredictionView, Run, Truth
 from schemas.manifests import ConfusionMatrix
@@ -171,7 +189,7 @@ def row_cells(row: PredictionView) -> list[str]:
         truth = Html(f"<b>{html(texts.WRONG.format(label=row.label))}</b>")
     return [
         figures.count(row.row_index),
-        row.sample_id,
+        Html(f"{html(row.sample_id)} {badge(texts.REDRIVEN_ROW)}") if row.redriven else row.sample_id,
         verdict(row.prediction),
         figures.share(row.confidence),
         reasons(row.top_features, row.top_feature_values),
@@ -183,8 +201,11 @@ def row_cells(row: PredictionView) -> list[str]:
 def run_facts(run: Run) -> Html:
     """What the run is made of."""
     unknown = Html(figures.DASH)
+    source = run.source
+    replayed = [(texts.REPLAYED, link(f"/runs/{source.run_id}", mono(source.run_id)))] if source and source.run_id else []
     return facts(
         [
+            *replayed,
             (texts.RUN, link(f"/runs/{run.run_id}", mono(run.run_id))),
             (texts.STATE, status(run.status)),
             (texts.MODEL, link(f"/models/{run.model_version}", mono(run.model_version)) if run.model_version else unknown),

@@ -181,6 +181,7 @@ TRUTH_TITLE: Final = "Compared with the labels"
 TRUTH_NONE: Final = "The rows have no labels so far."
 LAST_ROWS: Final = "Last rows"
 COLUMNS_ROWS: Final = ("row ", "sample", "prediction", "confidence ", "why", "truth", "row's time (UTC)")
+REDRIVEN_ROW: Final = "↻ redriven"
 RIGHT, WRONG = "right", "was {label}"
 TOWARDS_FAIL, TOWARDS_PASS = "towards FAIL", "towards PASS"
 NO_ROWS: Final = "No row has been scored yet."

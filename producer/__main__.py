@@ -15,7 +15,7 @@ from storage.files import Storage
 async def main(settings: Settings, stopping: asyncio.Event) -> None:
     """Own run commands, send the rows of their runs, answer health checks."""
     kafka = settings.kafka()
-    sender = Sender(kafka, compression=settings.compression, encoding=settings.encoding)
+    sender = Sender(kafka, compression=settings.compression, encoding=settings.encoding, max_lag_rows=settings.max_lag_rows)
     runs = Runs(
         kafka,
         Storage(settings.storage_url),

@@ -15,3 +15,4 @@ COMMANDS = Counter(f"{PREFIX}_commands", "commands handled (commands)", ["comman
 RUNS_ACTIVE = Gauge(f"{PREFIX}_runs_active", "runs in progress or paused (runs)")
 RUNS_ENDED = Counter(f"{PREFIX}_runs_ended", "runs that came to their end (runs)", ["ending"])
 TAKEOVERS = Counter(f"{PREFIX}_takeovers", "runs taken up where another producer left them (runs)")
+ROWS_UNSCORED = Gauge(f"{PREFIX}_rows_unscored", "rows sent and not scored, as far as was asked (rows)")

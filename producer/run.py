@@ -130,6 +130,7 @@ class Run:
                     if not due:
                         await asyncio.sleep(max(TICK_SECONDS, pacer.seconds_to_next(time.monotonic())))
                         continue
+                    await self.lanes.room()
                     await confirm_ownership()
                     end = int(min(start + due, start + (PACKED_CHUNK_ROWS if packs else CHUNK_ROWS), last))
                     sending = packed_records(self.lanes, page, start, end) if packs else records(page, start, end)
@@ -200,5 +201,6 @@ class Run:
             "total_rows": total,
             "rows_per_second": None if measured is None else round(measured, 3),
             "pace": self.rate,
+            "waiting_for": "stream_processor" if self._lanes is not None and self._lanes.waits else None,
             "eta_seconds": None if self.paused or not pace or total is None else round((total - sent) / pace, 1),
         }

@@ -8,11 +8,12 @@ wait in the client, one on its way and one behind it; sending waits for room.
 import asyncio
 import time
 from collections.abc import Iterable, Sequence
-from typing import Literal
+from typing import Any, Literal
 
 from aiokafka import AIOKafkaProducer
 from aiokafka.producer.message_accumulator import BatchBuilder
 
+from producer.backlog import Backlog
 from producer.encoding import Headers, Identity, headers
 from producer.metrics import CONFIRM_SECONDS, ROWS_CONFIRMED, ROWS_SENT
 from producer.positions import Positions, Sent
@@ -31,8 +32,9 @@ ROOM_TIMEOUT_MS = 40_000
 class Sender:
     """Opens its connection in `start`."""
 
-    def __init__(self, kafka: dict[str, object], *, compression: str = "none", encoding: Encoding = "auto") -> None:
+    def __init__(self, kafka: dict[str, object], *, compression: str = "none", encoding: Encoding = "auto", max_lag_rows: int = 0) -> None:
         self._kafka = kafka
+        self.backlog = Backlog(kafka, max_lag_rows)
         self._encoding = encoding
         self._compression = None if compression == "none" else compression
         self._turns: list[asyncio.Lock] = []
@@ -56,6 +58,7 @@ class Sender:
     async def close(self) -> None:
         """Send what is buffered and disconnect."""
         await in_time(stop_client(self._producer), "kafka", "the producer of rows does not stop", 10)
+        await self.backlog.close()
 
     def partition_of(self, key: bytes) -> int:
         """Where records with this key go."""
@@ -102,6 +105,15 @@ class Lanes:
         """Whether rows at this rate travel packed."""
         return self._sender.packs(rate)
 
+    @property
+    def waits(self) -> bool:
+        """Whether sending waits until more rows are scored."""
+        return self._sender.backlog.full
+
+    async def room(self) -> None:
+        """Wait until more rows may be sent: not without bound more than are scored."""
+        await self._sender.backlog.room()
+
     async def send(self, message_type: MessageType, records: Iterable[tuple[int, int, bytes]], *, packed: bool = False) -> None:
         """Send `(lane, end, value)` in order; `end` is the lane's position behind the record. Returns when all is handed over.
 
@@ -134,9 +146,10 @@ class Lanes:
         sent = [(lane, self.positions.sent(lane, end)) for lane, end in filling.ends.items()]
         started = time.monotonic()
         ROWS_SENT.inc(rows)
-        future.add_done_callback(lambda done: self._answered(done, sent, rows, started))
+        records = filling.batch.record_count()
+        future.add_done_callback(lambda done: self._answered(done, sent, rows, records, started))
 
-    def _answered(self, done: "asyncio.Future[object]", sent: Sequence[tuple[int, Sent]], rows: int, started: float) -> None:
+    def _answered(self, done: "asyncio.Future[Any]", sent: Sequence[tuple[int, Sent]], rows: int, records: int, started: float) -> None:
         self._news.set()
         error = asyncio.CancelledError() if done.cancelled() else done.exception()
         if error is not None:
@@ -144,6 +157,7 @@ class Lanes:
             return
         for lane, rows_sent in sent:
             self.positions.confirm(lane, rows_sent)
+        self._sender.backlog.confirmed(done.result().partition, done.result().offset + records, rows)
         ROWS_CONFIRMED.inc(rows)
         CONFIRM_SECONDS.observe(time.monotonic() - started)
 

@@ -22,3 +22,4 @@ class Settings(ProcessSettings):
     encoding: Literal["auto", "json", "packed"] = Field(
         "auto", description="of rows: packed is faster, JSON is readable; auto packs at full speed"
     )
+    max_lag_rows: int = Field(200_000, ge=0, description="sending waits while so many rows are not scored yet; 0: never")

@@ -5,10 +5,13 @@ from collections.abc import AsyncIterator
 
 import msgspec
 import pytest
+from aiokafka import AIOKafkaConsumer, TopicPartition
 
+from runtime.kafka import partition_for
 from schemas.messages import TaskState, encode
-from schemas.topics import CONTENT_TYPE_HEADER, JSON, PACKED, RUN_POSITIONS
-from tests.brokers import CONTROL_PARTITIONS, Broker
+from schemas.topics import APP_ID, CONTENT_TYPE_HEADER, JSON, PACKED, RUN_POSITIONS
+from schemas.topics import ROWS as ROWS_TOPIC
+from tests.brokers import CONTROL_PARTITIONS, DATA_PARTITIONS, Broker
 from tests.replays import Replays, counted, frame_of, replays
 from tests.waiting import eventually
 
@@ -57,6 +60,24 @@ async def test_packed_rows_are_whole_too_when_a_successor_cuts_them_into_other_r
     assert [(found.rows, found.ending) for found in lanes.values()] == [(list(range(lane, 5_000, 2)), "COMPLETED") for lane in range(2)]
     assert {dict(record.headers)[CONTENT_TYPE_HEADER] for record in records} == {PACKED, JSON}
     assert 60 <= sum(dict(record.headers)[CONTENT_TYPE_HEADER] == PACKED for record in records) < 2_000
+
+
+async def test_full_speed_does_not_outrun_scoring_and_waits_for_as_long_as_nothing_is_scored(world: Replays) -> None:
+    await world.producer(PRODUCER_MAX_LAG_ROWS="1000")
+    run_id = await world.start(6_000, rows_per_second=None)
+    async with AIOKafkaConsumer(**world.kafka, group_id=APP_ID, enable_auto_commit=False) as scoring:
+        (partition,) = [TopicPartition(ROWS_TOPIC.name, number) for number in [partition_for(run_id.encode(), DATA_PARTITIONS)]]
+        scoring.assign([partition])
+
+        async def waits() -> bool:
+            task = await world.status(run_id, "IN_PROGRESS", "COMPLETED")
+            return (task.progress or {}).get("waiting_for") == "stream_processor"
+
+        await eventually(waits, message="the run waits")
+        assert 1000 <= len(await world.records(run_id)) < 2000
+        while (await world.status(run_id, "IN_PROGRESS", "COMPLETED")).status != "COMPLETED":
+            await scoring.commit({partition: (await scoring.end_offsets([partition]))[partition]})
+    assert counted(await world.records(run_id))[0].rows == list(range(6_000))
 
 
 async def test_a_producer_that_leaves_politely_sends_nothing_twice(world: Replays) -> None:

@@ -1,0 +1,90 @@
+"""How many rows of ours are not scored yet, so that sending does not outrun scoring without bound.
+
+Exact, and nearly free: each confirmed batch is remembered with its rows and the offset behind it, and forgotten when the position that the
+stream processor commits has passed it. That position is asked for only when as many rows are out as may be. Scoring commits it once a
+second, so the bound should be what is scored in a few seconds.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Mapping
+
+import structlog
+from aiokafka import TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.errors import KafkaError
+
+from producer.metrics import ROWS_UNSCORED
+from schemas.topics import APP_ID, ROWS
+
+log = structlog.get_logger()
+
+ASK_SECONDS = 0.1
+WARN_SECONDS = 10.0
+JOINED_ROWS = 1000
+"""Small batches are remembered together up to so many rows: a slow run must not fill the memory."""
+
+
+class Backlog:
+    """Rows that were confirmed by the broker and are not scored. `most` 0: no bound."""
+
+    def __init__(self, kafka: dict[str, object], most: int) -> None:
+        self.rows = 0
+        self._kafka, self._most = kafka, most
+        self._batches: dict[int, deque[tuple[int, int]]] = {}
+        self._asking = asyncio.Lock()
+        self._admin: AIOKafkaAdminClient | None = None
+
+    @property
+    def full(self) -> bool:
+        """Whether sending has to wait."""
+        return 0 < self._most <= self.rows
+
+    def confirmed(self, partition: int, end: int, rows: int) -> None:
+        """The broker has a batch, up to (not including) the offset `end`."""
+        if not rows or not self._most:
+            return
+        batches = self._batches.setdefault(partition, deque())
+        self.rows += rows
+        if batches and batches[-1][1] + rows <= JOINED_ROWS:
+            rows += batches.pop()[1]
+        batches.append((end, rows))
+
+    def scored(self, positions: Mapping[int, int]) -> None:
+        """Everything before these offsets is scored."""
+        for partition, position in positions.items():
+            waiting = self._batches.get(partition, deque())
+            while waiting and waiting[0][0] <= position:
+                self.rows -= waiting.popleft()[1]
+        ROWS_UNSCORED.set(self.rows)
+
+    async def room(self) -> None:
+        """Wait until fewer rows are unscored than may be, for as long as it takes."""
+        waited = 0.0
+        while self.full:
+            async with self._asking:
+                if self.full:
+                    self.scored(await self._positions())
+                if self.full:
+                    await asyncio.sleep(ASK_SECONDS)
+            waited += ASK_SECONDS
+            if waited > WARN_SECONDS:
+                waited = 0.0
+                log.warning("rows are not being scored; sending waits", unscored=self.rows, most=self._most)
+
+    async def _positions(self) -> dict[int, int]:
+        try:
+            if self._admin is None:
+                admin = AIOKafkaAdminClient(**self._kafka)
+                await admin.start()
+                self._admin = admin
+            found = await self._admin.list_consumer_group_offsets(APP_ID, partitions=[TopicPartition(ROWS.name, p) for p in self._batches])
+        except (KafkaError, OSError) as error:
+            log.warning("how far scoring has come is not known", error=repr(error))
+            return {}
+        return {tp.partition: place.offset for tp, place in found.items()}
+
+    async def close(self) -> None:
+        """Disconnect."""
+        if self._admin is not None:
+            await self._admin.close()

@@ -31,7 +31,7 @@ def simulation_status(run: RunView, style: Style = PLAIN) -> SimulationStatus:
         progress=_progress(run, style) if run.totals.handled else None,
         result=_result(run, style) if run.terminal else None,
         phase=_phase(run),
-        error=run.task.error if run.task and run.terminal else None,
+        error=run.error,
     )
 
 
@@ -41,7 +41,7 @@ def ending_message(run: RunView) -> str:
         return f"Simulation complete. Processed {run.totals.total + run.totals.dead_letters} records."
     if run.status == "STOPPED":
         return "Simulation was stopped by the user."
-    return (run.task.error if run.task else None) or run.totals.message or "Simulation failed."
+    return run.error or "Simulation failed."
 
 
 def run_answer(run: RunView) -> Run:
@@ -64,7 +64,7 @@ def run_answer(run: RunView) -> Run:
         finished_at=task.finished_at if task and run.terminal else None,
         eta_seconds=eta_seconds(run),
         statistics=statistics(run.totals),
-        error=task.error if task and run.terminal else None,
+        error=run.error,
         message=ending_message(run) if run.terminal else None,
         source=_source(spec) if spec else None,
     )
@@ -93,7 +93,7 @@ def attempt_answer(run: RunView) -> AttemptView:
         started_at=run.task.started_at if run.task else None,
         finished_at=run.task.finished_at if run.task and run.terminal else None,
         statistics=statistics(run.totals),
-        error=run.task.error if run.task and run.terminal else None,
+        error=run.error,
     )
 
 

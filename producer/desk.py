@@ -76,6 +76,7 @@ class Desk:
             "speed": self._speed,
             "seek": self._seek,
             "stop": self._stop,
+            "fail": self._fail,
             "retry": self._retry,
             "step": self._step,
         }
@@ -135,6 +136,17 @@ class Desk:
     async def _stop(self, command: Command, record: ConsumerRecord) -> None:
         run = await self._halted(command.task_id)
         run.stopping, run.paused = True, False
+        await self._write([run], record)
+        self._go(run)
+
+    async def _fail(self, command: Command, record: ConsumerRecord) -> None:
+        """The stream processor met too many dead letters: the attempt ends as it is, as FAILED."""
+        attempt = _argument(command, "attempt", int)
+        run = await self._halted(command.task_id)
+        if run.task.attempt != attempt:
+            self._go(run)
+            raise IllegalMove("the attempt is over")
+        run.stopping, run.paused, run.failure = True, False, str(command.arguments.get("message", ""))
         await self._write([run], record)
         self._go(run)
 
@@ -236,6 +248,8 @@ class Desk:
             if not run.stopping:
                 await run.send_rows(self._open_rows, self._confirm_ownership)
                 ending = "COMPLETED"
+            elif run.failure:
+                ending, message = "FAILED", run.failure
         except RunFailed as error:
             ending, message = "FAILED", str(error)
         run.ending = ending

@@ -43,6 +43,8 @@ class Run:
     def __init__(self, task: TaskState, spec: RunSpec, positions: Positions, *, rate: float | None, paused: bool, stopping: bool) -> None:
         self.task, self.spec, self.positions = task, spec, positions
         self.rate, self.paused, self.stopping = rate, paused, stopping
+        self.failure = ""
+        """Why a run that is `stopping` ends as FAILED."""
         self.pacer: Pacer | None = None
         """The schedule while rows are being sent; None begins a new one."""
         self.work: asyncio.Task[None] | None = None

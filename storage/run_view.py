@@ -83,7 +83,7 @@ def merge(lanes: Iterable[LaneStats]) -> Totals:
         first_scored_at=min((lane.first_scored_at for lane in ordered if lane.first_scored_at), default=None),
         last_scored_at=max((lane.last_scored_at for lane in ordered if lane.last_scored_at), default=None),
         finished_lanes=sum(lane.finished is not None for lane in ordered),
-        message=next((lane.message for lane in ordered if lane.message), ""),
+        message=next((lane.message for lane in sorted(ordered, key=lambda lane: not lane.limit_reached) if lane.message), ""),
     )
 
 
@@ -109,7 +109,16 @@ class RunView:
             return "IN_PROGRESS"
         if self.task.status in TERMINAL and self.totals.finished_lanes < self.task.ended_lanes:
             return "IN_PROGRESS"
+        if self.task.status in TERMINAL and any(lane.limit_reached for lane in self.lanes):
+            return "FAILED"  # also when its producer had sent everything by then
         return self.task.status
+
+    @property
+    def error(self) -> str | None:
+        """Why the run failed; null until it has ended, and when it did not fail."""
+        if self.task is None or not self.terminal:
+            return None
+        return self.task.error or (self.totals.message or None if self.status == "FAILED" else None)
 
     @property
     def terminal(self) -> bool:

@@ -141,6 +141,17 @@ async def test_a_stopped_run_ends_right_behind_its_last_row(world: Replays, prod
     assert await world.task(run_id) == task
 
 
+async def test_a_run_with_too_many_dead_letters_ends_as_failed(world: Replays, producer: ProducerProcess) -> None:
+    run_id = await world.start(ROWS, rows_per_second=50)
+    await eventually(lambda: world.sent(run_id, 5))
+    await world.order(run_id, "fail", attempt=2, message="of another attempt")
+    await world.order(run_id, "fail", attempt=1, message="Stopped at row 3.")
+    task = await world.ended(run_id)
+    assert (task.status, task.error, task.ended_lanes) == ("FAILED", "Stopped at row 3.", 1)
+    lane = counted(await world.records(run_id))[0]
+    assert (lane.ending, len(lane.rows) < ROWS) == ("FAILED", True)
+
+
 async def test_a_paused_run_can_be_stopped(world: Replays, producer: ProducerProcess) -> None:
     run_id = await world.start(ROWS, rows_per_second=10)
     await world.order(run_id, "pause")

@@ -84,6 +84,11 @@ class Process:
     def restarts(self) -> int:
         return self._supervised.status.restarts
 
+    @property
+    def note(self) -> str:
+        """How it ended the last time that it had to be started again, in words."""
+        return self._supervised.status.note
+
     def kill(self) -> None:
         """kill -9, and wait until it is gone. The supervisor starts it again: see `wait_until_ready`."""
         before = self.restarts

@@ -28,8 +28,8 @@ from tests.waiting import eventually
 
 REST_SECONDS = 120.0
 BUG = "Traceback (most recent call last)"
-EXPECTED_ERRORS = ("Fenced", "Unavailable")
-"""What a trace may end in: a process that was frozen, or whose Kafka or storage is away, says so when it stops."""
+EXPECTED_ERRORS = ("Fenced", "Unavailable", "aiokafka.errors.", "asyncio.exceptions.CancelledError")
+"""What a trace may end in: a process that was frozen, or whose Kafka or storage is away, says so. Exit codes tell the rest."""
 NOT_OURS = ("Unexpected error in sender routine", "was never retrieved")
 """What aiokafka and asyncio log of an error that reaches us by another way too."""
 
@@ -44,7 +44,7 @@ class Outcome:
     orders: Counter[str] = field(default_factory=Counter)
     done: list[str] = field(default_factory=list)
     findings: list[str] = field(default_factory=list)
-    restarts: dict[str, int] = field(default_factory=dict)
+    exits: Counter[str] = field(default_factory=Counter)
     runs: Counter[str] = field(default_factory=Counter)
     figures: dict[str, int] = field(default_factory=dict)
 
@@ -56,7 +56,7 @@ async def play(folder: Path, seed: int, schedule: Sequence[Disturbance], *, seco
         began = time.monotonic()
         load, others, impostor, witness = Load(place, seed), OtherSystem(place, seed), Impostor(place, seed), Witness(place.kafka)
         disturber, repairer = Disturber(place, began), Repairer(place, others, seed)
-        watching = asyncio.create_task(witness.watch())
+        watching = asyncio.gather(witness.watch(), place.note_exits())
         outsiders = [asyncio.create_task(work) for work in (others.send_forever(), impostor.send_forever(), repairer.mend_forever())]
         try:
             async with load.at_work():
@@ -86,9 +86,9 @@ async def play(folder: Path, seed: int, schedule: Sequence[Disturbance], *, seco
             }
         finally:
             await cancel_all(watching, *outsiders)
+            outcome.exits = place.exits
             outcome.disturbances, outcome.orders = disturber.counts, load.orders + repairer.counts
             outcome.findings, outcome.done = place.findings, place.done
-            outcome.restarts = {part.name: part.restarts for part in place.stack.supervisor.state.parts}
             if place.stack.supervisor.state.failure:
                 place.findings.append(f"the supervisor gave up: {place.stack.supervisor.state.failure}")
             place.findings += bugs_logged(folder / "stack" / "logs")

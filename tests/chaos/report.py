@@ -13,7 +13,7 @@ def report(outcome: Outcome, folder: Path, took_seconds: float) -> str:
     for title, counts in (
         ("disturbances", outcome.disturbances),
         ("orders and refusals", outcome.orders),
-        ("restarts", outcome.restarts),
+        ("ended", outcome.exits),
         ("runs", outcome.runs),
         ("figures", outcome.figures),
     ):

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -31,6 +32,8 @@ SETTINGS = {
 FEATURES = 12
 TRAINING_SHARE, TESTING_SHARE = 0.15, 0.1
 READY_SECONDS = 120.0
+MEANT = ("SIGKILL", "SIGTERM", "code 70 ", "code 75 ")
+"""How a process that is disturbed may end: killed by us, fenced, or because a part that it needs is away."""
 TRAIN_SECONDS = 180.0
 
 
@@ -52,7 +55,7 @@ class World:
     """Everything that must not be, in words."""
     done: list[str] = field(default_factory=list)
     """What happened, with the time."""
-    tokens: int = 0
+    exits: Counter[str] = field(default_factory=Counter)
 
     @property
     def storage(self) -> Storage:
@@ -66,6 +69,23 @@ class World:
     def processes(self, name: str) -> list[Process]:
         """All processes of a kind, the stack's own first."""
         return [self.stack.process(name), *self.stack.added(name)]
+
+    def everything(self) -> list[Process]:
+        """Every process and server."""
+        own = [self.stack.process(name) for name in self.stack.supervisor.parts]
+        return [*own, *self.stack.added("stream_processor"), *self.stack.added("producer")]
+
+    async def note_exits(self) -> None:
+        """Until cancelled: count how processes end. A code that nobody means is a finding: no part may fall over its own feet."""
+        seen: dict[str, int] = {}
+        while True:
+            for process in self.everything():
+                if process.restarts != seen.get(process.name, 0):
+                    seen[process.name] = process.restarts
+                    self.exits[f"{process.name.rstrip('_23456')} {process.note}"] += 1
+                    if not any(meant in process.note for meant in MEANT):
+                        self.findings.append(f"{process.name} {process.note}")
+            await asyncio.sleep(0.1)
 
     async def all_ready(self) -> None:
         """Wait until every process that is meant to run is ready."""

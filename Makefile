@@ -10,7 +10,7 @@ ARGS ?=
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo up down status logs doctor test check chaos bench screenshots clean
+.PHONY: help demo up down status logs doctor test check chaos soak bench screenshots clean
 
 help: ## this list
 	@echo "IntelliInspect: streaming inference for tabular quality data. Targets:"
@@ -47,6 +47,9 @@ check: $(DEV) ## format, lint, types, imports
 
 chaos: $(DEV) ## kill, freeze and starve everything, then compare every number (SEED=1 MINUTES=2)
 	@$(BIN)/python -m tests.chaos $(if $(SEED),--seed $(SEED)) --minutes $(or $(MINUTES),2) $(ARGS)
+
+soak: $(DEV) ## runs at full speed with pauses: memory, topics and Redis stay bounded (MINUTES=30)
+	@$(BIN)/python -m tests.chaos.soak --minutes $(or $(MINUTES),30) $(ARGS)
 
 bench: $(DEV) ## measure (BENCH=ingest, ARGS="…")
 	@$(BIN)/python -m benchmarks.$(or $(BENCH),ingest) $(ARGS)

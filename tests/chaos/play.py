@@ -6,7 +6,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from functools import lru_cache
+from functools import cache, partial
 from pathlib import Path
 
 from devstack.recount import Answer as Expected
@@ -117,10 +117,7 @@ async def _at_rest(place: World, others: OtherSystem, witness: Witness) -> Evide
 def _verdict(place: World, load: Load, others: OtherSystem, witness: Witness, evidence: Evidence, shown: dict[str, Run]) -> list[str]:
     findings: list[str] = []
 
-    @lru_cache
-    def expected(model_version: str) -> list[Expected]:
-        return recount(place.storage, model_version, place.split.simulation.path).answers
-
+    expected = cache(partial(recounted, place))
     for run_id, ordered in load.runs.items():
         attempts = {attempt for found, attempt in evidence.answers if found == run_id}
         attempts |= {lane.attempt for lane in evidence.lanes.values() if lane.run_id == run_id}
@@ -144,6 +141,11 @@ def _verdict(place: World, load: Load, others: OtherSystem, witness: Witness, ev
     for follower in load.followers:
         findings += judge.judge_follower(follower, evidence)
     return findings
+
+
+def recounted(place: World, model_version: str) -> list[Expected]:
+    """What a model must say of each row of the simulation set."""
+    return recount(place.storage, model_version, place.split.simulation.path).answers
 
 
 def _expected_of(ordered: Ordered, evidence: Evidence, expected: Callable[[str], list[Expected]]) -> list[Expected]:

@@ -8,6 +8,7 @@ from typing import Any, NoReturn, TypeVar
 
 import structlog
 
+from runtime import headers
 from runtime.errors import EXIT_BUG, EXIT_CONFIGURATION, EXIT_UNAVAILABLE, ConfigurationError, Fenced, Unavailable
 from runtime.logging import configure
 from runtime.settings import ProcessSettings, load
@@ -30,6 +31,7 @@ def run(process: str, settings_type: type[S], main: Main[S]) -> NoReturn:
         print(f"{process}: wrong settings: {error}", file=sys.stderr)
         sys.exit(EXIT_CONFIGURATION)
     configure(process, settings.log_level, settings.log_format)
+    headers.install()
     sys.exit(asyncio.run(_guarded(process, settings, main)))
 
 

@@ -9,23 +9,28 @@ from contextlib import aclosing
 from typing import Any
 
 import httpx
+import msgspec
 import pytest
 import redis.asyncio
 from aiokafka import AIOKafkaProducer
 from httpx_sse import aconnect_sse
 
-from schemas.messages import RunSpec, encode
-from schemas.topics import TASKS
+from runtime.kafka import partition_for, read_to_end
+from schemas.ids import external_run_id
+from schemas.messages import Command, RunSpec, encode
+from schemas.topics import MAX_ROW_BYTES, RUN_COMMANDS, TASKS
 from storage.files import Storage
-from tests.brokers import Broker, redis_server
+from tests.brokers import CONTROL_PARTITIONS, Broker, redis_server
 from tests.gateway_process import gateway
 from tests.integration.stream_processor_kit import Committed, Run, Worker
+from tests.raw_records import batch_with_names
 from tests.unit.stream_processor.toys import MODEL_A, redrive, row, store_model
 from tests.view_records import task
 from tests.waiting import eventually
 
+Headers = list[tuple[str, bytes | None]]
 KEPT = 20
-"""Predictions of a run that the gateway keeps in Redis: few, so that pages come from Kafka too."""
+"""Predictions of a run that the gateway keeps in Redis: few, and of few runs, so that pages come from Kafka too."""
 
 
 def run_id() -> str:
@@ -68,7 +73,7 @@ async def api(
     fresh_kafka: Broker, worker: Worker, redis_of_gateway: str, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[httpx.AsyncClient]:
     folder = tmp_path_factory.mktemp("gateway")
-    async with gateway(fresh_kafka, redis_of_gateway, folder, predictions_kept=KEPT, dead_letters_kept=50) as client:
+    async with gateway(fresh_kafka, redis_of_gateway, folder, predictions_kept=KEPT, dead_letters_kept=100, runs_kept_whole=2) as client:
         yield client
 
 
@@ -84,12 +89,12 @@ async def shown(api: httpx.AsyncClient, run: str, *, dead: int) -> dict[str, Any
 
 
 async def letters(api: httpx.AsyncClient, count: int, **filters: Any) -> list[dict[str, Any]]:
-    async def look() -> list[dict[str, Any]]:
+    async def look() -> dict[str, Any]:
         page = (await api.get("/v1/dead-letters", params=filters)).json()
         assert page["total"] == count, page
-        return list(page["items"])
+        return dict(page)
 
-    return await eventually(look) if count else await look()
+    return list((await eventually(look))["items"])
 
 
 async def completed(producer: AIOKafkaProducer, run: Run) -> None:
@@ -272,6 +277,36 @@ async def test_an_event_stream_tells_redriven_rows_wherever_it_stands(api: httpx
         assert told[-1][0] == "end"
 
 
+async def test_too_many_dead_letters_in_a_row_end_the_run_as_failed(
+    fresh_kafka: Broker, api: httpx.AsyncClient, producer: AIOKafkaProducer, log: Committed
+) -> None:
+    run = Run(run_id(), 80, bad=set(range(20, 70)))
+    await run.send(producer)
+    await run.end(producer)
+    await completed(producer, run)  # its producer had sent everything by then
+
+    async def failed() -> dict[str, Any]:
+        found = (await api.get(f"/v1/runs/{run.run_id}")).json()
+        assert found["status"] == "FAILED"
+        return dict(found)
+
+    found = await eventually(failed)
+    assert found["error"] == "Stopped at row 50: 31 rows in a row could not be scored, allowed are 30."
+    assert (found["statistics"]["total_predictions"], found["statistics"]["dead_letters"]) == (20, 31)
+    assert (await api.get(f"/simulation/status/{run.run_id}")).json()["error"] == found["error"]
+    home = partition_for(run.run_id.encode(), CONTROL_PARTITIONS)
+    orders = [
+        msgspec.json.decode(record.value, type=Command)
+        async for record in read_to_end(fresh_kafka.kwargs, RUN_COMMANDS.name, [home])
+        if record.key == run.run_id.encode()
+    ]
+    assert [(order.command, order.arguments) for order in orders] == [("fail", {"attempt": 1, "message": found["error"]})]
+    (name,) = {item["dead_letter_id"] for item in await letters(api, 31, run_id=run.run_id) if item["row_index"] == 20}
+    good = run.row(20, 1)[1].decode().replace('"S0": 1.0', "").replace(", }", "}")
+    assert (await api.post(f"/v1/dead-letters/{name}/redrive", json={"value": good})).json()["state"] == "redriven"
+    assert (await shown(api, run.run_id, dead=30))["status"] == "FAILED"
+
+
 async def test_a_large_record_is_shown_whole_from_kafka(api: httpx.AsyncClient, producer: AIOKafkaProducer) -> None:
     value = json.dumps({"features": {"S1": "x" * 100_000}}).encode()
     sent = await producer.send_and_wait("rows.v1", value, key=b"large", headers=[("x-line", b"\xff7")])
@@ -282,3 +317,40 @@ async def test_a_large_record_is_shown_whole_from_kafka(api: httpx.AsyncClient, 
     assert found["whole"]
     assert (await api.get("/v1/dead-letters/0-123456789")).status_code == 404
     assert (await api.get("/v1/dead-letters", params={"cursor": "x"})).status_code == 422
+
+
+async def test_poison_of_every_kind_is_one_letter_each_in_one_run_and_the_partition_goes_on(
+    fresh_kafka: Broker, api: httpx.AsyncClient, producer: AIOKafkaProducer, log: Committed
+) -> None:
+    partition, key = 5, b"poison"
+    run = external_run_id(key, partition, keyed_partition=partition_for(key, 8))
+    many: Headers = [(f"name-{i}", b"x" * 20_000) for i in range(100)]
+    values: list[tuple[bytes | None, Headers]] = [
+        (b"", []), (None, []), (b"\xff\xfe", []), (b"[" * 50_000, []), (b"{}", []), (b"null", []), (b"{" + b" " * 2_000_000 + b"}", []),
+        (row(), [("type", b"run-end")]), (row(), [("type", b"\xff")]), (row(), [("type", None)]), (row(), [("type", b"purge")]),
+        (row(), [("content-type", b"\xff")]), (row(), [("content-type", None)]), (row(), [("redrive", b"{}")]),
+        (row(), [("redrive", None)]),
+        (row(run_id=run_id()), []), (row(features={"S1" * 100_000: 1}), many), (row(model_version="m" * 100_000), []),
+    ]  # fmt: skip
+    for value, headers in values:
+        await producer.send_and_wait("rows.v1", value, key=key, partition=partition, headers=headers)
+    async with AIOKafkaProducer(**fresh_kafka.kwargs) as plain:
+        odd = plain.create_batch()
+        odd._build()
+        odd._buffer = batch_with_names([[b"\xff\xfe"], [b"x", b"\xc3"]], key=b"odd", value=row(S=1)[:-1])
+        await (await plain.send_batch(odd, "rows.v1", partition=partition))
+    last = await producer.send_and_wait("rows.v1", row(), key=None, partition=partition)
+    assert (await log.answer(last.partition, last.offset)).run_id == f"ext-partition-{partition}"
+    found = await letters(api, len(values), run_id=run, limit=100)
+    assert len({item["row_index"] for item in found}) == len(values)
+    assert sum(lane.dead_letters for lane in log.lanes(run).values()) == len(values)
+    assert sum(lane.total for lane in log.lanes(run).values()) == 0
+    reasons = {item["reason"] for item in found}
+    assert reasons == {"undecodable", "invalid_field", "oversized", "unsupported_encoding", "run_owned", "unknown_feature", "unknown_model"}
+    for item in found[:3]:
+        assert (await api.get(f"/v1/dead-letters/{item['dead_letter_id']}")).status_code == 200
+    report = (await api.post("/v1/dead-letters/redrive", json={"run_id": run})).json()
+    assert (report["sent"] + len(report["failed"]), {item["detail"] for item in report["failed"]}) == (
+        len(values),
+        {f"A row has at most {MAX_ROW_BYTES} bytes."},
+    )

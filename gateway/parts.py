@@ -80,7 +80,7 @@ async def open_parts(settings: GatewaySettings) -> AsyncIterator[Parts]:
     """Start the projector and the listener, open the writer; close all of them at the end."""
     store = RedisStore(
         settings.redis_url,
-        limits=Limits(predictions=settings.predictions_kept, dead_letters=settings.dead_letters_kept),
+        limits=Limits(predictions=settings.predictions_kept, dead_letters=settings.dead_letters_kept, runs=settings.runs_kept_whole),
         kept_seconds=settings.kept_seconds,
         timeout_seconds=min(2.0, settings.dependency_timeout_seconds),
     )

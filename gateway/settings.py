@@ -28,6 +28,9 @@ class GatewaySettings(ProcessSettings):
     dependency_timeout_seconds: float = Field(5.0, gt=0, description="longest wait for Kafka or Redis before 503")
     stop_timeout_seconds: float = Field(20.0, gt=0, description="longest wait for open requests at a stop")
     predictions_kept: int = Field(1000, ge=1, description="newest predictions of each run in Redis; older ones are read from Kafka")
+    runs_kept_whole: int = Field(
+        200, ge=1, description="so many runs, those with the newest predictions, have any in Redis; of older ones they are read from Kafka"
+    )
     dead_letters_kept: int = Field(5000, ge=1, description="newest dead letters that are listed; older ones are on the topic only")
     kept_seconds: int = Field(86_400, ge=60, description="how long after their last one a run's predictions and logs stay in Redis")
     rebuild_records: int = Field(5000, ge=0, description="how far back per partition an empty Redis is filled with predictions and logs")

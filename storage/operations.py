@@ -84,7 +84,7 @@ class Limits(Struct, frozen=True):
     predictions: int = 1000
     logs: int = 1000
     dead_letters: int = 5000
-    runs: int = 100
+    runs: int = 200
 
 
 DEFAULT = Limits()

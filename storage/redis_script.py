@@ -50,6 +50,25 @@ local function bound(key, field, value, lower)
   if not known or (lower and value < known) or (not lower and value > known) then redis.call('HSET', key, field, value) end
 end
 
+local whole_runs, prefix = KEYS[10], string.match(KEYS[10], '^[^:]*:')
+
+local function thin(run)
+  local reach_key, highest = prefix .. 'reach:' .. run, -1
+  local reach = redis.call('HGETALL', reach_key)
+  for i = 1, #reach, 2 do
+    if string.match(reach[i], ':high$') then highest = math.max(highest, tonumber(reach[i + 1])) end
+  end
+  for _, kind in ipairs({'predictions:', 'offsets:', 'redriven:'}) do redis.call('DEL', prefix .. kind .. run) end
+  if highest >= 0 then bound(reach_key, 'floor', highest + 1, false) end
+end
+
+local function touch(run)
+  local newest = redis.call('ZREVRANGE', whole_runs, 0, 0, 'WITHSCORES')
+  if newest[1] == run then return end
+  redis.call('ZADD', whole_runs, (tonumber(newest[2]) or 0) + 1, run)
+  while redis.call('ZCARD', whole_runs) > limits[4] do thin(redis.call('ZPOPMIN', whole_runs)[1]) end
+end
+
 local function answers(key, reach_key, offsets_key, entries, reach, starts, dropped)
   for _, entry in ipairs(entries) do redis.call('ZADD', key, entry[1], entry[2]) end
   local trimmed = redis.call('ZREMRANGEBYRANK', key, 0, -limits[1] - 1)
@@ -68,6 +87,7 @@ local function answers(key, reach_key, offsets_key, entries, reach, starts, drop
   redis.call('EXPIRE', key, limits[2])
   redis.call('EXPIRE', reach_key, limits[2])
   redis.call('EXPIRE', offsets_key, limits[3])
+  touch(string.sub(key, #prefix + #'predictions:' + 1))
 end
 
 local letters, facts, values, marks, older_letters = KEYS[5], KEYS[6], KEYS[7], KEYS[8], KEYS[9]
@@ -107,9 +127,13 @@ if touched ~= '' then redis.call('PUBLISH', KEYS[4], touched) end
 return lost
 """
 )
-"""KEYS: positions, rebuilding, ready, changes, and the five of dead letters. ARGV: MessagePack (without its `bin` type, which Redis 6
-cannot read) of [[predictions kept, seconds kept, seconds that offsets are kept], operations, [[topic:partition, first, next]], touched ids,
-partitions expected (0: leave `ready`)]. Answers the lost partitions."""
+"""KEYS: positions, rebuilding, ready, changes, the five of dead letters, whole runs. ARGV: MessagePack (without its `bin` type, which
+Redis 6 cannot read) of [[predictions kept, seconds kept, seconds that offsets are kept, runs kept whole], operations,
+[[topic:partition, first, next]], touched ids, partitions expected (0: leave `ready`)]. Answers the lost partitions.
+
+A run whose predictions are thinned keeps its reach with a floor above all of them: what a projector that was frozen writes late is never
+taken for whole.
+"""
 
 BEGIN = (
     _READY

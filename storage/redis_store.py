@@ -63,7 +63,7 @@ class RedisStore:
         )
         self._redis = redis.asyncio.Redis.from_pool(pool)
         self.limits = limits
-        self._kept = [limits.predictions, kept_seconds, 8 * kept_seconds]
+        self._kept = [limits.predictions, kept_seconds, 8 * kept_seconds, limits.runs]
         self._apply = self._redis.register_script(APPLY)
         self._begin = self._redis.register_script(BEGIN)
 
@@ -92,7 +92,7 @@ class RedisStore:
         `expected` is how many partitions must have a position before the view is ready.
         """
         batch = msgspec.msgpack.encode([self._kept, operations, advances, " ".join(sorted(set(touched))), expected])
-        lost: list[bytes] = await self._call(lambda: self._apply(keys=[*_GUARDED, keys.CHANGES, *_LETTERS], args=[batch]))
+        lost: list[bytes] = await self._call(lambda: self._apply(keys=[*_GUARDED, keys.CHANGES, *_LETTERS, keys.WHOLE_RUNS], args=[batch]))
         return [name.decode() for name in lost]
 
     async def begin(self, partition: str, *, start: int, target: int, expected: int, former: int = 0, tolerance: int = 1000) -> int:

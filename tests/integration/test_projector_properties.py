@@ -29,7 +29,7 @@ class World:
     """One Redis, one loop, one store."""
 
     def __init__(self, url: str, runner: asyncio.Runner) -> None:
-        self.runner = runner
+        self.runner, self.url = runner, url
         self.redis = redis.Redis.from_url(url)
         self.store = self.run(self._store(url))
 
@@ -52,12 +52,12 @@ class World:
         return lost
 
     def dump(self) -> dict[str, Any]:
-        """Everything in Redis but the positions and the marker."""
+        """Everything in Redis but the positions, the marker, and the order in which runs were written to."""
         found: dict[str, Any] = {}
         for key in sorted(self.redis.keys()):
             assert isinstance(key, bytes)
             name = key.decode()
-            if name in (keys.POSITIONS, keys.REBUILDING, keys.READY):
+            if name in (keys.POSITIONS, keys.REBUILDING, keys.READY, keys.WHOLE_RUNS):
                 continue
             kind = self.redis.type(key)
             reads: dict[bytes, Any] = {b"hash": self.redis.hgetall, b"string": self.redis.get}
@@ -237,3 +237,42 @@ def test_view_that_lags_far_behind_is_hidden_until_it_has_caught_up(world: World
         world.run(world.store.read(lambda pipe: None))
     world.run(world.store.apply([], [], advances=[Advance("t:0", 0, 1001)], expected=1))
     world.run(world.store.read(lambda pipe: None))
+
+
+def test_of_many_runs_the_oldest_are_thinned_and_keep_their_totals(world: World) -> None:
+    world.clear()
+    store = world.run(_thin_store(world))
+    for number in range(40):
+        run = f"small-{number}"
+        rows = [prediction(run, i) for i in range(5)]
+        stats = [(topics.STATS_CHANGELOG, f"{run}:1:0", encode(lane_stats(run, rows, finished="COMPLETED")))]
+        records = [(topics.PREDICTIONS, run, encode(row)) for row in rows] + stats
+        operations: list[Operation] = []
+        for offset, (topic, key, value) in enumerate(records):
+            projected = project(topic.name, 0, offset, key.encode(), value, THIN)
+            assert isinstance(projected, Projected)
+            operations += projected.operations
+        for part in (operations[:3], operations[3:]):  # a run that is written to again is the newest again
+            world.run(store.apply(fold(part, THIN), ["x"]))
+    names = [str(key, "utf-8") for key in world.redis.scan_iter()]
+    for kind, kept in (("predictions", 7), ("offsets", 7), ("stats", 40), ("reach", 40)):
+        assert sum(name.startswith(f"ii:{kind}:") for name in names) == kept, kind
+    assert {name.split(":")[2] for name in names if name.startswith("ii:predictions:")} == {f"small-{i}" for i in range(33, 40)}
+    assert world.redis.hget("ii:reach:small-3:1", "floor") == b"5"
+    late = [operation for i in (1, 2) for operation in _operations(topics.PREDICTIONS, "small-3", encode(prediction("small-3", i)))]
+    world.run(store.apply(fold(late, THIN), []))  # by a projector that had been frozen
+    assert world.redis.hget("ii:reach:small-3:1", "floor") == b"5"
+    world.run(store.close())
+
+
+THIN = Limits(predictions=6, runs=7)
+
+
+async def _thin_store(world: World) -> RedisStore:
+    return RedisStore(world.url, limits=THIN)
+
+
+def _operations(topic: topics.Topic, key: str, value: bytes) -> tuple[Operation, ...]:
+    projected = project(topic.name, 0, 0, key.encode(), value, THIN)
+    assert isinstance(projected, Projected)
+    return projected.operations

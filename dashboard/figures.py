@@ -34,11 +34,9 @@ def size(value: float) -> str:
     return f"{value:,.1f} GB"
 
 
-def pace(value: float | None) -> str:
-    """Rows per second as measured."""
-    if value is None:
-        return DASH
-    return f"{value:,.0f} rows/s" if value >= 100 else f"{value:.1f} rows/s"
+def number(value: float | None) -> str:
+    """A measured figure: decimals only where they say something."""
+    return DASH if value is None else f"{value:,.0f}" if value >= 100 else f"{value:.1f}"
 
 
 def ordered_pace(value: float | None) -> str:

@@ -16,6 +16,7 @@ from schemas.manifests import Choice
 
 PREVIEW_COLUMNS = 12
 MISSING_SHOWN = 20
+BEST_SHOWN = 6
 POLL_SECONDS = 0.7
 
 
@@ -108,8 +109,10 @@ def _ranking(task_id: str) -> None:
 
 def _ranking_text(status: TaskStatus) -> Html:
     if status.status == "COMPLETED":
-        best = ", ".join(str(name) for name in ((status.result or {}).get("features") or [])[:8])
-        return note("info", f"{texts.RANKED}: {best} …" if best else texts.RANKED)
+        result = status.result or {}
+        best = ", ".join(str(one["feature"]) for one in (result.get("best") or [])[:BEST_SHOWN])
+        counts = {name: figures.count(result.get(name)) for name in ("selected", "considered")}
+        return note("good", f"{texts.RANKED.format(**counts)}: {best} …" if best else texts.RANKED.format(**counts))
     if status.status in ("FAILED", "STOPPED"):
         return note("bad", texts.RANKING_FAILED, [status.error or ""])
     percent = (status.progress or {}).get("percent")

@@ -138,7 +138,6 @@ def _part(part: SystemPart) -> str:
 def figure_cards(found: System) -> Html:
     """What a person asks first."""
     slow, redis = found.latency, found.redis
-    pace = figures.DASH if found.records_per_second is None else texts.RECORDS_PER_SECOND.format(pace=f"{found.records_per_second:,.1f}")
     took = (
         texts.LATENCY_NONE
         if slow is None
@@ -147,7 +146,7 @@ def figure_cards(found: System) -> Html:
     return cards(
         [
             metric(texts.LAG, figures.count(found.total_lag), texts.LAG_RECORDS, hint=texts.LAG_HINT),
-            metric(texts.THROUGHPUT_CARD, pace),
+            metric(texts.THROUGHPUT_CARD, figures.number(found.records_per_second), texts.RECORDS_PER_SECOND),
             metric(texts.LATENCY, figures.short(slow.median_seconds if slow else None), took, hint=texts.LATENCY_HINT),
             metric(
                 texts.REDIS_TITLE,

@@ -142,7 +142,7 @@ def run_cards(run: Run, lag: int | None) -> Html:
         metric(texts.FAILED, figures.count(statistics.fail_count), figures.share(statistics.fail_count / base)),
         metric(texts.CONFIDENCE, figures.share(statistics.average_confidence), texts.AVERAGE),
         metric(texts.DEAD, figures.count(statistics.dead_letters), letters),
-        metric(texts.PACE, figures.pace(statistics.rows_per_second), left),
+        metric(texts.PACE, figures.number(statistics.rows_per_second), texts.UNIT_PACE + left),
     ]
     if run.status not in TERMINAL:
         found.append(metric(texts.LAG, figures.count(lag), texts.LAG_RECORDS, hint=texts.LAG_HINT))

@@ -22,12 +22,15 @@ from aiokafka.errors import KafkaError
 from gateway.cluster_requests import DescribeGroups, DescribeLogDirs
 from runtime.errors import Unavailable
 from runtime.tasks import stop_client
-from schemas.topics import APP_ID, PREDICTIONS, ROWS, TOPICS
+from schemas.ids import position_key
+from schemas.topics import APP_ID, PREDICTIONS, ROWS, STATS_CHANGELOG, TOPICS
 
 KEPT_SECONDS = 1.0
 SAMPLED_OFFSETS = 60
 """How far from the end of each partition of `predictions.v1` the newest predictions are looked for; markers take offsets, too."""
 SAMPLED_ROWS = 30
+TAIL_OFFSETS = 6
+"""Within so many offsets of its end a partition of the changelog has its newest position."""
 SAMPLE_SECONDS = 1.5
 Duration = tuple[datetime, float]
 """When a row was scored, and how many seconds after its record entered `rows.v1`."""
@@ -74,6 +77,8 @@ _scored = msgspec.json.Decoder(_Scored).decode
 class _Open:
     admin: AIOKafkaAdminClient
     consumer: AIOKafkaConsumer
+    positions: dict[int, int] = field(default_factory=dict)
+    tails: dict[TopicPartition, int] = field(default_factory=dict)
     sampled: Mapping[TopicPartition, int] = field(default_factory=dict)
     durations: Sequence[Duration] = ()
 
@@ -146,13 +151,15 @@ class Cluster:
         )
         with suppress(TimeoutError):  # the figures are worth having without it
             async with asyncio.timeout(SAMPLE_SECONDS):
+                await _scored_up_to(to, first, ends)
                 await _sample(to, first, ends)
+        reported = {tp.partition: place.offset for tp, place in positions.items() if tp.topic == ROWS.name and place.offset >= 0}
         return Picture(
             at=time.monotonic(),
             groups=groups,
             first=first,
             ends=ends,
-            positions={tp.partition: place.offset for tp, place in positions.items() if tp.topic == ROWS.name and place.offset >= 0},
+            positions={number: max(offset, to.positions.get(number, 0)) for number, offset in reported.items()},
             configs=configs,
             sizes=sizes,
             durations=to.durations,
@@ -192,6 +199,15 @@ async def _sizes(admin: AIOKafkaAdminClient, brokers: Sequence[int]) -> dict[str
             for name, partitions in topics:
                 found[name] = found.get(name, 0) + sum(size for _, size, *_ in partitions)
     return found
+
+
+async def _scored_up_to(to: _Open, first: Mapping[TopicPartition, int], ends: Mapping[TopicPartition, int]) -> None:
+    """The position that each transaction writes last; what the processor reports to the broker is up to a second old."""
+    moved = {tp: end for tp, end in ends.items() if tp.topic == STATS_CHANGELOG.name and end > first[tp] and end != to.tails.get(tp)}
+    for record in await _read(to.consumer, {tp: (max(first[tp], end - TAIL_OFFSETS), end) for tp, end in moved.items()}):
+        if record.key == position_key(record.partition) and record.value:
+            to.positions[record.partition] = int(record.value) + 1
+    to.tails |= moved
 
 
 async def _sample(to: _Open, first: Mapping[TopicPartition, int], ends: Mapping[TopicPartition, int]) -> None:

@@ -19,7 +19,7 @@ class SystemPart(Shape):
 
 
 class PartitionLag(Shape):
-    """A partition of `rows.v1`. `position` is the next offset to be scored, as the stream processor reported it within the last seconds."""
+    """A partition of `rows.v1`. `position` is the next offset to be scored."""
 
     partition: int
     first_offset: int

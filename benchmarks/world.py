@@ -193,7 +193,7 @@ async def renew_topics(kafka: dict[str, Any], partitions: int, names: Sequence[s
         existing = set(await admin.list_topics())
         if gone := [name for name in names if name in existing]:
             await admin.delete_topics(gone)
-            while set(gone) & set(await admin.list_topics()):
+            while set(gone) & set(await admin.list_topics()):  # noqa: ASYNC110
                 await asyncio.sleep(0.1)
     finally:
         await admin.close()

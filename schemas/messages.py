@@ -66,6 +66,11 @@ class PackedRows(PackedHead, array_like=True, gc=False):
     timestamps: list[UtcTime | None]
     labels: list[Verdict | None]
 
+    @property
+    def even(self) -> bool:
+        """Whether every column has `count` rows."""
+        return self.count == len(self.sample_ids) == len(self.timestamps) == len(self.labels)
+
 
 class RunEnd(Struct, kw_only=True):
     """Closes a lane (header `type: run-end`). `end_index` is the first row index of the lane that is not sent."""

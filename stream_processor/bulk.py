@@ -6,23 +6,23 @@ from msgspec import Raw
 
 from schemas.messages import HISTOGRAM_BINS, LaneStats, Prediction, encode
 from stream_processor.answers import Answered, prediction
-from stream_processor.decode import Envelope, Opened, SourceRecord
+from stream_processor.decode import Envelope, Opened
 from stream_processor.spans import Span
 
 Said = list[tuple[bytes | None, bytes | Prediction]]
 
 
-def answer_all(record: SourceRecord, span: Span, lane: LaneStats, now: datetime) -> Said:
+def answer_all(span: Span, lane: LaneStats, now: datetime) -> Said:
     """Answer and count rows that all follow in their lane. The last prediction is still to be encoded: it may be given reasons."""
     rows, first, model = span.packet.rows, span.packet.identity, span.model
     assert model is not None
     threshold, bins, highest = model.bundle.manifest.threshold, HISTOGRAM_BINS, HISTOGRAM_BINS - 1
-    answer = prediction(record, Answered(Opened(first, Envelope(Raw(b""))), span.version, model), now)
+    answer = prediction(span.records[0], Answered(Opened(first, Envelope(Raw(b""))), span.version, model), now)
     name, index, step = f"{first.run_id}:{first.attempt}:", first.row_index, first.lanes
     said: Said = []
     confidences, fails, histogram, failures = lane.confidence_sum, lane.probability_fail_sum, lane.histogram, 0
     compared = {(False, "PASS"): 0, (False, "FAIL"): 0, (True, "PASS"): 0, (True, "FAIL"): 0, (False, None): 0, (True, None): 0}
-    columns = zip(span.places(record), span.probabilities, rows.sample_ids, rows.timestamps, rows.labels, strict=True)
+    columns = zip(span.places(), span.probabilities, rows.sample_ids, rows.timestamps, rows.labels, strict=True)
     for (key, answer.source), probability, sample, time, label in columns:
         failed = probability >= threshold
         answer.prediction_id = name + str(index)

@@ -65,7 +65,7 @@ class _Loose(PackedHead, array_like=True, gc=False):
     labels: list[Raw]
 
 
-_strict = msgspec.msgpack.Decoder(PackedRows).decode
+decode_packed = msgspec.msgpack.Decoder(PackedRows).decode
 _loose = msgspec.msgpack.Decoder(_Loose).decode
 _head = msgspec.msgpack.Decoder(PackedHead).decode
 _COLUMNS: tuple[tuple[str, str, Any], ...] = (
@@ -80,21 +80,21 @@ def unpacked(record: Any, body: bytes, partition_of: PartitionOf) -> Packet | Re
     if len(body) > MAX_ROW_BYTES:
         return _broken(record, body, partition_of, Rejected("oversized", f"the record has {len(body)} bytes, allowed are {MAX_ROW_BYTES}"))
     try:
-        rows = _strict(body)
+        rows = decode_packed(body)
     except UNREADABLE as error:
         return _row_by_row(record, body, partition_of, error)
     identity = _identity(record, rows, partition_of)
     if isinstance(identity, Rejected):
         return identity
     packet = Packet(identity, rows)
-    if not len(rows.sample_ids) == len(rows.timestamps) == len(rows.labels) == rows.count:
+    if not rows.even:
         return packet.reject_all(Rejected("invalid_field", f"the columns of a record of {rows.count} rows differ in length", "$"))
     return packet
 
 
-def matrix_of(packets: Sequence[Packet], features: int) -> Matrix:
-    """The input of all rows, bad ones too: float32 [rows, features]. Their blobs have the right length (`fits`)."""
-    joined = packets[0].rows.features if len(packets) == 1 else b"".join([packet.rows.features for packet in packets])
+def matrix_of(blobs: Sequence[bytes], features: int) -> Matrix:
+    """The input of all rows, bad ones too: float32 [rows, features]. The blobs have the right length (`fits`)."""
+    joined = blobs[0] if len(blobs) == 1 else b"".join(blobs)
     return np.frombuffer(joined, FLOAT32).reshape(-1, features)
 
 

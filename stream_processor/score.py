@@ -118,7 +118,7 @@ def _read(
         taken = spans.take(record)
         if taken is True:
             continue
-        item = taken or _resolved(opened(record, partition_of), models, champion)
+        item = taken or _resolved(record, opened(record, partition_of), models, champion)
         if isinstance(item, Needs):
             needs.versions |= item.versions
             needs.champion |= item.champion
@@ -131,11 +131,11 @@ def _read(
 
 
 def _resolved(
-    item: Opened | Packet | RunEnd | RunSkip | Purge | Rejected, models: Models, champion: str | Literal[False] | None
+    record: SourceRecord, item: Opened | Packet | RunEnd | RunSkip | Purge | Rejected, models: Models, champion: str | Literal[False] | None
 ) -> _Handled | Needs:
     """Find the row's model."""
     if isinstance(item, Packet):
-        return _with_model(item, models)
+        return _with_model(record, item, models)
     if not isinstance(item, Opened):
         return item
     version = item.envelope.model_version or champion
@@ -151,15 +151,16 @@ def _resolved(
     return Answered(item, version, model)
 
 
-def _with_model(packet: Packet, models: Models) -> Span | Needs:
+def _with_model(record: SourceRecord, packet: Packet, models: Models) -> Span | Needs:
     version = packet.rows.model_version
     model = models.get(version)
     if model is None:
         return Needs({version})
     if isinstance(model, NoModel):
         packet.reject_all(Rejected("unknown_model", model.message, "$.model_version", model_version=version))
-        return Span(packet, version, None)
-    return Span(packet, version, model if fits(packet, model.bundle.manifest) else None)
+        return Span(packet, version, None, [record] * packet.rows.count)
+    known = model if fits(packet, model.bundle.manifest) else None
+    return Span(packet, version, known, [record] * packet.rows.count, blobs=[packet.rows.features])
 
 
 def _score(items: list[_Handled]) -> dict[str, Matrix]:
@@ -168,7 +169,7 @@ def _score(items: list[_Handled]) -> dict[str, Matrix]:
     packed: dict[str, list[Span]] = {}
     used: dict[str, Model] = {}
     for i, item in enumerate(items):
-        if isinstance(item, Span) and item.model and not item.records:
+        if isinstance(item, Span) and item.model and item.blobs:
             packed.setdefault(item.version, []).append(item)
         elif isinstance(item, Span) and item.model:
             inputs = values.setdefault(item.version, [])
@@ -209,7 +210,7 @@ def _input(values: list[tuple[float | None, ...]], packed: list[Span]) -> Matrix
         with np.errstate(over="ignore"):
             parts.append(np.array(values, dtype=np.float32))
     if packed:
-        parts.append(matrix_of([item.packet for item in packed], len(packed[0].features or ())))
+        parts.append(matrix_of([blob for span in packed for blob in span.blobs], len(packed[0].features or ())))
     return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
 
@@ -269,30 +270,27 @@ class _Book:
         return None
 
     def _span(self, record: SourceRecord, item: Span) -> None:
-        """A packed record is admitted once, by its offset; its rows one by one, by their index, unless it is plain that all follow."""
+        """Each record is admitted once, by its offset; its rows one by one, by their index, unless it is plain that all follow."""
         packet, first = item.packet, item.packet.identity
         lane = self._lane_of(record if first.owned else row_record(record, packet, 0, item.features), first)
         if lane is None:
             return
-        unread = record.offset > lane.offset
-        if unread and self._brief and not packet.bad and item.model and first.owned and place(lane, first) == "new":
-            lane.offset = item.records[-1].offset if item.records else record.offset
-            self._predictions += answer_all(record, item, lane, self._now)
+        plain = self._brief and not packet.bad and item.model and first.owned and record.offset > lane.offset
+        if plain and place(lane, first) == "new":
+            lane.offset = item.records[-1].offset
+            self._predictions += answer_all(item, lane, self._now)
             last = self._predictions[-1][1]
             assert isinstance(last, Prediction)
-            self.answered.append((record, item.answered(packet.rows.count - 1), last))
-        elif item.records:
-            for j, one in enumerate(item.records):
-                identity = packet.identity_of(j)
-                self._enter(one, identity, item.answered(j), lane, admit(lane, identity, one.offset))
-        elif note(lane, record.offset):
-            for j in range(packet.rows.count):
-                bad = packet.bad.get(j)
-                alone = row_record(record, packet, j, item.features) if bad else record
-                identity = packet.identity_of(j)
-                self._enter(alone, identity, bad or item.answered(j), lane, place(lane, identity))
-        else:
-            self._outcome.passed_by["read_again"] += packet.rows.count
+            self.answered.append((item.records[-1], item.answered(packet.rows.count - 1), last))
+            return
+        last_record, unread = None, False
+        for j, one in enumerate(item.records):
+            if one is not last_record:
+                last_record, unread = one, note(lane, one.offset)
+            identity, bad = packet.identity_of(j), packet.bad.get(j)
+            admission = place(lane, identity) if unread else "read_again"
+            alone = row_record(one, packet, j, item.features) if bad else one
+            self._enter(alone, identity, bad or item.answered(j), lane, admission)
 
     def _lane_of(self, record: SourceRecord, identity: Identity) -> LaneStats | None:
         """The lane that a row would count in; null when it cannot count anywhere."""

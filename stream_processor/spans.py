@@ -1,40 +1,43 @@
-"""Rows of a lane that follow each other, read together: from one packed record, or from consecutive JSON records of our producer. Pure.
+"""Rows of a lane that follow each other, read together from consecutive records of our producer. Pure.
 
-A JSON row of the usual kind (our headers, the model that the rows before it named) is decoded in one step, features and all; whatever is
+A record of the usual kind (our headers, the model that the rows before it named) is decoded in one step, features and all; whatever is
 unusual about a record leaves it to `decode.opened`, so nothing is judged here.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC
-from itertools import repeat
 from typing import Any
 
 import msgspec
 from msgspec import Raw
 
 from schemas.messages import PackedRows, Source
-from schemas.topics import CONTENT_TYPE_HEADER, JSON, MAX_ROW_BYTES, SCHEMA_VERSION, SCHEMA_VERSION_HEADER, TYPE_HEADER
+from schemas.topics import CONTENT_TYPE_HEADER, JSON, MAX_ROW_BYTES, PACKED, SCHEMA_VERSION, SCHEMA_VERSION_HEADER, TYPE_HEADER
 from stream_processor.answers import Answered, Model
 from stream_processor.decode import Envelope, Opened, SourceRecord
 from stream_processor.identity import Identity, PartitionOf, identify
-from stream_processor.packed import Packet
+from stream_processor.packed import Packet, decode_packed
 
+UNREADABLE = (msgspec.MsgspecError, ValueError, RecursionError, OverflowError)
 USUAL = ((TYPE_HEADER, b"row"), (CONTENT_TYPE_HEADER, JSON), (SCHEMA_VERSION_HEADER, SCHEMA_VERSION))
+
+USUAL_PACKED = (USUAL[0], (CONTENT_TYPE_HEADER, PACKED), USUAL[2])
 
 
 @dataclass(slots=True)
 class Span:
-    """Rows that follow in their lane, with their probabilities; `start`: where in the model's input they stand.
+    """Rows that follow in their lane, with the record of each and their probabilities; `start`: where in the model's input they stand.
 
-    `records` and `values` are those of JSON rows, one each; without them all rows stand in `packet`'s record. Without a model all are bad.
+    The input is `values`, row by row, or `blobs` of float32 rows. Without a model all rows are bad.
     """
 
     packet: Packet
     version: str
     model: Model | None
-    records: list[SourceRecord] = field(default_factory=list)
+    records: list[SourceRecord]
     values: list[tuple[float | None, ...]] = field(default_factory=list)
+    blobs: list[bytes] = field(default_factory=list)
     start: int = -1
     probabilities: Sequence[float] = ()
 
@@ -50,20 +53,32 @@ class Span:
         envelope = Envelope(Raw(b""), sample_id=rows.sample_ids[j], timestamp=rows.timestamps[j], label=rows.labels[j])
         return Answered(Opened(self.packet.identity_of(j), envelope), self.version, self.model, self.start + j, self.probabilities[j])
 
-    def places(self, record: SourceRecord) -> Iterable[tuple[bytes | None, Source]]:
-        """Key and place of each row; `record` is the first."""
-        if not self.records:
-            return repeat((record.key, Source(record.topic, record.partition, record.offset)), self.packet.rows.count)
-        topic, partition = record.topic, record.partition
-        return [(one.key, Source(topic, partition, one.offset)) for one in self.records]
+    def follows(self, row: Any) -> bool:
+        """Whether a row is of the same lane, attempt and epoch."""
+        first = self.packet.identity
+        return bool(
+            row.run_id == first.run_id
+            and row.lane == first.lane
+            and row.epoch == first.epoch
+            and row.attempt == first.attempt
+            and row.lanes == first.lanes
+        )
+
+    def places(self) -> Iterator[tuple[bytes | None, Source]]:
+        """Key and place of each row."""
+        last = None
+        for record in self.records:
+            if record is not last:
+                last, place = record, (record.key, Source(record.topic, record.partition, record.offset))
+            yield place
 
 
 class Spans:
-    """Joins the JSON rows of a batch into spans."""
+    """Joins the rows of a batch's records into spans."""
 
     def __init__(self, models: Mapping[str, object], partition_of: PartitionOf) -> None:
         self._partition_of = partition_of
-        self._version = ""
+        self._version, self._row_bytes = "", 0
         self._model: Model | None = None
         self._decode: Any = None
         self._span: Span | None = None
@@ -74,7 +89,7 @@ class Spans:
 
     def expect(self, version: str, model: Model) -> None:
         """Take rows of this model version from now on."""
-        self._version, self._model = version, model
+        self._version, self._model, self._row_bytes = version, model, 4 * len(model.reader.features)
         self._decode, self._span = model.reader.decode_row, None
 
     def end(self) -> None:
@@ -82,48 +97,70 @@ class Spans:
         self._span = None
 
     def take(self, record: SourceRecord) -> Span | bool:
-        """Join the row to the span before it (true) or begin a new one (which is returned); false: it has to be looked at more closely."""
+        """Join the rows to the span before them (true) or begin a new one (which is returned); false: look at the record more closely."""
         body = record.value
-        if self._decode is None or body is None or record.headers != USUAL or len(body) > MAX_ROW_BYTES:
+        if self._model is None or body is None or len(body) > MAX_ROW_BYTES:
+            return False
+        if record.headers == USUAL:
+            return self._take_row(record, body, self._model)
+        return record.headers == USUAL_PACKED and self._take_packed(record, body)
+
+    def _take_row(self, record: SourceRecord, body: bytes, model: Model) -> Span | bool:
+        if self._decode is None:
             return False
         try:
             row = self._decode(body)
-        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        except UNREADABLE:
             return False
         if row.model_version != self._version or (row.timestamp is not None and row.timestamp.tzinfo is not UTC):
             return False
-        if self._span is not None and row.row_index == self._following and self._same_lane(row):
-            self._add(self._span, record, row)
-            return True
-        return self._begin(record, row)
-
-    def _same_lane(self, row: Any) -> bool:
-        first = self._span.packet.identity  # type: ignore[union-attr]
-        return bool(
-            row.run_id == first.run_id
-            and row.lane == first.lane
-            and row.epoch == first.epoch
-            and row.attempt == first.attempt
-            and row.lanes == first.lanes
-        )
-
-    def _begin(self, record: SourceRecord, row: Any) -> Span | bool:
-        identity = identify(row, key=record.key, partition=record.partition, offset=record.offset, partition_of=self._partition_of)
-        if not isinstance(identity, Identity) or not identity.owned:
-            return False
-        whose = (identity.run_id, identity.attempt, identity.epoch, identity.lane, identity.lanes, identity.row_index)
-        rows = PackedRows(*whose, self._version, 0, b"", [], [], [])
-        self._span = Span(Packet(identity, rows), self._version, self._model)
-        self._following = identity.row_index
-        self._add(self._span, record, row)
-        return self._span
-
-    def _add(self, span: Span, record: SourceRecord, row: Any) -> None:
+        span = self._span
+        joined = span is not None and row.row_index == self._following and span.follows(row)
+        if span is None or not joined or span.blobs:
+            whose = (row.run_id, row.attempt, row.epoch, row.lane, row.lanes, row.row_index)
+            span = self._begin(record, PackedRows(*whose, self._version, 0, b"", [], [], []))
+            joined = False
+            if span is None:
+                return False
         rows = span.packet.rows
         rows.count += 1
         rows.sample_ids.append(row.sample_id)
         rows.timestamps.append(row.timestamp)
         rows.labels.append(row.label)
         span.records.append(record)
-        span.values.append(span.model.reader.values(row.features))  # type: ignore[union-attr]
-        self._following += rows.lanes
+        span.values.append(model.reader.values(row.features))
+        self._following += row.lanes
+        return joined or span
+
+    def _take_packed(self, record: SourceRecord, body: bytes) -> Span | bool:
+        try:
+            rows = decode_packed(body)
+        except UNREADABLE:
+            return False
+        count, span = rows.count, self._span
+        if rows.model_version != self._version or len(rows.features) != self._row_bytes * count or not rows.even:
+            return False
+        joined = span is not None and rows.row_index == self._following and span.follows(rows)
+        if span is None or not joined or span.values:
+            span = self._begin(record, rows)
+            joined = False
+            if span is None:
+                return False
+        else:
+            mine = span.packet.rows
+            mine.count += count
+            mine.sample_ids += rows.sample_ids
+            mine.timestamps += rows.timestamps
+            mine.labels += rows.labels
+        span.records += [record] * count
+        span.blobs.append(rows.features)
+        self._following += rows.lanes * count
+        return joined or span
+
+    def _begin(self, record: SourceRecord, rows: PackedRows) -> Span | None:
+        identity = identify(rows, key=record.key, partition=record.partition, offset=record.offset, partition_of=self._partition_of)
+        if not isinstance(identity, Identity) or not identity.owned:
+            return None
+        self._span = Span(Packet(identity, rows), self._version, self._model, [])
+        self._following = identity.row_index
+        return self._span

@@ -15,7 +15,7 @@ from schemas.messages import DeadLetter, LaneStats, PackedRows, Prediction, RunE
 from schemas.topics import MAX_ROW_BYTES, PACKED
 from stream_processor.answers import Reasons
 from stream_processor.score import Models, NoModel, Outcome, handle
-from stream_processor.spans import USUAL
+from stream_processor.spans import USUAL, USUAL_PACKED
 from tests.unit.stream_processor.toys import FEATURES, MODEL_A, NOW, Record, home, model, partition_of, redrive, row
 
 RUN, LANES, LANE = "run-1", 2, 1
@@ -112,8 +112,16 @@ def test_packed_rows_give_the_same_answers_and_state_as_json_whatever_the_cuttin
     assert [comparable(answer) for answer in found] == [comparable(answer) for answer in answers(expected)]
     assert same(lane(table)) == same(lane(plain))
     assert all(answer.reasons != "none" for answer in found[-1:])
+    sources = [answer.source for answer in found]
     handled(log, table)  # read again
     assert same(lane(table)) == same(lane(plain))
+    joined: dict[bytes, bytes] = {}  # the same records, read together
+    usual = [line._replace(headers=USUAL_PACKED) for line in log]
+    found = [answer for start, stop in pairwise(batches) for answer in answers(handled(usual[start:stop], joined, reasons))]
+    assert [comparable(answer) for answer in found] == [comparable(answer) for answer in answers(expected)]
+    assert [answer.source for answer in found] == sources
+    handled(usual, joined)
+    assert joined == table
     alone: dict[bytes, bytes] = {}
     indices = [LANE + LANES * i for i in [*range(count), *range(min(resent, count - 1), count)]]
     lines = [as_json(i, offset)._replace(headers=USUAL) for offset, i in enumerate(indices)]

@@ -66,7 +66,7 @@ def _do(job: Job, send: Callable[[Report], None]) -> Done:
         return select_features(storage, job.task, job.selection, job.threads, reporter)
     from trainer.training_job import train
 
-    return train(storage, job.task, job.threads, reporter)
+    return train(storage, job.task, job.threads, job.backend, reporter)
 
 
 def _die_with_parent() -> None:

@@ -1,6 +1,6 @@
 """Read stored rows as what XGBoost takes: float32 [n, k], NaN for missing; True for FAIL."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -13,11 +13,15 @@ from schemas.manifests import SetManifest
 from storage.bundles import Matrix, finite
 from storage.files import Storage
 from trainer.errors import JobFailed
-from trainer.validation import Labels
+from trainer.validation import Indices, Labels
 
 M = TypeVar("M", bound=BaseModel)
 ROW = "__row__"
 COLUMNS_AT_A_TIME = 32
+BATCH_BYTES = 64 << 20
+"""About so much of a matrix is read at once where not all of it is needed."""
+Numbers = range | Indices
+"""Ascending row numbers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,11 +32,75 @@ class Rows:
     fails: Labels
 
 
+class SetReader:
+    """A split's set: labels in memory, feature values read as they are wanted. After `load` they are in memory too."""
+
+    def __init__(self, storage: Storage, path: str, features: Sequence[str]) -> None:
+        """Open it: read the labels. Raises `FileNotFoundError`, `StorageUnavailable`."""
+        self.storage, self.path, self.features = storage, path, list(features)
+        self._lazy = pl.scan_parquet(storage.local(path))
+        self.fails: Labels = self._lazy.select(pl.col("__label__") == "FAIL").collect().to_series().to_numpy()
+        self._whole: Matrix | None = None
+
+    def load(self) -> None:
+        """Read it whole, once."""
+        if self._whole is None:
+            self._whole = _matrix(self._lazy, self.features, len(self.fails))
+
+    def unload(self) -> None:
+        """Forget what `load` read."""
+        self._whole = None
+
+    def read(self, rows: Numbers) -> Matrix:
+        """The values [n, k] of these rows. May be part of what is in memory: not to be changed."""
+        if not len(rows):
+            return np.empty((0, len(self.features)), np.float32)
+        if self._whole is not None:
+            return self._whole[rows.start : rows.stop] if isinstance(rows, range) else self._whole[rows]
+        first = int(rows[0])
+        span = int(rows[-1]) + 1 - first
+        matrix = _matrix(self._lazy.slice(first, span), self.features, span)
+        return matrix if len(rows) == span else matrix[np.asarray(rows) - first]
+
+    def batches(self, rows: Numbers, batch_bytes: int = BATCH_BYTES) -> Iterator[tuple[Numbers, Matrix]]:
+        """The same a batch at a time, in order."""
+        size = batch_rows(len(self.features), batch_bytes)
+        for start in range(0, len(rows), size):
+            chosen = rows[start : start + size]
+            yield chosen, self.read(chosen)
+
+    def columns(self) -> Iterator[tuple[list[str], Matrix]]:
+        """All rows, some features at a time."""
+        for first in range(0, len(self.features), COLUMNS_AT_A_TIME):
+            names = self.features[first : first + COLUMNS_AT_A_TIME]
+            if self._whole is not None:
+                yield names, self._whole[:, first : first + len(names)]
+                continue
+            for name in names:
+                yield [name], _matrix(self._lazy, [name], len(self.fails))
+
+
+def labels(fails: Labels, rows: Numbers) -> Labels:
+    """The labels of these rows."""
+    return fails[rows.start : rows.stop] if isinstance(rows, range) else fails[rows]
+
+
+def compact(rows: Indices) -> Numbers:
+    """The same numbers, as a range where they are one: read without a copy, and small to send."""
+    if len(rows) and rows[-1] - rows[0] + 1 == len(rows):
+        return range(int(rows[0]), int(rows[-1]) + 1)
+    return rows
+
+
+def batch_rows(features: int, batch_bytes: int) -> int:
+    """Rows of a batch of so many bytes."""
+    return max(1, batch_bytes // (4 * max(1, features)))
+
+
 def read_set(storage: Storage, part: SetManifest, features: Sequence[str]) -> Rows:
     """Read these features of a split's set; only their columns are touched. Raises `FileNotFoundError`, `StorageUnavailable`."""
-    lazy = pl.scan_parquet(storage.local(part.path))
-    fails = lazy.select(pl.col("__label__") == "FAIL").collect().to_series().to_numpy()
-    return Rows(_matrix(lazy, features, len(fails)), fails)
+    reader = SetReader(storage, part.path, features)
+    return Rows(reader.read(range(len(reader.fails))), reader.fails)
 
 
 def read_rows(storage: Storage, path: str, rows: npt.NDArray[np.int64], features: Sequence[str]) -> Matrix:

@@ -19,6 +19,7 @@ class PatientStorage(Storage):
 
     def __init__(self, url: str, attempts: int) -> None:
         super().__init__(url)
+        self.attempts = attempts
         self._retrying = Retrying(
             retry=retry_if_exception_type(StorageUnavailable),
             stop=stop_after_attempt(attempts),

@@ -9,8 +9,6 @@ from schemas.manifests import ReferenceHistogram
 from storage.bundles import Matrix
 
 BINS = 20
-EDGE_SAMPLE = 50_000
-"""Quantiles are taken from evenly spaced rows, at most so many; the counts are of all rows."""
 
 
 def reference_histograms(matrix: Matrix, names: Sequence[str]) -> dict[str, ReferenceHistogram]:
@@ -20,14 +18,14 @@ def reference_histograms(matrix: Matrix, names: Sequence[str]) -> dict[str, Refe
 
 def histogram(column: npt.NDArray[np.float32]) -> ReferenceHistogram:
     """At most `BINS` bins from the smallest to the largest value; none when all are missing, one when all are equal."""
-    missing = np.isnan(column)
-    present = column[~missing].astype(np.float64)
-    missing_rate = float(missing.mean()) if len(column) else 0.0
+    ordered = np.sort(column)  # missing values last; far faster than `numpy.histogram`, whose bins are not of one width here
+    present = ordered[: len(ordered) - int(np.isnan(ordered).sum())].astype(np.float64)
+    missing_rate = 1 - len(present) / len(column) if len(column) else 0.0
     if not len(present):
         return ReferenceHistogram(edges=[], counts=[], missing_rate=missing_rate)
-    inner = np.quantile(present[:: -(-len(present) // EDGE_SAMPLE)], np.linspace(0, 1, BINS + 1)[1:-1])
-    edges = np.unique(np.concatenate([[present.min()], inner, [present.max()]]))
+    edges = np.unique(present[np.linspace(0, len(present) - 1, BINS + 1).round().astype(np.int64)])
     if len(edges) == 1:
         return ReferenceHistogram(edges=[edges[0], edges[0]], counts=[len(present)], missing_rate=missing_rate)
-    counts, _ = np.histogram(present, edges)
+    begins = np.searchsorted(present, edges[:-1])
+    counts = np.diff(begins, append=len(present))
     return ReferenceHistogram(edges=edges.tolist(), counts=counts.tolist(), missing_rate=missing_rate)

@@ -1,5 +1,7 @@
 """Settings of the trainer, prefix `TRAINER_`."""
 
+from typing import Literal
+
 from pydantic import Field
 from pydantic_settings import SettingsConfigDict
 
@@ -7,7 +9,7 @@ from runtime.settings import ProcessSettings
 
 
 class TrainerSettings(ProcessSettings):
-    """How many jobs run beside each other, with how many threads, and how features are selected."""
+    """How many jobs run beside each other, where and with how many threads, and how features are selected."""
 
     model_config = SettingsConfigDict(env_prefix="TRAINER_", extra="ignore", populate_by_name=True)
 
@@ -15,6 +17,13 @@ class TrainerSettings(ProcessSettings):
     health_port: int = Field(8103, ge=0, le=65535)
     jobs: int = Field(1, ge=1, le=64, description="trainings beside each other, and as many feature selections; others wait")
     threads: int = Field(0, ge=0, le=1024, description="threads of each job; 0: as many as XGBoost finds processors")
+    backend: Literal["auto", "memory", "external", "dask"] = Field(
+        "auto", description="where trees are boosted: auto takes memory while the rows fit, else external (caches on disk); dask: a cluster"
+    )
+    memory_share: float = Field(0.5, gt=0, le=1, description="share of the memory left that a training in memory may take")
+    dask_scheduler: str = Field("", description="address of the Dask scheduler, tcp://host:8786, for the backend dask")
+    dask_timeout_seconds: float = Field(10.0, ge=0.1, le=600, description="wait for the cluster to answer and to have a worker")
+    dask_attempts: int = Field(3, ge=1, le=100, description="tries of a training whose Dask cluster does not answer or loses a worker")
     max_attempts: int = Field(3, ge=1, le=100, description="tries of a task whose trainer went away, before it is FAILED")
     progress_interval_seconds: float = Field(0.5, ge=0.05, le=60)
     storage_attempts: int = Field(5, ge=1, le=100, description="tries of a read or write before the storage counts as unavailable")

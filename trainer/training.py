@@ -52,22 +52,36 @@ def fit(
     threads: int,
     on_round: OnRound,
 ) -> Fitted:
-    """Boost on `matrix` [n, k] with early stopping on the loss over `held_out` [m, k]; without such rows all rounds are run and kept."""
-    evaluated = [(xgboost.DMatrix(matrix, fails, nthread=threads), "train")]
-    if len(held_out):
-        evaluated.append((xgboost.DMatrix(held_out, held_out_fails, nthread=threads), "validation"))
+    """`boost` on `matrix` [n, k] and `held_out` [m, k], which may be empty."""
+    fitting = xgboost.DMatrix(matrix, fails, nthread=threads)
+    validation = xgboost.DMatrix(held_out, held_out_fails, nthread=threads) if len(held_out) else None
+    return boost(fitting, validation, parameters, seed=seed, threads=threads, on_round=on_round)
+
+
+def boost(
+    fitting: xgboost.DMatrix,
+    held_out: xgboost.DMatrix | None,
+    parameters: TrainingParameters,
+    *,
+    seed: int,
+    threads: int,
+    on_round: OnRound,
+    watch: TrainingCallback | None = None,
+) -> Fitted:
+    """Boost with early stopping on the loss over `held_out`; without such rows all rounds are run and kept. `watch` may end it too."""
+    evaluated = [(fitting, "train"), *([(held_out, "validation")] if held_out is not None else [])]
     results: dict[str, dict[str, list[float]]] = {}
     booster = xgboost.train(
         booster_parameters(parameters, seed, threads),
-        evaluated[0][0],
+        fitting,
         parameters.n_estimators,
         evals=evaluated,
         evals_result=results,
-        early_stopping_rounds=parameters.early_stopping_rounds if len(held_out) else None,
+        early_stopping_rounds=None if held_out is None else parameters.early_stopping_rounds,
         verbose_eval=False,
-        callbacks=[_Rounds(parameters.n_estimators, on_round)],
+        callbacks=[_Rounds(parameters.n_estimators, on_round), *([watch] if watch else [])],
     )
-    best = int(booster.best_iteration) if len(held_out) else parameters.n_estimators - 1
+    best = int(booster.best_iteration) if held_out is not None else booster.num_boosted_rounds() - 1
     return Fitted(booster[: best + 1], best, _history(results))
 
 

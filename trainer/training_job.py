@@ -3,8 +3,10 @@
 The training range gives the trees, and its end the best round and the threshold; the test range is read once, after all is decided.
 """
 
+import importlib
 import json
 import platform
+import threading
 from datetime import UTC, datetime
 from typing import NamedTuple
 
@@ -19,18 +21,18 @@ from schemas.messages import TaskState, TrainingSpec
 from schemas.training import TrainingParameters
 from storage.bundles import CURVES, CURVES_IMAGE, MODEL, bundle_path, probability_fail, write_bundle
 from storage.files import Storage
+from trainer.backends import Plan, fit_as_planned, plan_for
 from trainer.curves import curves, training_chart
-from trainer.data import Rows, read_manifest, read_set
-from trainer.drawing import draw_curves
+from trainer.data import Numbers, SetReader, compact, labels, read_manifest
 from trainer.errors import JobFailed
 from trainer.evaluation import Scored, evaluate
 from trainer.feature_selection import features_path
 from trainer.reference import reference_histograms
 from trainer.reporting import EVALUATED_PERCENT, EVALUATING, LOADING, SAVING, TRAINED_PERCENT, TRAINING, Reporter
 from trainer.thresholds import choose_threshold
-from trainer.training import Fitted, fit, total_gains
-from trainer.validation import Validation, hold_out
-from trainer.wire import Done
+from trainer.training import Fitted, total_gains
+from trainer.validation import Labels, Validation, hold_out
+from trainer.wire import BackendSettings, Done
 
 
 class Inputs(NamedTuple):
@@ -59,18 +61,23 @@ class Model(NamedTuple):
         return self.test_metrics.threshold
 
 
-def train(storage: Storage, task: TaskState, threads: int, reporter: Reporter) -> Done:
+def train(storage: Storage, task: TaskState, threads: int, backend: BackendSettings, reporter: Reporter) -> Done:
     """Train, evaluate, write the bundle. Raises `JobFailed`, `StorageUnavailable`."""
     reporter.phase(LOADING, 0)
     inputs = read_inputs(storage, task)
-    rows = _read(storage, inputs, "train")
+    threading.Thread(target=importlib.import_module, args=["trainer.drawing"], daemon=True).start()  # slow; done while trees grow
+    rows = _open(storage, inputs, "train")
     reporter.log("INFO", f"Training on {len(rows.fails)} rows of {len(inputs.features)} features", failures=int(rows.fails.sum()))
-    validation = _hold_out(rows, inputs)
-    reference = reference_histograms(rows.matrix, inputs.features)
-    fitted, validated = _fit(rows, validation, inputs, threads, reporter)
-    del rows
+    validation = _hold_out(rows.fails, inputs)
+    plan = plan_for(rows, backend)
+    reporter.log("INFO", plan.reason, backend=plan.backend)
+    if plan.backend == "memory":
+        rows.load()
+    reference = {name: histogram for names, part in rows.columns() for name, histogram in reference_histograms(part, names).items()}
+    fitted, validated = _fit(rows, validation, inputs, plan, threads, backend, reporter)
+    rows.unload()
     reporter.phase(EVALUATING, TRAINED_PERCENT)
-    model = _evaluate(storage, inputs, fitted, validated, validation.warning)
+    model = _evaluate(storage, inputs, fitted, validated, validation.warning, plan.batch_bytes)
     for warning in model.warnings:
         reporter.log("WARNING", warning)
     reporter.phase(SAVING, EVALUATED_PERCENT)
@@ -124,37 +131,41 @@ def read_inputs(storage: Storage, task: TaskState) -> Inputs:
     return Inputs(spec, parameters, dataset, split, features)
 
 
-def _read(storage: Storage, inputs: Inputs, name: str) -> Rows:
+def _open(storage: Storage, inputs: Inputs, name: str) -> SetReader:
     try:
-        return read_set(storage, getattr(inputs.split, name), inputs.features)
+        return SetReader(storage, getattr(inputs.split, name).path, inputs.features)
     except FileNotFoundError as error:
         raise JobFailed(f"The {name} set of the split {inputs.split.split_id} does not exist in the storage.") from error
 
 
-def _hold_out(rows: Rows, inputs: Inputs) -> Validation:
+def _hold_out(fails: Labels, inputs: Inputs) -> Validation:
     try:
-        return hold_out(rows.fails, inputs.parameters.validation_fraction, inputs.spec.seed)
+        return hold_out(fails, inputs.parameters.validation_fraction, inputs.spec.seed)
     except ValueError as error:
         raise JobFailed("The training set needs PASS and FAIL rows, but all of its rows have one label.") from error
 
 
-def _fit(rows: Rows, validation: Validation, inputs: Inputs, threads: int, reporter: Reporter) -> tuple[Fitted, Scored]:
-    held_out, held_out_fails = rows.matrix[validation.held_out], rows.fails[validation.held_out]
-    fitted = fit(
-        rows.matrix[validation.fitting],
-        rows.fails[validation.fitting],
+def _fit(
+    rows: SetReader, validation: Validation, inputs: Inputs, plan: Plan, threads: int, backend: BackendSettings, reporter: Reporter
+) -> tuple[Fitted, Scored]:
+    fitting, held_out = compact(validation.fitting), compact(validation.held_out)
+    fitted = fit_as_planned(
+        plan,
+        rows,
+        fitting,
         held_out,
-        held_out_fails,
         inputs.parameters,
+        backend,
         seed=inputs.spec.seed,
         threads=threads,
         on_round=reporter.rounds(TRAINING),
+        warn=lambda message: reporter.log("WARNING", message),
     )
     reporter.log("INFO", f"Best of {len(fitted.history.train_loss)} boosting rounds: {fitted.best_iteration + 1}")
-    return fitted, _score(fitted, held_out, held_out_fails)
+    return fitted, _score(fitted, rows, held_out, plan.batch_bytes)
 
 
-def _evaluate(storage: Storage, inputs: Inputs, fitted: Fitted, validated: Scored, warning: str | None) -> Model:
+def _evaluate(storage: Storage, inputs: Inputs, fitted: Fitted, validated: Scored, warning: str | None, batch_bytes: int) -> Model:
     spec = inputs.spec
     choice = choose_threshold(
         validated.table,
@@ -163,18 +174,22 @@ def _evaluate(storage: Storage, inputs: Inputs, fitted: Fitted, validated: Score
         cost_false_positive=spec.cost_false_positive,
         cost_false_negative=spec.cost_false_negative,
     )
-    rows = _read(storage, inputs, "test")
-    test = _score(fitted, rows.matrix, rows.fails)
+    rows = _open(storage, inputs, "test")
+    test = _score(fitted, rows, range(len(rows.fails)), batch_bytes)
     one_class = None if test.both_classes else "the test set has one class only: metrics that need both are null"
     warnings = [text for text in (warning, choice.warning, one_class) if text]
     return Model(fitted, validated, test, evaluate(validated, choice.threshold), evaluate(test, choice.threshold), warnings)
 
 
-def _score(fitted: Fitted, matrix: numpy.ndarray, fails: numpy.ndarray) -> Scored:
-    return Scored.of(probability_fail(fitted.booster, fitted.best_iteration, matrix), fails)
+def _score(fitted: Fitted, rows: SetReader, chosen: Numbers, batch_bytes: int) -> Scored:
+    parts = [probability_fail(fitted.booster, fitted.best_iteration, matrix) for _, matrix in rows.batches(chosen, batch_bytes)]
+    probabilities = numpy.concatenate(parts) if parts else numpy.empty(0, numpy.float32)
+    return Scored.of(probabilities, labels(rows.fails, chosen))
 
 
 def _files(manifest: ModelManifest, model: Model) -> dict[str, bytes]:
+    from trainer.drawing import draw_curves  # imported beside the training, by then
+
     history, best = model.fitted.history, model.fitted.best_iteration
     title = f"{manifest.model_version}, {len(manifest.features)} features, seed {manifest.seed}"
     numbers = curves(history, best, model.threshold, model.validation, model.test)

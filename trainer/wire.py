@@ -19,6 +19,16 @@ class SelectionSettings(Struct, frozen=True):
     seed: int
 
 
+class BackendSettings(Struct, frozen=True):
+    """Where and how trees are boosted; see `TrainerSettings`."""
+
+    name: Literal["auto", "memory", "external", "dask"] = "auto"
+    memory_share: float = 0.5
+    dask_scheduler: str = ""
+    dask_timeout_seconds: float = 10.0
+    dask_attempts: int = 3
+
+
 class Job(Struct, frozen=True):
     """A task to do and all that is needed for it."""
 
@@ -27,6 +37,7 @@ class Job(Struct, frozen=True):
     storage_attempts: int
     threads: int
     selection: SelectionSettings
+    backend: BackendSettings = BackendSettings()
 
 
 class Curve(Struct):

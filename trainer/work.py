@@ -18,7 +18,7 @@ from trainer.job_process import JobProcess, job_process
 from trainer.metrics import JOB_ATTEMPTS, JOB_SECONDS, JOBS_ENDED, JOBS_RUNNING
 from trainer.reporting import LOADING
 from trainer.settings import TrainerSettings
-from trainer.wire import Done, Failed, Job, Log, Outcome, Progress, Report, SelectionSettings
+from trainer.wire import BackendSettings, Done, Failed, Job, Log, Outcome, Progress, Report, SelectionSettings
 
 log = structlog.get_logger()
 
@@ -138,6 +138,13 @@ class Work:
                 minimum_rows=settings.selection_minimum_rows,
                 time_share=settings.selection_time_share,
                 seed=settings.selection_seed,
+            ),
+            backend=BackendSettings(
+                name=settings.backend,
+                memory_share=settings.memory_share,
+                dask_scheduler=settings.dask_scheduler,
+                dask_timeout_seconds=settings.dask_timeout_seconds,
+                dask_attempts=settings.dask_attempts,
             ),
         )
 

@@ -19,7 +19,7 @@ from trainer.data import read_set
 from trainer.feature_selection import features_path, select_features
 from trainer.reporting import Reporter
 from trainer.training_job import train
-from trainer.wire import SelectionSettings
+from trainer.wire import BackendSettings, SelectionSettings
 
 IGNORE = Reporter("test", lambda report: None)
 
@@ -60,7 +60,7 @@ def test_training_completes_with_every_metric_and_is_repeatable(
     storage, dataset, parts = secom
     ids = {"dataset_id": dataset.dataset_id, "split_id": parts.split_id, "objective": objective}
     spec = msgspec.convert(ids, TrainingSpec)
-    first, second = (train(storage, task("training", spec), 1, IGNORE) for _ in range(2))
+    first, second = (train(storage, task("training", spec), 1, BackendSettings(), IGNORE) for _ in range(2))
     result = TrainingResult.model_validate(first.result)
     assert all(value is not None for value in result.metrics.model_dump().values())
     assert sum(result.confusion_matrix.model_dump().values()) == parts.test.rows

@@ -21,7 +21,7 @@ from trainer.errors import JobFailed
 from trainer.feature_selection import features_path, select_features
 from trainer.reporting import EVALUATING, LOADING, SAVING, TRAINING, Reporter
 from trainer.training_job import train
-from trainer.wire import Done, Log, Progress, SelectionSettings
+from trainer.wire import BackendSettings, Done, Log, Progress, SelectionSettings
 
 SELECTION = SelectionSettings(features=6, fraction=0.05, minimum_rows=20_000, time_share=0.6, seed=0)
 
@@ -30,7 +30,7 @@ class Job:
     """Runs jobs on a split and keeps what they report."""
 
     def __init__(self, storage: Storage, small: SmallSplit) -> None:
-        self.storage, self.small = storage, small
+        self.storage, self.small, self.backend = storage, small, BackendSettings()
         self.progress: list[Progress] = []
         self.logs: list[Log] = []
 
@@ -44,7 +44,7 @@ class Job:
     def train(self, threads: int = 1, **spec: Any) -> Done:
         ids = {"dataset_id": self.small.dataset.dataset_id, "split_id": self.small.split.split_id}
         task = make_task("training", msgspec.convert(ids | {"parameters": {"n_estimators": 40}} | spec, TrainingSpec))
-        return train(self.storage, task, threads, Reporter("test", self._send))
+        return train(self.storage, task, threads, self.backend, Reporter("test", self._send))
 
     def predictions(self, done: Done) -> Any:
         assert done.model_version is not None

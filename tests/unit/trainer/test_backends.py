@@ -1,0 +1,94 @@
+"""Where trees are boosted: chosen by memory or by name, and the same model either way."""
+
+import resource
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from schemas.training import TrainingParameters
+from storage.files import Storage
+from tests.small_split import USEFUL, write_small_split
+from tests.unit.trainer.test_training_job import Job
+from trainer.backends import choose
+from trainer.cluster import fit_on_cluster
+from trainer.data import SetReader, compact
+from trainer.errors import JobFailed
+from trainer.memory import available_bytes, needed_bytes
+from trainer.wire import BackendSettings
+
+MIB = 1 << 20
+
+
+@pytest.fixture
+def storage(storage_url: str) -> Storage:
+    return Storage(storage_url)
+
+
+@pytest.mark.parametrize(
+    ("name", "needed", "backend"),
+    [("auto", 40, "memory"), ("auto", 60, "external"), ("memory", 60, "memory"), ("external", 1, "external"), ("dask", 1, "dask")],
+)
+def test_rows_that_need_more_than_their_share_of_memory_are_boosted_from_disk(name: str, needed: int, backend: str) -> None:
+    plan = choose(BackendSettings(name=name, memory_share=0.5), needed * MIB, 100 * MIB)  # type: ignore[arg-type]
+    assert plan.backend == backend
+    assert plan.batch_bytes <= 64 * MIB
+
+
+def test_least_of_all_limits_counts(tmp_path: Path) -> None:
+    assert needed_bytes(1_000_000, 100) > 1_000_000 * 100 * 4
+    unlimited = available_bytes(tmp_path)
+    (tmp_path / "memory.max").write_text("max\n")
+    (tmp_path / "memory.current").write_text("5000000\n")
+    assert available_bytes(tmp_path) > 100 * MIB
+    (tmp_path / "memory.max").write_text("6000000\n")
+    assert available_bytes(tmp_path) == 1_000_000
+    soft, hard = resource.getrlimit(resource.RLIMIT_DATA)
+    resource.setrlimit(resource.RLIMIT_DATA, (1 << 34, hard))
+    try:
+        assert available_bytes(tmp_path / "none") <= min(unlimited + 100 * MIB, 1 << 34)
+    finally:
+        resource.setrlimit(resource.RLIMIT_DATA, (soft, hard))
+
+
+def test_rows_are_read_alike_at_once_in_batches_by_number_and_by_feature(storage: Storage) -> None:
+    small = write_small_split(storage)
+    rows = SetReader(storage, small.split.train.path, USEFUL)
+    chosen = np.flatnonzero(np.arange(len(rows.fails)) % 3 > 0)
+    pieces = [matrix for _, matrix in rows.batches(chosen, 1200)]
+    columns = np.hstack([matrix for _, matrix in rows.columns()])
+    rows.load()
+    assert len(pieces) > 3
+    np.testing.assert_array_equal(np.vstack(pieces), rows.read(chosen))
+    np.testing.assert_array_equal(columns, rows.read(range(len(rows.fails))))
+    assert compact(np.arange(5, 9)) == range(5, 9)
+    np.testing.assert_array_equal(compact(chosen), chosen)
+
+
+def test_training_from_disk_gives_the_model_of_a_training_in_memory(storage: Storage) -> None:
+    job = Job(storage, write_small_split(storage, rows=4000))
+    job.select()
+    in_memory = job.train().result["metrics"]
+    job.backend = BackendSettings(memory_share=1e-9)
+    from_disk = job.train()
+    assert any(entry.meta.get("backend") == "external" for entry in job.logs)
+    for name in ("mcc", "roc_auc", "pr_auc"):
+        assert from_disk.result["metrics"][name] == pytest.approx(in_memory[name], abs=0.05)
+    assert not any(path.is_file() for path in storage.local("splits").parent.joinpath(".scratch").rglob("*"))
+
+
+def test_without_a_cluster_the_reason_is_told_after_so_many_tries(storage: Storage) -> None:
+    small = write_small_split(storage, rows=300)
+    rows, warnings = SetReader(storage, small.split.train.path, USEFUL), list[str]()
+
+    def fit(address: str) -> None:
+        settings = BackendSettings(name="dask", dask_scheduler=address, dask_timeout_seconds=0.2, dask_attempts=2)
+        parameters, chosen = TrainingParameters(n_estimators=5), range(len(rows.fails))
+        fitted = fit_on_cluster(rows, chosen, range(0), parameters, settings, seed=0, on_round=lambda *_: None, warn=warnings.append)
+        pytest.fail(f"trained without a cluster: {fitted.best_iteration}")
+
+    with pytest.raises(JobFailed, match="TRAINER_DASK_SCHEDULER must name"):
+        fit("")
+    with pytest.raises(JobFailed, match=r"does not answer within 0.2 s.*Tried 2 times"):
+        fit("tcp://127.0.0.1:1")
+    assert len(warnings) == 1

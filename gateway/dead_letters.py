@@ -7,12 +7,14 @@ order of the log and writes the letter's mark: so two gateways, a crash in betwe
 import asyncio
 import base64
 from collections.abc import Iterable
+from contextlib import suppress
 from typing import Any
 
 import msgspec
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
+from gateway import metrics
 from gateway.errors import Invalid, NotFound, problem
 from runtime.errors import Unavailable
 from runtime.tasks import stop_client
@@ -20,8 +22,10 @@ from schemas.api_dead_letters import DeadLetterPage, DeadLetterSummary, DeadLett
 from schemas.messages import DeadLetter, DeadLetterMark
 from schemas.topics import DEAD_LETTERS
 from storage.dead_letters import DeadLetters, Found, Selection, state
+from storage.redis_store import RedisUnavailable, ViewRebuilding
 
 READ_SECONDS = 10.0
+MEASURE_SECONDS = 10.0
 _letter = msgspec.json.Decoder(DeadLetter).decode
 
 
@@ -45,6 +49,16 @@ class Letters:
             return found
         letter = await self._read(found.partition, found.offset)
         return found._replace(letter=letter, whole=True) if letter else found
+
+    async def measure(self) -> None:
+        """Keep the metric of open letters up, until cancelled."""
+        while True:
+            with suppress(RedisUnavailable, ViewRebuilding):  # others say so; the figures stay as they were
+                counts = await self.view.open_by_reason()
+                metrics.OPEN_DEAD_LETTERS.clear()
+                for reason, count in counts.items():
+                    metrics.OPEN_DEAD_LETTERS.labels(reason).set(count)
+            await asyncio.sleep(MEASURE_SECONDS)
 
     async def _read(self, partition: int, offset: int) -> DeadLetter | None:
         place = TopicPartition(DEAD_LETTERS.name, partition)

@@ -23,6 +23,7 @@ REBUILDS = Counter("gateway_view_rebuilds_total", "How often positions were foun
 APPLY_SECONDS = Histogram(
     "gateway_apply_seconds", "Time to apply a batch to Redis.", buckets=(0.001, 0.0025, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5)
 )
+OPEN_DEAD_LETTERS = Gauge("gateway_open_dead_letters", "Dead letters in the list that wait for somebody.", ["reason"])
 WRITE_SECONDS = Histogram("gateway_write_seconds", "Time of a Kafka transaction.", buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 1, 5))
 EVENT_STREAMS = Gauge("gateway_event_streams", "Clients that listen to a run.")
 HISTORY_SECONDS = Histogram(

@@ -99,7 +99,7 @@ async def open_parts(settings: GatewaySettings) -> AsyncIterator[Parts]:
         session_timeout_ms=settings.projector_session_timeout_ms,
     )
     pages = Pages(views, History(settings.kafka(), views))
-    work = asyncio.create_task(_together(projector, changes))
+    work = asyncio.create_task(_together(projector, changes, letters))
     try:
         yield Parts(store, views, commands, changes, pages, letters, ranges, redriver, projector, cluster, work)
     finally:
@@ -111,7 +111,8 @@ async def open_parts(settings: GatewaySettings) -> AsyncIterator[Parts]:
         await store.close()
 
 
-async def _together(projector: Projector, changes: Changes) -> None:
+async def _together(projector: Projector, changes: Changes, letters: Letters) -> None:
     async with asyncio.TaskGroup() as group:
         group.create_task(projector.run())
         group.create_task(changes.run())
+        group.create_task(letters.measure())

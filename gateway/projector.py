@@ -15,7 +15,8 @@ from aiokafka.errors import IllegalStateError, KafkaError
 
 from gateway import metrics
 from runtime.tasks import stop_client
-from storage.operations import Operation, fold
+from schemas.topics import DEAD_LETTERS
+from storage.operations import Older, Operation, fold
 from storage.projection import PROJECTED, Rejected, project
 from storage.redis_store import Advance, RedisStore, RedisUnavailable
 
@@ -148,6 +149,8 @@ class Projector(ConsumerRebalanceListener):  # type: ignore[misc]
             start = first[tp] if tp.topic in _COMPACTED else max(first[tp], end - self._rebuild_records)
             former = min(self._next.get(tp, 0), end)
             positions[tp] = await self._store.begin(name(tp), start=start, target=end, expected=expected, former=former)
+            if tp.topic == DEAD_LETTERS.name and first[tp] < start == positions[tp]:
+                await self._store.apply([Older()], [])
             if positions[tp] > end and await self._is_foreign(consumer, tp, positions[tp]):
                 return
         if generation != self._generation:  # the group has settled anew meanwhile, which undoes a seek

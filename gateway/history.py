@@ -1,7 +1,7 @@
 """Predictions that Redis does not hold any more, read from Kafka: in row order over all lanes, each row once.
 
-Belongs to no consumer group and reads only what is committed. The offsets that the view remembers say where to begin; without them, the
-time of the run's first prediction does.
+Belongs to no consumer group and reads only what is committed. The offsets that the view remembers say where to begin, and those that were
+met when reading before; without them, the time of the run's first prediction does.
 """
 
 import asyncio
@@ -15,6 +15,7 @@ from aiokafka.errors import KafkaError
 
 from gateway import late, metrics
 from gateway.errors import Gone
+from gateway.landmarks import Landmark, Landmarks
 from runtime.errors import Unavailable
 from runtime.tasks import stop_client
 from schemas.messages import LaneStats
@@ -73,6 +74,7 @@ class History:
         self._views = views
         self._timeout_seconds = timeout_seconds
         self._free = asyncio.Semaphore(READERS)
+        self._landmarks = Landmarks()
 
     async def page(self, run: RunView, after: int, until: int, limit: int) -> list[tuple[int, bytes]]:
         """Return the first `limit` rows with `after < row_index <= until` as (row index, record value).
@@ -81,7 +83,7 @@ class History:
         """
         offsets = await self._views.offsets(run.run_id, run.attempt)
         async with self._reading() as consumer:
-            return await _read(consumer, run, offsets, after, until, limit)
+            return await _read(consumer, run, offsets, self._landmarks, after, until, limit)
 
     async def redriven(self, run: RunView, rows: Mapping[int, Late]) -> dict[int, bytes]:
         """Return the predictions of redriven rows, which stand behind others: the time of each says where. Raises `Gone`, `Unavailable`."""
@@ -117,7 +119,7 @@ class History:
 
 
 async def _read(
-    consumer: AIOKafkaConsumer, run: RunView, offsets: Iterable[tuple[int, int, int, int]], after: int, until: int, limit: int
+    consumer: AIOKafkaConsumer, run: RunView, offsets: Iterable[Landmark], landmarks: Landmarks, after: int, until: int, limit: int
 ) -> list[tuple[int, bytes]]:
     step = run.spec.lanes if run.spec else None
     lanes = {
@@ -130,10 +132,11 @@ async def _read(
     partitions = sorted({lane.partition for lane in lanes.values()})
     consumer.assign(partitions)
     first, ends = await consumer.beginning_offsets(partitions), await consumer.end_offsets(partitions)
-    starts = await _starts(consumer, run.lanes, lanes, offsets, after)
+    learnt = landmarks.of(run.run_id, run.attempt, {tp.partition: end for tp, end in ends.items()})
+    starts = await _starts(consumer, run.lanes, lanes, sorted([*offsets, *learnt]), after)
     for tp in partitions:
         consumer.seek(tp, max(starts[tp], first[tp]))
-    await _collect(consumer, run, lanes, ends, after, until, limit)
+    await _collect(consumer, run, lanes, landmarks, ends, after, until, limit)
     cut = {tp for tp in partitions if first[tp] > 0 and starts[tp] <= first[tp]}
     lost = [gone for lane in lanes.values() if lane.partition in cut and (gone := lane.lost_before(after)) is not None]
     if lost:
@@ -145,7 +148,7 @@ async def _starts(
     consumer: AIOKafkaConsumer,
     stats: Iterable[LaneStats],
     lanes: Mapping[int, _Lane],
-    offsets: Iterable[tuple[int, int, int, int]],
+    offsets: Iterable[Landmark],
     after: int,
 ) -> dict[TopicPartition, int]:
     """Where to begin in each partition, so that no lane's row behind `after` is passed over."""
@@ -171,6 +174,7 @@ async def _collect(
     consumer: AIOKafkaConsumer,
     run: RunView,
     lanes: Mapping[int, _Lane],
+    landmarks: Landmarks,
     ends: Mapping[TopicPartition, int],
     after: int,
     until: int,
@@ -186,10 +190,12 @@ async def _collect(
         consumer.pause(*({lane.partition for lane in lanes.values()} - wanted))
         for records in (await consumer.getmany(*wanted, timeout_ms=500)).values():
             for record in records:
-                _take(record, run, lanes, after, until, limit)
+                _take(record, run, lanes, landmarks, after, until, limit)
 
 
-def _take(record: ConsumerRecord, run: RunView, lanes: Mapping[int, _Lane], after: int, until: int, limit: int) -> None:
+def _take(
+    record: ConsumerRecord, run: RunView, lanes: Mapping[int, _Lane], landmarks: Landmarks, after: int, until: int, limit: int
+) -> None:
     if record.value is None:
         return
     try:
@@ -199,4 +205,5 @@ def _take(record: ConsumerRecord, run: RunView, lanes: Mapping[int, _Lane], afte
     if where.redriven:  # stands apart from its neighbours: `History.redriven`
         return
     if where.run_id == run.run_id and where.attempt == run.attempt and where.lane in lanes:
+        landmarks.note(run.run_id, run.attempt, (where.lane, where.row_index, record.partition, record.offset))
         lanes[where.lane].take(where.row_index, record.value, after, until, limit)

@@ -35,6 +35,11 @@ class Follower:
     def __str__(self) -> str:
         return f"after {self.connections} connections at {self.last_id}"
 
+    @property
+    def seen(self) -> int:
+        """How many rows came."""
+        return sum(map(len, self.rows.values()))
+
     async def follow(self) -> None:
         """Read until the run's end."""
         async with httpx.AsyncClient(base_url=self.url, timeout=httpx.Timeout(SILENCE_SECONDS, connect=5), trust_env=False) as http:

@@ -5,9 +5,10 @@ Nobody here knows what is being disturbed. A refusal (4xx) or an outage (503, no
 
 import asyncio
 import random
+import time
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 
 from client.errors import ClientError, GatewayFault, Refused, Unavailable
@@ -23,6 +24,8 @@ LANES = (1, 2, 4)
 VERBS = ("pause", "pause", "resume", "resume", "resume", "speed", "speed", "seek", "step", "stop")
 RUNS_AT_ONCE, MOST_ATTEMPTS = 4, 4
 END_SECONDS = 240.0
+STILL_SECONDS = 120.0
+"""How long nothing at all may move before something is stuck."""
 Doing = Callable[[], Awaitable[None]]
 
 
@@ -189,35 +192,37 @@ class Load:
                 return
 
     async def finish(self) -> dict[str, Run]:
-        """Let every run go on to its end as fast as it can; return them. What does not end within the bound is a finding."""
+        """Let every run go on to its end as fast as it can; return them. Whatever does not end, nor moves for a while, is a finding."""
         ended: dict[str, Run] = {}
-        try:
-            async with asyncio.timeout(END_SECONDS):
-                while len(ended) < len(self.runs):
-                    for run_id in self.runs.keys() - ended.keys():
-                        if (run := await self._towards_end(run_id)) is not None:
-                            ended[run_id] = run
-                    await asyncio.sleep(0.2)
-                await asyncio.gather(*self._following)
-        except TimeoutError:
+        moved_at, seen = time.monotonic(), -1
+        while (len(ended) < len(self.runs) or not all(f.ended for f in self.followers)) and time.monotonic() - moved_at < STILL_SECONDS:
+            handled = sum(run.statistics.last_row_index for run in ended.values())
             for run_id in self.runs.keys() - ended.keys():
-                self.world.findings.append(f"run {run_id} does not end: {await self._describe(run_id)}")
-            self.world.findings += [f"a follower of {f.run_id} does not end: {f}" for f in self.followers if not f.ended]
+                run = await self._towards_end(run_id)
+                handled += run.statistics.last_row_index if run else 0
+                if run and run.status in TERMINAL:
+                    ended[run_id] = run
+            handled += len(ended) + sum(follower.seen for follower in self.followers)
+            if handled != seen:
+                moved_at, seen = time.monotonic(), handled
+            await asyncio.sleep(0.2)
+        for run_id in self.runs.keys() - ended.keys():
+            self.world.findings.append(f"run {run_id} does not end: {await self._describe(run_id)}")
+        self.world.findings += [f"a follower of {f.run_id} does not end: {f}" for f in self.followers if not f.ended]
         await cancel_all(*self._following)
         return ended
 
     async def _towards_end(self, run_id: str) -> Run | None:
         try:
             run = await self.world.client.run(run_id)
-            if run.status in TERMINAL:
-                return run
+        except ClientError:
+            return None
+        with suppress(ClientError):
             if run.status == "PAUSED":
                 await self.world.client.resume_run(run_id)
-            elif run.rows_per_second is not None:
+            elif run.status not in TERMINAL and run.rows_per_second is not None:
                 await self.world.client.set_speed(run_id, None)
-        except ClientError:
-            pass
-        return None
+        return run
 
     async def _describe(self, run_id: str) -> str:
         try:

@@ -18,7 +18,7 @@ from storage.run_view import RunView
 
 MAX_ROWS = 1_000_000
 PAGE_ROWS = 8000
-"""Rows read in one go, over all lanes about: a page costs a connection, about 0.1 s."""
+"""Rows read in one go: a page costs a connection, about 0.1 s."""
 COMPARED_AT_ONCE = 2
 TIMEOUT_SECONDS = 120.0
 KEPT, KEPT_FLIPS = 16, 50_000
@@ -36,10 +36,9 @@ class Rows(NamedTuple):
 
 async def all_rows(pages: Pages, run: RunView) -> AsyncIterator[Rows]:
     """Yield the predictions of an attempt from the first to the last there is now, in row order. Raises `Gone`, `Unavailable`."""
-    lanes = run.spec.lanes if run.spec else 1
     after, last = -1, run.totals.last_row_index
     while after < last:
-        page = await pages.page(run.run_id, after, max(PAGE_ROWS // lanes, 500), attempt=run.attempt, fixed=True)
+        page = await pages.page(run.run_id, after, PAGE_ROWS, attempt=run.attempt, fixed=True)
         if page is None:
             raise NotFound("run", run.run_id)
         if rows := [row for row in page.rows if row[0] <= last]:

@@ -46,7 +46,7 @@ def row_encoder(identity: Identity, features: Sequence[str]) -> Callable[[int, S
 
     Values are the features in the given order, then id (text), time (microseconds since 1970, UTC), label ("PASS" or "FAIL").
     """
-    make = _maker(features)
+    make = maker(features)
     count, run_id, attempt, epoch = len(features), identity.run_id, identity.attempt, identity.epoch
     lanes, model_version = identity.lanes, identity.model_version
 
@@ -71,7 +71,7 @@ def row_encoder(identity: Identity, features: Sequence[str]) -> Callable[[int, S
     return encode_row
 
 
-def _maker(features: Sequence[str]) -> Callable[[Sequence[Any]], Any]:
+def maker(features: Sequence[str]) -> Callable[[Sequence[Any]], Any]:
     """Return a function that makes of values what encodes as an object with these names."""
     fields = [(f"f{number}", float | None) for number in range(len(features))]
     try:

@@ -12,9 +12,9 @@ import msgspec
 import numpy as np
 from msgspec import Meta, Raw, Struct
 
-from producer.encoding import Identity
+from producer.encoding import Identity, maker
 from schemas.ids import RUN_ID, external_run_id, is_task_id, row_key
-from schemas.messages import PackedRows, Redrive, ReplaySource, Row, RunEnd, RunSkip, encode
+from schemas.messages import PackedRows, Redrive, ReplaySource, RunEnd, RunSkip, encode
 from schemas.topics import CONTENT_TYPE_HEADER, JSON, MAX_MESSAGE_BYTES, PACKED, REDRIVE_HEADER, TYPE_HEADER
 
 Index = Annotated[int, Meta(ge=0, le=2**62)]
@@ -91,6 +91,7 @@ class Reader:
         self._source, self._model_version = source, model_version
         self._partition_of, self._features_of = partition_of, features_of
         self._name = source.run_id.encode()
+        self._makers: dict[str, tuple[Callable[[Sequence[Any]], Any], int]] = {}
 
     def read(self, record: SourceRecord) -> Iterator[Recorded | Unreadable | Passed]:
         """Yield what the record holds of the run; nothing when it is another's."""
@@ -156,16 +157,27 @@ class Reader:
             return
         indices = range(first, first + rows.count * rows.lanes, rows.lanes)
         try:
-            names = self._features_of(rows.model_version)
-            values = np.frombuffer(rows.features, "<f4").reshape(rows.count, len(names))
-            cells_of = values.astype(float).tolist()
+            make, width = self._maker_of(rows.model_version)
+            cells_of = np.frombuffer(rows.features, "<f4").reshape(rows.count, width).astype(float).tolist()
+            version = encode(rows.model_version if self._source.keep_models else self._model_version)
             columns = zip(indices, cells_of, rows.sample_ids, rows.timestamps, rows.labels, strict=True)
             for row_index, cells, sample_id, timestamp, label in columns:
-                features = dict(zip(names, cells, strict=True))
-                row = Row(features=features, sample_id=sample_id, timestamp=timestamp, label=label, model_version=rows.model_version)
-                yield Recorded(row_index, False, self._fragment(_object(encode(row)), row_index))
+                parts = [b'"features":' + encode(make(cells)), b'"model_version":' + version]
+                parts.append(b'"sample_id":' + encode(sample_id or f"SAMPLE_{row_index}"))
+                if timestamp is not None:
+                    parts.append(b'"timestamp":' + encode(timestamp))
+                if label is not None:
+                    parts.append(b'"label":' + encode(label))
+                yield Recorded(row_index, False, b",".join(parts))
         except UNREADABLE:  # a row that came through before counts as read
             yield from map(Unreadable, indices)
+
+    def _maker_of(self, model_version: str) -> tuple[Callable[[Sequence[Any]], Any], int]:
+        """What makes an object of a row's values for a model version, and how many they are."""
+        if model_version not in self._makers:
+            names = self._features_of(model_version)
+            self._makers[model_version] = maker(names), len(names)
+        return self._makers[model_version]
 
     def _index(self, record: SourceRecord, fields: Any) -> int | None:
         """The row's index in the run; null when it is another's. Raises `ValueError` when nobody can tell."""

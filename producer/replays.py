@@ -8,10 +8,10 @@ when retention has taken rows that are asked for, `Unavailable`.
 import asyncio
 import errno
 from collections.abc import Sequence
-from functools import cache
+from functools import cache, partial
 
 import structlog
-from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 
 from producer.errors import RunFailed
 from producer.positions import first_of_lane
@@ -33,7 +33,7 @@ log = structlog.get_logger()
 STILL_SECONDS = 60.0
 """How long the broker may give nothing, such as behind another system's open transaction."""
 POLL_RECORDS = 500
-"""Taken in one go: about 10 ms of the event loop, which others' rows wait for."""
+"""Taken in one go."""
 
 
 async def open_rows(kafka: dict[str, object], storage: Storage, run_id: str, spec: RunSpec) -> Rows:
@@ -116,19 +116,21 @@ async def _spool(consumer: AIOKafkaConsumer, reader: Reader, spool: Spool, sourc
         moved = now if batch else moved
         if now - moved > STILL_SECONDS:
             raise Unavailable("kafka", f"nothing more of partition {part.partition} for {STILL_SECONDS:.0f} s")
-        for record in batch:
-            if record.offset >= part.to_offset:
-                break
-            for found in reader.read(record):
-                whole.met(found)
-                if isinstance(found, Recorded) and found.row_index >= source.from_row:
-                    spool.add(found)
-                elif isinstance(found, Unreadable) and found.row_index >= source.from_row:
-                    spool.unreadable.add(found.row_index)
-        if spool.full:
-            await on_disk(spool.flush)
-        await asyncio.sleep(0)  # the others' turn
+        await on_disk(partial(_take, [record for record in batch if record.offset < part.to_offset], reader, spool, source, whole))
     whole.check()
+
+
+def _take(batch: Sequence[ConsumerRecord], reader: Reader, spool: Spool, source: ReplaySource, whole: "_Whole") -> None:
+    """Take the run's rows of a batch; in a thread, for a packed record may hold thousands."""
+    for record in batch:
+        for found in reader.read(record):
+            whole.met(found)
+            if isinstance(found, Recorded) and found.row_index >= source.from_row:
+                spool.add(found)
+                if spool.full:
+                    spool.flush()
+            elif isinstance(found, Unreadable) and found.row_index >= source.from_row:
+                spool.unreadable.add(found.row_index)
 
 
 def _is_full(error: StorageUnavailable) -> bool:

@@ -219,7 +219,10 @@ def _phase(run: RunView) -> Literal["waiting", "warmup", "streaming", "ended"]:
         return "ended"
     if run.totals.handled:
         return "streaming"
-    return "waiting" if run.status == "PENDING" else "warmup"
+    reported = (run.task.progress or {}).get("phase") if run.task else "streaming"
+    if run.status == "PENDING" or reported == "reading":
+        return "waiting"
+    return "streaming" if reported == "streaming" else "warmup"
 
 
 def _ratio(part: int, whole: int) -> float | None:

@@ -93,6 +93,12 @@ def allowed(run: RunView, command: Order) -> None:
         raise Conflict(f"The run is {run.status}; {command} is possible when it is {states}.", "wrong_state")
 
 
+def check_read(run: RunView) -> None:
+    """Return when the run knows its rows; else raises `Conflict`: it still reads those that it replays."""
+    if run.spec is not None and run.spec.total_rows is None:
+        raise Conflict(f"The run is {run.status} and still reads the rows that it replays.", "wrong_state")
+
+
 def check_row(run: RunView, field: str, row_index: int) -> None:
     """Return when the run has this row; else raises `Invalid`, which names the last one."""
     rows = run.spec.total_rows if run.spec else None

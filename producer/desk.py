@@ -169,6 +169,8 @@ class Desk:
     async def _step(self, command: Command, record: ConsumerRecord) -> None:
         rows = _argument(command, "rows", int, 1)
         run = await self._halted(command.task_id, paused=True)
+        if run.spec.total_rows is None:
+            raise IllegalMove("the rows that it replays are not read yet; resume it")
         run.stepping = True
         try:
             await run.send_rows(self._open_rows, self._confirm_ownership, only=rows)

@@ -59,6 +59,26 @@ class Pacer:
             self._start += debt - MAX_DEBT_SECONDS
 
 
+class Warmup:
+    """The wait before a run's first row. Time that the run stands still does not count."""
+
+    def __init__(self, seconds: float) -> None:
+        self._left = max(seconds, 0.0)
+        self._since: float | None = None
+
+    def left(self, now: float) -> float:
+        """Seconds that are still to be waited."""
+        return max(0.0, self._left - (now - self._since if self._since is not None else 0.0))
+
+    def begin(self, now: float) -> None:
+        """The run goes on: time counts."""
+        self._since = now
+
+    def hold(self, now: float) -> None:
+        """The run stands still."""
+        self._left, self._since = self.left(now), None
+
+
 def parse_rate(value: object) -> float | None:
     """A rate from a command: a number of rows per second in range, or None / "max". Raises `ValueError`."""
     if value is None or value == "max":

@@ -12,7 +12,7 @@ import msgspec
 
 from producer.encoding import Identity, run_end, run_skip
 from producer.errors import RunFailed
-from producer.pacing import Pacer
+from producer.pacing import Pacer, Warmup
 from producer.packing import packed_records
 from producer.positions import Positions, first_of_lane
 from producer.sender import Lanes, Sender
@@ -53,6 +53,7 @@ class Run:
         self.ended = False
         self.stepping = False
         """Set while some rows are sent of a paused run: how far it came is written at once at their end, so that they are never more."""
+        self._warmup = Warmup(_warmup_seconds(task, spec, paused=paused))
         self._lanes: Lanes | None = None
         self._rows: Rows | None = None
         self._measured: deque[tuple[float, int]] = deque(maxlen=RATE_WINDOW + 1)
@@ -104,6 +105,8 @@ class Run:
             raise RunFailed(f"the simulation set has {self._rows.total} rows, not {total}")
         if only is not None:
             total = self.positions.behind(only, total)
+        else:
+            await self._warm_up()
         encode_row = self._rows.encoder(self.lanes.identity)
 
         def records(page: Page, start: int, end: int) -> Iterator[tuple[int, int, bytes]]:
@@ -132,7 +135,8 @@ class Run:
                     if not due:
                         await asyncio.sleep(max(TICK_SECONDS, pacer.seconds_to_next(time.monotonic())))
                         continue
-                    await self.lanes.room()
+                    if only is None:  # a step is small, and orders wait for it
+                        await self.lanes.room()
                     await confirm_ownership()
                     end = int(min(start + due, start + (PACKED_CHUNK_ROWS if packs else CHUNK_ROWS), last))
                     sending = packed_records(self.lanes, page, start, end) if packs else records(page, start, end)
@@ -140,6 +144,15 @@ class Run:
                     pacer.sent(end - start)
                     start = end
                     await asyncio.sleep(0)  # the others' turn
+
+    async def _warm_up(self) -> None:
+        """Wait before the first row."""
+        self._warmup.begin(time.monotonic())
+        try:
+            if self.untouched:
+                await asyncio.sleep(self._warmup.left(time.monotonic()))
+        finally:
+            self._warmup.hold(time.monotonic())
 
     async def skip_to(self, row_index: int) -> None:
         """Pass over the rows before `row_index` that are not sent yet."""
@@ -187,9 +200,7 @@ class Run:
     def _phase(self) -> str:
         if self.spec.total_rows is None:
             return "reading"
-        started = self.task.started_at
-        warm = started is not None and (utc_now() - started).total_seconds() >= self.spec.warmup_seconds
-        return "streaming" if warm else "warmup"
+        return "warmup" if self.untouched and self._warmup.left(time.monotonic()) else "streaming"
 
     def _progress(self) -> dict[str, object]:
         sent, total = self.positions.rows_before(self.positions.acknowledged), self.spec.total_rows
@@ -206,3 +217,10 @@ class Run:
             "waiting_for": "stream_processor" if self._lanes is not None and self._lanes.waits else None,
             "eta_seconds": None if self.paused or not pace or total is None else round((total - sent) / pace, 1),
         }
+
+
+def _warmup_seconds(task: TaskState, spec: RunSpec, *, paused: bool) -> float:
+    """What is left of the warm-up. A run that was paused in it begins it anew when another producer takes it over; attempts have one."""
+    if task.attempt > 1 or task.started_at is None:
+        return 0.0
+    return spec.warmup_seconds - (0.0 if paused else (utc_now() - task.started_at).total_seconds())

@@ -175,7 +175,9 @@ class Replays:
         run_id = new_run_id()
         while partition is not None and partition_for(run_id.encode(), CONTROL_PARTITIONS) != partition:
             run_id = new_run_id()
-        fields = RunSpec(**{"dataset_id": DATASET, "split_id": SPLIT, "model_version": MODEL, "total_rows": total_rows, **spec})
+        fields = RunSpec(
+            **{"dataset_id": DATASET, "split_id": SPLIT, "model_version": MODEL, "total_rows": total_rows, "warmup_seconds": 0, **spec}
+        )
         now = datetime.now(UTC)
         task = TaskState(
             task_id=run_id,

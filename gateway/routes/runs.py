@@ -94,6 +94,8 @@ async def step_run(run_id: str, views: TheViews, commands: TheCommands, changes:
     """Send some rows of a paused run at once; it stays paused. Waits a little until they are counted."""
     rows = (body or Step()).rows
     run = await runs.find(views, run_id)
+    runs.allowed(run, "step")
+    runs.check_read(run)
     await runs.order(commands, run, "step", {"rows": rows})
     return run_answer(await runs.wait_for(views, changes, run, runs.stepped(run, rows), runs.ORDER_WAIT_SECONDS))
 

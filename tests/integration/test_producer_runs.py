@@ -214,6 +214,27 @@ async def test_seeking_back_while_paused_stays_paused_and_seeking_on_passes_rows
     assert sorted(row for found in lanes.values() for row in found.skipped) == list(range(450))
 
 
+async def test_the_first_row_waits_for_the_warm_up_and_a_pause_does_not_shorten_it(world: Replays, producer: ProducerProcess) -> None:
+    run_id = await world.start(3, rows_per_second=None, warmup_seconds=2)
+    begun = await world.status(run_id, "IN_PROGRESS")
+    assert (begun.progress or {})["phase"] == "warmup"
+    assert begun.started_at is not None
+    await world.order(run_id, "pause")
+    paused = await world.status(run_id, "PAUSED")
+    await world.order(run_id, "resume")
+    resumed = await world.status(run_id, "IN_PROGRESS", "COMPLETED")
+    await world.ended(run_id)
+    first = (await world.records(run_id))[0]
+    waited = first.timestamp / 1000 - begun.started_at.timestamp() - (resumed.updated_at - paused.updated_at).total_seconds()
+    assert waited > 1.9
+    unwarmed = await world.start(3, rows_per_second=None, warmup_seconds=3600)
+    await world.order(unwarmed, "pause")
+    await world.order(unwarmed, "step")
+    await eventually(lambda: _counts(world, unwarmed, 1))  # who steps does not wait
+    await world.order(unwarmed, "resume")
+    assert (await world.ended(unwarmed)).status == "COMPLETED"
+
+
 async def test_a_step_to_the_last_row_leaves_the_end_to_the_resume(world: Replays, producer: ProducerProcess) -> None:
     run_id = await world.start(50, rows_per_second=5)
     await world.order(run_id, "pause")

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from producer.pacing import MAX_DEBT_SECONDS, Pacer, parse_rate
+from producer.pacing import MAX_DEBT_SECONDS, Pacer, Warmup, parse_rate
 
 rates = st.floats(0.1, 10_000)
 steps = st.lists(st.floats(0, 30), max_size=60)
@@ -109,3 +109,15 @@ def test_rates_that_are_taken(value: object, rate: float | None) -> None:
 def test_rates_that_are_refused(value: object) -> None:
     with pytest.raises(ValueError, match="rows_per_second"):
         parse_rate(value)
+
+
+def test_time_that_a_run_stands_still_is_no_warm_up() -> None:
+    warmup = Warmup(10)
+    assert warmup.left(0) == 10
+    warmup.begin(100)
+    assert warmup.left(104) == 6
+    warmup.hold(104)
+    assert warmup.left(1000) == 6
+    warmup.begin(2000)
+    assert (warmup.left(2006), warmup.left(2007)) == (0, 0)
+    assert Warmup(-5).left(0) == 0

@@ -77,8 +77,13 @@ class _File:
         self._hash.update(data)
         self._bytes += len(data)
 
-    def close(self) -> ExportFile:
-        self._file.close()
+    def __enter__(self) -> "_File":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()  # also when the client leaves: the zip around it is closed next
+
+    def described(self) -> ExportFile:
         return ExportFile(name=self.name, bytes=self._bytes, sha256=self._hash.hexdigest())
 
 
@@ -87,19 +92,18 @@ async def export(run: Run, model: ModelManifest | None, pages: AsyncIterator[Row
     sink = _Sink()
     rows = 0
     with tempfile.TemporaryFile("w+b") as table, zipfile.ZipFile(sink, "w") as archive:
-        lines = _File(archive, "predictions.jsonl")
         table.write((",".join(COLUMNS) + "\r\n").encode())
-        async for page in pages:
-            rows += len(page.rows)
-            await asyncio.to_thread(_take, page, lines, table)
-            yield sink.taken()
-        files = [lines.close()]
-        sheet = _File(archive, "predictions.csv")
+        with _File(archive, "predictions.jsonl") as lines:
+            async for page in pages:
+                rows += len(page.rows)
+                await asyncio.to_thread(_take, page, lines, table)
+                yield sink.taken()
         table.seek(0)
-        while part := await asyncio.to_thread(table.read, CHUNK_BYTES):
-            await asyncio.to_thread(sheet.write, part)
-            yield sink.taken()
-        files.append(sheet.close())
+        with _File(archive, "predictions.csv") as sheet:
+            while part := await asyncio.to_thread(table.read, CHUNK_BYTES):
+                await asyncio.to_thread(sheet.write, part)
+                yield sink.taken()
+        files = [lines.described(), sheet.described()]
         manifest = ExportManifest(exported_at=datetime.now(UTC), rows=rows, run=run, model=_plain(model), files=files)
         archive.writestr("manifest.json", manifest.model_dump_json(indent=1), zipfile.ZIP_DEFLATED)
     yield sink.taken()

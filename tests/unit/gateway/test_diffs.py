@@ -121,3 +121,13 @@ async def test_an_export_holds_every_answer_twice_and_says_what_it_holds() -> No
         for file in manifest["files"]:
             content = archive.read(file["name"])
             assert (file["bytes"], file["sha256"]) == (len(content), sha256(content).hexdigest())
+
+
+async def test_a_client_that_leaves_in_the_middle_leaves_nothing_behind() -> None:
+    async def pages() -> AsyncIterator[Rows]:
+        for row in range(5):
+            yield Rows(view(5), [(row, encode(prediction("ext-a", row)))])
+
+    parts = export(run_answer(view(5)), None, pages())
+    assert await anext(parts)
+    await parts.aclose()  # type: ignore[attr-defined]

@@ -27,6 +27,9 @@ from dashboard.texts import NAME
 from dashboard.theme import FAVICON
 from dashboard.uploads import Kept
 
+RECONNECT_SECONDS = 30.0
+"""A page that was silent for longer is drawn anew: short silences of a sleeping tab or a busy machine must not cost a click."""
+
 
 def main() -> None:
     os.environ.pop("PYTEST_CURRENT_TEST", None)  # inherited when a test starts the stack; NiceGUI would then serve its own test port
@@ -71,7 +74,7 @@ def main() -> None:
         reload=False,
         show=False,
         show_welcome_message=False,
-        reconnect_timeout=10.0,
+        reconnect_timeout=RECONNECT_SECONDS,
     )
 
 

@@ -39,12 +39,12 @@ class Controls:
                 self.speed = ui.number(texts.SPEED, value=self.feed.run.rows_per_second, min=0.001).props("outlined dense clearable")
                 self.speed.props(f'placeholder="{texts.FASTEST}" stack-label').classes("ii-speed").on("keydown.enter", self._set_speed)
                 _button(texts.SET_SPEED, "speed", self._set_speed)
-        last = max((self.feed.run.total_rows or 1) - 1, 0)
+        last = self._last(self.feed.run)
         with ui.element("div").classes("ii-row ii-seek"):
             with ui.element("div").classes("ii-slider"):
-                slider = ui.slider(min=0, max=last, step=1, value=0).props(f'aria-label="{texts.ROW}" label')
+                self.slider = ui.slider(min=0, max=last, step=1, value=0).props(f'aria-label="{texts.ROW}" label')
             self.row = _number(texts.ROW, 0, least=0, most=last).classes("ii-narrow")
-            self.row.bind_value(slider, "value", forward=lambda value: int(value or 0))
+            self.row.bind_value(self.slider, "value", forward=lambda value: int(value or 0))
             self.seek = _button(texts.SEEK, "redo", self._seek)
             self.retry = _button(texts.RETRY, "replay", self._retry, strong=True)
             self.replay = _button(texts.REPLAY, "history", self._replay)
@@ -54,13 +54,21 @@ class Controls:
     def look(self, run: Run) -> None:
         """Offer what the run's state allows."""
         over, ours = run.status in TERMINAL, run.workspace is not None
+        if (last := self._last(run)) != self.row.max:  # of a replay it is known only once its rows are read
+            self.row.max = last
+            self.slider.props(f"max={last}")
         self.going.set_visibility(not over and ours)
         self.pause.set_visibility(run.status in ("PENDING", "IN_PROGRESS"))
         self.resume.set_visibility(run.status == "PAUSED")
         self.stepping.set_visibility(run.status == "PAUSED")
         self.seek.set_visibility(run.status in ("IN_PROGRESS", "PAUSED") and ours)
         self.retry.set_visibility(over and ours)
-        self.hint.set_text(texts.RETRY_HINT if over else texts.SEEK_HINT)
+        self.hint.set_text(texts.REPLAY_HINT if not ours else texts.RETRY_HINT if over else texts.SEEK_HINT)
+
+    @staticmethod
+    def _last(run: Run) -> int:
+        """The last row that there is, or that is known."""
+        return max(run.statistics.last_row_index if run.total_rows is None else run.total_rows - 1, 0)
 
     async def _order(self, order: Callable[[], Awaitable[Run]]) -> None:
         self.trouble.set_content("")

@@ -52,9 +52,8 @@ class RunView:
     def draw(self) -> None:
         """Put everything on the page and keep it going."""
         self.note = show(Html(""))
-        if self.feed.run.workspace is not None:
-            with card():
-                self.controls.draw()
+        with card():
+            self.controls.draw()
         self.figures = show(Html(""))
         with ui.element("div").classes("ii-two ii-even"):
             with card():
@@ -111,8 +110,7 @@ class RunView:
         if run.error or (over and run.message):
             notes.append(note("bad" if run.status == "FAILED" else "info", run.error or run.message or ""))
         self.note.set_content(joined(notes))
-        if run.workspace is not None:
-            self.controls.look(run)
+        self.controls.look(run)
 
 
 def _redraw(chart: ui.echart, options: charts.Options) -> None:

@@ -163,6 +163,7 @@ SEEK, RETRY, REPLAY = "Go to this row", "Try again from this row", "Replay from 
 SEEK_HINT: Final = (
     "Going ahead passes rows over; going back begins a new attempt, and earlier ones stay readable. A replay is a run of its own."
 )
+REPLAY_HINT: Final = "Another system sends these rows. A replay is a run of its own."
 RETRY_HINT: Final = "Trying again is a new attempt of this run, and earlier ones stay readable. A replay is a run of its own."
 ATTEMPT_NUMBER: Final = "attempt {number}"
 PASSED_OVER: Final = " · {rows} passed over"

@@ -14,6 +14,7 @@ from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, ConsumerRecord
 from aiokafka.errors import IllegalStateError, KafkaError
 
 from gateway import metrics
+from runtime.kafka import METADATA_MAX_AGE_MS
 from runtime.tasks import stop_client
 from schemas.topics import DEAD_LETTERS
 from storage.operations import Older, Operation, fold
@@ -89,6 +90,7 @@ class Projector(ConsumerRebalanceListener):  # type: ignore[misc]
             session_timeout_ms=self._session_timeout_ms,
             heartbeat_interval_ms=self._session_timeout_ms // 4,
             max_partition_fetch_bytes=4 << 20,
+            metadata_max_age_ms=METADATA_MAX_AGE_MS,
         )
         try:
             async with asyncio.timeout(KAFKA_TIMEOUT_SECONDS):

@@ -15,7 +15,7 @@ from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, ConsumerRecord
 from aiokafka.coordinator.assignors.sticky.sticky_assignor import StickyPartitionAssignor
 from aiokafka.errors import KafkaError
 
-from runtime.kafka import read_to_end, wait_for_kafka
+from runtime.kafka import METADATA_MAX_AGE_MS, read_to_end, wait_for_kafka
 from runtime.tasks import cancel_all, stop_client
 from runtime.transactions import ANSWER_TIMEOUT_SECONDS, Partition, expected, in_time
 from schemas.messages import Command, TaskState
@@ -91,6 +91,7 @@ class Owner(ConsumerRebalanceListener):  # type: ignore[misc]
             session_timeout_ms=self._session_timeout_ms,
             heartbeat_interval_ms=self._session_timeout_ms // 5,
             rebalance_timeout_ms=REBALANCE_TIMEOUT_MS,
+            metadata_max_age_ms=METADATA_MAX_AGE_MS,
             # a class of its own, because this assignor keeps its memory in the class
             partition_assignment_strategy=(type("Sticky", (StickyPartitionAssignor,), {}),),
         )

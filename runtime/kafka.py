@@ -16,6 +16,10 @@ from runtime.tasks import stop_client
 
 log = structlog.get_logger()
 
+METADATA_MAX_AGE_MS = 5_000
+"""How old a group member's idea of the topics may be. Right after its start a broker may not name all of them; whoever deals the partitions
+out then leaves some to nobody, and nothing asks again before this is over (seen: five minutes, aiokafka's default)."""
+
 
 def partition_for(key: bytes, partitions: int) -> int:
     """Where the Java and aiokafka default partitioner puts a key."""

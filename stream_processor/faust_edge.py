@@ -33,6 +33,7 @@ from faust.transport.drivers import aiokafka as driver
 from faust.transport.utils import DefaultSchedulingStrategy
 from faust.types import TP
 
+from runtime.kafka import METADATA_MAX_AGE_MS
 from schemas.topics import APP_ID, ROWS, STATS_CHANGELOG
 from stream_processor.settings import Settings
 
@@ -252,6 +253,7 @@ def build(settings: Settings, hooks: Hooks, agent: Callable[[Any], Any]) -> Faus
         env_prefix="FAUST_",
         broker_max_poll_records=4000,
         consumer_max_fetch_size=4 << 20,
+        consumer_metadata_max_age_ms=METADATA_MAX_AGE_MS,
         consumer_auto_offset_reset="earliest",
         broker_session_timeout=settings.session_timeout_seconds,
         broker_heartbeat_interval=settings.session_timeout_seconds / 5,

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from benchmarks.world import machine
 
-NAMES = ("scoring",)
+NAMES = ("scoring", "latency")
 RESULTS = Path(__file__).parent / "results"
 
 

@@ -13,7 +13,7 @@ class Settings(ProcessSettings):
 
     health_host: str = "127.0.0.1"
     health_port: int = Field(8101, ge=0, le=65535)
-    batch_rows: int = Field(1000, ge=1, description="most records in one transaction")
+    batch_rows: int = Field(2000, ge=1, description="most records in one transaction")
     batch_bytes: int = Field(4 << 20, ge=1, description="about the most bytes of records in one transaction")
     exact_reasons_max_rows: int = Field(8, ge=0, description="up to this many rows in a batch the reasons are exact tree contributions")
     approximate_reasons_max_rows: int = Field(

@@ -1,0 +1,209 @@
+"""How long from the producer's send to the answer, readable at the gateway and as a server-sent event, in a whole stack of its own.
+
+`python -m benchmarks latency [--offset 400]`. Also: 500 status requests a second and 200 event streams while a run goes at full speed, and
+what they cost it. The send's time is the timestamp of the row's record, so latencies are exact to a millisecond; the cold start counts.
+"""
+
+import argparse
+import asyncio
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from aiokafka import AIOKafkaConsumer, TopicPartition
+
+from benchmarks.http_client import Connection
+from client import Client
+from devstack.generate import generate
+from schemas.api_runs import RunCreate
+from schemas.messages import PackedRows
+from schemas.topics import CONTENT_TYPE_HEADER, PACKED, ROWS, TYPE_HEADER
+
+PACES = ((1.0, 25), (100.0, 1500), (1000.0, 6000))
+FEATURES, FILE_ROWS = 100, 60_000
+POLLS_PER_SECOND, POLL_CONNECTIONS, STREAMS = 500, 16, 200
+
+
+class _Next(msgspec.Struct):
+    next_after: int
+
+
+def quantiles(milliseconds: list[float]) -> dict[str, float]:
+    """p50, p99, p99.9, the largest; `rows`."""
+    ordered = sorted(milliseconds)
+    at = lambda share: ordered[min(len(ordered) - 1, int(share * len(ordered)))]  # noqa: E731
+    return {"rows": len(ordered), "p50": at(0.5), "p99": at(0.99), "p99.9": at(0.999), "max": ordered[-1]}
+
+
+async def sent_at(bootstrap: str, run_id: str) -> dict[int, float]:
+    """When each row of the run was sent: the timestamp of its record."""
+    found: dict[int, float] = {}
+    async with AIOKafkaConsumer(bootstrap_servers=bootstrap, auto_offset_reset="earliest") as consumer:
+        known = await consumer._client.fetch_all_metadata()
+        partitions = [TopicPartition(ROWS.name, p) for p in known.partitions_for_topic(ROWS.name)]
+        consumer.assign(partitions)
+        ends = await consumer.end_offsets(partitions)
+        while any([await consumer.position(tp) < end for tp, end in ends.items()]):
+            for records in (await consumer.getmany(timeout_ms=200)).values():
+                for record in records:
+                    headers = dict(record.headers)
+                    if record.key.split(b"#")[0] != run_id.encode() or headers.get(TYPE_HEADER) != b"row":
+                        continue
+                    if headers[CONTENT_TYPE_HEADER] == PACKED:
+                        rows = msgspec.msgpack.decode(record.value, type=PackedRows)
+                        found |= {(rows.row_index or 0) + j * rows.lanes: record.timestamp for j in range(rows.count)}
+                    else:
+                        found[msgspec.json.decode(record.value)["row_index"]] = record.timestamp
+    return found
+
+
+async def readable(port: int, run_id: str, total: int) -> dict[int, float]:
+    """When each row could be read, by asking again and again."""
+    connection, found, after = Connection(port), {}, -1
+    decode = msgspec.json.Decoder(_Next).decode
+    while len(found) < total:
+        following = decode(await connection.get(f"/v1/runs/{run_id}/predictions?after={after}&limit=1000")).next_after
+        now = time.time() * 1000
+        found |= dict.fromkeys(range(after + 1, following + 1), now)
+        if following == after:
+            await asyncio.sleep(0.002)
+        after = following
+    connection.close()
+    return found
+
+
+async def streamed(port: int, run_id: str, total: int) -> dict[int, float]:
+    """When each row came as a server-sent event."""
+    connection, found = Connection(port), {}
+    async for line in connection.lines(f"/v1/runs/{run_id}/events"):
+        if line.startswith(b"id: "):
+            found[int(line[4:])] = time.time() * 1000
+            if len(found) == total:
+                break
+    connection.close()
+    return found
+
+
+class Latency:
+    """The benchmark's world while it runs."""
+
+    def __init__(self, offset: int) -> None:
+        self.port, self.bootstrap = 8000 + offset, f"127.0.0.1:{9092 + offset}"
+        self.client = Client(f"http://127.0.0.1:{self.port}")
+        self.rows = 0
+
+    def prepare(self, folder: Path) -> None:
+        """A dataset, a split, a model."""
+        made = generate(folder / "rows.csv", rows=FILE_ROWS, features=FEATURES, failure_rate=0.15)
+        dataset = self.client.upload(made.path)
+        split = self.client.split(self.client.suggest_split(dataset.dataset_id))
+        self.rows = split.simulation.rows
+        training = self.client.train()
+        self.client.wait_for(training.task_id, timeout_seconds=300)
+
+    def start(self, rate: float | None) -> str:
+        """Begin a run over all rows."""
+        return self.client.start_run(RunCreate(rows_per_second=rate, warmup_seconds=0)).run_id
+
+    async def pace(self, rate: float, rows: int) -> dict[str, Any]:
+        """Latencies of the first rows of a run at this pace, its beginning included."""
+        run_id = await asyncio.to_thread(self.start, rate)
+        read, events = await asyncio.gather(readable(self.port, run_id, rows), streamed(self.port, run_id, rows))
+        await asyncio.to_thread(self.client.stop_run, run_id)
+        sent = await sent_at(self.bootstrap, run_id)
+        found = {name: quantiles([seen[row] - sent[row] for row in range(rows)]) for name, seen in (("readable", read), ("event", events))}
+        print(f"  {rate:g} rows/s: " + "; ".join(f"{name} " + ", ".join(f"{k} {v:.1f}" for k, v in q.items()) for name, q in found.items()))
+        return found
+
+    async def full_speed(self) -> float:
+        """Rows a second of a run at full speed, from its first tenth to its end."""
+        run_id = await asyncio.to_thread(self.start, None)
+        connection, marks = Connection(self.port), []
+        while True:
+            run = msgspec.json.decode(await connection.get(f"/v1/runs/{run_id}"))
+            total = run["statistics"]["total_predictions"]
+            if total >= self.rows * 0.1:
+                marks.append((time.monotonic(), total))
+            if run["status"] not in ("PENDING", "IN_PROGRESS"):
+                break
+            await asyncio.sleep(0.05)
+        connection.close()
+        done = next((moment for moment, total in marks if total == marks[-1][1]), marks[-1][0])
+        return float((marks[-1][1] - marks[0][1]) / max(done - marks[0][0], 1e-3))
+
+    async def polled(self) -> tuple[float, dict[str, float]]:
+        """The same while the status is asked for 500 times a second, and how long that took."""
+        latencies: list[float] = []
+        stop = asyncio.Event()
+        runs = self.client.runs(limit=1).items
+        path = f"/simulation/status/{runs[0].run_id}"
+
+        async def ask(number: int) -> None:
+            connection, every = Connection(self.port), POLL_CONNECTIONS / POLLS_PER_SECOND
+            due = time.monotonic() + number * every / POLL_CONNECTIONS
+            while not stop.is_set():
+                await asyncio.sleep(max(0.0, due - time.monotonic()))
+                await connection.get(path)
+                latencies.append((time.monotonic() - due) * 1000)  # from when it was due: a late answer delays what follows
+                due += every
+            connection.close()
+
+        tasks = [asyncio.create_task(ask(number)) for number in range(POLL_CONNECTIONS)]
+        speed = await self.full_speed()
+        stop.set()
+        await asyncio.gather(*tasks)
+        return speed, quantiles(latencies)
+
+    async def many_streams(self) -> dict[str, float]:
+        """200 clients follow a run of 100 rows a second at once: when each of them has each row."""
+        rows = 500
+        run_id = await asyncio.to_thread(self.start, 100.0)
+        seen = await asyncio.gather(*[streamed(self.port, run_id, rows) for _ in range(STREAMS)])
+        await asyncio.to_thread(self.client.stop_run, run_id)
+        sent = await sent_at(self.bootstrap, run_id)
+        return quantiles([one[row] - sent[row] for one in seen for row in range(rows)])
+
+
+async def run(offset: int) -> dict[str, Any]:
+    """Everything, in a stack of its own."""
+    with tempfile.TemporaryDirectory(prefix="bench-") as name:
+        environment = os.environ | {"DEVSTACK_PORT_OFFSET": str(offset), "PYTHONPATH": str(Path.cwd())}
+        stack = [sys.executable, "-m", "devstack"]
+        await asyncio.to_thread(subprocess.run, [*stack, "up"], cwd=name, env=environment, check=True, capture_output=True)
+        try:
+            world = Latency(offset)
+            await asyncio.to_thread(world.prepare, Path(name))
+            paces = {f"{rate:g}": await world.pace(rate, rows) for rate, rows in PACES}
+            alone = statistics.median([await world.full_speed() for _ in range(2)])
+            pairs = [await world.polled() for _ in range(2)]
+            streams = await world.many_streams()
+        finally:
+            await asyncio.to_thread(subprocess.run, [*stack, "down"], cwd=name, env=environment, check=False, capture_output=True)
+    polled = max(pairs)
+    found = {
+        "paces": paces,
+        "full_speed": alone,
+        "full_speed_polled": polled[0],
+        "polls": polled[1],
+        "streams": {"clients": STREAMS, **streams},
+    }
+    print(
+        f"  full speed {alone:,.0f} rows/s, with {POLLS_PER_SECOND} requests/s {polled[0]:,.0f}; polls {polled[1]}; {STREAMS} streams {streams}"
+    )
+    return found
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """What can be asked for."""
+    parser.add_argument("--offset", type=int, default=400, help="added to all ports of the stack")
+
+
+def main(given: argparse.Namespace) -> dict[str, Any]:
+    """Measure, return what the report needs."""
+    return asyncio.run(run(given.offset))

@@ -48,10 +48,11 @@ class Totals:
     @property
     def rows_per_second(self) -> float | None:
         """Mean measured pace, null before the second prediction."""
-        if self.first_scored_at is None or self.last_scored_at is None or self.total < 2:
+        in_order = self.total - self.redriven  # the times are those of these rows
+        if self.first_scored_at is None or self.last_scored_at is None or in_order < 2:
             return None
         seconds = (self.last_scored_at - self.first_scored_at).total_seconds()
-        return (self.total - 1) / seconds if seconds > 0 else None
+        return (in_order - 1) / seconds if seconds > 0 else None
 
 
 def merge(lanes: Iterable[LaneStats]) -> Totals:

@@ -95,3 +95,16 @@ def test_unknown_run_is_not_asked_for_again(read: Read, serve: Serve) -> None:
     with pytest.raises(NotFound, match="Run not found"):
         read(serve(app), Position(None, 5.0, QUICK), 1)
     assert asked == ["/events"]
+
+
+def test_redriven_rows_are_told_once_however_often_the_gateway_says_them() -> None:
+    position = Position(None, 1.0, QUICK)
+
+    def taken(event: str, data: str) -> bool:
+        return position.take(ServerSentEvent(event=event, data=data))
+
+    assert taken("prediction", '{"row_index":3,"redriven":true}')  # in its place
+    assert not taken("redriven", '{"row_index":3,"redriven":true}')  # after a reconnection
+    assert taken("redriven", '{"row_index":1,"redriven":true}')
+    assert not taken("redriven", '{"row_index":1,"redriven":true}')
+    assert taken("prediction", '{"row_index":4,"redriven":false}')

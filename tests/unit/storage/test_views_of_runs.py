@@ -1,11 +1,12 @@
 """Lanes become one run; what is shown is terminal only when the numbers are final."""
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from schemas.messages import RunSpec, Status
-from storage.answers import Reach, extent
+from schemas.messages import LaneStats, RunSpec, Status
+from storage.answers import Extent, Late, Reach, extent, late_rows
 from storage.run_view import RunView, run_view
 from tests.view_records import at, lane_stats, prediction, task
 
@@ -106,6 +107,45 @@ def test_first_rows_that_were_dead_letters_do_not_send_readers_to_kafka() -> Non
     view = run_view("r", task("r"), [lane_stats("r", [prediction("r", i) for i in (2, 3)], dead_letters=2)])
     assert view is not None
     assert extent(view, Reach({0: 2}, {0: 3}, 0, 2)).source(-1) == ("redis", 3)
+
+
+def _with_redriven(lane: LaneStats, *rows: int) -> LaneStats:
+    """The lane after these rows were redriven."""
+    lane.redriven = [(1_000_000, list(rows))]
+    lane.total += len(rows)
+    lane.last_answered_index = lane.last.row_index if lane.last else -1
+    late = msgspec.structs.replace(prediction("r", max(rows)), redriven=True)
+    lane.last = max([row for row in (lane.last, late) if row], key=lambda row: row.row_index)
+    lane.last_row_index = max(lane.last_row_index, *rows)
+    return lane
+
+
+def test_redriven_rows_disturb_neither_what_is_shown_nor_the_pace() -> None:
+    lane = lane_stats("r", [prediction("r", i, scored_at=at(i)) for i in (1, 2, 3)], last_row_index=9)
+    view = run_view("r", task("r"), [_with_redriven(lane, 0, 7)])
+    assert view is not None
+    assert extent(view, Reach({0: 1}, {0: 3}, 0, 3)) == Extent(floor=0, shown=9, committed=9)
+    assert late_rows(view, -1, 6) == {0: Late(0, 1_000_000)}
+    assert list(late_rows(view, -1, 9)) == [0, 7]
+    assert (view.totals.redriven, view.totals.rows_per_second) == (2, 1.0)
+    assert view.totals.last is not None
+    assert view.totals.last.row_index == 7
+
+
+def test_run_of_dead_letters_that_were_all_redriven_needs_no_other_predictions() -> None:
+    view = run_view("r", task("r"), [_with_redriven(lane_stats("r", [], last_row_index=1), 0, 1)])
+    assert view is not None
+    assert extent(view, Reach({}, {}, 0, 0)) == Extent(floor=0, shown=1, committed=1)
+
+
+@pytest.mark.parametrize(("status", "shown"), [("IN_PROGRESS", "IN_PROGRESS"), ("COMPLETED", "FAILED"), ("STOPPED", "FAILED")])
+def test_run_with_a_lane_of_too_many_dead_letters_has_failed_once_it_is_over(status: Status, shown: Status) -> None:
+    first = lane_stats("r", [], lane=0, lanes=2, finished="COMPLETED")
+    second = lane_stats("r", [], lane=1, lanes=2, finished="FAILED")
+    first.message, second.message, second.limit_reached = "stopped", "too many", True
+    view = run_view("r", task("r", status=status, ended_lanes=2, spec=SPEC), [first, second])
+    assert view is not None
+    assert (view.status, view.error) == (shown, "too many" if view.terminal else None)
 
 
 @given(

@@ -15,6 +15,7 @@ from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, ConsumerRecord
 from aiokafka.coordinator.assignors.sticky.sticky_assignor import StickyPartitionAssignor
 from aiokafka.errors import KafkaError
 
+from runtime.errors import Unavailable
 from runtime.kafka import METADATA_MAX_AGE_MS, read_to_end, wait_for_kafka
 from runtime.tasks import cancel_all, stop_client
 from runtime.transactions import ANSWER_TIMEOUT_SECONDS, Partition, expected, in_time
@@ -106,6 +107,8 @@ class Owner(ConsumerRebalanceListener):  # type: ignore[misc]
             await self._close()
         if self._failure.done():
             self._failure.result()
+        if not stopping.is_set():  # a library cancelled what it was asked for: to return would look like a stop that somebody wanted
+            raise Unavailable("kafka", "the group was left without being asked")
 
     async def _close(self) -> None:
         await asyncio.gather(*[owned.close() for owned in self._owned.values()], *self._leaving.values(), return_exceptions=True)

@@ -22,7 +22,7 @@ from tests.stack import running_stack
 from tests.waiting import eventually
 
 STOP_SECONDS = 30.0
-ROWS = 30_000
+ROWS = 16_000
 PROCESSES = ("gateway", "stream_processor", "producer", "trainer")
 
 

@@ -70,12 +70,24 @@ async def test_kafka_away_is_said_within_the_bound_and_reads_go_on(world: World)
     ready = await world.client.get("/ready")
     assert (ready.status_code, ready.json()["dependencies"]["redis"]) == (503, "ok")
     assert ready.json()["dependencies"]["kafka"] != "ok"
+    states = await part_states(world)
+    assert (states["kafka"], states["redis"], states["trainer"]) == ("down", "up", "unknown")
     world.kafka.start()
     await eventually(lambda: world.knows("/ready"), timeout_seconds=60)
     started = await eventually(lambda: start_run(world, headers), timeout_seconds=60)  # the broker may need longer than the bound at first
     assert [order.command for order in await world.commands(started)] == ["start"]
     listed = (await world.client.get("/v1/runs", headers=headers)).json()["items"]
     assert {started, run_id} <= {run["run_id"] for run in listed}
+
+
+async def part_states(world: World) -> dict[str, str]:
+    """What the system page says of each part; it answers within the bounds whatever is down."""
+    began = time.monotonic()
+    answer = await world.client.get("/v1/system")
+    assert time.monotonic() - began < 2 * BOUND_SECONDS + MARGIN_SECONDS
+    found = answer.json()
+    assert found["status"] == "degraded"  # this world has a gateway alone
+    return {part["name"]: part["state"] for part in found["parts"]}
 
 
 async def start_run(world: World, headers: dict[str, str]) -> str:
@@ -98,6 +110,8 @@ async def test_redis_away_is_said_and_over_when_it_is_back(fresh_kafka: Broker, 
                 answer = await client.get(path)
                 assert (answer.status_code, answer.json()["detail"]) == (503, "redis is unavailable; try again.")
                 assert int(answer.headers["Retry-After"]) > 0
+            states = await part_states(world)
+            assert (states["redis"], states["view"], states["kafka"], states["producer"]) == ("down", "down", "up", "down")
             part.start()
             await eventually(lambda: world.knows(f"/v1/runs/{run_id}"))
             assert await world.counts(run_id, 30)

@@ -103,13 +103,14 @@ async def _body(upload: Path) -> AsyncGenerator[bytes, None]:
     yield b"\r\n--XX--\r\n"
 
 
-def content(parts: list[Path]) -> dict[str, Any]:
-    """What every contestant must have made: so many rows, gaps in the numbers, and their sum."""
+def content(parts: list[Path], names: list[str] | None = None) -> dict[str, Any]:
+    """What every contestant must have made: so many rows, gaps in the numbers (of these columns), and their sum."""
     import polars as pl
     import polars.selectors as cs
 
     lazy = pl.scan_parquet(parts)
-    numbers = lazy.select((cs.numeric() - cs.by_name("Id", require_all=False)).cast(pl.Float64))
+    chosen = cs.by_name(*names) if names else cs.numeric() - cs.by_name("Id", require_all=False)
+    numbers = lazy.select(chosen.cast(pl.Float64))
     gaps, total = pl.sum_horizontal(pl.all().null_count()), pl.sum_horizontal(pl.all().sum())
     found = numbers.select(pl.len().alias("rows"), gaps.alias("gaps"), total.round(0).alias("sum")).collect(engine="streaming")
     return found.row(0, named=True)

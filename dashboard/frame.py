@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from html import escape
 
 from nicegui import app, ui
@@ -21,6 +22,11 @@ document.addEventListener('mouseover', event => {
 });
 </script>
 """
+
+
+RESPONSE_SECONDS = 60.0
+page_at = partial(ui.page, response_timeout=RESPONSE_SECONDS)
+"""Registers a page. The comparison of two large runs takes longer than the three seconds that NiceGUI waits by itself."""
 
 
 def install() -> None:

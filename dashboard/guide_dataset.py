@@ -5,7 +5,7 @@ from nicegui import ui
 from client.errors import ClientError
 from client.upload import UploadOptions
 from dashboard import charts, figures, texts
-from dashboard.frame import card, frame, guarded, heading, show
+from dashboard.frame import card, frame, guarded, heading, page_at, show
 from dashboard.gateway import client
 from dashboard.markup import Html, badge, cards, facts, html, metric, mono, note, table, time
 from dashboard.stepper import stepper
@@ -21,7 +21,7 @@ POLL_SECONDS = 0.7
 
 
 def register(kept: Kept) -> None:
-    @ui.page("/guide/dataset/{dataset_id}")
+    @page_at("/guide/dataset/{dataset_id}")
     async def dataset_page(dataset_id: str) -> None:
         with frame(texts.STEPS[0][0], "/"):
             stepper(0, {0: "/", 1: f"/guide/ranges/{dataset_id}"})

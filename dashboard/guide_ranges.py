@@ -9,7 +9,7 @@ from nicegui import background_tasks, ui
 
 from client.errors import ClientError, Problem, Refused
 from dashboard import figures, texts
-from dashboard.frame import card, explained, frame, guarded, heading, show
+from dashboard.frame import card, explained, frame, guarded, heading, page_at, show
 from dashboard.gateway import client
 from dashboard.markup import Html, cards, link, metric, mono, problems, table, time
 from dashboard.stepper import stepper
@@ -26,7 +26,7 @@ Texts = dict[str, str]
 
 
 def register() -> None:
-    @ui.page("/guide/ranges/{dataset_id}")
+    @page_at("/guide/ranges/{dataset_id}")
     async def ranges_page(dataset_id: str) -> None:
         with frame(texts.STEPS[1][0], "/"):
             stepper(1, {0: f"/guide/dataset/{dataset_id}"})

@@ -4,7 +4,7 @@ from nicegui import ui
 
 from client.errors import ClientError
 from dashboard import texts
-from dashboard.frame import card, explained, frame, guarded, heading, show
+from dashboard.frame import card, explained, frame, guarded, heading, page_at, show
 from dashboard.gateway import client
 from dashboard.guide_train import sets
 from dashboard.markup import Html
@@ -17,12 +17,12 @@ RUNS_LOOKED_AT = 100
 
 
 def register() -> None:
-    @ui.page("/guide/simulate/{model_version}")
+    @page_at("/guide/simulate/{model_version}")
     async def simulate_page(model_version: str) -> None:
         with frame(texts.STEPS[3][0], "/"):
             await guarded(lambda: _start(model_version))
 
-    @ui.page("/guide/run/{run_id}")
+    @page_at("/guide/run/{run_id}")
     async def run_page(run_id: str) -> None:
         with frame(texts.STEPS[3][0], "/"):
             await guarded(lambda: _run(run_id))

@@ -6,7 +6,7 @@ from nicegui import ui
 
 from client.errors import ClientError
 from dashboard import charts, figures, texts
-from dashboard.frame import card, explained, frame, guarded, heading, show
+from dashboard.frame import card, explained, frame, guarded, heading, page_at, show
 from dashboard.gateway import client
 from dashboard.markup import Html, bar, cards, html, joined, link, metric, mono, note, status, table, time
 from dashboard.model_view import measured, understood
@@ -22,12 +22,12 @@ SHOWN_LINES = 100
 
 
 def register() -> None:
-    @ui.page("/guide/train/{split_id}")
+    @page_at("/guide/train/{split_id}")
     async def train_page(split_id: str) -> None:
         with frame(texts.STEPS[2][0], "/"):
             await guarded(lambda: _start(split_id))
 
-    @ui.page("/guide/training/{task_id}")
+    @page_at("/guide/training/{task_id}")
     async def training_page(task_id: str) -> None:
         with frame(texts.STEPS[2][0], "/"):
             await guarded(lambda: _training(task_id))

@@ -9,7 +9,7 @@ from nicegui import events, ui
 from client.errors import Problem
 from client.upload import UploadOptions
 from dashboard import figures, texts
-from dashboard.frame import card, frame, guarded, heading, show
+from dashboard.frame import card, frame, guarded, heading, page_at, show
 from dashboard.gateway import client
 from dashboard.markup import Html, link, mono, table, time
 from dashboard.stepper import stepper
@@ -28,7 +28,7 @@ DROP_FACE = f"""
 
 
 def register(kept: Kept) -> None:
-    @ui.page("/")
+    @page_at("/")
     async def upload_page() -> None:
         with frame(texts.UPLOAD_TITLE, "/"):
             stepper(0, {})

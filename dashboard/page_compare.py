@@ -6,7 +6,7 @@ from nicegui import ui
 
 from client.errors import ClientError
 from dashboard import charts, figures, texts
-from dashboard.frame import card, explained, frame, guarded, heading, show
+from dashboard.frame import card, explained, frame, guarded, heading, page_at, show
 from dashboard.gateway import client
 from dashboard.markup import Html, badge, cards, metric, muted, table, verdict
 from dashboard.run_view import run_facts
@@ -22,7 +22,7 @@ COUNTS = frozenset(
 
 
 def register() -> None:
-    @ui.page("/compare/{first}/{second}")
+    @page_at("/compare/{first}/{second}")
     async def compare_page(first: str, second: str) -> None:
         with frame(texts.COMPARE, "/runs"):
             heading(texts.COMPARE, texts.COMPARE_LEAD)

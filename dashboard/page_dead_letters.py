@@ -9,7 +9,7 @@ from nicegui import ui
 from client.errors import ClientError
 from dashboard import figures, texts
 from dashboard.dead_letter_view import letter_facts, letter_state, repair
-from dashboard.frame import card, explained, frame, guarded, heading, show, sure
+from dashboard.frame import card, explained, frame, guarded, heading, page_at, show, sure
 from dashboard.gateway import client
 from dashboard.markup import Html, cards, html, link, metric, mono, muted, note, table, time
 from schemas.api_dead_letters import DeadLetterPage, DeadLetterSummary, LettersSent, PurgeMatching, RedriveMatching
@@ -21,13 +21,13 @@ READ_SECONDS = 2.0
 
 
 def register() -> None:
-    @ui.page(HOME)
+    @page_at(HOME)
     async def letters_page(run_id: str = "", reason: str = "", state: str = "", cursor: str = "") -> None:
         with frame(texts.LETTERS_TITLE, HOME):
             heading(texts.LETTERS_TITLE, texts.LETTERS_LEAD)
             await guarded(List(run_id, reason, state, cursor).draw)
 
-    @ui.page(HOME + "/{dead_letter_id}")
+    @page_at(HOME + "/{dead_letter_id}")
     async def letter_page(dead_letter_id: str) -> None:
         with frame(texts.LETTER_TITLE, HOME):
             heading(texts.LETTER_TITLE)

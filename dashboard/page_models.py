@@ -4,7 +4,7 @@ from nicegui import ui
 
 from client.errors import ClientError
 from dashboard import charts, figures, texts
-from dashboard.frame import card, explained, frame, guarded, heading, show, sure
+from dashboard.frame import card, explained, frame, guarded, heading, page_at, show, sure
 from dashboard.gateway import client
 from dashboard.markup import Html, badge, facts, joined, link, mono, table, time
 from dashboard.model_view import measured, understood
@@ -17,13 +17,13 @@ RUNS_LOOKED_AT = 100
 
 
 def register() -> None:
-    @ui.page("/models")
+    @page_at("/models")
     async def models_page(cursor: str = "") -> None:
         with frame(texts.MODELS_TITLE, "/models"):
             heading(texts.MODELS_TITLE, texts.MODELS_LEAD)
             await guarded(lambda: _list(cursor))
 
-    @ui.page("/models/{model_version}")
+    @page_at("/models/{model_version}")
     async def model_page(model_version: str) -> None:
         with frame(model_version, "/models"):
             heading(model_version)

@@ -8,7 +8,7 @@ from nicegui import ui
 
 from client.errors import ClientError
 from dashboard import charts, figures, run_history, texts
-from dashboard.frame import card, frame, guarded, heading, show
+from dashboard.frame import card, frame, guarded, heading, page_at, show
 from dashboard.gateway import client
 from dashboard.markup import Html, badge, joined, link, mono, muted, note, status, table, time
 from dashboard.page_compare import choose_two
@@ -21,13 +21,13 @@ LOOK_SECONDS = 3.0
 
 
 def register() -> None:
-    @ui.page("/runs")
+    @page_at("/runs")
     async def runs_page(status: str = "", model: str = "", cursor: str = "") -> None:
         with frame(texts.RUNS_TITLE, "/runs"):
             heading(texts.RUNS_TITLE, texts.RUNS_LEAD)
             await guarded(List(status, model, cursor).draw)
 
-    @ui.page("/runs/{run_id}")
+    @page_at("/runs/{run_id}")
     async def run_page(run_id: str, attempt: int = 0) -> None:
         with frame(texts.RUNS_TITLE, "/runs"):
             heading(texts.RUN_FACTS)

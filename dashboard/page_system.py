@@ -7,7 +7,7 @@ from nicegui import ui
 from client.errors import ClientError
 from client.settings import ClientSettings
 from dashboard import charts, figures, texts
-from dashboard.frame import card, frame, guarded, heading, show
+from dashboard.frame import card, frame, guarded, heading, page_at, show
 from dashboard.gateway import client
 from dashboard.markup import Html, badge, bar, cards, facts, html, link, metric, mono, muted, note, table
 from dashboard.page_runs import runs_table
@@ -22,7 +22,7 @@ STATE_KINDS = {"up": "good", "down": "bad", "unknown": "warn"}
 
 
 def register() -> None:
-    @ui.page("/system")
+    @page_at("/system")
     async def system_page() -> None:
         with frame(texts.SYSTEM_TITLE, "/system"):
             heading(texts.SYSTEM_TITLE, texts.SYSTEM_LEAD)

@@ -63,7 +63,7 @@ def watched(browser: Browser, *, width: int = 1280, scheme: Scheme = "light") ->
 def open_page(page: Page, address: str) -> None:
     page.goto(address)
     page.wait_for_selector("main h1")
-    page.wait_for_load_state("networkidle")
+    page.wait_for_function("window.did_handshake")  # not "networkidle": on a busy machine the connection may fall back to polling
 
 
 def card_value(page: Page, name: str) -> str:

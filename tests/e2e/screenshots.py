@@ -12,7 +12,7 @@ from pathlib import Path
 
 import polars as pl
 from aiokafka import AIOKafkaProducer
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Browser
 
 from client import Client
 from devstack.generate import generate
@@ -30,7 +30,7 @@ SCHEMES: tuple[Scheme, ...] = ("light", "dark")
 QUALITY = 55
 ROWS_MADE, FEATURES_MADE = 12_000, 40
 SHOWN_ROWS = 150
-SYSTEM_MS = 14_000
+DRAWN_MS, SYSTEM_MS = 1_500, 9_000
 
 
 def factory_days(path: Path) -> None:
@@ -121,19 +121,13 @@ def pages(client: Client, finished: Run, replay: Run, live: Run) -> dict[str, st
     }
 
 
-def settled(page: Page) -> None:
-    """Wait until the page and its charts are drawn."""
-    page.wait_for_load_state("networkidle")
-    page.wait_for_timeout(900)
-
-
 def take(browser: Browser, dashboard: str, addresses: dict[str, str], scheme: Scheme, suffix: str) -> None:
     width, height = SIZES[suffix]
     context = browser.new_context(viewport={"width": width, "height": height}, color_scheme=scheme)
     page = context.new_page()
     for name, path in addresses.items():
         open_page(page, dashboard + path)
-        settled(page)
+        page.wait_for_timeout(DRAWN_MS)
         if name == "system":
             page.wait_for_timeout(SYSTEM_MS)  # its chart has a point every two seconds
         dark = "-dark" if scheme == "dark" else ""

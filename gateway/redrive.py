@@ -6,6 +6,7 @@ hole into the offsets. It needs none: the stream processor counts a row and purg
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 
 import structlog
 from aiokafka import AIOKafkaProducer
@@ -31,6 +32,7 @@ from schemas.topics import (
 )
 from storage.dead_letters import Found, Wanted, state
 
+CLOSE_SECONDS = 5.0
 WAIT_SECONDS = 2.0
 """How long a request waits until what came of it is shown."""
 Headers = list[tuple[str, bytes]]
@@ -57,8 +59,9 @@ class Redriver:
         if found.mark is not None and found.mark.mark == "answered":
             return found
         _check(found)
-        value = edited if edited is not None else _own(await self._letters.whole(found))
-        await self._send(found.letter, *_again(found.letter, value, edited=edited is not None))
+        whole = await self._letters.whole(found)
+        value = edited if edited is not None else _own(whole)
+        await self._send(whole.letter, *_again(whole.letter, value, edited=edited is not None))
         return await self._wait(name, found)
 
     async def redrive_all(self, wanted: Wanted) -> LettersSent:
@@ -66,8 +69,8 @@ class Redriver:
         selection = await self._letters.view.select(wanted._replace(state="open"), limit=MOST_LETTERS)
 
         async def send(found: Found) -> None:
-            letter = (await self._letters.whole(found)).letter
-            await self._send(letter, *_again(letter, _own(found._replace(letter=letter, whole=True)), edited=False))
+            whole = await self._letters.whole(found)
+            await self._send(whole.letter, *_again(whole.letter, _own(whole), edited=False))
 
         return await _each(selection.letters, selection.total, send)
 
@@ -99,7 +102,9 @@ class Redriver:
     async def close(self) -> None:
         """Let the producer go."""
         if self._producer is not None:
-            await stop_client(self._producer)
+            with suppress(Exception):  # a broker that is away does not hold the stop up
+                async with asyncio.timeout(CLOSE_SECONDS):
+                    await stop_client(self._producer)
 
     async def _send(self, letter: DeadLetter, value: bytes, headers: Headers) -> None:
         try:
@@ -114,9 +119,8 @@ class Redriver:
     async def _started(self) -> AIOKafkaProducer:
         async with self._starting:
             if self._producer is None:
-                producer = AIOKafkaProducer(
-                    **self._kafka, acks="all", enable_idempotence=True, linger_ms=0, max_request_size=MAX_MESSAGE_BYTES
-                )
+                # not idempotent, which can fail for good: what is written twice counts once
+                producer = AIOKafkaProducer(**self._kafka, acks="all", linger_ms=0, max_request_size=MAX_MESSAGE_BYTES)
                 try:
                     await producer.start()
                 except BaseException:

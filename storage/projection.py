@@ -31,7 +31,8 @@ BUCKET_ROWS = 1000
 FINAL = 1 << 52
 """Above any offset: a purged letter stays purged, whatever is tried with it afterwards."""
 SHOWN_BYTES = 4096
-"""How much of a dead letter's value is kept for display."""
+KEPT_BYTES = 16_384
+"""A dead letter with a larger record is not kept whole: of its value and key the beginning is shown, the rest is read from Kafka."""
 Listed = DatasetManifest | SplitManifest | ModelManifest
 
 
@@ -145,9 +146,9 @@ def _project_dead_letter(partition: int, offset: int, key: str, value: bytes | N
         order = offset + (FINAL if mark.mark == "purged" else 0)
         return Projected((Mark(mark.dead_letter_id, order, value.decode()),), mark.run_id)
     letter = _dead_letter(value)
-    name, whole = letter.dead_letter_id, len(letter.value) <= SHOWN_BYTES
+    name, whole = letter.dead_letter_id, len(value) <= KEPT_BYTES
     if not whole:
-        letter.value = letter.value[:SHOWN_BYTES]
+        letter.value, letter.key, letter.headers = letter.value[:SHOWN_BYTES], letter.key and letter.key[:SHOWN_BYTES], {}
     kept = KeptLetter(letter=letter, partition=partition, offset=offset, whole=whole)
     facts = LetterFacts(letter.reason, letter.topic, letter.run_id)
     return Projected(

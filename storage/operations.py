@@ -42,6 +42,8 @@ class Answers(Struct, frozen=True, array_like=True, tag="answers"):
     reach: tuple[tuple[int, int, int], ...]
     starts: tuple[tuple[str, int, int, int], ...]
     dropped: bool = False
+    at: int = 0
+    """When the last of them was made, in microseconds: runs are thinned in this order."""
 
 
 class Add(Struct, frozen=True, array_like=True, tag="add"):
@@ -124,5 +126,12 @@ def _joined(parts: list[Answers], limit: int) -> Answers:
     dropped = len(entries) > limit or any(part.dropped for part in parts)
     first = parts[0]
     return Answers(
-        first.key, first.reach_key, first.offsets_key, tuple(entries[-limit:]), tuple(reach.values()), tuple(starts.values()), dropped
+        first.key,
+        first.reach_key,
+        first.offsets_key,
+        tuple(entries[-limit:]),
+        tuple(reach.values()),
+        tuple(starts.values()),
+        dropped,
+        max(part.at for part in parts),
     )

@@ -56,6 +56,7 @@ class _Answered(Struct):
     attempt: int
     lane: int
     row_index: int
+    scored_at: datetime
     redriven: bool = False
 
 
@@ -125,6 +126,7 @@ def _project_prediction(partition: int, offset: int, key: str, value: bytes | No
         ((index, value.decode()),),
         ((lane, index, index),),
         ((f"{lane}:{index // BUCKET_ROWS}", index, partition, offset),),
+        at=int(answer.scored_at.timestamp() * 1e6),
     )
     return Projected((operation,), answer.run_id)
 

@@ -62,14 +62,13 @@ local function thin(run)
   if highest >= 0 then bound(reach_key, 'floor', highest + 1, false) end
 end
 
-local function touch(run)
-  local newest = redis.call('ZREVRANGE', whole_runs, 0, 0, 'WITHSCORES')
-  if newest[1] == run then return end
-  redis.call('ZADD', whole_runs, (tonumber(newest[2]) or 0) + 1, run)
+local function touch(run, at)
+  if at <= tonumber(redis.call('ZSCORE', whole_runs, run) or -1) then return end
+  redis.call('ZADD', whole_runs, at, run)
   while redis.call('ZCARD', whole_runs) > limits[4] do thin(redis.call('ZPOPMIN', whole_runs)[1]) end
 end
 
-local function answers(key, reach_key, offsets_key, entries, reach, starts, dropped)
+local function answers(key, reach_key, offsets_key, entries, reach, starts, dropped, at)
   for _, entry in ipairs(entries) do redis.call('ZADD', key, entry[1], entry[2]) end
   local trimmed = redis.call('ZREMRANGEBYRANK', key, 0, -limits[1] - 1)
   for _, r in ipairs(reach) do
@@ -87,7 +86,7 @@ local function answers(key, reach_key, offsets_key, entries, reach, starts, drop
   redis.call('EXPIRE', key, limits[2])
   redis.call('EXPIRE', reach_key, limits[2])
   redis.call('EXPIRE', offsets_key, limits[3])
-  touch(string.sub(key, #prefix + #'predictions:' + 1))
+  touch(string.sub(key, #prefix + #'predictions:' + 1), at)
 end
 
 local letters, facts, values, marks, older_letters = KEYS[5], KEYS[6], KEYS[7], KEYS[8], KEYS[9]

@@ -52,12 +52,12 @@ class World:
         return lost
 
     def dump(self) -> dict[str, Any]:
-        """Everything in Redis but the positions, the marker, and the order in which runs were written to."""
+        """Everything in Redis but the positions and the marker."""
         found: dict[str, Any] = {}
         for key in sorted(self.redis.keys()):
             assert isinstance(key, bytes)
             name = key.decode()
-            if name in (keys.POSITIONS, keys.REBUILDING, keys.READY, keys.WHOLE_RUNS):
+            if name in (keys.POSITIONS, keys.REBUILDING, keys.READY):
                 continue
             kind = self.redis.type(key)
             reads: dict[bytes, Any] = {b"hash": self.redis.hgetall, b"string": self.redis.get}
@@ -244,7 +244,7 @@ def test_of_many_runs_the_oldest_are_thinned_and_keep_their_totals(world: World)
     store = world.run(_thin_store(world))
     for number in range(40):
         run = f"small-{number}"
-        rows = [prediction(run, i) for i in range(5)]
+        rows = [prediction(run, i, scored_at=at(10 * number + i)) for i in range(5)]
         stats = [(topics.STATS_CHANGELOG, f"{run}:1:0", encode(lane_stats(run, rows, finished="COMPLETED")))]
         records = [(topics.PREDICTIONS, run, encode(row)) for row in rows] + stats
         operations: list[Operation] = []

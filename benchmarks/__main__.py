@@ -8,7 +8,7 @@ from pathlib import Path
 
 from benchmarks.world import machine
 
-NAMES = ("scoring", "latency")
+NAMES = ("scoring", "latency", "ingest", "split", "training")
 RESULTS = Path(__file__).parent / "results"
 
 

@@ -6,9 +6,10 @@ import json
 import sys
 from pathlib import Path
 
+from benchmarks import report
 from benchmarks.world import machine
 
-NAMES = ("scoring", "latency", "ingest", "split", "training")
+NAMES = ("scoring", "latency", "ingest", "split", "training", "growth")
 RESULTS = Path(__file__).parent / "results"
 
 
@@ -30,6 +31,7 @@ def main() -> None:
         found = module.main(said)
         RESULTS.mkdir(exist_ok=True)
         (RESULTS / f"{name}.json").write_text(json.dumps({"machine": described, **found}, indent=1) + "\n")
+        report.write()
 
 
 if __name__ == "__main__":

@@ -26,7 +26,7 @@ from schemas.messages import PackedRows
 from schemas.topics import CONTENT_TYPE_HEADER, PACKED, ROWS, TYPE_HEADER
 
 PACES = ((1.0, 25), (100.0, 1500), (1000.0, 6000))
-FEATURES, FILE_ROWS = 100, 60_000
+FEATURES, FILE_ROWS = 100, 150_000
 POLLS_PER_SECOND, POLL_CONNECTIONS, STREAMS = 500, 16, 200
 
 
@@ -193,9 +193,8 @@ async def run(offset: int) -> dict[str, Any]:
         "polls": polled[1],
         "streams": {"clients": STREAMS, **streams},
     }
-    print(
-        f"  full speed {alone:,.0f} rows/s, with {POLLS_PER_SECOND} requests/s {polled[0]:,.0f}; polls {polled[1]}; {STREAMS} streams {streams}"
-    )
+    print(f"  full speed {alone:,.0f} rows/s, with {POLLS_PER_SECOND} requests/s {polled[0]:,.0f}")
+    print(f"  polls {polled[1]}; {STREAMS} streams {streams}")
     return found
 
 

@@ -13,7 +13,7 @@ from schemas.manifests import DatasetManifest, ModelManifest, SplitManifest
 Message = type[msgspec.Struct] | type[BaseModel]
 REF = "#/components/schemas/{name}"
 CARRIED: dict[t.Topic, tuple[Message, ...]] = {
-    t.ROWS: (m.Row, m.RunEnd, m.RunSkip, m.Purge),
+    t.ROWS: (m.Row, m.PackedRows, m.RunEnd, m.RunSkip, m.Purge),
     t.PREDICTIONS: (m.Prediction,),
     t.DEAD_LETTERS: (m.DeadLetter, m.DeadLetterMark),
     t.STATS_CHANGELOG: (m.LaneStats,),
@@ -40,6 +40,7 @@ WRITERS: dict[t.Topic, tuple[str, ...]] = {
 }
 TYPES: dict[Message, str] = {
     m.Row: "row",
+    m.PackedRows: "row",
     m.RunEnd: "run-end",
     m.RunSkip: "run-skip",
     m.Purge: "purge",
@@ -99,7 +100,11 @@ def _message(kind: Message) -> dict[str, Any]:
     }
     if kind in TYPES:
         headers = {t.TYPE_HEADER: {"const": TYPES[kind]}, t.CONTENT_TYPE_HEADER: {"type": "string"}, t.REDRIVE_HEADER: {"type": "string"}}
-        message["headers"] = {"type": "object", "properties": headers, "required": [] if kind is m.Row else [t.TYPE_HEADER]}
+        required = [] if kind is m.Row else [t.TYPE_HEADER]
+        if kind is m.PackedRows:
+            message["contentType"] = t.PACKED.decode()
+            required, headers[t.CONTENT_TYPE_HEADER] = [t.CONTENT_TYPE_HEADER], {"const": t.PACKED.decode()}
+        message["headers"] = {"type": "object", "properties": headers, "required": required}
     return message
 
 

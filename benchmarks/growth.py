@@ -41,6 +41,7 @@ class Record(NamedTuple):
 def records(work: Work, encoding: str, *, lanes: int = 1, first: int = 0) -> Iterator[Record]:
     """Rows of all runs in turns, as the producer would send them."""
     runs, rows, offset = work.runs, work.rows_per_run, itertools.count(first)
+    encoder = lru_cache(None)(lambda identity: row_encoder(identity, work.features))
     chunk = max(1, min(256, rows))
     for start in range(0, rows, chunk):
         for number, run_id in enumerate(runs):
@@ -50,7 +51,7 @@ def records(work: Work, encoding: str, *, lanes: int = 1, first: int = 0) -> Ite
                 indices = [i for i in range(start, stop) if i % lanes == lane]
                 key = row_key(run_id, lane, lanes)
                 if encoding == "JSON":
-                    encode = row_encoder(identity, work.features)
+                    encode = encoder(identity)
                     for i in indices:
                         yield Record(
                             encode(first + i, [*work.values[base + i].tolist(), str(i), i, work.labels[base + i]]), next(offset), key, USUAL

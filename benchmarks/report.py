@@ -1,13 +1,14 @@
 """REPORT.md from the figures in `results/`, and from notes beside them that say what limits a figure that misses its goal."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
 FOLDER = Path(__file__).parent
 RESULTS, REPORT = FOLDER / "results", FOLDER / "REPORT.md"
 Found = dict[str, Any]
+Section = Callable[[Found], list[str]]
 
 
 def write() -> None:
@@ -18,12 +19,20 @@ def write() -> None:
         "Written by `make bench`; the figures are in `results/`. Ratios are medians of pairs measured side by side.",
         "",
     ]
-    for name, section in (("scoring", scoring), ("latency", latency), ("ingest", ingest), ("training", training), ("growth", growth)):
+    sections: dict[str, Section] = {
+        "scoring": scoring,
+        "latency": latency,
+        "ingest": tables("Data in: a CSV becomes a dataset", "ingest"),
+        "split": tables("Data in: a dataset is split", "split"),
+        "training": tables("Training", "training"),
+        "growth": growth,
+    }
+    for name, section in sections.items():
         path = RESULTS / f"{name}.json"
         if path.exists():
             found = json.loads(path.read_text())
             parts += [*section(found), "", *_machine(found.get("machine", {})), ""]
-    REPORT.write_text("\n".join(parts))
+    REPORT.write_text("\n".join(parts).rstrip() + "\n")
 
 
 def _machine(machine: Found) -> list[str]:
@@ -139,27 +148,14 @@ def latency(found: Found) -> list[str]:
     ]
 
 
-def ingest(found: Found) -> list[str]:
-    """Ingest and split."""
-    rows, goals = [], []
-    for number, size in found["sizes"].items():
-        for name, m in size["contestants"].items():
-            ratio = f"{m['ratio']:.2f}" if "ratio" in m else ""
-            rows.append((f"{size['megabytes']:,.0f} MB", name, f"{m['seconds']:.1f}", ratio, f"{m['cpu']:.1f}", f"{m['peak_mib']:,.0f}"))
-        for name in ("ours", "split, ours"):
-            if name in size["contestants"]:
-                goals.append((f"{name} / bare, {int(number):,} rows", size["contestants"][name]["ratio"], 1.3, False))
-        goals.append((f"peak MiB of ours, {int(number):,} rows", size["contestants"]["ours"]["peak_mib"], 1024.0, False))
-    return ["## Data in", "", *_table(("file", "", "seconds", "to bare", "CPU s", "peak MiB"), rows), "", *_goals(goals), *_notes("ingest")]
+def tables(title: str, name: str) -> Section:
+    """A section of tables that the benchmark made itself."""
 
+    def section(found: Found) -> list[str]:
+        parts = [line for caption, text in found["tables"].items() for line in (f"**{caption}**", "", text, "")]
+        return [f"## {title}", "", *parts, *_notes(name)]
 
-def training(found: Found) -> list[str]:
-    """Training, as its benchmark wrote it."""
-    return [
-        "## Training",
-        "",
-        *found.get("lines", ["```json", json.dumps({k: v for k, v in found.items() if k != "machine"}, indent=1), "```"]),
-    ]
+    return section
 
 
 def growth(found: Found) -> list[str]:

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import cached_property
+from functools import cached_property, lru_cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -75,12 +75,7 @@ class Work:
     @cached_property
     def bundle(self) -> Bundle:
         """The model: its trees are full, so that it costs what its size says."""
-        random = np.random.default_rng(3)
-        rows = random.normal(size=(20_000, self.size.features)).astype(np.float32)
-        labels = (rows[:, :8].sum(axis=1) + random.normal(size=len(rows)) * 2 > 2).astype(int)
-        parameters = {"max_depth": self.size.depth, "objective": "binary:logistic", "nthread": os.cpu_count(), "tree_method": "hist"}
-        booster = xgboost.train(parameters, xgboost.DMatrix(rows, labels), self.size.trees)
-        booster.set_param({"nthread": 1})
+        booster = _booster(self.size.features, self.size.trees, self.size.depth)
         return Bundle(self.manifest, booster)
 
     @cached_property
@@ -160,6 +155,15 @@ class Work:
                     Columns(self.matrix[at.start : at.stop], [*map(str, at)], [j * 1_000_000 for j in at], self.labels[at.start : at.stop]),
                 ),
             )
+
+
+@lru_cache(2)
+def _booster(features: int, trees: int, depth: int) -> xgboost.Booster:
+    random = np.random.default_rng(3)
+    rows = random.normal(size=(5_000, features)).astype(np.float32)
+    labels = (rows[:, :8].sum(axis=1) + random.normal(size=len(rows)) * 2 > 2).astype(int)
+    parameters = {"max_depth": depth, "objective": "binary:logistic", "nthread": 1, "tree_method": "hist"}
+    return xgboost.train(parameters, xgboost.DMatrix(rows, labels), trees)
 
 
 def _run_ids(runs: int, partitions: int) -> list[str]:

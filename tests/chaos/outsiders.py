@@ -5,6 +5,7 @@ import json
 import random
 from collections import deque
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,8 +17,8 @@ from aiokafka.errors import KafkaError
 
 from runtime.tasks import stop_client
 from schemas.ids import new_run_id
-from schemas.messages import Reason
-from schemas.topics import CONTENT_TYPE_HEADER, JSON, MAX_ROW_BYTES, ROWS, TYPE_HEADER
+from schemas.messages import PackedRows, Reason
+from schemas.topics import CONTENT_TYPE_HEADER, MAX_ROW_BYTES, PACKED, ROWS, TYPE_HEADER
 from storage.bundles import Bundle, load_bundle, score
 from tests.brokers import DATA_PARTITIONS
 from tests.chaos.world import World
@@ -28,6 +29,8 @@ POISON_SHARE = 0.12
 KEPT = 400
 FAR = 10**9
 Headers = list[tuple[str, bytes]]
+_rows = msgspec.msgpack.Decoder(PackedRows).decode
+encode_packed = msgspec.msgpack.Encoder().encode
 Body = dict[str, Any]
 
 
@@ -166,18 +169,27 @@ class Impostor:
     def _versions(self, record: ConsumerRecord) -> list[tuple[bytes | None, Headers]]:
         headers = list(record.headers)
         copies: list[tuple[bytes | None, Headers]] = [(record.value, headers)] * self.chance.randint(1, 2)
-        if dict(headers).get(CONTENT_TYPE_HEADER, JSON) != JSON or not record.value:
-            return copies
-        try:
-            body = msgspec.json.decode(record.value)
-        except msgspec.DecodeError:
-            return copies
-        if not isinstance(body, dict) or not body.get("epoch"):
-            return copies
-        kind = dict(headers).get(TYPE_HEADER, b"row")
-        if kind == b"row":
-            body |= {"features": dict.fromkeys(body["features"], 99.0), "label": "FAIL"}
-            over = body | {"epoch": body["epoch"] - 1, "row_index": body["row_index"] + body["lanes"] * self.chance.randint(0, 3)}
-            ahead = body | {"row_index": body["row_index"] + body["lanes"] * FAR}
-            return [*copies, (msgspec.json.encode(over), headers), (msgspec.json.encode(ahead), headers)]
-        return [*copies, (msgspec.json.encode(body | {"epoch": body["epoch"] - 1, "ending": "FAILED"}), headers)]
+        with suppress(msgspec.MsgspecError, AttributeError):
+            packed = dict(headers).get(CONTENT_TYPE_HEADER) == PACKED
+            altered = self._packed(record.value) if packed else self._plain(record.value, dict(headers).get(TYPE_HEADER, b"row"))
+            copies += [(value, headers) for value in altered]
+        return copies
+
+    def _packed(self, value: bytes) -> list[bytes]:
+        """Under the epoch before, and far ahead: all values different, so that it would show if one counted."""
+        rows = _rows(value)
+        if not rows.epoch or rows.row_index is None:
+            return []
+        rows.features = np.full(len(rows.features) // 4, 99.0, "<f4").tobytes()
+        over = msgspec.structs.replace(rows, epoch=rows.epoch - 1, row_index=rows.row_index + rows.lanes * self.chance.randint(0, 3))
+        return [encode_packed(over), encode_packed(msgspec.structs.replace(rows, row_index=rows.row_index + rows.lanes * FAR))]
+
+    def _plain(self, value: bytes | None, kind: bytes) -> list[bytes]:
+        body = msgspec.json.decode(value or b"null")
+        if not body.get("epoch"):
+            return []
+        if kind != b"row":
+            return [msgspec.json.encode(body | {"epoch": body["epoch"] - 1, "ending": "FAILED"})]
+        body |= {"features": dict.fromkeys(body["features"], 99.0), "label": "FAIL"}
+        over = body | {"epoch": body["epoch"] - 1, "row_index": body["row_index"] + body["lanes"] * self.chance.randint(0, 3)}
+        return [msgspec.json.encode(over), msgspec.json.encode(body | {"row_index": body["row_index"] + body["lanes"] * FAR})]

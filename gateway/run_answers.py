@@ -35,6 +35,12 @@ def simulation_status(run: RunView, style: Style = PLAIN) -> SimulationStatus:
     )
 
 
+def _waiting(run: RunView) -> str | None:
+    """Why nothing moves, when the producer says so."""
+    waits = run.task is not None and (run.task.progress or {}).get("waiting_for") == "stream_processor"
+    return "Sending waits: many rows are not scored yet." if waits else None
+
+
 def ending_message(run: RunView) -> str:
     """How the run ended, in the words of the contract."""
     if run.status == "COMPLETED":
@@ -65,7 +71,7 @@ def run_answer(run: RunView) -> Run:
         eta_seconds=eta_seconds(run),
         statistics=statistics(run.totals),
         error=run.error,
-        message=ending_message(run) if run.terminal else None,
+        message=ending_message(run) if run.terminal else _waiting(run),
         source=_source(spec) if spec else None,
     )
 

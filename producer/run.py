@@ -57,7 +57,7 @@ class Run:
         self._lanes: Lanes | None = None
         self._rows: Rows | None = None
         self._measured: deque[tuple[float, int]] = deque(maxlen=RATE_WINDOW + 1)
-        self._reported: tuple[list[int], str | None] | None = None
+        self._reported: tuple[list[int], str, str | None] | None = None
 
     @property
     def run_id(self) -> str:
@@ -174,7 +174,7 @@ class Run:
     @property
     def changed(self) -> bool:
         """Whether there is anything to report."""
-        return self._reported != (self.positions.acknowledged, self._phase())
+        return self._reported != self._reporting()
 
     def position(self, owner: str, kind: Literal["ownership", "position"] = "position") -> RunPosition:
         """The record that another producer would go on from."""
@@ -193,9 +193,16 @@ class Run:
 
     def state(self, status: Status) -> TaskState:
         """The task's state as of now; marks the present positions as reported."""
-        self._reported = ([*self.positions.acknowledged], self._phase())
+        self._reported = self._reporting()
         self.task = msgspec.structs.replace(self.task, status=status, updated_at=utc_now(), progress=self._progress())
         return self.task
+
+    def _reporting(self) -> tuple[list[int], str, str | None]:
+        """What a report is about: there is a new one when it changes."""
+        return [*self.positions.acknowledged], self._phase(), self._waiting_for()
+
+    def _waiting_for(self) -> str | None:
+        return "stream_processor" if self._lanes is not None and self._lanes.waits else None
 
     def _phase(self) -> str:
         if self.spec.total_rows is None:
@@ -214,7 +221,7 @@ class Run:
             "total_rows": total,
             "rows_per_second": None if measured is None else round(measured, 3),
             "pace": self.rate,
-            "waiting_for": "stream_processor" if self._lanes is not None and self._lanes.waits else None,
+            "waiting_for": self._waiting_for(),
             "eta_seconds": None if self.paused or not pace or total is None else round((total - sent) / pace, 1),
         }
 

@@ -1,4 +1,5 @@
-"""Make the pictures of every page in docs/screenshots: `python -m tests.e2e.screenshots`, on the running stack of this folder.
+"""Make the pictures of every page in docs/screenshots: `python -m tests.e2e.screenshots [page …]`, on the running stack of this
+folder.
 
 Shows what the workspace holds; one that is empty gets data, models, runs and dead letters first.
 """
@@ -6,6 +7,7 @@ Shows what the workspace holds; one that is empty gets data, models, runs and de
 import asyncio
 import json
 import math
+import sys
 import tempfile
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -142,9 +144,11 @@ def main() -> None:
         if not any(run.status == "COMPLETED" for run in client.runs(limit=100).items):
             furnish(client, settings.bootstrap)
         over = [run for run in client.runs(limit=100).items if run.status == "COMPLETED"]
-        finished, replay = over[-1], over[0]
+        finished = over[-1]
+        replay = next((run for run in over if run.model_version != finished.model_version), over[0])
         live = live_run(client, finished)
-        addresses = pages(client, finished, replay, live)
+        wanted = sys.argv[1:]
+        addresses = {name: path for name, path in pages(client, finished, replay, live).items() if not wanted or name in wanted}
         with chromium() as browser:
             for suffix in SIZES:
                 for scheme in SCHEMES:

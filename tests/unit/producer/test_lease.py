@@ -27,7 +27,9 @@ class Partition:
 
 def desk(partition: Any, lease_seconds: float) -> Desk:
     found = Desk({}, partition, None, None, lease_seconds=lease_seconds)  # type: ignore[arg-type]
-    run: Any = SimpleNamespace(ended=False, stepping=False, key=b"run", state=lambda _: "state", position=lambda _: "position")
+    run: Any = SimpleNamespace(
+        ended=False, paused=False, stepping=False, key=b"run", state=lambda _: "state", position=lambda _: "position"
+    )
     found.runs["run"] = run
     return found
 

@@ -1,6 +1,7 @@
 """What is on the topics at the end, read whole and committed, and kept small: a run of a hundred thousand rows must fit."""
 
 from collections import defaultdict
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -74,13 +75,15 @@ class Evidence:
         return {lane.lane: lane for lane in self.lanes.values() if (lane.run_id, lane.attempt) == (run_id, attempt)}
 
 
-async def gather(kafka: dict[str, Any]) -> Evidence:
-    """Read everything. All writers must have come to rest."""
+async def gather(kafka: dict[str, Any], answers_of: Collection[str] | None = None) -> Evidence:
+    """Read everything. All writers must have come to rest. `answers_of`: keep the answers of these runs only."""
     found = Evidence()
     answer, letter = msgspec.json.Decoder(Answer).decode, msgspec.json.Decoder(Letter).decode
     stats, task = msgspec.json.Decoder(LaneStats).decode, msgspec.json.Decoder(TaskState).decode
     async for record in read_to_end(kafka, PREDICTIONS.name):
         prediction = answer(record.value)
+        if answers_of is not None and prediction.run_id not in answers_of:
+            continue
         found.answers[prediction.run_id, prediction.attempt].append(prediction)
     async for record in read_to_end(kafka, DEAD_LETTERS.name):
         if record.value and (TYPE_HEADER, MARK_TYPE) in record.headers:

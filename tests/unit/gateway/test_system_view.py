@@ -31,7 +31,9 @@ def states(problems: dict[str, str], storage: str, found: Picture | None) -> dic
 
 
 def test_a_process_is_up_when_it_is_in_the_group_that_does_its_work() -> None:
-    found = states({}, "", picture(0, {}, Group("any", "Stable", 2, frozenset({RUN_COMMANDS.name})), Group(APP_ID, "Stable", 1, frozenset())))
+    found = states(
+        {}, "", picture(0, {}, Group("any", "Stable", 2, frozenset({RUN_COMMANDS.name})), Group(APP_ID, "Stable", 1, frozenset()))
+    )
     assert (found["producer"], found["stream_processor"], found["trainer"]) == ("up", "up", "down")
 
 

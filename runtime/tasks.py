@@ -21,11 +21,13 @@ async def stop_client(client: Stoppable) -> None:
     `AIOKafkaClient.close` swallows a cancellation that arrives while it waits; the caller would go on as if it had never been asked to
     end. When cancelled, the client is stopped in the background. A client that cancels its own stop counts as stopped.
     """
+    caller = asyncio.current_task()
+    asked_before = caller.cancelling() if caller else 0
     stopping = asyncio.ensure_future(client.stop())
     try:
         await asyncio.shield(stopping)
     except asyncio.CancelledError:
-        if not stopping.cancelled():
+        if not stopping.cancelled() or (caller and caller.cancelling() > asked_before):
             raise
         # else nobody asked us to end: a consumer whose broker has just gone cancels its own stop
 

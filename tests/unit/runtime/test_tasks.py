@@ -62,3 +62,22 @@ async def test_a_client_that_cancels_its_own_stop_does_not_end_its_caller() -> N
             raise asyncio.CancelledError
 
     await stop_client(Client())
+
+
+async def test_a_caller_that_is_cancelled_together_with_the_stop_is_cancelled() -> None:
+    """As at the end of a process, when everything is."""
+    begun = asyncio.Event()
+
+    class Client:
+        async def stop(self) -> None:
+            begun.set()
+            await asyncio.Event().wait()
+
+    task = asyncio.create_task(stop_client(Client()))
+    before = asyncio.all_tasks()
+    await begun.wait()
+    for one in asyncio.all_tasks() - before:
+        one.cancel()
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    assert task.cancelled()

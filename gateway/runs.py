@@ -99,15 +99,13 @@ def check_read(run: RunView) -> None:
         raise Conflict(f"The run is {run.status} and still reads the rows that it replays.", "wrong_state")
 
 
-def check_row(run: RunView, field: str, row_index: int) -> None:
-    """Return when the run has this row; else raises `Invalid`, which names the last one."""
+def check_row(run: RunView, row_index: int) -> None:
+    """Return when the run has this row; else raises `Conflict`, which names the state and the last row."""
     rows = run.spec.total_rows if run.spec else None
     if rows is None and row_index:
-        detail = f"The run is {run.status}; how many rows it has is not known before all are read from the topic."
-        raise Invalid([problem(("body", field), detail, "value_error.row_index")])
+        raise Conflict(f"The run is {run.status}; how many rows it has is not known before all are read from the topic.", "wrong_state")
     if rows is not None and row_index and row_index >= rows:
-        detail = f"The run is {run.status} and has {rows} rows: the last one is {rows - 1}."
-        raise Invalid([problem(("body", field), detail, "value_error.row_index")])
+        raise Conflict(f"The run is {run.status} and has {rows} rows: the last one is {rows - 1}.", "past_the_end")
 
 
 def paused(run: RunView) -> bool:

@@ -108,7 +108,7 @@ async def seek_run(run_id: str, body: Seek, views: TheViews, commands: TheComman
     """
     run = await runs.find(views, run_id)
     runs.allowed(run, "seek")
-    runs.check_row(run, "row_index", body.row_index)
+    runs.check_row(run, body.row_index)
     await runs.order(commands, run, "seek", {"row_index": body.row_index})
     return run_answer(await runs.wait_for(views, changes, run, runs.sought(run, body.row_index), runs.ORDER_WAIT_SECONDS))
 
@@ -119,7 +119,7 @@ async def retry_run(run_id: str, views: TheViews, commands: TheCommands, changes
     body = body or Retry()
     run = await runs.find(views, run_id)
     runs.allowed(run, "retry")
-    runs.check_row(run, "from_row", body.from_row)
+    runs.check_row(run, body.from_row)
     arguments: dict[str, object] = {"row_index": body.from_row}
     if "rows_per_second" in body.model_fields_set:
         arguments["rows_per_second"] = body.rows_per_second

@@ -161,7 +161,7 @@ async def test_every_move_that_the_state_forbids_is_refused_and_names_it(world: 
             assert (refused["code"], f"The run is {status}" in refused["detail"]) == ("wrong_state", True)
         assert await world.commands(run_id) == []
         if status in moves["retry"]:
-            await post(world, f"/v1/runs/{run_id}/retry", 422, from_row=10)
+            assert (await post(world, f"/v1/runs/{run_id}/retry", 409, from_row=10))["code"] == "past_the_end"
             await post(world, f"/v1/runs/{run_id}/retry", 422, from_row=-1)
     await post(world, f"/v1/runs/{run_id}/retry", 200, from_row=9, rows_per_second=None)
     (order,) = await world.commands(run_id)

@@ -60,12 +60,7 @@ class Supervised:
             with contextlib.suppress(PartFailed):  # it ended, or was ended for not being well: the exit code tells
                 await self._attend()
             self.status.pid = None
-            if self._asked:
-                continue
-            if self.child.exit_code == 0:
-                self._wanted.clear()
-                self._set("stopped")
-            else:
+            if not self._asked:  # whatever the exit code: somebody else may have told it to stop
                 await self._pause()
 
     async def stop(self, timeout_seconds: float) -> None:

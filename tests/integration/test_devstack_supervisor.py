@@ -1,6 +1,7 @@
 """The supervisor on real child processes: what ends is started again, up to a bound; stopping has an order and an end."""
 
 import asyncio
+import signal
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -105,6 +106,16 @@ async def test_a_part_that_was_asked_to_stop_stays_down_until_it_is_started(tmp_
         one.start()
         await stack.ready()
         assert one.status.restarts == 0
+
+
+async def test_a_part_that_somebody_else_told_to_stop_is_started_again(tmp_path: Path) -> None:
+    async with running(settings(tmp_path), part(tmp_path, "one", FOREVER)) as stack:
+        await stack.ready()
+        one = stack.supervisor.parts["one"]
+        one.child.send(signal.SIGTERM)
+        await eventually(lambda: one.status.restarts == 1)
+        await stack.ready()
+        assert one.status.note == "ended with code 0"
 
 
 async def test_a_part_that_is_not_ready_in_time_or_no_longer_alive_is_started_again(

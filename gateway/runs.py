@@ -118,10 +118,12 @@ def sought(before: RunView, row_index: int) -> Callable[[RunView], bool]:
     lanes = before.spec.lanes if before.spec else 1
 
     def reached(run: RunView) -> bool:
-        if run.attempt > before.attempt or run.terminal:
+        if run.terminal:
             return True
+        if run.attempt == before.attempt and before.totals.last_row_index >= row_index:
+            return False  # the new attempt is still to come
         passed = [lane for lane in run.lanes if lane.last_row_index + lanes >= row_index]
-        return before.totals.last_row_index < row_index and len(passed) >= min(lanes, row_index)
+        return len(passed) >= min(lanes, row_index)
 
     return reached
 

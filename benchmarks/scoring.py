@@ -18,7 +18,7 @@ from typing import Any
 
 from benchmarks.contestants import Contestant, Measured, Wrong, measured, ours, rival
 from benchmarks.environments import NotInstalled, python_of, spark_jars
-from benchmarks.world import MODEL_VERSION, THRESHOLD, Size, Work, broker, load, renew_topics
+from benchmarks.world import BROKER_TIME, MODEL_VERSION, THRESHOLD, Size, Work, broker, load, renew_topics
 from schemas.topics import DEAD_LETTERS, PREDICTIONS, ROWS, STATS_CHANGELOG
 from storage.bundles import bundle_path
 from storage.files import Storage
@@ -46,7 +46,8 @@ class Scoring:
 
     async def renew(self, *, per_record: int | None, work: Work) -> None:
         """Begin with empty topics and all rows on `rows.v1`."""
-        await renew_topics(self.kafka, work.size.partitions, [t.name for t in (ROWS, PREDICTIONS, DEAD_LETTERS, STATS_CHANGELOG)])
+        ours = [topic.name for topic in (ROWS, PREDICTIONS, DEAD_LETTERS, STATS_CHANGELOG)]
+        await renew_topics(self.kafka, work.size.partitions, ours, by_broker_time=[PREDICTIONS.name])
         seconds = await load(self.kafka, work, per_record=per_record)
         if work is self.work:
             name = "producer, JSON" if per_record is None else f"producer, packed, {per_record} a record"
@@ -60,7 +61,7 @@ class Scoring:
         names = {kind: f"bench-{self.turn}-{kind}" for kind in ("predictions", "state")}
         admin = AIOKafkaAdminClient(**self.kafka)
         await admin.start()
-        await admin.create_topics([NewTopic(topic, self.work.size.partitions, 1) for topic in names.values()])
+        await admin.create_topics([NewTopic(topic, self.work.size.partitions, 1, topic_configs=BROKER_TIME) for topic in names.values()])
         await admin.close()
         return names
 

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import psutil
 import xgboost
-from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
 from devstack.kafka import EmbeddedKafka
 from devstack.topics import create_topics
@@ -30,6 +30,8 @@ from storage.files import Storage
 
 MODEL_VERSION = "model-0000000bec4a"
 THRESHOLD = 0.3
+BROKER_TIME = {"message.timestamp.type": "LogAppendTime"}
+"""Rivals stamp their answers as they like; the broker's time is the same for all."""
 UNDEFINED = ("accuracy", "precision", "recall", "f1_score", "mcc", "roc_auc", "pr_auc")
 PACKAGES = ("faust-streaming", "aiokafka", "msgspec", "xgboost-cpu", "numpy", "polars", "redis", "fastapi", "uvicorn")
 
@@ -189,8 +191,8 @@ async def broker(folder: Path) -> AsyncIterator[dict[str, Any]]:
         await asyncio.to_thread(kafka.stop)
 
 
-async def renew_topics(kafka: dict[str, Any], partitions: int, names: Sequence[str]) -> None:
-    """Delete these topics and create all of ours again that are missing."""
+async def renew_topics(kafka: dict[str, Any], partitions: int, names: Sequence[str], *, by_broker_time: Sequence[str] = ()) -> None:
+    """Delete these topics and create all of ours again that are missing; of some the broker stamps the records."""
     admin = AIOKafkaAdminClient(**kafka)
     await admin.start()
     try:
@@ -199,6 +201,8 @@ async def renew_topics(kafka: dict[str, Any], partitions: int, names: Sequence[s
             await admin.delete_topics(gone)
             while set(gone) & set(await admin.list_topics()):  # noqa: ASYNC110
                 await asyncio.sleep(0.1)
+        if by_broker_time:
+            await admin.create_topics([NewTopic(name, partitions, 1, topic_configs=BROKER_TIME) for name in by_broker_time])
     finally:
         await admin.close()
     await create_topics(kafka, data_partitions=partitions, control_partitions=4)

@@ -254,7 +254,7 @@ class _Book:
 
     def closed(self, last: SourceRecord) -> Outcome:
         outcome = self._outcome
-        outcome.predictions = [(key, encode(said) if isinstance(said, Prediction) else said) for key, said in self._predictions]
+        outcome.predictions = [pair if type(pair[1]) is bytes else (pair[0], encode(pair[1])) for pair in self._predictions]  # type: ignore[misc]
         outcome.states = [(key, encode(lane)) for key, lane in self._lanes.items() if lane.offset >= 0]
         outcome.states.append((position_key(self._partition), b"%d" % last.offset))
         outcome.position = last.offset

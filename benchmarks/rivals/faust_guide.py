@@ -32,5 +32,5 @@ async def score(stream):
 
 
 if __name__ == "__main__":
-    sys.argv = [sys.argv[0], "worker", "--loglevel=warning"]
+    sys.argv = [sys.argv[0], "worker", "--loglevel=warn"]
     app.main()

@@ -4,10 +4,10 @@ import os
 from collections.abc import Iterator
 
 import pandas as pd
+import work
 from pyspark.sql import SparkSession
-from work import Work, configuration, encode
 
-given = configuration()
+given = work.configuration()
 spark = (
     SparkSession.builder.master(f"local[{given['cores']}]")
     .config("spark.jars", ",".join(given["jars"]))
@@ -21,16 +21,16 @@ loaded = {}
 
 
 def score(parts: Iterator[pd.DataFrame]) -> Iterator[pd.DataFrame]:
-    work = loaded.get("work") or loaded.setdefault("work", Work(given))
+    mine = loaded.get("work") or loaded.setdefault("work", work.Work(given))
     for part in parts:
         for start in range(0, len(part), 1000):
             some = part.iloc[start : start + 1000]
             records = list(zip(some["partition"], some["offset"], map(bytes, some["value"]), strict=True))
-            predictions = work.score([(int(p), int(o), v) for p, o, v in records], given["rows"])
+            predictions = mine.score([(int(p), int(o), v) for p, o, v in records], given["rows"])
             yield pd.DataFrame(
                 {
                     "key": some["key"].map(bytes).tolist(),
-                    "value": [encode(prediction) for prediction in predictions],
+                    "value": [work.encode(prediction) for prediction in predictions],
                     "partition": some["partition"].tolist(),
                 }
             )

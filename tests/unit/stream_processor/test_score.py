@@ -150,7 +150,7 @@ def test_passed_by_rows_are_neither_answered_nor_dead_lettered_but_measured() ->
     [
         (4, 0, ["exact"] * 4),
         (3, 4, ["approximate"] * 4),
-        (3, 3, ["none", "none", "none", "exact"]),
+        (3, 3, ["none", "none", "none", "approximate"]),
         (0, 0, ["none", "none", "none", "approximate"]),
     ],
 )

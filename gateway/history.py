@@ -17,7 +17,7 @@ from gateway import late, metrics
 from gateway.errors import Gone
 from gateway.landmarks import Landmark, Landmarks
 from runtime.errors import Unavailable
-from runtime.tasks import stop_client
+from runtime.kafka import open_reader
 from schemas.messages import LaneStats
 from schemas.topics import PREDICTIONS
 from storage.answers import Late, last_in_order
@@ -99,23 +99,12 @@ class History:
         try:
             async with asyncio.timeout(self._timeout_seconds), self._free:
                 with metrics.HISTORY_SECONDS.time():
-                    async with self._consumer() as consumer:
+                    async with open_reader(self._kafka, fetch_max_wait_ms=50) as consumer:
                         yield consumer
         except TimeoutError as error:
             raise Unavailable("kafka", f"predictions were not read within {self._timeout_seconds:.0f} s") from error
         except (KafkaError, OSError) as error:
             raise Unavailable("kafka", repr(error)) from error
-
-    @asynccontextmanager
-    async def _consumer(self) -> AsyncIterator[AIOKafkaConsumer]:
-        consumer = AIOKafkaConsumer(
-            **self._kafka, enable_auto_commit=False, auto_offset_reset="earliest", isolation_level="read_committed", fetch_max_wait_ms=50
-        )
-        try:
-            await consumer.start()
-            yield consumer
-        finally:
-            await stop_client(consumer)
 
 
 async def _read(

@@ -1,19 +1,17 @@
 """Where the rows of a run stand on `rows.v1`: offsets by lane and time, and whether retention has taken some. Reads without a group."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Collection, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
 import msgspec
-from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
+from aiokafka import ConsumerRecord, TopicPartition
 from aiokafka.errors import KafkaError
 from aiokafka.structs import OffsetAndTimestamp
 
 from runtime.errors import Unavailable
-from runtime.kafka import partition_for
-from runtime.tasks import stop_client
+from runtime.kafka import open_reader, partition_for, partitions_of
 from schemas.messages import PackedHead
 from schemas.topics import CONTENT_TYPE_HEADER, PACKED, REDRIVE_HEADER, ROWS
 
@@ -50,12 +48,12 @@ class Ranges:
     def __init__(self, kafka: dict[str, object], *, timeout_seconds: float) -> None:
         self._kafka, self._timeout_seconds = kafka, timeout_seconds
 
-    async def extents(self, partitions_of: Callable[[PartitionOf], Collection[int]], since: datetime) -> dict[int, Extent]:
+    async def extents(self, choose: Callable[[PartitionOf], Collection[int]], since: datetime) -> dict[int, Extent]:
         """The extents of the partitions that are chosen with the partitioner; `at_time`: the first record at or after `since`."""
         try:
-            async with asyncio.timeout(self._timeout_seconds), self._consumer() as consumer:
-                count = len(await _partitions(consumer))
-                wanted = [TopicPartition(ROWS.name, number) for number in partitions_of(lambda key: partition_for(key, count))]
+            async with asyncio.timeout(self._timeout_seconds), open_reader(self._kafka, fetch_max_wait_ms=50) as consumer:
+                count = len(await partitions_of(consumer, ROWS.name))
+                wanted = [TopicPartition(ROWS.name, number) for number in choose(lambda key: partition_for(key, count))]
                 moment = int(since.timestamp() * 1000)
                 first, ends, times = (
                     await consumer.beginning_offsets(wanted),
@@ -76,7 +74,7 @@ class Ranges:
         found: dict[int, tuple[int, int]] = {}
         tp = TopicPartition(ROWS.name, partition)
         try:
-            async with asyncio.timeout(LOOK_SECONDS), self._consumer() as consumer:
+            async with asyncio.timeout(LOOK_SECONDS), open_reader(self._kafka, fetch_max_wait_ms=50) as consumer:
                 consumer.assign([tp])
                 consumer.seek(tp, extent.first)
                 while len(found) < len(keys) and await consumer.position(tp) < extent.end:
@@ -89,22 +87,6 @@ class Ranges:
         except (KafkaError, OSError) as error:
             raise Unavailable("kafka", repr(error)) from error
         return found
-
-    @asynccontextmanager
-    async def _consumer(self) -> AsyncIterator[AIOKafkaConsumer]:
-        consumer = AIOKafkaConsumer(
-            **self._kafka, enable_auto_commit=False, auto_offset_reset="earliest", isolation_level="read_committed", fetch_max_wait_ms=50
-        )
-        try:
-            await consumer.start()
-            yield consumer
-        finally:
-            await stop_client(consumer)
-
-
-async def _partitions(consumer: AIOKafkaConsumer) -> set[int]:
-    cluster = await consumer._client.fetch_all_metadata()
-    return set(cluster.partitions_for_topic(ROWS.name) or ())
 
 
 def _at(found: OffsetAndTimestamp | None, end: int) -> int:

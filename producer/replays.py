@@ -19,8 +19,7 @@ from producer.recorded import FeaturesOf, Passed, Reader, Recorded, Unreadable
 from producer.sources import RETRY_AFTER_SECONDS, Rows, open_split
 from producer.spool import ReplayRows, Spool, finished, on_disk, opened
 from runtime.errors import Unavailable
-from runtime.kafka import partition_for
-from runtime.tasks import stop_client
+from runtime.kafka import open_reader, partition_for, partitions_of
 from runtime.transactions import expected
 from schemas.manifests import ModelManifest
 from schemas.messages import ReplaySource, RunSpec, TopicRange
@@ -62,25 +61,20 @@ async def _read(kafka: dict[str, object], storage: Storage, run_id: str, spec: R
 
 
 async def _tried(kafka: dict[str, object], storage: Storage, run_id: str, spec: RunSpec, source: ReplaySource) -> ReplayRows:
-    consumer = AIOKafkaConsumer(
-        **kafka, enable_auto_commit=False, auto_offset_reset="earliest", isolation_level="read_committed", max_partition_fetch_bytes=4 << 20
-    )
     try:
-        await consumer.start()
-        count = len(await _partitions(consumer))
-        reader = Reader(source, spec.model_version, partition_of=lambda key: partition_for(key, count), features_of=_features(storage))
-        with storage.scratch() as scratch:
-            spool = Spool(scratch)
-            for part in source.ranges:
-                await _spool(consumer, reader, spool, source, part)
-            _check_count(spool, source)
-            rows = await finished(spool, storage, run_id, scratch / "rows")
+        async with open_reader(kafka, max_partition_fetch_bytes=4 << 20) as consumer:
+            count = len(await partitions_of(consumer, ROWS.name))
+            reader = Reader(source, spec.model_version, partition_of=lambda key: partition_for(key, count), features_of=_features(storage))
+            with storage.scratch() as scratch:
+                spool = Spool(scratch)
+                for part in source.ranges:
+                    await _spool(consumer, reader, spool, source, part)
+                _check_count(spool, source)
+                rows = await finished(spool, storage, run_id, scratch / "rows")
     except (RunFailed, StorageUnavailable):
         raise
     except Exception as error:
         raise expected(error) from error
-    finally:
-        await stop_client(consumer)
     log.info("replay read", run_id=run_id, rows=rows.total, unreplayable=rows.manifest.unreplayable)
     return rows
 
@@ -95,11 +89,6 @@ def _features(storage: Storage) -> FeaturesOf:
         return ModelManifest.model_validate_json(manifest).features
 
     return features_of
-
-
-async def _partitions(consumer: AIOKafkaConsumer) -> set[int]:
-    cluster = await consumer._client.fetch_all_metadata()
-    return set(cluster.partitions_for_topic(ROWS.name) or ())
 
 
 async def _spool(consumer: AIOKafkaConsumer, reader: Reader, spool: Spool, source: ReplaySource, part: TopicRange) -> None:

@@ -5,6 +5,8 @@ Everyone reads with `isolation_level=read_committed`. Nothing here holds a conne
 
 import asyncio
 from collections.abc import AsyncIterator, Collection
+from contextlib import asynccontextmanager
+from typing import Any
 
 import structlog
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
@@ -26,29 +28,39 @@ def partition_for(key: bytes, partitions: int) -> int:
     return int((murmur2(key) & 0x7FFFFFFF) % partitions)
 
 
+@asynccontextmanager
+async def open_reader(kafka: dict[str, object], **options: Any) -> AsyncIterator[AIOKafkaConsumer]:
+    """A started consumer of committed records that belongs to no group and commits nothing; it is stopped at the end of the block."""
+    consumer = AIOKafkaConsumer(
+        **kafka, **{"enable_auto_commit": False, "auto_offset_reset": "earliest", "isolation_level": "read_committed", **options}
+    )
+    try:
+        await consumer.start()
+        yield consumer
+    finally:
+        await stop_client(consumer)
+
+
+async def partitions_of(consumer: AIOKafkaConsumer, topic: str) -> set[int]:
+    """The partitions of a topic; none when it does not exist."""
+    cluster = await consumer._client.fetch_all_metadata()  # the public call answers from a cache that never asks for this topic
+    return set(cluster.partitions_for_topic(topic) or ())
+
+
 async def wait_for_kafka(kafka: dict[str, object], topic: str, *, timeout_seconds: float = 60.0) -> int:
     """Wait until the broker answers and the topic exists; return its partition count. Raises `Unavailable` after the bound."""
     deadline = asyncio.get_running_loop().time() + timeout_seconds
     detail = "no answer"
     while asyncio.get_running_loop().time() < deadline:
-        consumer = AIOKafkaConsumer(**kafka)
         try:
-            await consumer.start()
-            partitions = await _partitions(consumer, topic)
-            if partitions:
-                return len(partitions)
-            detail = f"topic {topic} does not exist"
+            async with open_reader(kafka) as consumer:
+                if partitions := await partitions_of(consumer, topic):
+                    return len(partitions)
+                detail = f"topic {topic} does not exist"
         except (KafkaError, OSError) as error:
             detail = str(error)
-        finally:
-            await stop_client(consumer)
         await asyncio.sleep(0.5)
     raise Unavailable("kafka", f"{detail} (waited {timeout_seconds:.0f} s)")
-
-
-async def _partitions(consumer: AIOKafkaConsumer, topic: str) -> set[int]:
-    cluster = await consumer._client.fetch_all_metadata()  # the public call answers from a cache that never asks for this topic
-    return set(cluster.partitions_for_topic(topic) or ())
 
 
 async def read_to_end(
@@ -65,12 +77,8 @@ async def read_to_end(
     passed over; an open transaction ends the reading of its partition at its first record, or is waited for (until its owner or the
     broker ends it).
     """
-    consumer = AIOKafkaConsumer(
-        **kafka, enable_auto_commit=False, auto_offset_reset="earliest", isolation_level="read_committed", max_partition_fetch_bytes=4 << 20
-    )
-    await consumer.start()
-    try:
-        wanted = [TopicPartition(topic, p) for p in sorted(partitions if partitions is not None else await _partitions(consumer, topic))]
+    async with open_reader(kafka, max_partition_fetch_bytes=4 << 20) as consumer:
+        wanted = [TopicPartition(topic, p) for p in sorted(partitions if partitions is not None else await partitions_of(consumer, topic))]
         if not wanted:
             return
         consumer.assign(wanted)
@@ -89,8 +97,6 @@ async def read_to_end(
             for tp in list(unfinished):
                 if await consumer.position(tp) >= ends[tp]:
                     unfinished.discard(tp)
-    finally:
-        await stop_client(consumer)
 
 
 async def _high_watermarks(kafka: dict[str, object], partitions: list[TopicPartition]) -> dict[TopicPartition, int]:

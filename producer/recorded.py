@@ -12,6 +12,7 @@ import msgspec
 import numpy as np
 from msgspec import Meta, Raw, Struct
 
+from producer.counted import Counted
 from producer.encoding import Identity, maker
 from schemas.ids import RUN_ID, external_run_id, is_task_id, row_key
 from schemas.messages import PackedRows, Redrive, ReplaySource, RunEnd, RunSkip, encode
@@ -92,6 +93,7 @@ class Reader:
         self._partition_of, self._features_of = partition_of, features_of
         self._name = source.run_id.encode()
         self._makers: dict[str, tuple[Callable[[Sequence[Any]], Any], int]] = {}
+        self._counted = Counted()
 
     def read(self, record: SourceRecord) -> Iterator[Recorded | Unreadable | Passed]:
         """Yield what the record holds of the run; nothing when it is another's."""
@@ -121,6 +123,7 @@ class Reader:
         except UNREADABLE:
             return
         if (marker.run_id, marker.attempt) == (self._source.run_id, self._source.attempt):
+            self._counted.marker(marker)
             yield Passed(marker.from_index if isinstance(marker, RunSkip) else marker.end_index)
 
     def _redriven(self, header: bytes, body: bytes) -> Iterator[Recorded]:
@@ -135,15 +138,17 @@ class Reader:
         try:
             if not readable:
                 raise ValueError("an encoding that is not known")
-            row_index = self._index(record, _named(body))
-            fields = _object(body) if row_index is not None else {}
+            named = _named(body)
+            row_index = self._index(record, named)
+            if row_index is None or not self._counted.row(named, row_index):
+                return
+            fields = _object(body)
         except UNREADABLE:
             if self._source.external and self._keyed(record) == self._source.run_id:
                 yield Unreadable(record.offset)
             return
-        if row_index is not None:
-            fragment = self._fragment(fields, row_index)
-            yield Recorded(row_index, False, fragment) if len(fragment) <= LARGEST_BYTES else Unreadable(row_index)
+        fragment = self._fragment(fields, row_index)
+        yield Recorded(row_index, False, fragment) if len(fragment) <= LARGEST_BYTES else Unreadable(row_index)
 
     def _packed(self, record: SourceRecord, body: bytes) -> Iterator[Recorded | Unreadable]:
         try:
@@ -156,12 +161,15 @@ class Reader:
         if first is None:
             return
         indices = range(first, first + rows.count * rows.lanes, rows.lanes)
+        counted = {row_index for row_index in indices if self._counted.row(rows, row_index)}
         try:
             make, width = self._maker_of(rows.model_version)
             cells_of = np.frombuffer(rows.features, "<f4").reshape(rows.count, width).astype(float).tolist()
             version = encode(rows.model_version if self._source.keep_models else self._model_version)
             columns = zip(indices, cells_of, rows.sample_ids, rows.timestamps, rows.labels, strict=True)
             for row_index, cells, sample_id, timestamp, label in columns:
+                if row_index not in counted:
+                    continue
                 parts = [b'"features":' + encode(make(cells)), b'"model_version":' + version]
                 parts.append(b'"sample_id":' + encode(sample_id or f"SAMPLE_{row_index}"))
                 if timestamp is not None:
@@ -170,7 +178,7 @@ class Reader:
                     parts.append(b'"label":' + encode(label))
                 yield Recorded(row_index, False, b",".join(parts))
         except UNREADABLE:  # a row that came through before counts as read
-            yield from map(Unreadable, indices)
+            yield from map(Unreadable, sorted(counted))
 
     def _maker_of(self, model_version: str) -> tuple[Callable[[Sequence[Any]], Any], int]:
         """What makes an object of a row's values for a model version, and how many they are."""

@@ -30,7 +30,7 @@ REST_SECONDS = 120.0
 BUG = "Traceback (most recent call last)"
 EXPECTED_ERRORS = ("Fenced", "Unavailable", "aiokafka.errors.", "asyncio.exceptions.CancelledError")
 """What a trace may end in: a process that was frozen, or whose Kafka or storage is away, says so. Exit codes tell the rest."""
-NOT_OURS = ("Unexpected error in sender routine", "was never retrieved")
+NOT_OURS = ("Unexpected error in sender routine", "was never retrieved", "Exception in callback")
 """What aiokafka and asyncio log of an error that reaches us by another way too."""
 
 

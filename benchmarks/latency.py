@@ -25,8 +25,8 @@ from schemas.api_runs import RunCreate
 from schemas.messages import PackedRows
 from schemas.topics import CONTENT_TYPE_HEADER, PACKED, ROWS, TYPE_HEADER
 
-PACES = ((1.0, 25), (100.0, 1500), (1000.0, 6000))
-FEATURES, FILE_ROWS = 100, 150_000
+PACES = ((1.0, 20), (100.0, 1000), (1000.0, 4000))
+FEATURES, FILE_ROWS = 100, 60_000
 POLLS_PER_SECOND, POLL_CONNECTIONS, STREAMS = 500, 16, 200
 
 

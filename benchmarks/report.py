@@ -77,6 +77,18 @@ def scoring(found: Found) -> list[str]:
         ratios = sorted(a["rows_per_second"] / b["rows_per_second"] for a, b in pairs)
         return ratios[len(ratios) // 2] if ratios else None
 
+    def by_processor(one: str, other: str) -> str:
+        pairs = list(zip(_named(rounds, one), _named(rounds, other), strict=False))
+        ratios = sorted(b["cpu_microseconds"] / a["cpu_microseconds"] for a, b in pairs)
+        return f"{ratios[len(ratios) // 2]:.2f}" if ratios else "not measured"
+
+    contests = (
+        ("ours, JSON", "librdkafka loop"),
+        ("ours, JSON", "Bytewax 0.21"),
+        ("ours, JSON", "Faust, as its guide shows it"),
+        ("ours, packed, 1 row a record", "ours, JSON"),
+        ("ours, packed, 128 rows a record", "in memory, packed"),
+    )
     goals = [
         ("JSON / librdkafka loop", ratio("ours, JSON", "librdkafka"), 1.0, True),
         ("JSON / Bytewax", ratio("ours, JSON", "Bytewax"), 1.3, True),
@@ -95,6 +107,10 @@ def scoring(found: Found) -> list[str]:
         *_table(("contestant", "rows/s", "to ours, JSON", "CPU µs a row", "peak MiB"), rows),
         "",
         *_goals(goals),
+        "",
+        "The same ratios by processor time a row, which a busy machine disturbs less: "
+        + ", ".join(f"{one} / {other} {by_processor(one, other)}" for one, other in contests)
+        + ".",
         "",
         *[f"- {name}: {why.splitlines()[-1][:300] if why else why}" for name, why in found["problems"].items()],
         *[f"- {name}: {rate:,.0f} rows/s put on the topic" for name, rate in found["producer"].items()],

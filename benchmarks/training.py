@@ -57,7 +57,7 @@ def ours(folder: Path, storage: str, split: str, dataset: str, backend: str = "m
     """The trainer's child process, as the trainer starts it; `limit` is of its data segments, in bytes."""
     import msgspec
 
-    from schemas.messages import TaskState, TrainingSpec
+    from schemas.tasks import TaskState, TrainingSpec
     from trainer.wire import BackendSettings, Done, Job, Progress, SelectionSettings, decode_report, encode
 
     now = datetime.now(UTC)

@@ -22,7 +22,8 @@ from aiokafka.structs import RecordMetadata
 from gateway import metrics
 from runtime.errors import Unavailable
 from runtime.tasks import stop_client
-from schemas.messages import Command, FeatureSelectionSpec, RunSpec, TaskKind, TaskState, TrainingSpec, encode
+from schemas.messages import encode
+from schemas.tasks import Command, FeatureSelectionSpec, RunSpec, TaskKind, TaskState, TrainingSpec
 from schemas.topics import MAX_MESSAGE_BYTES, TASKS, Topic
 from storage.operations import Operation
 from storage.projection import PROJECTED, Projected, project

@@ -18,7 +18,7 @@ from runtime.errors import Unavailable
 from schemas import ids, topics
 from schemas.api import Problem
 from schemas.manifests import DatasetManifest
-from schemas.messages import FeatureSelectionSpec
+from schemas.tasks import FeatureSelectionSpec
 from storage.datasets import DatasetOptions, ingest
 from storage.ranges import read_instant
 from storage.redis_store import RedisUnavailable, ViewRebuilding

@@ -14,7 +14,7 @@ from schemas import ids, topics
 from schemas.api import Problem
 from schemas.api_runs import ReplayCreate
 from schemas.manifests import ModelManifest
-from schemas.messages import ReplaySource, RunSpec, TaskState, TopicRange
+from schemas.tasks import ReplaySource, RunSpec, TaskState, TopicRange
 from storage.run_view import RunView
 from storage.views import Views
 

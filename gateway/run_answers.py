@@ -17,7 +17,8 @@ from schemas.api_runs import (
     SimulationStatus,
     Truth,
 )
-from schemas.messages import Confusion, Prediction, RunSpec
+from schemas.messages import Confusion, Prediction
+from schemas.tasks import RunSpec
 from storage.run_view import RunView, Totals
 
 PLAIN = Style()

@@ -10,7 +10,8 @@ from schemas import ids, topics
 from schemas.api import Problem
 from schemas.api_runs import RunOptions
 from schemas.manifests import ModelManifest, SplitManifest
-from schemas.messages import TERMINAL, RunSpec, Status, TaskState
+from schemas.messages import TERMINAL, Status
+from schemas.tasks import RunSpec, TaskState
 from storage.run_view import RunView
 from storage.views import Views
 

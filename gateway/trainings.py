@@ -11,7 +11,7 @@ from schemas import ids, topics
 from schemas.api import TaskStatus, TrainingStatus
 from schemas.api_v1 import Training, TrainingOptions
 from schemas.manifests import SplitManifest
-from schemas.messages import TaskState, TrainingSpec
+from schemas.tasks import TaskState, TrainingSpec
 from storage.views import Views
 
 PATHS = ("model_path", "curves_path")

@@ -29,7 +29,8 @@ from producer.sender import Sender
 from runtime.errors import Unavailable
 from runtime.kafka import read_to_end
 from runtime.transactions import Partition, Record
-from schemas.messages import FORMER_ATTEMPTS_MAX, TERMINAL, Command, Ending, FormerAttempt, RunSpec, Status, TaskState, encode
+from schemas.messages import TERMINAL, Ending, Status, encode
+from schemas.tasks import FORMER_ATTEMPTS_MAX, Command, FormerAttempt, RunSpec, TaskState
 from schemas.topics import RUN_POSITIONS, TASKS
 from storage.files import Storage
 

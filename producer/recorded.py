@@ -15,7 +15,8 @@ from msgspec import Meta, Raw, Struct
 from producer.counted import Counted
 from producer.encoding import Identity, maker
 from schemas.ids import RUN_ID, external_run_id, is_task_id, row_key
-from schemas.messages import PackedRows, Redrive, ReplaySource, RunEnd, RunSkip, encode
+from schemas.messages import PackedRows, Redrive, RunEnd, RunSkip, encode
+from schemas.tasks import ReplaySource
 from schemas.topics import CONTENT_TYPE_HEADER, JSON, MAX_MESSAGE_BYTES, PACKED, REDRIVE_HEADER, TYPE_HEADER
 
 Index = Annotated[int, Meta(ge=0, le=2**62)]

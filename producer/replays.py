@@ -22,7 +22,7 @@ from runtime.errors import Unavailable
 from runtime.kafka import open_reader, partition_for, partitions_of
 from runtime.transactions import expected
 from schemas.manifests import ModelManifest
-from schemas.messages import ReplaySource, RunSpec, TopicRange
+from schemas.tasks import ReplaySource, RunSpec, TopicRange
 from schemas.topics import ROWS
 from storage.errors import StorageUnavailable
 from storage.files import Storage

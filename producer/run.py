@@ -17,7 +17,8 @@ from producer.packing import packed_records
 from producer.positions import Positions, first_of_lane
 from producer.sender import Lanes, Sender
 from producer.sources import Page, Rows, SplitRows
-from schemas.messages import Ending, RunPosition, RunSpec, Status, TaskState
+from schemas.messages import Ending, Status
+from schemas.tasks import RunPosition, RunSpec, TaskState
 from schemas.topics import MAX_MESSAGE_BYTES
 
 CHUNK_ROWS = 256

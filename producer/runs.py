@@ -12,7 +12,8 @@ from producer.run import Run
 from producer.sender import Sender
 from runtime.kafka import read_to_end
 from runtime.transactions import Partition
-from schemas.messages import TERMINAL, Command, RunPosition, RunSpec, TaskState
+from schemas.messages import TERMINAL
+from schemas.tasks import Command, RunPosition, RunSpec, TaskState
 from schemas.topics import RUN_POSITIONS
 from storage.files import Storage
 

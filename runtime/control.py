@@ -19,7 +19,7 @@ from runtime.errors import Unavailable
 from runtime.kafka import METADATA_MAX_AGE_MS, read_to_end, wait_for_kafka
 from runtime.tasks import cancel_all, stop_client
 from runtime.transactions import ANSWER_TIMEOUT_SECONDS, Partition, expected, in_time
-from schemas.messages import Command, TaskState
+from schemas.tasks import Command, TaskState
 from schemas.topics import TASKS, Topic
 
 log = structlog.get_logger()

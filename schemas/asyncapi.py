@@ -9,6 +9,7 @@ from pydantic.json_schema import models_json_schema
 from schemas import messages as m
 from schemas import topics as t
 from schemas.manifests import DatasetManifest, ModelManifest, SplitManifest
+from schemas.tasks import Command, LogEntry, RunPosition, TaskState
 
 Message = type[msgspec.Struct] | type[BaseModel]
 REF = "#/components/schemas/{name}"
@@ -17,13 +18,13 @@ CARRIED: dict[t.Topic, tuple[Message, ...]] = {
     t.PREDICTIONS: (m.Prediction,),
     t.DEAD_LETTERS: (m.DeadLetter, m.DeadLetterMark),
     t.STATS_CHANGELOG: (m.LaneStats,),
-    t.TASKS: (m.TaskState,),
-    t.RUN_COMMANDS: (m.Command,),
-    t.TRAINING_COMMANDS: (m.Command,),
-    t.RUN_POSITIONS: (m.RunPosition,),
+    t.TASKS: (TaskState,),
+    t.RUN_COMMANDS: (Command,),
+    t.TRAINING_COMMANDS: (Command,),
+    t.RUN_POSITIONS: (RunPosition,),
     t.MODELS: (ModelManifest, m.Alias),
     t.DATASETS: (DatasetManifest, SplitManifest),
-    t.TASK_LOGS: (m.LogEntry,),
+    t.TASK_LOGS: (LogEntry,),
 }
 WRITERS: dict[t.Topic, tuple[str, ...]] = {
     t.ROWS: ("producer", "gateway", "any other system"),

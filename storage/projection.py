@@ -13,7 +13,8 @@ from pydantic import ValidationError
 from schemas import topics
 from schemas.ids import POSITION_PREFIX, microseconds
 from schemas.manifests import DatasetManifest, ModelManifest, SplitManifest
-from schemas.messages import Alias, DeadLetter, DeadLetterMark, LaneStats, LogEntry, TaskState, encode
+from schemas.messages import Alias, DeadLetter, DeadLetterMark, LaneStats, encode
+from schemas.tasks import LogEntry, TaskState
 from storage import redis_keys as keys
 from storage.operations import DEFAULT, Add, Answers, Keep, Lane, Letter, Limits, Mark, Operation
 

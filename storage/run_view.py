@@ -6,7 +6,8 @@ from datetime import datetime
 
 import msgspec
 
-from schemas.messages import HISTOGRAM_BINS, TERMINAL, Confusion, FormerAttempt, LaneStats, Prediction, RunSpec, Status, TaskState
+from schemas.messages import HISTOGRAM_BINS, TERMINAL, Confusion, LaneStats, Prediction, Status
+from schemas.tasks import FormerAttempt, RunSpec, TaskState
 
 
 @dataclass(frozen=True, slots=True)

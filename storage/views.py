@@ -11,7 +11,8 @@ import msgspec
 
 from schemas.ids import alias_key
 from schemas.manifests import DatasetManifest, ModelManifest, SplitManifest
-from schemas.messages import Alias, LaneStats, LogEntry, TaskKind, TaskState
+from schemas.messages import Alias, LaneStats
+from schemas.tasks import LogEntry, TaskKind, TaskState
 from storage import redis_keys as keys
 from storage.answers import Extent, Reach, extent
 from storage.projection import MEMBER_TIME_DIGITS

@@ -15,7 +15,8 @@ import msgspec
 import numpy as np
 
 from schemas.ids import position_key, stats_key
-from schemas.messages import Command, DeadLetter, DeadLetterMark, LaneStats, Prediction, Purge, RunEnd, RunSkip, encode
+from schemas.messages import DeadLetter, DeadLetterMark, LaneStats, Prediction, Purge, RunEnd, RunSkip, encode
+from schemas.tasks import Command
 from storage.bundles import Matrix, score
 from stream_processor.answers import Answered, Model, Reasons, dead_letter, explain, prediction
 from stream_processor.bulk import answer_all

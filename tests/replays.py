@@ -22,7 +22,8 @@ from devstack.ports import free_port
 from runtime.kafka import partition_for, read_to_end
 from schemas.ids import new_run_id, row_key
 from schemas.manifests import ConfusionMatrix, DateRange, Metrics, ModelManifest, SetManifest, SplitManifest
-from schemas.messages import TERMINAL, Command, PackedRows, RunPosition, RunSpec, TaskState, encode
+from schemas.messages import TERMINAL, PackedRows, encode
+from schemas.tasks import Command, RunPosition, RunSpec, TaskState
 from schemas.topics import CONTENT_TYPE_HEADER, PACKED, ROWS, RUN_COMMANDS, RUN_POSITIONS, TASKS, TYPE_HEADER
 from storage.files import Storage
 from tests.brokers import CONTROL_PARTITIONS, DATA_PARTITIONS, Broker

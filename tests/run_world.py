@@ -12,7 +12,8 @@ import msgspec
 
 from runtime.kafka import partition_for, read_to_end
 from schemas import topics
-from schemas.messages import Command, RunSpec, TaskState, encode
+from schemas.messages import encode
+from schemas.tasks import Command, RunSpec, TaskState
 from tests.brokers import CONTROL_PARTITIONS, Broker, redis_server
 from tests.gateway_process import gateway
 from tests.topic_writer import Writer, writer

@@ -18,7 +18,8 @@ from schemas.manifests import (
     SplitManifest,
     TimeAxis,
 )
-from schemas.messages import Confusion, DeadLetter, Ending, LaneStats, LogEntry, Prediction, RunSpec, Source, Status, TaskKind, TaskState
+from schemas.messages import Confusion, DeadLetter, Ending, LaneStats, Prediction, Source, Status
+from schemas.tasks import LogEntry, RunSpec, TaskKind, TaskState
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 

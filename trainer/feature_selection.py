@@ -3,7 +3,7 @@
 import msgspec
 
 from schemas.manifests import DatasetManifest, FeatureSelection
-from schemas.messages import FeatureSelectionSpec, TaskState
+from schemas.tasks import FeatureSelectionSpec, TaskState
 from storage.files import Storage
 from storage.splits import times_and_fails
 from trainer import features

@@ -17,7 +17,7 @@ from pydantic import ValidationError
 
 from schemas.ids import new_id
 from schemas.manifests import DatasetManifest, FeatureSelection, Metrics, ModelManifest, SplitManifest
-from schemas.messages import TaskState, TrainingSpec
+from schemas.tasks import TaskState, TrainingSpec
 from schemas.training import TrainingParameters
 from storage.bundles import CURVES, CURVES_IMAGE, MODEL, bundle_path, probability_fail, write_bundle
 from storage.files import Storage

@@ -6,7 +6,7 @@ from typing import Any, Literal
 import msgspec
 from msgspec import Struct
 
-from schemas.messages import TaskState
+from schemas.tasks import TaskState
 
 
 class SelectionSettings(Struct, frozen=True):

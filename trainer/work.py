@@ -12,7 +12,8 @@ from runtime.errors import Unavailable
 from runtime.tasks import cancel_all
 from runtime.transactions import Partition, Record
 from schemas.ids import alias_key
-from schemas.messages import TERMINAL, Alias, LogEntry, TaskState, encode
+from schemas.messages import TERMINAL, Alias, encode
+from schemas.tasks import LogEntry, TaskState
 from schemas.topics import MODELS, TASK_LOGS, TASKS
 from trainer.job_process import JobProcess, job_process
 from trainer.metrics import JOB_ATTEMPTS, JOB_SECONDS, JOBS_ENDED, JOBS_RUNNING

@@ -11,7 +11,8 @@ from contextlib import asynccontextmanager
 from aiokafka import ConsumerRecord
 
 from runtime.transactions import Partition
-from schemas.messages import TERMINAL, Command, TaskState
+from schemas.messages import TERMINAL
+from schemas.tasks import Command, TaskState
 from trainer.metrics import JOBS_WAITING
 from trainer.settings import TrainerSettings
 from trainer.work import Work

@@ -12,7 +12,8 @@ from gateway.routes.datasets import Cursor, Limit
 from schemas import ids, topics
 from schemas.api import Page, TaskAccepted, TaskStatus, TrainingStatus
 from schemas.api_v1 import TaskLogEntry, Training, TrainingCreate, TrainingOptions
-from schemas.messages import TERMINAL, TaskState
+from schemas.messages import TERMINAL
+from schemas.tasks import TaskState
 from storage.views import Views
 
 router = APIRouter()

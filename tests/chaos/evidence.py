@@ -9,7 +9,8 @@ import msgspec
 
 from runtime.kafka import read_to_end
 from schemas.ids import POSITION_PREFIX
-from schemas.messages import LaneStats, TaskState, Verdict
+from schemas.messages import LaneStats, Verdict
+from schemas.tasks import TaskState
 from schemas.topics import DEAD_LETTERS, MARK_TYPE, PREDICTIONS, REDRIVE_HEADER, ROWS, STATS_CHANGELOG, TASKS, TYPE_HEADER
 from tests.chaos.outsiders import TOKEN_HEADER
 

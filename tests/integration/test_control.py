@@ -15,7 +15,8 @@ from runtime.control import Owner
 from runtime.errors import Fenced
 from runtime.kafka import partition_for, read_to_end
 from runtime.transactions import Partition
-from schemas.messages import Command, TaskState, encode
+from schemas.messages import encode
+from schemas.tasks import Command, TaskState
 from schemas.topics import TASKS, Topic
 from tests.brokers import CONTROL_PARTITIONS, Broker
 from tests.waiting import eventually

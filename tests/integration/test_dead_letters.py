@@ -17,7 +17,8 @@ from httpx_sse import aconnect_sse
 
 from runtime.kafka import partition_for, read_to_end
 from schemas.ids import external_run_id
-from schemas.messages import Command, RunSpec, encode
+from schemas.messages import encode
+from schemas.tasks import Command, RunSpec
 from schemas.topics import MAX_ROW_BYTES, RUN_COMMANDS, TASKS
 from storage.files import Storage
 from tests.brokers import CONTROL_PARTITIONS, Broker, redis_server

@@ -17,7 +17,7 @@ from httpx_sse import aconnect_sse
 
 from runtime.kafka import partition_for
 from schemas import ids, topics
-from schemas.messages import FormerAttempt, ReplaySource, RunSpec
+from schemas.tasks import FormerAttempt, ReplaySource, RunSpec
 from tests.brokers import DATA_PARTITIONS, Broker
 from tests.run_world import World, run_world
 from tests.view_records import at, model, prediction, task

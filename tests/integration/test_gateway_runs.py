@@ -11,7 +11,7 @@ import pytest
 import redis
 
 from schemas import ids, topics
-from schemas.messages import RunSpec
+from schemas.tasks import RunSpec
 from tests.brokers import Broker
 from tests.run_world import World, run_world
 from tests.view_records import model, prediction, split, task

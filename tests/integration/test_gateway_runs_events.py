@@ -13,7 +13,7 @@ import redis
 from httpx_sse import ServerSentEvent, aconnect_sse
 
 from schemas import ids
-from schemas.messages import RunSpec
+from schemas.tasks import RunSpec
 from tests.brokers import Broker
 from tests.run_world import World, run_world
 from tests.view_records import prediction, task

@@ -8,7 +8,8 @@ import pytest
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from runtime.kafka import partition_for
-from schemas.messages import TaskState, encode
+from schemas.messages import encode
+from schemas.tasks import TaskState
 from schemas.topics import APP_ID, CONTENT_TYPE_HEADER, JSON, PACKED, RUN_POSITIONS
 from schemas.topics import ROWS as ROWS_TOPIC
 from tests.brokers import CONTROL_PARTITIONS, DATA_PARTITIONS, Broker

@@ -9,7 +9,8 @@ import pytest
 
 from runtime.kafka import partition_for
 from schemas.ids import row_key
-from schemas.messages import Redrive, ReplaySource, TaskState, TopicRange, encode
+from schemas.messages import Redrive, encode
+from schemas.tasks import ReplaySource, TaskState, TopicRange
 from schemas.topics import ROWS
 from tests.brokers import DATA_PARTITIONS, Broker
 from tests.replays import MODEL, ProducerProcess, Replays, counted, frame_of, replays

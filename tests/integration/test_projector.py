@@ -15,7 +15,8 @@ import redis
 
 from gateway.projector import Projector
 from schemas import topics
-from schemas.messages import RunSpec, encode
+from schemas.messages import encode
+from schemas.tasks import RunSpec
 from storage import redis_keys as keys
 from storage.redis_store import RedisStore, RedisUnavailable, ViewRebuilding
 from storage.views import Views

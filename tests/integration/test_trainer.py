@@ -21,7 +21,8 @@ from runtime.kafka import read_to_end
 from schemas.api import TrainingStatus
 from schemas.ids import new_id, new_training_id
 from schemas.manifests import ModelManifest
-from schemas.messages import Alias, Command, FeatureSelectionSpec, LogEntry, TaskState, TrainingSpec, encode
+from schemas.messages import Alias, encode
+from schemas.tasks import Command, FeatureSelectionSpec, LogEntry, TaskState, TrainingSpec
 from schemas.topics import MODELS, TASK_LOGS, TASKS, TRAINING_COMMANDS
 from storage.bundles import load_bundle
 from storage.files import Storage

@@ -11,7 +11,7 @@ import pytest
 from distributed import Client
 
 from devstack.ports import free_port
-from schemas.messages import TrainingSpec
+from schemas.tasks import TrainingSpec
 from storage.files import Storage
 from tests.small_split import write_small_split
 from tests.unit.trainer.test_training_job import Job, make_task

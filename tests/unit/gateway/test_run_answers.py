@@ -6,7 +6,8 @@ import pytest
 
 from gateway.presentation import Style
 from gateway.run_answers import eta_seconds, run_answer, simulation_status, truth
-from schemas.messages import Confusion, RunSpec, Status
+from schemas.messages import Confusion, Status
+from schemas.tasks import RunSpec
 from storage.run_view import RunView, Totals, merge, run_view
 from tests.view_records import at, lane_stats, prediction, task
 

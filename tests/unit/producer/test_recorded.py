@@ -13,7 +13,8 @@ from producer.encoding import Identity
 from producer.recorded import Passed, Reader, Recorded, Unreadable, sent_again
 from runtime.kafka import partition_for
 from schemas.ids import external_run_id, row_key
-from schemas.messages import PackedRows, Redrive, ReplaySource, RunEnd, RunSkip, encode, pack
+from schemas.messages import PackedRows, Redrive, RunEnd, RunSkip, encode, pack
+from schemas.tasks import ReplaySource
 from schemas.topics import PACKED
 from stream_processor.decode import Opened, opened
 from stream_processor.packed import Packet

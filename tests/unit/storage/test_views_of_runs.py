@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from schemas.messages import LaneStats, RunSpec, Status
+from schemas.messages import LaneStats, Status
+from schemas.tasks import RunSpec
 from storage.answers import Extent, Late, Reach, extent, late_rows
 from storage.run_view import RunView, run_view
 from tests.view_records import at, lane_stats, prediction, task

@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from schemas.ids import stats_key
-from schemas.messages import Command, DeadLetter, DeadLetterMark, LaneStats, Prediction, Purge, RunEnd, encode
+from schemas.messages import DeadLetter, DeadLetterMark, LaneStats, Prediction, Purge, RunEnd, encode
+from schemas.tasks import Command
 from storage.bundles import score
 from stream_processor import count, redrive
 from stream_processor.answers import Reasons

@@ -8,7 +8,7 @@ import pytest
 
 from schemas.api import TrainingResult
 from schemas.manifests import DatasetManifest, FeatureSelection, SplitManifest
-from schemas.messages import FeatureSelectionSpec, TaskState, TrainingSpec
+from schemas.tasks import FeatureSelectionSpec, TaskState, TrainingSpec
 from storage.bundles import load_bundle, score
 from storage.datasets import DatasetOptions, ingest
 from storage.files import Storage

@@ -12,7 +12,7 @@ import pytest
 
 from schemas.api import TrainingProgress, TrainingResult
 from schemas.manifests import FeatureSelection
-from schemas.messages import FeatureSelectionSpec, TaskState, TrainingSpec
+from schemas.tasks import FeatureSelectionSpec, TaskState, TrainingSpec
 from storage.bundles import load_bundle, score
 from storage.files import Storage
 from tests.small_split import START, USEFUL, SmallSplit, write_small_split

@@ -9,7 +9,8 @@ from typing import Any, cast
 import pytest
 
 from runtime.transactions import Partition
-from schemas.messages import Status, TaskState
+from schemas.messages import Status
+from schemas.tasks import TaskState
 from storage.errors import StorageUnavailable
 from storage.files import Storage
 from trainer.child import outcome

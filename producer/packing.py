@@ -10,7 +10,7 @@ from producer.sources import Page
 from schemas.topics import MAX_MESSAGE_BYTES, MAX_ROW_BYTES
 
 MOST_ROWS, MOST_BYTES = 128, 128 << 10
-"""Of a record. Measured: 32 rows are scored 10 % more slowly, more than 128 no faster."""
+"""Of a record: a dead letter, a resend or a replay takes up no more than these at once, and the cost of a record is spread thin."""
 LARGEST_VALUE = MAX_MESSAGE_BYTES - 4096
 
 

@@ -1,4 +1,4 @@
-"""Many rows of one lane at once. Pure; gives the same bits as `answers.prediction` and `count.count` row by row, in a third of the time."""
+"""Many rows of one lane at once. Pure; gives the same bits as `answers.prediction` and `count.count` row by row, without their overhead."""
 
 from datetime import datetime
 

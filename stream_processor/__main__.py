@@ -32,7 +32,10 @@ async def main(settings: Settings, stopping: asyncio.Event) -> None:
         logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
     worker = Worker(settings)
     watch = Watch(
-        worker, stall_timeout_seconds=settings.stall_timeout_seconds, unavailable_after_seconds=settings.unavailable_after_seconds
+        worker,
+        stall_timeout_seconds=settings.stall_timeout_seconds,
+        session_timeout_seconds=settings.session_timeout_seconds,
+        unavailable_after_seconds=settings.unavailable_after_seconds,
     )
     async with health_server(settings.health_host, settings.health_port, live=watch.live, ready=watch.ready):
         if not await unless_stopped(check_topics(settings), stopping):

@@ -20,10 +20,17 @@ class Watch:
     """Looks at the worker once a second; `problems` serves /live and /ready."""
 
     def __init__(
-        self, worker: Worker, *, stall_timeout_seconds: float, unavailable_after_seconds: float, clock: Callable[[], float] = time.monotonic
+        self,
+        worker: Worker,
+        *,
+        stall_timeout_seconds: float,
+        session_timeout_seconds: float,
+        unavailable_after_seconds: float,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._worker = worker
         self._stall_timeout_seconds = stall_timeout_seconds
+        self._join_timeout_seconds = 2 * stall_timeout_seconds + session_timeout_seconds  # a former member's session may have to end first
         self._unavailable_after_seconds = unavailable_after_seconds
         self._clock = clock
         self._ready_at = self._answered_at = clock()
@@ -69,7 +76,7 @@ class Watch:
             log.warning("kafka does not answer, trying again", error=str(error))
         if not self.ready():
             self._ready_at = now
-        elif now - self._ready_at > 2 * self._stall_timeout_seconds:
+        elif now - self._ready_at > self._join_timeout_seconds:
             self._stalled = {"kafka": f"not ready for {now - self._ready_at:.0f} s: {self.ready()}"}
         if self._stalled:
             self._worker.fail(Unavailable("kafka", f"no progress: {self._stalled}"))

@@ -22,7 +22,13 @@ class Scene:
         self.started = True
         self.broker = self
         self.failure = SimpleNamespace(done=lambda: bool(self.failures))
-        self.watch = Watch(self, stall_timeout_seconds=60, unavailable_after_seconds=30, clock=lambda: self.now)  # type: ignore[arg-type]
+        self.watch = Watch(
+            self,  # type: ignore[arg-type]
+            stall_timeout_seconds=60,
+            session_timeout_seconds=6,
+            unavailable_after_seconds=30,
+            clock=lambda: self.now,
+        )
 
     async def commit(self, positions: dict[int, int]) -> bool:
         self.committed |= positions
@@ -76,7 +82,7 @@ async def test_transaction_markers_at_the_end_are_no_lag(scene: Scene) -> None:
 async def test_a_rebalance_without_end_ends_the_worker(scene: Scene) -> None:
     scene.app.rebalancing = True
     scene.end = 5
-    await scene.later(119)
+    await scene.later(125)
     assert scene.failures == []
     assert scene.watch.ready() == {"kafka": "rebalancing"}
     await scene.later(2)

@@ -53,6 +53,8 @@ class Lane:
         self.partition = owner.partition
         self.next_offset = next_offset
         self.closed = False
+        self.busy = False
+        """Whether a batch is being scored and committed."""
         self.moved_at = time.monotonic()
         self._around = around
         self._owner = owner
@@ -73,6 +75,16 @@ class Lane:
             self._held = True
             self._around.hold(self.partition)
 
+    @property
+    def waiting(self) -> bool:
+        """Whether it has nothing to do until records are fetched."""
+        return not (self.busy or self._queue or self.closed)
+
+    async def read_again(self) -> None:
+        """Have everything fetched again that is not done."""
+        REWINDS.inc()
+        await self._around.rewind(self.partition, self.next_offset)
+
     def close(self) -> None:
         """Start no other batch."""
         self.closed = True
@@ -85,7 +97,9 @@ class Lane:
         while not self.closed:
             await self._filled.wait()
             if records := await self._following():
+                self.busy = True
                 await self._handle(records)
+                self.busy = False
 
     async def _handle(self, records: list[ConsumerRecord]) -> None:
         outcome = await self._around.scored(records)
@@ -163,9 +177,8 @@ class Lane:
         self._forget()
         if time.monotonic() - self._rewound_at > REWIND_SECONDS:  # old batches may still come in
             self._rewound_at = time.monotonic()
-            REWINDS.inc()
             log.warning("records are missing, reading again", partition=self.partition, wanted=wanted, found=found)
-            await self._around.rewind(self.partition, wanted)
+            await self.read_again()
         return False
 
     def _forget(self) -> None:

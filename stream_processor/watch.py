@@ -7,11 +7,15 @@ from collections.abc import Callable
 import structlog
 
 from runtime.errors import Unavailable
+from stream_processor.lane import Lane
 from stream_processor.metrics import LAG
 from stream_processor.worker import Worker
 
 INTERVAL_SECONDS = 1.0
 SILENCE_SECONDS = 5.0
+READ_AGAIN_SECONDS = 3.0
+"""How long rows may be there and not arrive. Faust drops what it has fetched when its flow is off, as at the end of a recovery; the next
+row would show the hole, but after a run's last row there is none."""
 
 log = structlog.get_logger()
 
@@ -36,6 +40,7 @@ class Watch:
         self._ready_at = self._answered_at = clock()
         self._committed: dict[int, int] = {}
         self._stalled: dict[str, str] = {}
+        self._read_again_at: dict[int, float] = {}
 
     def live(self) -> dict[str, str]:
         """Return what is stuck."""
@@ -93,9 +98,18 @@ class Watch:
                 lane.moved_at = now
             elif now - lane.moved_at > self._stall_timeout_seconds and not lane.closed:
                 await self._suspect(partition, lag)
+            elif lane.waiting and not self._worker.app.rebalancing:
+                await self._read_again(lane, now)
         moved = {partition: lane.next_offset for partition, lane in lanes.items() if lane.next_offset != self._committed.get(partition)}
         if moved and not self._worker.app.rebalancing and await self._worker.app.commit_positions(moved):
             self._committed |= moved
+
+    async def _read_again(self, lane: Lane, now: float) -> None:
+        if now - max(lane.moved_at, self._read_again_at.get(lane.partition, 0.0)) > READ_AGAIN_SECONDS:
+            self._read_again_at[lane.partition] = now
+            if await self._worker.broker.first_offset(lane.partition, lane.next_offset) is not None:
+                log.warning("records do not arrive, reading again", partition=lane.partition, wanted=lane.next_offset)
+                await lane.read_again()
 
     async def _suspect(self, partition: int, lag: int) -> None:
         lane = self._worker.lanes.get(partition)

@@ -15,8 +15,9 @@ class Scene:
         self.end, self.first = 10, 5
         self.away = False
         self.failures: list[BaseException] = []
+        self.read_again_at: list[float] = []
         self.committed: dict[int, int] = {}
-        self.lane = SimpleNamespace(next_offset=5, moved_at=100.0, closed=False)
+        self.lane = SimpleNamespace(partition=0, next_offset=5, moved_at=100.0, closed=False, waiting=False, read_again=self.read_again)
         self.app = SimpleNamespace(rebalancing=False, in_recovery=False, recovered={0}, commit_positions=self.commit)
         self.lanes = {0: self.lane}
         self.started = True
@@ -42,6 +43,9 @@ class Scene:
     async def first_offset(self, partition: int, wanted: int) -> int | None:
         return self.first
 
+    async def read_again(self) -> None:
+        self.read_again_at.append(self.now)
+
     def fail(self, error: BaseException) -> None:
         self.failures.append(error)
 
@@ -61,6 +65,18 @@ async def test_lag_without_progress_ends_the_worker_after_the_bound(scene: Scene
     await scene.later(2)
     assert isinstance(scene.failures[0], Unavailable)
     assert "partition 0" in scene.watch.live()
+
+
+async def test_rows_that_do_not_arrive_are_read_again_now_and_then(scene: Scene) -> None:
+    scene.lane.waiting = True
+    for _ in range(10):
+        await scene.later(1)
+    assert scene.read_again_at == [104.0, 108.0]
+    scene.lane.waiting = False  # it works on them, however long
+    await scene.later(20)
+    scene.lane.waiting, scene.first = True, None  # type: ignore[assignment]
+    await scene.later(20)  # nothing but transaction markers
+    assert len(scene.read_again_at) == 2
 
 
 async def test_progress_or_no_lag_is_well(scene: Scene) -> None:

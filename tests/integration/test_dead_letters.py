@@ -21,7 +21,7 @@ from schemas.messages import encode
 from schemas.tasks import Command, RunSpec
 from schemas.topics import MAX_ROW_BYTES, RUN_COMMANDS, TASKS
 from storage.files import Storage
-from tests.brokers import CONTROL_PARTITIONS, Broker, redis_server
+from tests.brokers import CONTROL_PARTITIONS, DATA_PARTITIONS, Broker, redis_server
 from tests.gateway_process import gateway
 from tests.integration.stream_processor_kit import Committed, Run, Worker
 from tests.raw_records import batch_with_names
@@ -235,9 +235,12 @@ async def test_everything_is_there_again_after_redis_was_emptied(
     good = run.row(3, 1)[1].decode().replace('"S0": 1.0', "").replace(", }", "}")
     assert (await api.post(f"/v1/dead-letters/{found[3]}/redrive", json={"value": good})).json()["state"] == "redriven"
     before = await all_rows(api, run.run_id)
+    elsewhere = (
+        partition_for(run.run_id.encode(), DATA_PARTITIONS) + 1
+    ) % DATA_PARTITIONS  # of the run's own partition too few are read again
     for _ in range(40):
-        await producer.send("rows.v1", b"{", partition=2)
-    await letters(api, 40, run_id="ext-partition-2")
+        await producer.send("rows.v1", b"{", partition=elsewhere)
+    await letters(api, 40, run_id=f"ext-partition-{elsewhere}")
     listed = (await api.get("/v1/dead-letters", params={"run_id": run.run_id})).json()
     async with redis.asyncio.Redis.from_url(redis_of_gateway) as client:
         await client.flushdb()
@@ -248,7 +251,7 @@ async def test_everything_is_there_again_after_redis_was_emptied(
 
     await eventually(rebuilt)
     assert await all_rows(api, run.run_id) == before
-    page = (await api.get("/v1/dead-letters", params={"run_id": "ext-partition-2"})).json()
+    page = (await api.get("/v1/dead-letters", params={"run_id": f"ext-partition-{elsewhere}"})).json()
     assert (page["total"] < 40, page["older_on_topic_only"]) == (True, True)
     assert [item["row_index"] for item in before] == [index for index in range(40) if index != 12]
 

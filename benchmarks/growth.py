@@ -18,8 +18,9 @@ from producer.encoding import Columns, Identity, row_encoder, row_packer
 from runtime.kafka import partition_for
 from schemas.ids import row_key
 from stream_processor.answers import Model, Reasons
+from stream_processor.book import Outcome
 from stream_processor.decode import FeatureReader
-from stream_processor.score import Outcome, handle
+from stream_processor.score import handle
 from stream_processor.spans import USUAL, USUAL_PACKED
 
 BASE = Size(rows=4_000, runs=1, partitions=1)

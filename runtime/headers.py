@@ -1,8 +1,8 @@
 """A record whose header has a name that is not UTF-8 must not stop who reads it.
 
 Kafka takes any bytes as the name of a header. aiokafka raises in its fetcher on such a record, so its partition is blocked for good, and
-everyone who reads it crashes again and again (seen with a real broker). Here names are read as far as they can be: what is no UTF-8
-becomes `\\xff`. Only a batch that holds such a name is read this slow way.
+everyone who reads it crashes again and again (seen with a real broker). Here a name that is no UTF-8
+is read with `?` for each byte that is not ASCII. Only a batch that holds such a name is read this slow way.
 """
 
 from collections.abc import Iterator

@@ -27,7 +27,7 @@ from schemas.topics import (
 from stream_processor.identity import Identity, PartitionOf, Unidentified, identify, stranger
 from stream_processor.packed import Packet, unpacked
 from stream_processor.redrive import identity_of, read_purge, read_redrive
-from stream_processor.rejected import Rejected, located
+from stream_processor.rejected import UNREADABLE, Rejected, located
 
 Index = Annotated[int, Meta(ge=0, le=2**62)]
 Attempt = Annotated[int, Meta(ge=1, le=2**31)]
@@ -170,7 +170,7 @@ def _identified(rejected: Rejected, record: SourceRecord, body: bytes, partition
     try:
         named = _named(body)
         found = identify(named, key=record.key, partition=record.partition, offset=record.offset, partition_of=partition_of)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+    except UNREADABLE:
         return rejected
     identity = None if isinstance(found, Unidentified) else found
     model_version = named.model_version if isinstance(named.model_version, str) else None
@@ -208,7 +208,7 @@ class FeatureReader:
             return self.read_slowly(features)
         try:
             return self.values(self._decode(features))
-        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        except UNREADABLE:
             return self.read_slowly(features)
 
     def read_slowly(self, features: Raw) -> tuple[float | None, ...] | Rejected:
@@ -217,7 +217,7 @@ class FeatureReader:
             return self._in_order(features)
         try:
             given = msgspec.json.decode(features, type=dict[str, Raw])
-        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        except UNREADABLE:
             return Rejected("invalid_field", "features is an object of names and numbers", "$.features")
         if unknown := [name for name in given if name not in self._known]:
             return Rejected("unknown_feature", f"the model does not know {_listed(unknown)}", f"$.features.{unknown[0]}")
@@ -227,7 +227,7 @@ class FeatureReader:
         for name in self.features:
             try:
                 values.append(msgspec.json.decode(given[name], type=float | None))
-            except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as problem:
+            except UNREADABLE as problem:
                 return Rejected("invalid_field", str(problem), f"$.features.{name}")
         return tuple(values)
 

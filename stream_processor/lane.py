@@ -12,9 +12,9 @@ from typing import Protocol
 import structlog
 from aiokafka import ConsumerRecord
 
+from stream_processor.book import Outcome
 from stream_processor.metrics import BATCH_ROWS, DEAD_LETTERS, FENCED_ROWS, GAPS, POSITION, REWINDS, ROWS_SCORED, TRANSACTION_SECONDS
 from stream_processor.owner import Owner
-from stream_processor.score import Outcome
 
 REWIND_SECONDS = 1.0
 

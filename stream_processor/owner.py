@@ -106,9 +106,7 @@ class Owner:
                 ]
                 await asyncio.gather(*sent)
                 await self._producer.commit_transaction()
-        except asyncio.CancelledError:
-            raise
-        except BaseException as error:
+        except Exception as error:
             raise classify(error, f"committing a batch of partition {self.partition}") from error
 
     async def _batches(self, topic: Topic, records: Records, headers: Headers = HEADERS) -> list[Any]:

@@ -17,9 +17,8 @@ from schemas.messages import PackedHead, PackedRows, Row, UtcTime, Verdict, enco
 from schemas.topics import CONTENT_TYPE_HEADER, JSON, MAX_ROW_BYTES
 from storage.bundles import Matrix
 from stream_processor.identity import Identity, PartitionOf, Unidentified, identify
-from stream_processor.rejected import Rejected, located
+from stream_processor.rejected import UNREADABLE, Rejected, located
 
-UNREADABLE = (msgspec.MsgspecError, ValueError, RecursionError, OverflowError)
 FLOAT32 = np.dtype("<f4")
 
 

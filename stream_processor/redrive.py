@@ -14,10 +14,10 @@ from schemas.ids import prediction_id
 from schemas.messages import DeadLetterMark, LaneStats, Purge, Redrive
 from stream_processor.count import REDRIVEN_MAX, SKIPPED_MAX, redriven_count, was_redriven
 from stream_processor.identity import Identity
+from stream_processor.rejected import UNREADABLE
 
 _redrive = msgspec.json.Decoder(Redrive).decode
 _purge = msgspec.json.Decoder(Purge).decode
-UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 
 
 def read_redrive(value: bytes) -> Redrive | None:

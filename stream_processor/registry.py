@@ -9,7 +9,7 @@ import msgspec
 import structlog
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 
-from runtime.tasks import stop_client
+from runtime.kafka import open_reader
 from schemas.ids import alias_key
 from schemas.messages import Alias
 from schemas.topics import MODELS
@@ -49,22 +49,19 @@ class Registry:
 
     async def run(self) -> None:
         """Follow the topic. Raises `Unavailable`."""
-        consumer = AIOKafkaConsumer(**self._kafka, enable_auto_commit=False, auto_offset_reset="earliest", isolation_level="read_committed")
         try:
-            await consumer.start()
-            consumer.assign(self._partitions)
-            await consumer.seek_to_beginning(*self._partitions)
-            self._consumer = consumer
-            while True:
-                for records in (await consumer.getmany(timeout_ms=200)).values():
-                    for record in records:
-                        self._apply(record)
-                async with self._read:
-                    self._read.notify_all()
+            async with open_reader(self._kafka) as consumer:
+                consumer.assign(self._partitions)
+                await consumer.seek_to_beginning(*self._partitions)
+                self._consumer = consumer
+                while True:
+                    for records in (await consumer.getmany(timeout_ms=200)).values():
+                        for record in records:
+                            self._apply(record)
+                    async with self._read:
+                        self._read.notify_all()
         except Exception as error:
             raise classify(error, "following models.v1") from error
-        finally:
-            await stop_client(consumer)
 
     async def catch_up(self) -> None:
         """Wait until everything that is on the topic now has been read. Raises `Unavailable` after the bound."""

@@ -2,17 +2,19 @@
 
 import re
 
-from msgspec import Struct
+from msgspec import MsgspecError, Struct
 
 from schemas.messages import Reason
 from stream_processor.identity import Identity
 
+UNREADABLE = (MsgspecError, ValueError, RecursionError, OverflowError)
+"""What decoding raises, whatever the bytes are."""
 AT = re.compile(r"(?s)(.*) - at `(.*)`")
 NAMED = re.compile(r"(?s).*`(.*)`")
 
 
 class Rejected(Struct):
-    """A row that becomes a dead letter. Without an identity it is counted in no run. `row`: which of a packed record's."""
+    """A row that becomes a dead letter. Its identity is added once it is known. `row`: which of a packed record's."""
 
     reason: Reason
     message: str

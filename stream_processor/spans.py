@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 from datetime import UTC
 from typing import Any
 
-import msgspec
 from msgspec import Raw
 
 from schemas.messages import PackedRows, Source
@@ -18,10 +17,9 @@ from stream_processor.answers import Answered, Model
 from stream_processor.decode import Envelope, Opened, SourceRecord
 from stream_processor.identity import Identity, PartitionOf, identify
 from stream_processor.packed import Packet, decode_packed
+from stream_processor.rejected import UNREADABLE
 
-UNREADABLE = (msgspec.MsgspecError, ValueError, RecursionError, OverflowError)
 USUAL = ((TYPE_HEADER, b"row"), (CONTENT_TYPE_HEADER, JSON), (SCHEMA_VERSION_HEADER, SCHEMA_VERSION))
-
 USUAL_PACKED = (USUAL[0], (CONTENT_TYPE_HEADER, PACKED), USUAL[2])
 
 

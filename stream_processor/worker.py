@@ -20,6 +20,7 @@ from runtime.kafka import partition_for
 from schemas.ids import position_key
 from storage.files import Storage
 from stream_processor.answers import Reasons
+from stream_processor.book import Outcome
 from stream_processor.count import DeadLetterLimits
 from stream_processor.faust_edge import FaustApp, build
 from stream_processor.gaps import Broker
@@ -28,7 +29,7 @@ from stream_processor.metrics import LAG, OWNED_PARTITIONS, SCORING_SECONDS
 from stream_processor.models import ModelCache
 from stream_processor.owner import EndWriter, Owner
 from stream_processor.registry import Registry
-from stream_processor.score import Needs, Outcome, handle
+from stream_processor.score import Needs, handle
 from stream_processor.settings import Settings
 
 log = structlog.get_logger()

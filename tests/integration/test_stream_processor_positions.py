@@ -13,8 +13,8 @@ from runtime.errors import EXIT_UNAVAILABLE, Fenced
 from schemas.messages import DeadLetter
 from schemas.topics import APP_ID, ROWS, STATS_CHANGELOG
 from storage.files import Storage
+from stream_processor.book import Outcome
 from stream_processor.owner import Owner
-from stream_processor.score import Outcome
 from tests.brokers import DATA_PARTITIONS, Broker
 from tests.integration.stream_processor_kit import Committed, Run, Worker
 from tests.unit.stream_processor.toys import MODEL_A, come_back, replaceable, row, store_model

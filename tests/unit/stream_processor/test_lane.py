@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 
 from runtime.errors import Fenced
+from stream_processor.book import Outcome
 from stream_processor.lane import Lane
-from stream_processor.score import Outcome
 from tests.unit.stream_processor.toys import Record
 from tests.waiting import eventually
 

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from schemas.messages import DeadLetter, LaneStats, PackedRows, Prediction, RunEnd, RunSkip, encode, pack
 from schemas.topics import MAX_ROW_BYTES, PACKED
 from stream_processor.answers import Reasons
-from stream_processor.score import Models, NoModel, Outcome, handle
+from stream_processor.book import Outcome
+from stream_processor.score import Models, NoModel, handle
 from stream_processor.spans import USUAL, USUAL_PACKED
 from tests.unit.stream_processor.toys import FEATURES, MODEL_A, NOW, Record, home, model, partition_of, redrive, row
 

@@ -16,8 +16,9 @@ from schemas.tasks import Command
 from storage.bundles import score
 from stream_processor import count, redrive
 from stream_processor.answers import Reasons
+from stream_processor.book import Outcome
 from stream_processor.count import DeadLetterLimits
-from stream_processor.score import Outcome, handle
+from stream_processor.score import handle
 from tests.unit.stream_processor import toys
 from tests.unit.stream_processor.toys import MODEL_A, NOW, Record, home, model, partition_of, row
 

@@ -14,7 +14,8 @@ from schemas.ids import stats_key
 from schemas.messages import DeadLetter, LaneStats, Prediction, RunEnd, encode
 from storage.bundles import score
 from stream_processor.answers import KEPT_BYTES, Reasons
-from stream_processor.score import Models, Needs, NoModel, Outcome, handle
+from stream_processor.book import Outcome
+from stream_processor.score import Models, Needs, NoModel, handle
 from tests.unit.stream_processor.toys import MODEL_A, MODEL_B, NOW, Record, home, model, partition_of, row
 
 RUN = "run-1"

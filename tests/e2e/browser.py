@@ -66,9 +66,9 @@ def open_page(page: Page, address: str) -> None:
     page.wait_for_function("window.did_handshake")  # not "networkidle": on a busy machine the connection may fall back to polling
 
 
-def card_value(page: Page, name: str) -> str:
+def card(page: Page, name: str) -> Locator:
     """The figure of a metric card."""
-    return page.locator(".ii-metric", has=page.get_by_text(name, exact=True)).locator(".v").first.inner_text()
+    return page.locator(".ii-metric", has=page.get_by_text(name, exact=True)).locator(".v").first
 
 
 def drag(page: Page, grip: Locator, by: float) -> None:

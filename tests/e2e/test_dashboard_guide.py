@@ -19,7 +19,7 @@ from schemas.api_runs import Run, RunCreate
 from schemas.api_v1 import TrainingCreate
 from schemas.topics import ROWS
 from schemas.training import TrainingParameters
-from tests.e2e.browser import Scheme, card_value, chromium, drag, open_page, watched
+from tests.e2e.browser import Scheme, card, chromium, drag, open_page, watched
 from tests.stack import Stack, running_stack
 from tests.waiting import eventually_sync
 
@@ -101,10 +101,11 @@ def test_guide_leads_from_a_file_to_a_live_run(page: Page, url: str, client: Cli
     page.locator("input[type=file]").set_input_files(secom_csv)
     page.wait_for_url("**/guide/dataset/*", timeout=60 * SECONDS)
     expect(page.get_by_text("Pass/Fail = -1")).to_be_visible()
-    assert card_value(page, texts.RECORDS) == "1,547"
+    expect(card(page, texts.RECORDS)).to_have_text("1,547")
     page.get_by_role("button", name=texts.TO_RANGES).click()
     page.wait_for_url("**/guide/ranges/*")
-    assert [card_value(page, texts.SETS[name]) for name in texts.SETS] == ["928 rows", "310 rows", "309 rows"]
+    for name, rows in zip(texts.SETS, ("928 rows", "310 rows", "309 rows"), strict=True):
+        expect(card(page, texts.SETS[name])).to_have_text(rows)
     grip = page.get_by_role("slider", name=f"{texts.SETS['simulation']}, {texts.RANGE_END}")
     drag(page, grip, -120)
     expect(page.locator(".ii-metric", has_text=texts.OUTSIDE).locator(".v")).not_to_have_text("0 rows")
@@ -141,8 +142,8 @@ def test_guide_leads_from_a_file_to_a_live_run(page: Page, url: str, client: Cli
     done = client.run(run_id)
     assert (done.attempt, done.statistics.passed_over) == (2, 5)
     assert done.statistics.total_predictions == (done.total_rows or 0) - 5
-    assert card_value(page, texts.SCORED) == f"{done.statistics.total_predictions:,}"
-    assert card_value(page, texts.FAILED) == f"{done.statistics.fail_count:,}"
+    expect(card(page, texts.SCORED)).to_have_text(f"{done.statistics.total_predictions:,}")
+    expect(card(page, texts.FAILED)).to_have_text(f"{done.statistics.fail_count:,}")
     first = page.locator("table.ii-table tbody tr").first.locator("td").first
     expect(first).to_have_text(f"{done.statistics.last_row_index:,}")
 
@@ -228,7 +229,8 @@ def test_two_browsers_see_the_same_run_and_stop_ends_it(browser: Browser, url: s
         for page in (one, other):
             expect(page.locator(".ii-metric").get_by_text(texts.STATUS["STOPPED"])).to_be_visible()
         final = client.run(run.run_id).statistics
-        assert {card_value(page, texts.SCORED) for page in (one, other)} == {f"{final.total_predictions:,}"}
+        for page in (one, other):
+            expect(card(page, texts.SCORED)).to_have_text(f"{final.total_predictions:,}")
 
 
 def test_a_run_is_replayed_by_another_model_compared_with_it_and_exported(page: Page, url: str, client: Client, finished_run: Run) -> None:
@@ -246,9 +248,9 @@ def test_a_run_is_replayed_by_another_model_compared_with_it_and_exported(page: 
     assert replay.statistics.total_predictions == finished_run.total_rows
     diff = client.diff_runs(finished_run.run_id, replay.run_id)
     open_page(page, f"{url}/compare/{finished_run.run_id}/{replay.run_id}")
-    assert card_value(page, texts.COMPARED) == f"{finished_run.total_rows:,}"
-    assert card_value(page, texts.PASS_TO_FAIL) == f"{diff.counts.pass_to_fail:,}"
-    assert card_value(page, texts.FAIL_TO_PASS) == f"{diff.counts.fail_to_pass:,}"
+    expect(card(page, texts.COMPARED)).to_have_text(f"{finished_run.total_rows:,}")
+    expect(card(page, texts.PASS_TO_FAIL)).to_have_text(f"{diff.counts.pass_to_fail:,}")
+    expect(card(page, texts.FAIL_TO_PASS)).to_have_text(f"{diff.counts.fail_to_pass:,}")
     open_page(page, f"{url}/runs/{finished_run.run_id}")
     with page.expect_download() as started:
         page.get_by_role("link", name=texts.DOWNLOAD_CSV).click()
@@ -348,4 +350,4 @@ def test_stream_that_breaks_is_taken_up_without_a_missing_row(
     shown = [int(text.replace(",", "")) for text in page.locator("table.ii-table tbody tr td:first-child").all_inner_texts()]
     last = (run.total_rows or 0) - 1
     assert shown == list(range(last, last - len(shown), -1))
-    eventually_sync(lambda: card_value(page, texts.SCORED) == f"{run.total_rows:,}", timeout_seconds=10)
+    expect(card(page, texts.SCORED)).to_have_text(f"{run.total_rows:,}", timeout=10 * SECONDS)

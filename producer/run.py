@@ -189,6 +189,7 @@ class Run:
             rows_per_second=self.rate,
             paused=self.paused,
             stopping=self.stopping,
+            failure=self.failure,
             written_at=utc_now(),
         )
 

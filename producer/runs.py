@@ -75,7 +75,7 @@ def _resumed(task: TaskState, position: RunPosition | None) -> Run:
     if position is None:  # from the first row: what was sent already is told by its row index
         positions = Positions.from_row(0, spec.lanes)
         return Run(task, spec, positions, rate=parse_rate(spec.rows_per_second), paused=task.status == "PAUSED", stopping=False)
-    return Run(
+    run = Run(
         task,
         spec,
         Positions(position.acknowledged),
@@ -83,3 +83,5 @@ def _resumed(task: TaskState, position: RunPosition | None) -> Run:
         paused=position.paused,
         stopping=position.stopping,
     )
+    run.failure = position.failure
+    return run

@@ -130,7 +130,7 @@ class RunPosition(Struct, kw_only=True):
     """Value of `run-positions.v1`. The offset of the ownership record (`kind: ownership`) is the run's epoch from then on.
 
     `acknowledged` holds per lane the first row index that the broker has not confirmed yet (`lane` before any row). `stopping`: a stop was
-    ordered, only the end markers are still to come.
+    ordered, only the end markers are still to come; `failure`: why the run ends as FAILED then.
     """
 
     kind: Literal["ownership", "position"]
@@ -143,6 +143,7 @@ class RunPosition(Struct, kw_only=True):
     paused: bool
     written_at: datetime
     stopping: bool = False
+    failure: str = ""
 
 
 class LogEntry(Struct, kw_only=True):

@@ -229,10 +229,14 @@ class Replays:
 
     async def position(self, run_id: str) -> RunPosition | None:
         """The newest position of the run; None once it is deleted."""
+        return next(iter(reversed(await self.positions(run_id))), None)
+
+    async def positions(self, run_id: str) -> list[RunPosition | None]:
+        """All positions of the run that compaction has left; None where it was deleted."""
         partition = partition_for(run_id.encode(), CONTROL_PARTITIONS)
         records = read_to_end(self.kafka, RUN_POSITIONS.name, [partition])
         values = [record.value async for record in records if record.key == run_id.encode()]
-        return msgspec.json.decode(values[-1], type=RunPosition) if values and values[-1] else None
+        return [msgspec.json.decode(value, type=RunPosition) if value else None for value in values]
 
     async def status(self, run_id: str, *statuses: str, timeout_seconds: float = 60) -> TaskState:
         """Wait for the task to have one of these states."""

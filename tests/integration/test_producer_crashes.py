@@ -10,7 +10,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from runtime.kafka import partition_for
 from schemas.messages import encode
 from schemas.tasks import TaskState
-from schemas.topics import APP_ID, CONTENT_TYPE_HEADER, JSON, PACKED, RUN_POSITIONS
+from schemas.topics import APP_ID, CONTENT_TYPE_HEADER, JSON, PACKED, RUN_POSITIONS, TASKS
 from schemas.topics import ROWS as ROWS_TOPIC
 from tests.brokers import CONTROL_PARTITIONS, DATA_PARTITIONS, Broker
 from tests.replays import Replays, counted, frame_of, replays
@@ -146,14 +146,23 @@ async def test_a_paused_run_stays_paused_in_new_hands(world: Replays) -> None:
     run_id = await world.start(ROWS, rows_per_second=100)
     await eventually(lambda: world.sent(run_id, 20))
     await world.order(run_id, "pause")
-    paused = await world.status(run_id, "PAUSED")
+    warming = await world.start(3, rows_per_second=None, warmup_seconds=2)
+    await world.order(warming, "pause")
+    before = {one: await world.status(one, "PAUSED") for one in (run_id, warming)}
     sent = len(await world.records(run_id))
     killed.end()
     await world.producer()
-    taken_up = await world.task(run_id)
-    assert (taken_up.status, taken_up.epoch > paused.epoch) == ("PAUSED", True)
-    assert len(await world.records(run_id)) == sent
-    await world.order(run_id, "resume")
+    for one, paused in before.items():
+        taken_up = await eventually(lambda: _newer_epoch(world, one, paused.epoch))  # noqa: B023
+        assert taken_up is not None
+        assert taken_up.status == "PAUSED"
+    assert (len(await world.records(run_id)), await world.records(warming)) == (sent, [])
+    for one in before:
+        await world.order(one, "resume")
+    resumed = await world.status(warming, "IN_PROGRESS")
+    assert (await world.ended(warming)).status == "COMPLETED"
+    first, *_ = await world.records(warming)
+    assert first.timestamp / 1000 - resumed.updated_at.timestamp() > 1.8  # its warm-up began anew
     await finish(world, run_id)
     assert counted(await world.records(run_id))[0].rows == list(range(ROWS))
 
@@ -172,6 +181,25 @@ async def test_a_stop_that_was_ordered_stays_ordered(world: Replays) -> None:
     assert (await world.ended(run_id)).status == "STOPPED"
     found = counted(await world.records(run_id))[0]
     assert (found.rows, found.ending) == (list(range(position.acknowledged[0])), "STOPPED")
+
+
+async def test_a_failure_that_was_ordered_stays_a_failure_with_its_reason(world: Replays) -> None:
+    """A producer died between taking the order and its end markers."""
+    first = await world.producer()
+    run_id = await world.start(ROWS, rows_per_second=100)
+    await eventually(lambda: world.sent(run_id, 20))
+    await world.order(run_id, "fail", attempt=1, message="Stopped at row 3.")
+    ended = await world.ended(run_id)
+    first.end()
+    position = [found for found in await world.positions(run_id) if found is not None][-1]  # as it was written with the order
+    assert position.stopping
+    began = msgspec.structs.replace(ended, status="IN_PROGRESS", finished_at=None, error=None, ended_lanes=0)
+    await world.write(RUN_POSITIONS.name, run_id, encode(position))
+    await world.write(TASKS.name, run_id, encode(began))
+    await world.producer()
+    again = await world.ended(run_id)
+    assert (again.status, again.error, again.epoch > ended.epoch) == ("FAILED", "Stopped at row 3.", True)
+    assert counted(await world.records(run_id))[0].ending == "FAILED"
 
 
 async def test_a_run_whose_position_is_gone_begins_again_and_counts_once(world: Replays) -> None:

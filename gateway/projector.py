@@ -7,13 +7,14 @@ at the next write, or within `CHECK_SECONDS`, and the view is not shown until it
 
 import asyncio
 import contextlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 
 import structlog
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, ConsumerRecord, TopicPartition
 from aiokafka.errors import IllegalStateError, KafkaError
 
 from gateway import metrics
+from gateway.idle import Idle
 from runtime.kafka import METADATA_MAX_AGE_MS
 from runtime.tasks import stop_client
 from schemas.topics import DEAD_LETTERS
@@ -46,16 +47,20 @@ class Projector(ConsumerRebalanceListener):  # type: ignore[misc]
         group: str = GROUP,
         rebuild_records: int = 5000,
         session_timeout_ms: int = 6000,
+        show_waiting: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
-        """`rebuild_records`: how far back per partition a new or flushed Redis is filled from topics that are not compacted."""
+        """`rebuild_records`: how far back per partition a new or flushed Redis is filled from topics that are not compacted. `show_waiting`
+        puts into the view what no topic holds yet; it comes first, so that what meanwhile reaches a topic is found there."""
         self._kafka = kafka
         self._store = store
         self._group = group
         self._rebuild_records = rebuild_records
         self._session_timeout_ms = session_timeout_ms
+        self._show_waiting = show_waiting
         self._next: dict[TopicPartition, int] = {}
         self._placed: set[TopicPartition] = set()
         self._generation = 0
+        self._idle = Idle(store)
         self.problem: str | None = "not started"
         """Why the view is not kept up at the moment; None when it is."""
 
@@ -77,8 +82,6 @@ class Projector(ConsumerRebalanceListener):  # type: ignore[misc]
         """Nothing is read here: a Redis that is away must not hold the group up."""
         self._placed.clear()
         self._generation += 1
-        if not tuple(assigned):  # there are more gateways than partitions: the others do the work
-            self.problem = None
 
     async def _follow(self) -> None:
         consumer = AIOKafkaConsumer(
@@ -124,7 +127,10 @@ class Projector(ConsumerRebalanceListener):  # type: ignore[misc]
             placed = tuple(self._placed)
             if not placed:
                 await self._wait_for_partitions(consumer)
+                if self._idle.due(loop.time()):
+                    self.problem = await self._idle.look(consumer, [topic.name for topic in PROJECTED], loop.time())
                 continue
+            self._idle.over()
             batch = await consumer.getmany(*placed, timeout_ms=POLL_MS, max_records=BATCH_RECORDS)
             await self._apply(consumer, batch, expected)
             if loop.time() - checked_at > CHECK_SECONDS:
@@ -142,6 +148,8 @@ class Projector(ConsumerRebalanceListener):  # type: ignore[misc]
     async def _place(self, consumer: AIOKafkaConsumer, partitions: Sequence[TopicPartition], expected: int) -> None:
         """Read each partition from its position in Redis on; without one, build its part of the view again."""
         consumer.pause(*partitions)  # requests would wait behind a fetch, and it would fetch what is not wanted
+        if self._show_waiting is not None:
+            await self._show_waiting()
         async with asyncio.timeout(KAFKA_TIMEOUT_SECONDS):
             first, ends = await asyncio.gather(consumer.beginning_offsets(partitions), consumer.end_offsets(partitions))
         generation = self._generation

@@ -12,12 +12,17 @@ from typing import Any
 
 import pytest
 import redis
+from aiokafka import AIOKafkaConsumer
+from aiokafka.coordinator.assignors.roundrobin import RoundRobinPartitionAssignor
+from aiokafka.coordinator.protocol import ConsumerProtocolMemberAssignment
 
+from gateway import idle
 from gateway.projector import Projector
 from schemas import topics
 from schemas.messages import encode
 from schemas.tasks import RunSpec
 from storage import redis_keys as keys
+from storage.projection import PROJECTED
 from storage.redis_store import RedisStore, RedisUnavailable, ViewRebuilding
 from storage.views import Views
 from tests.brokers import Broker, redis_server
@@ -266,4 +271,57 @@ async def test_group_that_cannot_be_joined_is_said(kafka: Broker, fresh_redis_ur
     finally:
         work.cancel()
         await asyncio.gather(work, return_exceptions=True)
+        await store.close()
+
+
+class Greedy(RoundRobinPartitionAssignor):
+    """Gives one member, whose name begins with this, all partitions."""
+
+    @classmethod
+    def assign(cls, cluster: Any, members: Any) -> Any:
+        found = super().assign(cluster, members)
+        greedy = next(member for member in found if member.startswith("greedy"))
+        everything = [part for one in found.values() for part in one.assignment]
+        topics_ = sorted({topic for topic, _ in everything})
+        whole = [(topic, sorted(n for name, numbers in everything if name == topic for n in numbers)) for topic in topics_]
+        return {member: ConsumerProtocolMemberAssignment(0, whole if member == greedy else [], b"") for member in found}
+
+
+async def test_a_projector_without_partitions_is_ready_only_while_others_keep_the_view_up(
+    kafka: Broker, fresh_redis_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(idle, "LOOK_SECONDS", 0.5)
+    group, run_id = new_names()
+    store = RedisStore(fresh_redis_url)
+    projector = Projector(kafka.kwargs, store, group=group, session_timeout_ms=SESSION_TIMEOUT_MS, rebuild_records=100_000)
+    others = AIOKafkaConsumer(
+        **kafka.kwargs,
+        group_id=group,
+        client_id="greedy",
+        enable_auto_commit=False,
+        session_timeout_ms=SESSION_TIMEOUT_MS,
+        heartbeat_interval_ms=SESSION_TIMEOUT_MS // 6,
+        partition_assignment_strategy=(Greedy,),
+    )
+    others.subscribe([topic.name for topic in PROJECTED])
+    work: asyncio.Task[None] | None = None
+    try:
+        async with writer(kafka.kwargs) as topic:
+            await write_run(topic, run_id, 50)
+            await others.start()  # deals the partitions out, and projects nothing
+            work = asyncio.create_task(projector.run())
+            await eventually(lambda: "nobody projects" in (projector.problem or ""))
+            async with projecting(kafka, fresh_redis_url, f"{group}-2") as views:  # somebody does
+                await eventually(lambda: is_ready(views))
+                await eventually(lambda: projector.problem is None)
+            await write_run(topic, run_id, 50, first=50)
+            await eventually(lambda: "nobody projects" in (projector.problem or ""))
+            await others.stop()
+            await eventually(lambda: projector.problem is None)
+            await eventually(lambda: total_is(Views(store), run_id, 100))
+    finally:
+        await others.stop()
+        if work is not None:
+            work.cancel()
+            await asyncio.gather(work, return_exceptions=True)
         await store.close()

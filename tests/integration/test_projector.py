@@ -274,7 +274,7 @@ async def test_group_that_cannot_be_joined_is_said(kafka: Broker, fresh_redis_ur
         await store.close()
 
 
-class Greedy(RoundRobinPartitionAssignor):
+class Greedy(RoundRobinPartitionAssignor):  # type: ignore[misc]
     """Gives one member, whose name begins with this, all partitions."""
 
     @classmethod

@@ -1,15 +1,15 @@
 """A multipart upload on its way to a file: streamed, hashed, memory flat, the event loop never held up.
 
-The body is parsed as it arrives; the file's bytes go to the disk in pieces from a thread, which hashes them too. Whatever ends the upload
-early (client gone, limit, disk full) is raised to the caller, who removes the folder.
+The body is parsed as it arrives; the file's bytes go to the disk in pieces from a thread, which hashes them too, one piece while the next
+one comes in. Whatever ends the upload early (client gone, limit, disk full) is raised to the caller, who removes the folder.
 """
 
 import asyncio
 import hashlib
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass, field
+from io import FileIO
 from pathlib import Path
-from typing import BinaryIO
 
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
@@ -19,6 +19,8 @@ from gateway.metrics import UPLOADED_BYTES
 from gateway.problems import NOT_CSV, TYPES
 
 PIECE_BYTES = 1 << 20
+MOST_CHUNKS = 64
+"""Of a piece, to be written as they are; more are joined first."""
 MAX_FIELD_BYTES = 4096
 MAX_PARTS = 64
 DRAIN_BYTES, DRAIN_SECONDS = 64 << 20, 5.0
@@ -56,18 +58,19 @@ def check_name(file_name: str) -> None:
 
 async def _receive(stream: Stream, boundary: bytes, folder: Path, limit: int) -> Received:
     path = folder / "upload"
-    with await asyncio.to_thread(path.open, "wb", 0) as file:
-        form = _Form(file, limit)
-        parser = form.parser(boundary)
+    form = _Form(limit)
+    parser = form.parser(boundary)
+    async with _Sink(await asyncio.to_thread(path.open, "wb", 0)) as sink:
         async for chunk in stream:
             try:
                 parser.write(chunk)
             except FormParserError as error:
                 raise Invalid([problem(("body",), f"The multipart body is broken: {error}.", "value_error.multipart")]) from error
             if form.waiting_bytes >= PIECE_BYTES:
-                await asyncio.to_thread(form.flush)
-        await asyncio.to_thread(form.flush)
-    return form.received(path)
+                await sink.write(form.take())
+        await sink.write(form.take())
+        await sink.written()
+    return form.received(path, sink.sha256.hexdigest())
 
 
 def _boundary(content_type: str) -> bytes:
@@ -92,11 +95,51 @@ async def drain(stream: Stream) -> None:
         return
 
 
+class _Sink:
+    """A file that is written and hashed in a thread, one piece at a time, closed when no thread works on it any more."""
+
+    def __init__(self, file: FileIO) -> None:
+        self.sha256 = hashlib.sha256()
+        self._file = file
+        self._writing: asyncio.Future[None] | None = None
+
+    async def __aenter__(self) -> "_Sink":
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        if self._writing is None:
+            self._file.close()
+        else:
+            self._writing.add_done_callback(self._close)
+
+    def _close(self, writing: "asyncio.Future[None]") -> None:
+        self._file.close()
+        writing.exception()  # told already, or of an upload that has ended for another reason
+
+    async def write(self, piece: list[bytes]) -> None:
+        """Begin to write the piece when the former one is written. Raises `OSError` of either."""
+        await self.written()
+        self._writing = asyncio.get_running_loop().run_in_executor(None, self._write, piece)
+
+    async def written(self) -> None:
+        """Wait for the piece that is being written."""
+        if self._writing is not None:
+            await asyncio.wait((self._writing,))  # when this is cancelled, the future is not: it tells when the file may be closed
+            self._writing.result()
+
+    def _write(self, piece: list[bytes]) -> None:
+        for chunk in piece if len(piece) <= MOST_CHUNKS else [b"".join(piece)]:
+            self.sha256.update(chunk)
+            rest = memoryview(chunk)
+            while rest:
+                rest = rest[self._file.write(rest) :]
+            UPLOADED_BYTES.inc(len(chunk))
+
+
 @dataclass
 class _Form:
     """What has been read so far; its methods are the parser's callbacks."""
 
-    file: BinaryIO
     limit: int
     fields: dict[str, str] = field(default_factory=dict)
     file_name: str | None = None
@@ -105,7 +148,6 @@ class _Form:
     _ended: bool = False
     _parts: int = 0
     _waiting: list[bytes] = field(default_factory=list)
-    _sha256: "hashlib._Hash" = field(default_factory=hashlib.sha256)
     _headers: dict[bytes, bytes] = field(default_factory=dict)
     _header: list[bytearray] = field(default_factory=lambda: [bytearray(), bytearray()])
     _name: str = ""
@@ -126,22 +168,18 @@ class _Form:
             },
         )
 
-    def flush(self) -> None:
-        """Hash and write what waits. Called from a thread, never while the parser runs."""
-        piece, self._waiting, self.waiting_bytes = b"".join(self._waiting), [], 0
-        self._sha256.update(piece)
-        view = memoryview(piece)
-        while view:
-            view = view[self.file.write(view) :]
-        UPLOADED_BYTES.inc(len(piece))
+    def take(self) -> list[bytes]:
+        """What of the file waits to be written; it waits no longer."""
+        piece, self._waiting, self.waiting_bytes = self._waiting, [], 0
+        return piece
 
-    def received(self, path: Path) -> Received:
+    def received(self, path: Path, sha256: str) -> Received:
         """The whole of it; raises `Invalid` when it is not whole."""
         if not self._ended:
             raise Invalid([problem(("body",), "The multipart body ends before its closing boundary.", "value_error.multipart")])
         if self.file_name is None:
             raise Invalid([problem(FILE, "Field required", "missing")])
-        return Received(path, self.file_name, self.size, self._sha256.hexdigest(), self.fields)
+        return Received(path, self.file_name, self.size, sha256, self.fields)
 
     def _part_begin(self) -> None:
         self._parts += 1

@@ -4,10 +4,12 @@ The first rows say how each column is spelled; should a later row belie them, th
 never depends on where in the file an odd value stands. Nothing here depends on a dataset's settings.
 """
 
+import threading
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 from polars.exceptions import ComputeError
@@ -19,7 +21,8 @@ from storage.errors import Problem
 from storage.options import plain_name
 
 SAMPLED_ROWS = 2_000
-CELLS_PER_GROUP = 20_000_000
+CELLS_PER_GROUP = 5_000_000
+"""Fewer, larger row groups take more memory to write, and leave processors idle when the file is read."""
 CELLS_PER_BATCH = 6_000_000
 RESERVED = ("__index__", "__id__", "__time__", "__label__")
 """Columns that a split adds."""
@@ -60,19 +63,19 @@ def read_layout(
     return problems or layout
 
 
-def write_parquet(layout: Layout, target: Path) -> None:
-    """Write the rows of a file as Parquet."""
+def write_parquet(layout: Layout, target: Path) -> Content:
+    """Write the rows of a file as Parquet, and describe it as `read_content` would."""
     columns = [name for name in layout.names if plain_name(name) not in ID_NAMES]
     commas_separate = layout.original_separator == ","
     sample = find_spellings([_scan(layout).head(SAMPLED_ROWS).collect()], columns, commas_separate=commas_separate)
     fast = _fast(sample)
-    if fast is not None and _try_fast(layout, target, *fast):
-        return
+    if fast is not None and (content := _try_fast(layout, target, *fast)):
+        return content
     undecided = [name for name, found in sample.items() if found.spelling is not Spelling.TEXT]
     batches = _scan(layout).select(undecided).collect_batches(chunk_size=1 + CELLS_PER_BATCH // len(undecided), maintain_order=False)
     certain = find_spellings(batches, undecided, commas_separate=commas_separate)
     numbers = {name: found.spelling for name, found in certain.items() if found.spelling not in (Spelling.TEXT, Spelling.UNSURE)}
-    _write(layout, target, numbers)
+    return _write(layout, target, numbers)
 
 
 def _fast(sample: Mapping[str, Finding]) -> tuple[dict[str, Spelling], str | None] | None:
@@ -85,12 +88,11 @@ def _fast(sample: Mapping[str, Finding]) -> tuple[dict[str, Spelling], str | Non
     return numbers, next(iter(words), None)
 
 
-def _try_fast(layout: Layout, target: Path, numbers: dict[str, Spelling], word: str | None) -> bool:
+def _try_fast(layout: Layout, target: Path, numbers: dict[str, Spelling], word: str | None) -> Content | None:
     try:
-        _write(layout, target, numbers, word)
+        return _write(layout, target, numbers, word)
     except ComputeError:  # a value that the sample did not foretell
-        return False
-    return True
+        return None
 
 
 def sink(lazy: pl.LazyFrame, target: Path, columns: int) -> None:
@@ -99,7 +101,7 @@ def sink(lazy: pl.LazyFrame, target: Path, columns: int) -> None:
 
 
 def read_content(parquet: Path) -> Content:
-    """Describe the Parquet of a file."""
+    """Describe the Parquet of a file that was written before."""
     lazy = pl.scan_parquet(parquet)
     schema = lazy.collect_schema()
     found = lazy.select(
@@ -117,11 +119,43 @@ def read_content(parquet: Path) -> Content:
     )
 
 
-def _write(layout: Layout, target: Path, numbers: Mapping[str, Spelling], word: str | None = None) -> None:
+def _write(layout: Layout, target: Path, numbers: Mapping[str, Spelling], word: str | None = None) -> Content:
     """Write the columns of numbers as they are spelled, `word` for missing in the plain ones, and all others as text."""
     columns = [number(name, numbers[name]) if name in numbers else text(name) for name in layout.names]
     plain = [name for name, spelling in numbers.items() if spelling is Spelling.PLAIN]
-    sink(_scan(layout, plain, word).select(columns), target, len(columns))
+    tally = _Tally(layout.names)
+    sink(_scan(layout, plain, word).select(columns).map_batches(tally.add, streamable=True), target, len(columns))
+    return tally.content(frozenset(numbers))
+
+
+class _Tally:
+    """Describes a table from its batches as they are written, in any order and from several threads: the file need not be read again."""
+
+    def __init__(self, names: Sequence[str]) -> None:
+        self._names, self._rows, self._missing = tuple(names), 0, dict.fromkeys(names, 0)
+        self._ends: dict[str, tuple[Any, Any]] = dict.fromkeys(names, (None, None))
+        """Smallest and largest value of each column that has had one value at most; None when it had none."""
+        self._lock = threading.Lock()
+
+    def add(self, batch: pl.DataFrame) -> pl.DataFrame:
+        """Take a batch in and return it as it is."""
+        missing = batch.null_count().row(0, named=True)
+        ends = {name: (batch[name].min(), batch[name].max()) for name in list(self._ends)}
+        with self._lock:
+            self._rows += len(batch)
+            for name, count in missing.items():
+                self._missing[name] += count
+            for name in self._ends.keys() & ends.keys():
+                values = [value for value in (*self._ends[name], *ends[name]) if value is not None]
+                if values and min(values) != max(values):
+                    del self._ends[name]
+                elif values:
+                    self._ends[name] = (values[0], values[0])
+        return batch
+
+    def content(self, numeric: frozenset[str]) -> Content:
+        """The outcome, when all batches were taken in."""
+        return Content(self._names, numeric, self._missing, frozenset(self._ends), self._rows)
 
 
 def _scan(layout: Layout, plain: Sequence[str] = (), word: str | None = None) -> pl.LazyFrame:

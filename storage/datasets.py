@@ -70,14 +70,17 @@ def ingest(
         check = partial(check_names, options=options)
         lines = _Lines(lambda: read_layout(upload, file_name, folder, max_bytes=max_bytes, check=check))
         stored = storage.exists(path)
-        if not stored:
+        problems: list[Problem] = []
+        if stored:
+            parquet = storage.local(path)
+            content = read_content(parquet)
+            problems = [*check_file_name(file_name), *check(content.names)]
+        else:
             layout = lines.layout()
             if isinstance(layout, list):
                 return layout
-            write_parquet(layout, folder / "data.parquet")
-        parquet = storage.local(path) if stored else folder / "data.parquet"
-        content = read_content(parquet)
-        problems = [*check_file_name(file_name), *check(content.names)] if stored else []
+            parquet = folder / "data.parquet"
+            content = write_parquet(layout, parquet)
         settings = problems or _choose(pl.scan_parquet(parquet), content, options, lines.line_of)
         if isinstance(settings, list):
             return settings

@@ -56,6 +56,13 @@ async def test_a_large_file_is_kept_whole(tmp_path: Path) -> None:
     assert received.sha256 == hashlib.sha256(content).hexdigest()
 
 
+@pytest.mark.parametrize("size", [1000, 1 << 22])
+async def test_a_full_disk_ends_the_upload(tmp_path: Path, size: int) -> None:
+    (tmp_path / "upload").symlink_to("/dev/full")
+    with pytest.raises(OSError, match="No space left"):
+        await upload(body(part("file", b"x" * size, "a.csv")), tmp_path, limit=1 << 23)
+
+
 @pytest.mark.parametrize(
     ("sent", "kept"),
     [("C:\\data\\a.csv", "a.csv"), ("../../etc/a.csv", "a.csv"), ("a\x00b\x1b.csv", "ab.csv"), ("ü.CSV.GZ", "ü.CSV.GZ")],

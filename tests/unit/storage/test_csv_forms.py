@@ -23,7 +23,7 @@ def layout_of(data: bytes, folder: Path, file_name: str = "rows.csv") -> Layout 
 def table_of(data: bytes, folder: Path, file_name: str = "rows.csv") -> dict[str, list[Any]]:
     layout = layout_of(data, folder, file_name)
     assert isinstance(layout, Layout), layout
-    write_parquet(layout, folder / "data.parquet")
+    assert write_parquet(layout, folder / "data.parquet") == read_content(folder / "data.parquet")
     return pl.read_parquet(folder / "data.parquet").to_dict(as_series=False)
 
 

@@ -11,7 +11,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from storage.csv_lines import Layout, line_of
-from storage.csv_reader import read_layout, write_parquet
+from storage.csv_reader import read_content, read_layout, write_parquet
 from storage.csv_types import NULL_WORDS
 
 names = st.lists(
@@ -42,7 +42,7 @@ def read(data: bytes) -> tuple[Layout | list[str], pl.DataFrame | None, list[int
         layout = read_layout(upload, "rows.csv", Path(folder), max_bytes=1 << 24)
         if isinstance(layout, list):
             return [one.code for one in layout], None, []
-        write_parquet(layout, Path(folder) / "data.parquet")
+        assert write_parquet(layout, Path(folder) / "data.parquet") == read_content(Path(folder) / "data.parquet")
         return layout, pl.read_parquet(Path(folder) / "data.parquet"), [line_of(layout, row) for row in range(layout.rows)]
 
 

@@ -12,11 +12,13 @@ from starlette.staticfiles import StaticFiles
 
 from gateway import errors
 from gateway.edges import BodyLimit, Measured
+from gateway.loop_watch import watch_loop
 from gateway.parts import open_parts
 from gateway.presentation import Style
 from gateway.routes import datasets, dead_letters, dotnet, models, runs, simulation, splits, system, training
 from gateway.settings import GatewaySettings
 from gateway.workshop import Workshop
+from runtime.tasks import cancel_all
 from storage.errors import StorageUnavailable
 from storage.files import Storage
 
@@ -38,8 +40,10 @@ def create_app(settings: GatewaySettings, work_ended: Ended = lambda _: None) ->
             parts.install(app.state)
             app.state.problems, app.state.end_streams = parts.problems, parts.end_streams
             parts.work.add_done_callback(work_ended)
+            watching = asyncio.create_task(watch_loop())
             yield
             app.state.workshop.close()
+            await cancel_all(watching)
 
     app = FastAPI(title="IntelliInspect", version=version("intelliinspect"), lifespan=lifespan, docs_url=None, redoc_url=None)
     app.state.settings = settings

@@ -10,6 +10,11 @@ REQUEST_SECONDS = Histogram(
     buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.1, 0.5, 2.5, 10, 120),
 )
 REQUESTS_OPEN = Gauge("gateway_requests_open", "Requests that are being answered.")
+TURNS = (0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1)
+LOOP_LATE_SECONDS = Histogram("gateway_loop_late_seconds", "For how long the event loop could take no other turn.", buckets=TURNS)
+LOOP_BUSY_SECONDS = Histogram(
+    "gateway_loop_busy_seconds", "Processor time of the event loop's thread within a tick of 20 ms.", buckets=TURNS
+)
 UPLOADED_BYTES = Counter("gateway_uploaded_bytes_total", "Bytes of files received, refused ones included.")
 UPLOAD_SECONDS = Histogram(
     "gateway_upload_step_seconds", "Time of an upload's steps.", ["step"], buckets=(0.1, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1800)

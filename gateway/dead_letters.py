@@ -6,7 +6,7 @@ order of the log and writes the letter's mark: so two gateways, a crash in betwe
 
 import asyncio
 import base64
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -15,7 +15,8 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
 from gateway import metrics
-from gateway.errors import Invalid, NotFound, problem
+from gateway.errors import Gone, Invalid, NotFound, problem
+from gateway.old_letters import OldLetters, Place
 from runtime.errors import Unavailable
 from runtime.tasks import stop_client
 from schemas.api_dead_letters import DeadLetterPage, DeadLetterSummary, DeadLetterView, Outcome
@@ -35,13 +36,29 @@ class Letters:
     def __init__(self, view: DeadLetters, kafka: dict[str, object]) -> None:
         self.view = view
         self._kafka = kafka
+        self._old = OldLetters(kafka)
 
     async def find(self, name: str) -> Found:
-        """The letter as the view keeps it; raises `NotFound`."""
-        found = await self.view.named([name])
-        if not found:
+        """The letter as the view keeps it, or as it is on the topic; raises `NotFound`, `Gone`, `Unavailable`."""
+        if found := await self.view.named([name]):
+            return found[0]
+        search = await self._old.find([name])
+        place = Place.of(name)
+        if name not in search.letters and place is not None and place.offset < search.first.get(place.partition, 0):
+            raise Gone(search.first[place.partition], place.partition)
+        if name not in search.letters:
             raise NotFound("dead letter", name)
-        return found[0]
+        return search.letters[name]
+
+    async def named(self, names: Sequence[str]) -> dict[str, Found]:
+        """The letters of these ids, those that there are, in the view or on the topic. Raises `Unavailable`."""
+        known = {found.letter.dead_letter_id: found for found in await self.view.named(names)}
+        missing = [name for name in names if name not in known]
+        return known | (await self._old.find(missing)).letters
+
+    async def again(self, found: Found) -> Found:
+        """A letter that was found, as it is now."""
+        return await (self._old.again(found) if found.marks_read_to is not None else self.find(found.letter.dead_letter_id))
 
     async def whole(self, found: Found) -> Found:
         """The letter with all its bytes, from Kafka when the view holds only the beginning. When it is gone there: as it is."""

@@ -53,7 +53,7 @@ class Redriver:
     async def redrive(self, name: str, edited: bytes | None) -> Found:
         """Send a letter again and wait, bounded, for what comes of it. One that was answered stays as it is.
 
-        Raises `NotFound`, `Conflict` when the letter was purged or has become another, `Invalid`, `Unavailable`.
+        Raises `NotFound`, `Gone`, `Conflict` when the letter was purged or has become another, `Invalid`, `Unavailable`.
         """
         found = await self._letters.find(name)
         if found.mark is not None and found.mark.mark == "answered":
@@ -62,7 +62,7 @@ class Redriver:
         whole = await self._letters.whole(found)
         value = edited if edited is not None else _own(whole)
         await self._send(whole.letter, *_again(whole.letter, value, edited=edited is not None))
-        return await self._wait(name, found)
+        return await self._wait(found)
 
     async def redrive_all(self, wanted: Wanted) -> LettersSent:
         """Send all open letters that match as they were, the newest of them up to the bound of a request."""
@@ -79,7 +79,7 @@ class Redriver:
         if names is None:
             selection = await self._letters.view.select(wanted, limit=MOST_LETTERS)
             return await _each(selection.letters, selection.total, self._purge)
-        known = {found.letter.dead_letter_id: found for found in await self._letters.view.named(names)}
+        known = await self._letters.named(names)
         report = await _each([known[name] for name in names if name in known], len(names), self._purge)
         missing = [LetterFailed(dead_letter_id=name, detail="there is no such letter") for name in names if name not in known]
         return report.model_copy(update={"failed": [*report.failed, *missing], "left": 0})
@@ -129,14 +129,14 @@ class Redriver:
                 self._producer = producer
             return self._producer
 
-    async def _wait(self, name: str, before: Found) -> Found:
+    async def _wait(self, before: Found) -> Found:
         """The letter with what came of it, or as it was when the time is up."""
-        with self._changes.listen(before.letter.run_id or name) as news:
+        with self._changes.listen(before.letter.run_id or before.letter.dead_letter_id) as news:
             try:
                 async with asyncio.timeout(WAIT_SECONDS):
                     while True:
                         news.clear()
-                        found = await self._letters.find(name)
+                        found = await self._letters.again(before)
                         if found.mark != before.mark:
                             return found
                         try:

@@ -40,13 +40,17 @@ class Wanted(NamedTuple):
 
 
 class Found(NamedTuple):
-    """A letter as it is kept: of a large value the beginning, unless `whole`; its record stands at `partition`, `offset`."""
+    """A letter as it is kept: of a large value the beginning, unless `whole`; its record stands at `partition`, `offset`.
+
+    `marks_read_to`: it is on the topic only, where its marks were looked for up to this offset.
+    """
 
     letter: DeadLetter
     mark: DeadLetterMark | None
     partition: int
     offset: int
     whole: bool
+    marks_read_to: int | None = None
 
 
 class Selection(NamedTuple):

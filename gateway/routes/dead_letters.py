@@ -37,7 +37,7 @@ async def list_dead_letters(
     return dead_letters.page(await letters.view.select(Wanted(run_id, reason, topic, state), cursor, limit))
 
 
-@router.get("/{dead_letter_id}", responses=documented("not_found", "invalid", "unavailable"))
+@router.get("/{dead_letter_id}", responses=documented("not_found", "expired", "invalid", "unavailable"))
 async def get_dead_letter(dead_letter_id: str, letters: TheLetters) -> DeadLetterView:
     """A dead letter, whole: its bytes, where it came from, what is wrong, and what became of it."""
     return dead_letters.answer(await letters.whole(await letters.find(dead_letter_id)))
@@ -55,7 +55,7 @@ async def purge_matching(body: PurgeMatching, redriver: TheRedriver) -> LettersS
     return await redriver.purge(Wanted(body.run_id, body.reason, body.topic), body.ids)
 
 
-@router.post("/{dead_letter_id}/redrive", responses=documented("not_found", "invalid", "conflict", "unavailable"))
+@router.post("/{dead_letter_id}/redrive", responses=documented("not_found", "expired", "invalid", "conflict", "unavailable"))
 async def redrive_one(dead_letter_id: str, redriver: TheRedriver, letters: TheLetters, body: RedriveOne | None = None) -> DeadLetterView:
     """Send a letter's row again, edited or as it was; it takes its place in the run and counts once. Waits for it a little."""
     found = await redriver.redrive(dead_letter_id, dead_letters.edited(body.value) if body else None)

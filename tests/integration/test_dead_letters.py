@@ -12,14 +12,15 @@ import httpx
 import msgspec
 import pytest
 import redis.asyncio
-from aiokafka import AIOKafkaProducer
+from aiokafka import AIOKafkaProducer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
 from httpx_sse import aconnect_sse
 
 from runtime.kafka import partition_for, read_to_end
 from schemas.ids import external_run_id
 from schemas.messages import encode
 from schemas.tasks import Command, RunSpec
-from schemas.topics import MAX_ROW_BYTES, RUN_COMMANDS, TASKS
+from schemas.topics import DEAD_LETTERS, MAX_ROW_BYTES, RUN_COMMANDS, TASKS
 from storage.files import Storage
 from tests.brokers import CONTROL_PARTITIONS, DATA_PARTITIONS, Broker, redis_server
 from tests.gateway_process import gateway
@@ -372,3 +373,43 @@ async def test_poison_of_every_kind_is_one_letter_each_in_one_run_and_the_partit
         len(values),
         {f"A row has at most {MAX_ROW_BYTES} bytes."},
     )
+
+
+async def test_letters_that_are_listed_no_more_are_shown_redriven_and_purged_from_the_topic(
+    fresh_kafka: Broker, api: httpx.AsyncClient, producer: AIOKafkaProducer
+) -> None:
+    run = Run(run_id(), 40, bad={3, 12, 20})
+    await run.send(producer)
+    await shown(api, run.run_id, dead=3)
+    names = {item["row_index"]: item["dead_letter_id"] for item in await letters(api, 3, run_id=run.run_id)}
+    home = partition_for(run.run_id.encode(), DATA_PARTITIONS)
+    for sent in [await producer.send("rows.v1", b"{", partition=home) for _ in range(420)]:
+        last = await sent
+    await letters(api, 0, run_id=run.run_id)  # newer ones have taken their places
+    found = (await api.get(f"/v1/dead-letters/{names[12]}")).json()
+    assert (found["state"], found["row_index"], found["value_text"].encode()) == ("open", 12, run.row(12, 1)[1])
+    good = found["value_text"].replace('"S0": 1.0', "").replace(", }", "}")
+    answers = [await api.post(f"/v1/dead-letters/{names[12]}/redrive", json={"value": good}) for _ in range(2)]
+    assert [(one.json()["state"], one.json()["outcome"]["prediction_id"]) for one in answers] == 2 * [("redriven", f"{run.run_id}:1:12")]
+    assert (await shown(api, run.run_id, dead=2))["statistics"]["total_predictions"] == 38
+    again = (await api.post(f"/v1/dead-letters/{names[20]}/redrive")).json()
+    assert (again["state"], again["outcome"]["outcome"]) == ("redriven", "dead_letter")
+    missing = [f"{home}-{last.offset + 10**6}", f"{home}-0-7", f"{DATA_PARTITIONS}-1", "x"]
+    report = (await api.post("/v1/dead-letters/purge", json={"ids": [names[3], *missing]})).json()
+    assert (report["sent"], [one["dead_letter_id"] for one in report["failed"]]) == (1, missing)
+    assert [(await api.get(f"/v1/dead-letters/{name}")).status_code for name in missing] == 4 * [404]
+
+    async def purged() -> bool:
+        return bool((await api.get(f"/v1/dead-letters/{names[3]}")).json()["state"] == "purged")
+
+    await eventually(purged)
+    assert (await api.post(f"/v1/dead-letters/{names[3]}/redrive")).status_code == 409
+    records = read_to_end(fresh_kafka.kwargs, DEAD_LETTERS.name, [home])
+    about = [record.offset async for record in records if b'"dead_letter_id":"%s"' % names[20].encode() in record.value]
+    admin = AIOKafkaAdminClient(**fresh_kafka.kwargs)
+    await admin.start()
+    await admin.delete_records({TopicPartition(DEAD_LETTERS.name, home): RecordsToDelete(about[0] + 1)})
+    await admin.close()
+    gone = await api.get(f"/v1/dead-letters/{names[12]}")
+    assert (gone.status_code, gone.json()["code"], gone.json()["partition"]) == (410, "expired", home)
+    assert gone.json()["first_available"] > int(names[20].split("-")[1])

@@ -8,7 +8,7 @@ import asyncio
 import os
 import socket
 import uuid
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Any, Literal, NamedTuple
 
@@ -37,9 +37,16 @@ CLOSE_TIMEOUT_SECONDS = 5.0
 _PROJECTED = {topic.name for topic in PROJECTED}
 
 
-def pending(task_id: str, kind: TaskKind, workspace: str, spec: RunSpec | TrainingSpec | FeatureSelectionSpec) -> TaskState:
-    """A task as the gateway accepts it, before any worker has it."""
-    now = datetime.now(UTC)
+def pending(
+    task_id: str,
+    kind: TaskKind,
+    workspace: str,
+    spec: RunSpec | TrainingSpec | FeatureSelectionSpec,
+    *,
+    accepted_at: datetime | None = None,
+) -> TaskState:
+    """A task as the gateway accepts it, now unless said otherwise, before any worker has it."""
+    now = accepted_at or datetime.now(UTC)
     return TaskState(
         task_id=task_id,
         kind=kind,
@@ -64,23 +71,50 @@ class Record(NamedTuple):
     value: bytes | None
 
 
-class Commands:
-    """The one writer of a gateway process. Its writes follow one another: a transactional producer has one transaction at a time."""
+def acceptance(task: TaskState, commands: Topic) -> tuple[Record, Record]:
+    """The PENDING task, and its start command for the topic `commands`."""
+    start = Command(command="start", task_id=task.task_id, issued_at=task.created_at, task=task)
+    return Record(TASKS, task.task_id, encode(task)), Record(commands, task.task_id, encode(start))
 
-    def __init__(self, kafka: dict[str, object], store: RedisStore, *, timeout_seconds: float = 5.0) -> None:
-        """`timeout_seconds` bounds a write, the wait for those before it included."""
+
+def projected(records: Sequence[Record], places: Iterable[tuple[int, int]]) -> tuple[list[Operation], list[str]]:
+    """What records of our own do to the view, each at its (partition, offset), and whose readers must hear of it."""
+    operations: list[Operation] = []
+    touched: list[str] = []
+    for record, (partition, offset) in zip(records, places, strict=True):
+        if record.topic.name not in _PROJECTED:
+            continue
+        found = project(record.topic.name, partition, offset, record.key.encode(), record.value)
+        if not isinstance(found, Projected):
+            raise ValueError(f"a record of our own cannot be projected: {found.reason}")
+        operations += found.operations
+        touched += [found.touched] if found.touched else []
+    return operations, touched
+
+
+class Commands:
+    """A writer to Kafka. Its writes follow one another: a transactional producer has one transaction at a time."""
+
+    def __init__(
+        self, kafka: dict[str, object], store: RedisStore, *, timeout_seconds: float = 5.0, transactional_id: str | None = None
+    ) -> None:
+        """`timeout_seconds` bounds a write, the wait for those before it included. `transactional_id` is that of this process alone by
+        default; writers that share one fence each other."""
         self._kafka = kafka
         self._store = store
         self._timeout_seconds = timeout_seconds
-        self._transactional_id = f"gateway-{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
+        self._transactional_id = transactional_id or f"gateway-{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
         self._producer: AIOKafkaProducer | None = None
         self._one_at_a_time = asyncio.Lock()
         self._closing: set[asyncio.Task[None]] = set()
 
-    async def accept(self, task: TaskState, commands: Topic, *also: Record) -> None:
-        """Write the PENDING task, its start command to the topic `commands`, and what else belongs to it, all or nothing."""
-        start = Command(command="start", task_id=task.task_id, issued_at=task.created_at, task=task)
-        await self.record(*also, Record(TASKS, task.task_id, encode(task)), Record(commands, task.task_id, encode(start)))
+    async def open(self) -> None:
+        """Have a producer: from here on who had the same transactional id is fenced, and what it left open is aborted."""
+        await self._write([])
+
+    async def accept(self, task: TaskState, commands: Topic) -> None:
+        """Write the PENDING task and its start command to the topic `commands`, both or neither."""
+        await self.record(*acceptance(task, commands))
 
     async def order(self, commands: Topic, task_id: str, command: Order, arguments: dict[str, Any] | None = None) -> None:
         """Send a command to the owner of the task."""
@@ -106,10 +140,11 @@ class Commands:
         return None
 
     async def close(self) -> None:
-        """Let the producer go."""
+        """Let the producer go; the next write would start another."""
         async with self._one_at_a_time:
-            if self._producer is not None:
-                await _tried(stop_client(self._producer))
+            producer, self._producer = self._producer, None
+            if producer is not None:
+                await _tried(stop_client(producer))
         if self._closing:
             await asyncio.wait(self._closing)
 
@@ -159,16 +194,7 @@ class Commands:
         task.add_done_callback(self._closing.discard)
 
     async def _apply(self, records: Sequence[Record], written: Sequence[RecordMetadata]) -> None:
-        operations: list[Operation] = []
-        touched: list[str] = []
-        for record, place in zip(records, written, strict=True):
-            if record.topic.name not in _PROJECTED:
-                continue
-            projected = project(record.topic.name, place.partition, place.offset, record.key.encode(), record.value)
-            if not isinstance(projected, Projected):
-                raise ValueError(f"a record of our own cannot be projected: {projected.reason}")
-            operations += projected.operations
-            touched += [projected.touched] if projected.touched else []
+        operations, touched = projected(records, ((place.partition, place.offset) for place in written))
         if not operations:
             return
         try:

@@ -1,24 +1,21 @@
-"""Uploads become datasets: receive, ingest off the event loop, announce. Whatever fails leaves nothing behind."""
+"""Uploads become datasets: receive, ingest off the event loop, announce. Whatever fails leaves nothing behind. Kafka need not be there."""
 
 import asyncio
 import math
 import time
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 
 from fastapi import Request
 
-from gateway.commands import Commands, Record, pending
 from gateway.errors import Invalid, TooLarge, problem, storage_is_full
 from gateway.metrics import UPLOAD_SECONDS
+from gateway.outbox import Outbox
 from gateway.problems import ml
 from gateway.settings import GatewaySettings
 from gateway.uploads import Received, drain, receive
 from gateway.workshop import Workshop
-from runtime.errors import Unavailable
-from schemas import ids, topics
 from schemas.api import Problem
 from schemas.manifests import DatasetManifest
-from schemas.tasks import FeatureSelectionSpec
 from storage.datasets import DatasetOptions, ingest
 from storage.ranges import read_instant
 from storage.redis_store import RedisUnavailable, ViewRebuilding
@@ -26,15 +23,14 @@ from storage.views import Views
 
 
 async def store(
-    request: Request, workspace: str, settings: GatewaySettings, workshop: Workshop, views: Views, commands: Commands
+    request: Request, workspace: str, settings: GatewaySettings, workshop: Workshop, views: Views, outbox: Outbox
 ) -> DatasetManifest:
     """Take the request's file in, make a dataset of it and have its features ranked. Raises `Invalid`, `TooLarge`, `StorageFull`."""
     stream = request.stream()
     try:
-        await views.ready()  # no 10 GB for nothing
-        if (problem_of_kafka := await commands.problem()) is not None:
-            raise Unavailable("kafka", problem_of_kafka)
-    except (RedisUnavailable, ViewRebuilding, Unavailable):
+        with suppress(ViewRebuilding):  # it will show the dataset when it is whole
+            await views.ready()  # no 10 GB for nothing
+    except RedisUnavailable:
         await drain(stream)
         raise
     with storage_is_full(), ExitStack() as cleaning:
@@ -54,23 +50,12 @@ async def store(
         finally:
             await asyncio.to_thread(cleaning.close)
     try:
-        await announce(commands, manifest)
-    except BaseException:
+        with storage_is_full():
+            await outbox.announce(manifest)
+    except Exception:  # a cancellation leaves open whether Kafka has it
         await asyncio.to_thread(workshop.storage.remove, f"datasets/{manifest.dataset_id}")
         raise
     return manifest
-
-
-async def announce(commands: Commands, manifest: DatasetManifest) -> None:
-    """Record the dataset and order its feature selection, both or neither."""
-    task = pending(
-        ids.feature_selection_id(manifest.dataset_id),
-        "feature_selection",
-        manifest.workspace,
-        FeatureSelectionSpec(dataset_id=manifest.dataset_id),
-    )
-    record = Record(topics.DATASETS, manifest.dataset_id, manifest.model_dump_json().encode())
-    await commands.accept(task, topics.TRAINING_COMMANDS, record)
 
 
 def read_options(fields: dict[str, str]) -> DatasetOptions | list[Problem]:

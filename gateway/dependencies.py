@@ -1,7 +1,7 @@
 """What routes take from the application: each part by its type, through `Depends`.
 
 `gateway.parts.open_parts` makes the parts; the application keeps them in `app.state` under these names: `settings`, `views`, `commands`,
-`changes`, `feed`, `pages`, `letters`, `ranges`, `comparisons`, `redriver`, `style`, `workshop`.
+`outbox`, `changes`, `feed`, `pages`, `letters`, `ranges`, `comparisons`, `redriver`, `style`, `workshop`.
 """
 
 from typing import Annotated
@@ -13,6 +13,7 @@ from gateway.commands import Commands
 from gateway.comparing import Comparisons
 from gateway.dead_letters import Letters
 from gateway.events import Feed
+from gateway.outbox import Outbox
 from gateway.pages import Pages
 from gateway.presentation import Style
 from gateway.ranges import Ranges
@@ -36,6 +37,11 @@ def _views(request: Request) -> Views:
 def _commands(request: Request) -> Commands:
     commands: Commands = request.app.state.commands
     return commands
+
+
+def _outbox(request: Request) -> Outbox:
+    outbox: Outbox = request.app.state.outbox
+    return outbox
 
 
 def _changes(request: Request) -> Changes:
@@ -92,6 +98,7 @@ def _workspace(
 TheSettings = Annotated[GatewaySettings, Depends(_settings)]
 TheViews = Annotated[Views, Depends(_views)]
 TheCommands = Annotated[Commands, Depends(_commands)]
+TheOutbox = Annotated[Outbox, Depends(_outbox)]
 TheChanges = Annotated[Changes, Depends(_changes)]
 TheFeed = Annotated[Feed, Depends(_feed)]
 ThePages = Annotated[Pages, Depends(_pages)]

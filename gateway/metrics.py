@@ -19,6 +19,7 @@ UPLOADED_BYTES = Counter("gateway_uploaded_bytes_total", "Bytes of files receive
 UPLOAD_SECONDS = Histogram(
     "gateway_upload_step_seconds", "Time of an upload's steps.", ["step"], buckets=(0.1, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1800)
 )
+UPLOADS_WAITING = Gauge("gateway_uploads_waiting", "Stored datasets whose record is still to reach Kafka, of all gateways.")
 PROJECTED = Counter("gateway_projected_records_total", "Records applied to the view.", ["topic"])
 REJECTED = Counter(
     "gateway_unreadable_records_total", "Records of our own topics that were passed over because they cannot be read.", ["topic"]

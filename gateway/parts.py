@@ -14,6 +14,7 @@ from gateway.comparing import Comparisons
 from gateway.dead_letters import Letters
 from gateway.events import Feed
 from gateway.history import History
+from gateway.outbox import Outbox
 from gateway.pages import Pages
 from gateway.projector import Projector
 from gateway.ranges import Ranges
@@ -22,6 +23,7 @@ from gateway.settings import GatewaySettings
 from gateway.system_view import Throughput
 from runtime.tasks import cancel_all
 from storage.dead_letters import DeadLetters
+from storage.files import Storage
 from storage.operations import Limits
 from storage.redis_store import RedisStore, RedisUnavailable, ViewRebuilding
 from storage.views import Views
@@ -37,6 +39,7 @@ class Parts:
     store: RedisStore
     views: Views
     commands: Commands
+    outbox: Outbox
     changes: Changes
     pages: Pages
     letters: Letters
@@ -64,6 +67,7 @@ class Parts:
     def install(self, state: State) -> None:
         """Put the parts where `gateway.dependencies` finds them."""
         state.views, state.commands, state.changes, state.pages = self.views, self.commands, self.changes, self.pages
+        state.outbox = self.outbox
         state.feed = Feed(self.pages, self.changes)
         state.comparisons = Comparisons(self.pages)
         state.letters, state.ranges = self.letters, self.ranges
@@ -84,8 +88,10 @@ async def open_parts(settings: GatewaySettings) -> AsyncIterator[Parts]:
         kept_seconds=settings.kept_seconds,
         timeout_seconds=min(2.0, settings.dependency_timeout_seconds),
     )
-    views = Views(store)
     commands = Commands(settings.kafka(), store, timeout_seconds=settings.dependency_timeout_seconds)
+    storage = Storage(settings.storage_url)
+    outbox = Outbox(commands, settings.kafka(), store, storage, timeout_seconds=settings.dependency_timeout_seconds)
+    views = Views(store, outbox.find)
     changes = Changes(store)
     letters = Letters(DeadLetters(store), settings.kafka())
     ranges = Ranges(settings.kafka(), timeout_seconds=settings.dependency_timeout_seconds)
@@ -97,11 +103,12 @@ async def open_parts(settings: GatewaySettings) -> AsyncIterator[Parts]:
         group=settings.projector_group,
         rebuild_records=settings.rebuild_records,
         session_timeout_ms=settings.projector_session_timeout_ms,
+        show_waiting=outbox.show_again,
     )
     pages = Pages(views, History(settings.kafka(), views))
-    work = asyncio.create_task(_together(projector, changes, letters))
+    work = asyncio.create_task(_together(projector, outbox, changes, letters))
     try:
-        yield Parts(store, views, commands, changes, pages, letters, ranges, redriver, projector, cluster, work)
+        yield Parts(store, views, commands, outbox, changes, pages, letters, ranges, redriver, projector, cluster, work)
     finally:
         changes.close()
         await cancel_all(work)
@@ -111,8 +118,9 @@ async def open_parts(settings: GatewaySettings) -> AsyncIterator[Parts]:
         await store.close()
 
 
-async def _together(projector: Projector, changes: Changes, letters: Letters) -> None:
+async def _together(projector: Projector, outbox: Outbox, changes: Changes, letters: Letters) -> None:
     async with asyncio.TaskGroup() as group:
         group.create_task(projector.run())
+        group.create_task(outbox.run())
         group.create_task(changes.run())
         group.create_task(letters.measure())

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from gateway.commands import Commands, Record
 from gateway.errors import Conflict, Invalid, problem, storage_is_full
 from gateway.workshop import Workshop
+from runtime.errors import Unavailable
 from schemas import api, ids, topics
 from schemas.manifests import DatasetManifest, SplitManifest
 from schemas.messages import TERMINAL
@@ -53,10 +54,14 @@ def check_dates(dates: Dates, wording: Wording, first: datetime = EVER[0], last:
     return ranges
 
 
-async def wait_for_features(views: Views, dataset: DatasetManifest, bound_seconds: float) -> None:
-    """Return when the dataset's feature selection is complete. Raises `Conflict`, naming the task, when it failed or takes too long."""
+async def wait_for_features(views: Views, commands: Commands, dataset: DatasetManifest, bound_seconds: float) -> None:
+    """Return when the dataset's feature selection is complete.
+
+    Raises `Conflict`, naming the task, when it failed or takes too long, and `Unavailable` when it cannot go on for want of Kafka.
+    """
     task_id = ids.feature_selection_id(dataset.dataset_id)
     deadline = asyncio.get_running_loop().time() + bound_seconds
+    asked = False
     while True:
         task = await views.task(task_id)
         if task is not None and task.status == "COMPLETED":
@@ -64,6 +69,9 @@ async def wait_for_features(views: Views, dataset: DatasetManifest, bound_second
         if task is not None and task.status in TERMINAL:
             reason = task.error or f"it was {task.status.lower()}"
             raise Conflict(f"Feature selection {task_id} of {dataset.dataset_id} failed: {reason}", "feature_selection_failed", task_id)
+        if not asked and (problem_of_kafka := await commands.problem()) is not None:
+            raise Unavailable("kafka", problem_of_kafka)
+        asked = True
         if asyncio.get_running_loop().time() >= deadline:
             detail = f"Feature selection {task_id} of {dataset.dataset_id} is still running; try again when it has completed."
             raise Conflict(detail, "feature_selection_running", task_id)

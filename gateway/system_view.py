@@ -11,7 +11,7 @@ from schemas.topics import APP_ID, ROWS, RUN_COMMANDS, TOPICS, TRAINING_COMMANDS
 Name = Literal["gateway", "kafka", "redis", "view", "storage", "producer", "stream_processor", "trainer"]
 MEANINGS: Final[dict[Name, str]] = {
     "gateway": "nothing can be seen or ordered; runs and trainings go on",
-    "kafka": "rows are neither sent nor scored, and nothing can be ordered; what was stored can still be read",
+    "kafka": "rows are neither sent nor scored, and nothing can be ordered; uploads work, and what was stored can be read",
     "redis": "nothing can be read; rows are still scored, and no figure is lost",
     "view": "figures are being rebuilt from Kafka; nothing is lost",
     "storage": "uploads, splits and trainings fail; runs under way go on until they need a model or more rows",

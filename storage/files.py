@@ -47,6 +47,16 @@ class Storage:
         with _unavailable():
             return self._here(path).exists() if self._root else bool(self._remote.exists(self._there(path)))
 
+    def names(self, folder: str) -> list[str]:
+        """Names of the files and folders in a folder, in order; none when there is no such folder."""
+        with _unavailable(), suppress(FileNotFoundError):
+            if self._root:
+                return sorted(entry.name for entry in self._here(folder).iterdir())
+            there = self._there(folder)
+            self._remote.invalidate_cache(there)  # other processes write there
+            return sorted(PurePosixPath(path).name for path in self._remote.ls(there, detail=False))
+        return []
+
     def local(self, path: str) -> Path:
         """Return a path of this machine that holds the file, for libraries that want one. Read only."""
         with _unavailable():
@@ -68,6 +78,7 @@ class Storage:
                 target.parent.mkdir(parents=True, exist_ok=True)
                 _sync(local)
                 os.replace(local, target)
+                _sync(target.parent)
             else:
                 self._remote.put_file(str(local), self._there(path))
 
@@ -169,9 +180,13 @@ def _replace_by(fetch: Any, target: Path) -> None:
         part.unlink(missing_ok=True)
 
 
-def _sync(file: Path) -> None:
-    with file.open("rb") as opened:
-        os.fsync(opened.fileno())
+def _sync(path: Path) -> None:
+    """Have the disk keep a file's content, or the names in a folder."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _hold(folder: Path) -> int | None:

@@ -4,7 +4,7 @@ Every read is one round trip (lists and `latest_…`: two). Raises `RedisUnavail
 wrong or a missing number is never returned. Unknown objects are None.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from typing import Any, Generic, NamedTuple, TypeVar
 
 import msgspec
@@ -16,7 +16,7 @@ from schemas.tasks import LogEntry, TaskKind, TaskState
 from storage import redis_keys as keys
 from storage.answers import Extent, Reach, extent
 from storage.projection import MEMBER_TIME_DIGITS
-from storage.redis_store import RedisStore
+from storage.redis_store import RedisStore, ViewRebuilding
 from storage.run_view import RunView, run_view
 
 T = TypeVar("T")
@@ -54,8 +54,9 @@ class WrongCursor(ValueError):
 class Views:
     """Reads of one gateway process; safe to share between requests."""
 
-    def __init__(self, store: RedisStore) -> None:
-        self._store = store
+    def __init__(self, store: RedisStore, waiting: Callable[[str], Awaitable[DatasetManifest | None]] | None = None) -> None:
+        """`waiting` finds a dataset whose record is still to reach Kafka."""
+        self._store, self._waiting = store, waiting
 
     async def ready(self) -> None:
         """Return when the view can be read; raise `RedisUnavailable` or `ViewRebuilding`."""
@@ -110,8 +111,14 @@ class Views:
         return sorted((lane, int(row_index), int(partition), int(offset)) for lane, (row_index, partition, offset) in known)
 
     async def dataset(self, dataset_id: str) -> DatasetManifest | None:
-        """A dataset's manifest."""
-        return await self._one("dataset", dataset_id, DatasetManifest.model_validate_json)
+        """A dataset's manifest. One whose record waits for Kafka can be read while the view is not whole, too."""
+        try:
+            return await self._one("dataset", dataset_id, DatasetManifest.model_validate_json)
+        except ViewRebuilding:
+            found = await self._waiting(dataset_id) if self._waiting else None
+            if found is None:
+                raise
+            return found
 
     async def latest_dataset(self, workspace: str) -> DatasetManifest | None:
         """The workspace's newest dataset."""

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query, Request
 
 from gateway.datasets import store
-from gateway.dependencies import TheCommands, TheSettings, TheViews, TheWorkshop, Workspace
+from gateway.dependencies import TheOutbox, TheSettings, TheViews, TheWorkshop, Workspace
 from gateway.errors import Invalid, NotFound, documented
 from gateway.presentation import pass_rate, shown_path
 from gateway.problems import ml, v1
@@ -63,10 +63,10 @@ Limit = Annotated[int, Query(ge=1, le=500)]
 
 @router.post("/dataset/store", status_code=202, tags=["ML"], responses=UPLOAD_FAILURES, openapi_extra=UPLOAD)
 async def store_dataset(
-    request: Request, workspace: Workspace, settings: TheSettings, workshop: TheWorkshop, views: TheViews, commands: TheCommands
+    request: Request, workspace: Workspace, settings: TheSettings, workshop: TheWorkshop, views: TheViews, outbox: TheOutbox
 ) -> StoreResponse:
     """Store a CSV file as a new dataset and start its feature selection."""
-    manifest = await store(request, workspace, settings, workshop, views, commands)
+    manifest = await store(request, workspace, settings, workshop, views, outbox)
     return StoreResponse(
         dataset_path=shown_path(settings.storage_url, manifest.path),
         dataset_id=manifest.dataset_id,
@@ -76,10 +76,10 @@ async def store_dataset(
 
 @router.post("/v1/datasets", status_code=201, tags=["datasets"], responses=UPLOAD_FAILURES, openapi_extra=UPLOAD)
 async def create_dataset(
-    request: Request, workspace: Workspace, settings: TheSettings, workshop: TheWorkshop, views: TheViews, commands: TheCommands
+    request: Request, workspace: Workspace, settings: TheSettings, workshop: TheWorkshop, views: TheViews, outbox: TheOutbox
 ) -> Dataset:
     """Store a CSV file as a new dataset and start its feature selection."""
-    return _dataset(await store(request, workspace, settings, workshop, views, commands))
+    return _dataset(await store(request, workspace, settings, workshop, views, outbox))
 
 
 @router.get("/v1/datasets", tags=["datasets"], responses=documented("invalid", "unavailable"))

@@ -6,7 +6,7 @@ from fastapi import APIRouter, Body, Request
 
 from gateway import problems, trainings
 from gateway.datasets import store
-from gateway.dependencies import TheCommands, TheSettings, TheStyle, TheViews, TheWorkshop, Workspace
+from gateway.dependencies import TheCommands, TheOutbox, TheSettings, TheStyle, TheViews, TheWorkshop, Workspace
 from gateway.errors import BadUpload, Invalid, NoStatus, documented, problem
 from gateway.presentation import pass_rate, size_text, time_text
 from gateway.routes.datasets import UPLOAD
@@ -31,11 +31,11 @@ PLAIN_TEXT: dict[int | str, dict[str, Any]] = {
 
 @router.post("/Dataset/upload", responses=PLAIN_TEXT | documented("too_large", "unavailable", "full"), openapi_extra=UPLOAD)
 async def upload(
-    request: Request, workspace: Workspace, settings: TheSettings, workshop: TheWorkshop, views: TheViews, commands: TheCommands
+    request: Request, workspace: Workspace, settings: TheSettings, workshop: TheWorkshop, views: TheViews, outbox: TheOutbox
 ) -> UploadResponse:
     """Store a CSV file as a new dataset and start its feature selection."""
     try:
-        manifest = await store(request, workspace, settings, workshop, views, commands)
+        manifest = await store(request, workspace, settings, workshop, views, outbox)
     except Invalid as error:
         raise BadUpload("\n".join(dict.fromkeys(map(_upload_message, error.problems)))) from error
     return UploadResponse(
@@ -70,7 +70,7 @@ async def split_data(
 ) -> SplitAnswer:
     """Split the workspace's latest dataset. Waits for a running feature selection."""
     dataset, ranges = await _check(views, workspace, body)
-    await wait_for_features(views, dataset, settings.feature_selection_wait_seconds)
+    await wait_for_features(views, commands, dataset, settings.feature_selection_wait_seconds)
     made = await make_split(workshop, commands, dataset, ranges, problems.dotnet, sample_fraction=1.0, seed=0)
     return SplitAnswer.model_validate(split_response(made, settings.storage_url).model_dump())
 

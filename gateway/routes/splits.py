@@ -24,7 +24,7 @@ async def split_data(
     """Split a dataset into training, test and simulation sets by time. Waits for a running feature selection."""
     dates = {field: getattr(body, field) for field in FIELDS}
     dataset, ranges = check(await find_dataset(views, body.dataset_id, workspace), dates, problems.ml)
-    await wait_for_features(views, dataset, settings.feature_selection_wait_seconds)
+    await wait_for_features(views, commands, dataset, settings.feature_selection_wait_seconds)
     made = await make_split(workshop, commands, dataset, ranges, problems.ml, sample_fraction=body.sample_fraction, seed=body.seed)
     return split_response(made, settings.storage_url)
 
@@ -51,7 +51,7 @@ async def create_split(
 ) -> Split:
     """Split a dataset. Waits for a running feature selection."""
     dataset, ranges = check(await find_dataset(views, body.dataset_id, workspace), range_dates(body), problems.v1)
-    await wait_for_features(views, dataset, settings.feature_selection_wait_seconds)
+    await wait_for_features(views, commands, dataset, settings.feature_selection_wait_seconds)
     made = await make_split(workshop, commands, dataset, ranges, problems.v1, sample_fraction=body.sample_fraction, seed=body.seed)
     return Split(**dict(made))
 

@@ -1,8 +1,11 @@
-"""While parts are down: scoring goes on without Redis, reads without Kafka, and the whole stack stops quickly in the middle of its work."""
+"""While parts are down: scoring goes on without Redis, uploads and reads without Kafka, and the whole stack stops quickly at work."""
 
 import asyncio
 import time
+from collections.abc import Awaitable, Callable
+from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 import pytest
 from aiokafka import AIOKafkaConsumer, TopicPartition
@@ -21,6 +24,8 @@ from tests.chaos.world import World, world
 from tests.stack import running_stack
 from tests.waiting import eventually
 
+A = TypeVar("A")
+T = TypeVar("T")
 STOP_SECONDS = 30.0
 ROWS = 16_000
 PROCESSES = ("gateway", "stream_processor", "producer", "trainer")
@@ -67,8 +72,9 @@ async def _without_redis(place: World, run: Run) -> None:
 
 
 async def _without_kafka(place: World, run: Run) -> None:
-    """What is there can be read, orders are answered 503, and the run goes on by itself."""
-    broker = place.stack.process("kafka")
+    """What is there can be read, orders are answered 503, and the run goes on by itself. A file can be uploaded, survives its gateway, and
+    is a dataset like any other when Kafka is back."""
+    broker, gateway = place.stack.process("kafka"), place.stack.process("gateway")
     await asyncio.to_thread(broker.stop)
     shown = await place.client.run(run.run_id)
     assert shown.status not in TERMINAL
@@ -76,9 +82,29 @@ async def _without_kafka(place: World, run: Run) -> None:
     with pytest.raises(Unavailable) as refused:
         await place.client.pause_run(run.run_id)
     assert (refused.value.status, refused.value.retry_after is not None) == (503, True)
+    uploaded = await place.client.upload(place.csv)
+    await asyncio.to_thread(gateway.kill)
+    suggesting = partial(_answered, place.client.suggest_split, uploaded.dataset_id)
+    suggested = await eventually(suggesting, timeout_seconds=60, message="the upload is shown")
+    assert suggested is not None
+    assert [one.dataset_id for one in (await place.client.datasets()).items] == [uploaded.dataset_id, place.split.dataset_id]
+    with pytest.raises(Unavailable):
+        await place.client.split(suggested)
     await asyncio.to_thread(broker.start)
+    splitting = partial(_answered, place.client.split, suggested)
+    split = await eventually(splitting, timeout_seconds=90, message="the upload is split once its features are ranked")
+    assert split is not None
+    assert (split.dataset_id, split.simulation.rows) == (uploaded.dataset_id, ROWS // 5)
     more = shown.statistics.total_predictions + 200
     await eventually(lambda: _counted(place.client, run.run_id, more), timeout_seconds=90, message="the run goes on")
+
+
+async def _answered(ask: Callable[[A], Awaitable[T]], about: A) -> T | None:
+    """The answer; none while a part is away."""
+    try:
+        return await ask(about)
+    except Unavailable:
+        return None
 
 
 async def _counted(client: AsyncClient, run_id: str, rows: int) -> bool:

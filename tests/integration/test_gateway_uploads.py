@@ -1,9 +1,10 @@
-"""Uploads at their limits: a client that goes away, too many bytes, a full disk, Kafka away; nothing is left behind."""
+"""Uploads at their limits: a client that goes away, too many bytes, a full disk: nothing is left behind. Kafka away: they work."""
 
 import asyncio
 import gzip
 import resource
 import time
+from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,7 +13,10 @@ from typing import Any
 import httpx
 import psutil
 import pytest
+import redis
 
+from runtime.kafka import read_to_end
+from schemas import topics
 from tests.brokers import Broker
 from tests.contract_help import table
 from tests.gateway_process import gateway
@@ -124,20 +128,57 @@ async def test_memory_stays_flat_and_others_are_answered_during_an_upload(client
     assert slowest < 1.0, "the event loop was held up"
 
 
-async def test_without_kafka_an_upload_is_503_and_leaves_nothing(fresh_kafka: Broker, fresh_redis_url: str, tmp_path: Path) -> None:
+async def test_without_kafka_uploads_are_kept_and_shown_and_announced_once_it_is_back(
+    fresh_kafka: Broker, fresh_redis_url: str, tmp_path: Path
+) -> None:
+    headers = {"X-Workspace": "without-kafka"}
     async with gateway(fresh_kafka, fresh_redis_url, tmp_path, dependency_timeout_seconds=2) as client:
-        assert (await upload(client, table())).status_code == 202
-        before = kept(tmp_path)
+        client.headers.update(headers)
+        first = (await upload(client, table())).json()["dataset_id"]
         fresh_kafka.kill()
+        began = time.monotonic()
         answer = await upload(client, table(100))
-        assert (answer.status_code, answer.headers["retry-after"]) == (503, "5")
-        assert [path for path in kept(tmp_path) if not path.startswith("files/")] == [
-            path for path in before if not path.startswith("files/")
-        ]
-        assert len((await client.get("/v1/datasets")).json()["items"]) == 1
+        assert time.monotonic() - began < 2 * 2 + 8
+        assert answer.status_code == 202
+        second = answer.json()["dataset_id"]
+        assert await listed(client) == [second, first]
+        for path in ("", "/columns", "/preview", "/timeline"):
+            assert (await client.get(f"/v1/datasets/{second}{path}")).status_code == 200
+        assert (await client.get(f"/process/task/status/{answer.json()['task_id']}")).json()["status"] == "PENDING"
+        suggested = (await client.post(f"/v1/datasets/{second}/suggest-split")).json()
+        refused = await client.post("/v1/splits", json=suggested)
+        assert (refused.status_code, refused.json()["detail"]) == (503, "kafka is unavailable; try again.")
+        assert "retry-after" in refused.headers
+        assert (await client.get("/ready")).json()["dependencies"]["kafka"] != "ok"
+        with redis.Redis.from_url(fresh_redis_url) as server:
+            server.flushall()
+        third = (await client.post("/v1/datasets", files={"file": ("rows.csv", table(50))})).json()["dataset_id"]
+        for waiting in (second, third):
+            assert (await client.get(f"/v1/datasets/{waiting}/preview")).status_code == 200
+        assert (await client.get(f"/v1/datasets/{first}")).status_code == 503  # only Kafka knows of it
+        assert (await client.get("/v1/datasets")).status_code == 503
+        assert names_in(tmp_path / "outbox") == {second, third}
         fresh_kafka.start()
-        assert await eventually(lambda: _stored(client), timeout_seconds=60)
+        await eventually(lambda: is_listed(client, [third, second, first]), timeout_seconds=60)
+        await eventually(lambda: not names_in(tmp_path / "outbox"), timeout_seconds=60)
+        assert await listed(client) == [third, second, first]
+    records = [record async for record in read_to_end(fresh_kafka.kwargs, topics.DATASETS.name)]
+    assert Counter(record.key.decode() for record in records) == dict.fromkeys((first, second, third), 1)
 
 
-async def _stored(client: httpx.AsyncClient) -> bool:
-    return (await upload(client, table(100))).status_code == 202
+async def listed(client: httpx.AsyncClient) -> list[str]:
+    return [one["dataset_id"] for one in (await client.get("/v1/datasets")).json()["items"]]
+
+
+async def is_listed(client: httpx.AsyncClient, wanted: list[str]) -> bool:
+    """The list is there, and whole from the first moment on."""
+    answer = await client.get("/v1/datasets")
+    if answer.status_code != 200:
+        return False
+    if [one["dataset_id"] for one in answer.json()["items"]] != wanted:
+        raise RuntimeError(f"a list that is not whole was shown: {answer.text}")
+    return True
+
+
+def names_in(folder: Path) -> set[str]:
+    return {path.name for path in folder.iterdir()}

@@ -78,3 +78,19 @@ def test_a_relative_root_is_below_the_working_directory(tmp_path: Path, monkeypa
     monkeypatch.chdir(tmp_path)
     Storage("file://./kept").write_bytes("a", b"1")
     assert (tmp_path / "kept" / "a").read_bytes() == b"1"
+
+
+def test_the_names_in_a_folder_are_those_of_now(storage: Storage) -> None:
+    assert storage.names("outbox") == []
+    storage.write_bytes("outbox/b", b"")
+    storage.write_bytes("outbox/a", b"")
+    assert storage.names("outbox") == ["a", "b"]
+    storage.remove("outbox/a")
+    storage.remove("outbox/b")
+    assert storage.names("outbox") == []
+
+
+def test_the_names_in_a_folder_that_cannot_be_looked_at_are_not_said_to_be_none(tmp_path: Path) -> None:
+    (tmp_path / "outbox").touch()
+    with pytest.raises(StorageUnavailable):
+        Storage(f"file://{tmp_path}").names("outbox")

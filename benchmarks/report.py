@@ -169,7 +169,8 @@ def tables(title: str, name: str) -> Section:
 
     def section(found: Found) -> list[str]:
         parts = [line for caption, text in found["tables"].items() for line in (f"**{caption}**", "", text, "")]
-        return [f"## {title}", "", *parts, *_notes(name)]
+        goals = [*_goals(found["goals"]), ""] if "goals" in found else []
+        return [f"## {title}", "", *parts, *goals, *_notes(name)]
 
     return section
 

@@ -95,7 +95,7 @@ def main(given: argparse.Namespace) -> dict[str, Any]:
         storage, dataset = prepare(Path(folder), given.rows, given.features)
         found = compare("benchmarks.split", list(CONTESTANTS), given.rounds, storage=storage, dataset=dataset)
     title = f"Split of {given.rows:,} rows, {given.features} features"
-    shown = table(found, "bare")
+    shown = table(found)
     print(f"{title}\n\n{shown}\n", flush=True)
     return {"sizes": {title: found}, "tables": {title: shown}}
 

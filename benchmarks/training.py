@@ -119,7 +119,7 @@ def main(given: argparse.Namespace) -> dict[str, Any]:
             work = {"storage": storage, "dataset": dataset, "split": _split(storage, dataset)}
             title = f"Training on 60 % of {rows:,} rows, {given.features} features"
             sizes[title] = compare("benchmarks.training", ["by hand", "ours"], given.rounds, **work)
-            tables[title] = table(sizes[title], "by hand")
+            tables[title] = table(sizes[title])
             print(f"{title}\n\n{tables[title]}\n", flush=True)
             if rows == max(given.rows) and given.limit_mib:
                 title = f"The same under a limit of {given.limit_mib} MiB"

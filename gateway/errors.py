@@ -86,9 +86,9 @@ class Conflict(GatewayError):
 class Gone(GatewayError):
     """Rows asked for are not kept any more; `first_available` is the first row index that is, or the first offset of the partition."""
 
-    def __init__(self, first_available: int, partition: int | None = None) -> None:
+    def __init__(self, first_available: int, partition: int | None = None, why: str = "") -> None:
         what = "row_index" if partition is None else f"offset of partition {partition}"
-        super().__init__(f"The retention time of these rows has passed; the first available {what} is {first_available}.")
+        super().__init__(f"{why}The retention time of these rows has passed; the first available {what} is {first_available}.")
         self.first_available, self.partition = first_available, partition
 
 

@@ -10,16 +10,19 @@ from gateway.commands import Commands, pending
 from gateway.errors import Conflict, Gone, Invalid, problem
 from gateway.ranges import Extent, PartitionOf, Ranges
 from gateway.run_answers import ordered_pace
+from gateway.workshop import Workshop
 from schemas import ids, topics
 from schemas.api import Problem
 from schemas.api_runs import ReplayCreate
 from schemas.manifests import ModelManifest
 from schemas.tasks import ReplaySource, RunSpec, TaskState, TopicRange
+from storage.replays import are_kept
 from storage.run_view import RunView
 from storage.views import Views
 
 CLOCK_MARGIN = timedelta(minutes=1)
 """How far the clocks of gateway and producer may be apart: rows are looked for from so long before the run's start."""
+REMOVED = "The copy of the rows that this replay sent is removed (PRODUCER_REPLAYS_KEPT), and they are not on the topic any more. "
 Lanes = dict[int, list[int]]
 """Partition → lanes of the original that travel there."""
 
@@ -52,6 +55,24 @@ async def order(views: Views, commands: Commands, ranges: Ranges, workspace: str
     task = pending(ids.new_run_id(), "run", workspace, spec)
     await commands.accept(task, topics.RUN_COMMANDS)
     return task
+
+
+async def check_rows(workshop: Workshop, ranges: Ranges, run: RunView) -> None:
+    """Return when the rows of a replay are kept or can be read from the topic once more, as far as that can be known here; the producer
+    sees the rest. Raises `Gone`, `Unavailable`."""
+    source = run.spec.replay if run.spec else None
+    if source is None or await workshop.look(are_kept, run.run_id):
+        return
+    extents = await ranges.extents(lambda _: [part.partition for part in source.ranges], _begin(run))
+    try:
+        for part in source.ranges:
+            first = extents[part.partition].first
+            if first >= part.to_offset or (first > part.from_offset and source.check == "offsets"):
+                raise Gone(first, part.partition)
+        if source.check == "rows":
+            await _look_for_lost_rows(ranges, source, extents)
+    except Gone as error:
+        raise Gone(error.first_available, error.partition, REMOVED) from error
 
 
 def _check(run: RunView, wanted: ReplayCreate) -> None:

@@ -22,6 +22,7 @@ async def main(settings: Settings, stopping: asyncio.Event) -> None:
         sender,
         report_interval_seconds=settings.report_interval_seconds,
         lease_seconds=settings.session_timeout_seconds,
+        replays_kept=settings.replays_kept,
     )
     owner = Owner(
         kafka, group=settings.group, topic=RUN_COMMANDS, handler=runs, session_timeout_ms=int(settings.session_timeout_seconds * 1000)

@@ -26,6 +26,7 @@ from producer.positions import Positions
 from producer.replays import open_rows
 from producer.run import Run, utc_now
 from producer.sender import Sender
+from producer.spools import Spools
 from runtime.errors import Unavailable
 from runtime.kafka import read_to_end
 from runtime.transactions import Partition, Record
@@ -43,9 +44,11 @@ LEAVE_TIMEOUT_SECONDS = 5.0
 class Desk:
     """`runs` are those in progress or paused."""
 
-    def __init__(self, kafka: dict[str, object], partition: Partition, storage: Storage, sender: Sender, *, lease_seconds: float) -> None:
+    def __init__(
+        self, kafka: dict[str, object], partition: Partition, storage: Storage, sender: Sender, spools: Spools, *, lease_seconds: float
+    ) -> None:
         self.runs: dict[str, Run] = {}
-        self._kafka, self._partition, self._sender = kafka, partition, sender
+        self._kafka, self._partition, self._sender, self._spools = kafka, partition, sender, spools
         self._open_rows = partial(open_rows, kafka, storage)
         self._lease_seconds = lease_seconds
         self._owner = f"{socket.gethostname()}:{os.getpid()}"
@@ -226,6 +229,7 @@ class Desk:
             failed = msgspec.structs.replace(task, status="FAILED", updated_at=utc_now(), finished_at=utc_now(), error=str(error))
             await self._partition.transaction([(TASKS, task.task_id.encode(), encode(failed))], command=record)
             return
+        await self._spools.begins(task.task_id)
         run = Run(task, spec, Positions.from_row(0, spec.lanes), rate=rows_per_second, paused=paused, stopping=False)
         await self.begin([run], start_row=row_index, command=record)
 
@@ -269,6 +273,9 @@ class Desk:
             await self._partition.transaction([(TASKS, run.key, encode(state)), (RUN_POSITIONS, run.key, None)])
             run.ended = True
             del self.runs[run.run_id]
+        if run.spec.replay is not None:
+            self._spools.over(state)
+            self._partition.spawn(self._spools.thin())
         RUNS_ENDED.labels(ending).inc()
         log.info("run ended", run_id=run.run_id, attempt=run.task.attempt, ending=ending, reason=message)
 

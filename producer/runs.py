@@ -10,6 +10,7 @@ from producer.pacing import parse_rate
 from producer.positions import Positions
 from producer.run import Run
 from producer.sender import Sender
+from producer.spools import Spools
 from runtime.kafka import read_to_end
 from runtime.transactions import Partition
 from schemas.messages import TERMINAL
@@ -24,10 +25,18 @@ class Runs:
     """Implements `runtime.control.Handler`."""
 
     def __init__(
-        self, kafka: dict[str, object], storage: Storage, sender: Sender, *, report_interval_seconds: float, lease_seconds: float
+        self,
+        kafka: dict[str, object],
+        storage: Storage,
+        sender: Sender,
+        *,
+        report_interval_seconds: float,
+        lease_seconds: float,
+        replays_kept: int,
     ) -> None:
         self._kafka, self._storage, self._sender = kafka, storage, sender
         self._report_interval_seconds, self._lease_seconds = report_interval_seconds, lease_seconds
+        self._replays_kept = replays_kept
         self._desks: dict[int, Desk] = {}
         RUNS_ACTIVE.set_function(lambda: sum(len(desk.runs) for desk in self._desks.values()))
 
@@ -35,7 +44,10 @@ class Runs:
         """Go on with every run that has begun: paused ones stay paused, stopped ones end. PENDING ones have their command to come."""
         begun = [task for task in tasks if task.kind == "run" and task.status not in TERMINAL and task.status != "PENDING"]
         positions = await self._positions(partition.number) if begun else {}
-        desk = Desk(self._kafka, partition, self._storage, self._sender, lease_seconds=self._lease_seconds)
+        spools = Spools(self._storage, self._replays_kept)
+        for task in tasks:
+            spools.over(task)
+        desk = Desk(self._kafka, partition, self._storage, self._sender, spools, lease_seconds=self._lease_seconds)
         self._desks[partition.number] = desk
         runs = [_resumed(task, positions.get((task.task_id, task.attempt))) for task in begun]
         for run in runs:
@@ -43,6 +55,7 @@ class Runs:
         await desk.begin(runs)
         TAKEOVERS.inc(len(runs))
         partition.spawn(desk.report_forever(self._report_interval_seconds))
+        partition.spawn(spools.thin())
 
     async def command(self, partition: Partition, record: ConsumerRecord, command: Command) -> None:
         """Hand the order to the desk."""

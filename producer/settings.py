@@ -22,4 +22,7 @@ class Settings(ProcessSettings):
     encoding: Literal["auto", "json", "packed"] = Field(
         "auto", description="of rows: packed is faster, JSON is readable; auto packs at full speed"
     )
+    replays_kept: int = Field(
+        50, ge=0, description="so many ended replays of each control partition keep their rows in the storage, for retries: the newest"
+    )
     max_lag_rows: int = Field(200_000, ge=0, description="sending waits while so many rows are not scored yet; 0: never")

@@ -21,6 +21,7 @@ from msgspec import Struct
 from producer.encoding import Identity
 from producer.recorded import Recorded, sent_again
 from producer.sources import Page, tried
+from storage import replays
 from storage.errors import StorageUnavailable
 from storage.files import Storage
 
@@ -37,11 +38,6 @@ class Manifest(Struct, kw_only=True):
     total: int
     unreplayable: int
     starts: list[int]
-
-
-def folder(run_id: str) -> str:
-    """Where the rows of a replay are kept."""
-    return f"replays/{run_id}"
 
 
 class Spool:
@@ -169,21 +165,20 @@ class ReplayRows:
     def _page(self, file: int, without: int) -> Page:
         import polars as pl
 
-        path = self.storage.local(f"{folder(self.run_id)}/{file:06d}.parquet")
+        path = self.storage.local(f"{replays.folder(self.run_id)}/{file:06d}.parquet")
         return Page(self.manifest.starts[file] + without, pl.read_parquet(path).slice(without))
 
 
 async def opened(storage: Storage, run_id: str) -> ReplayRows | None:
     """The rows of a replay, if they are all there."""
-    path = f"{folder(run_id)}/manifest.json"
-    manifest = await tried(lambda: storage.read_bytes(path) if storage.exists(path) else None)
+    manifest = await tried(lambda: storage.read_bytes(replays.manifest(run_id)) if replays.are_kept(storage, run_id) else None)
     return ReplayRows(storage, run_id, msgspec.json.decode(manifest, type=Manifest)) if manifest else None
 
 
 async def finished(spool: Spool, storage: Storage, run_id: str, target: Path) -> ReplayRows:
     """Put the spool's rows in order and into the storage."""
     manifest = await on_disk(lambda: spool.finish(target))
-    await asyncio.to_thread(storage.put_folder, target, folder(run_id))
+    await asyncio.to_thread(storage.put_folder, target, replays.folder(run_id))
     return ReplayRows(storage, run_id, manifest)
 
 

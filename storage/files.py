@@ -97,12 +97,16 @@ class Storage:
                 self._remote.put_file(str(file), self._there(f"{path}/{file.relative_to(local).as_posix()}"))
 
     def remove(self, path: str) -> None:
-        """Remove a file or a folder with all in it; no error when there is none."""
+        """Remove a file or a folder with all in it; no error when there is none. A folder goes as a whole; on remote storage its
+        `manifest.json`, if there is one, goes first."""
         with _unavailable(), suppress(FileNotFoundError):
             if not self._root:
+                with suppress(FileNotFoundError):
+                    self._remote.rm_file(self._there(f"{path}/manifest.json"))
                 self._remote.rm(self._there(path), recursive=True)
             elif self._here(path).is_dir():
-                shutil.rmtree(self._here(path))
+                with self.scratch() as folder:
+                    os.rename(self._here(path), folder / "removed")
             else:
                 self._here(path).unlink()
 

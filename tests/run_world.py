@@ -14,6 +14,7 @@ from runtime.kafka import partition_for, read_to_end
 from schemas import topics
 from schemas.messages import encode
 from schemas.tasks import Command, RunSpec, TaskState
+from storage.files import Storage
 from tests.brokers import CONTROL_PARTITIONS, Broker, redis_server
 from tests.gateway_process import gateway
 from tests.topic_writer import Writer, writer
@@ -24,8 +25,8 @@ from tests.waiting import eventually
 class World:
     """A gateway, its Kafka, and a workspace with a dataset, a split and a model."""
 
-    def __init__(self, kafka: Broker, redis_url: str, client: httpx.AsyncClient, topic: Writer) -> None:
-        self.kafka, self.redis_url, self.client, self.topic = kafka, redis_url, client, topic
+    def __init__(self, kafka: Broker, redis_url: str, client: httpx.AsyncClient, topic: Writer, storage: Storage) -> None:
+        self.kafka, self.redis_url, self.client, self.topic, self.storage = kafka, redis_url, client, topic, storage
 
     async def workspace(self) -> str:
         """A new workspace in which a run can be started."""
@@ -106,5 +107,5 @@ async def run_world(kafka: Broker, folder: Path, **settings: object) -> AsyncIte
     part.start()
     group = f"g-{secrets.token_hex(4)}"
     async with writer(kafka.kwargs) as topic, gateway(kafka, url, folder, projector_group=group, **settings) as client:
-        yield World(kafka, url, client, topic)
+        yield World(kafka, url, client, topic, Storage(f"file://{folder}"))
     part.stop()

@@ -8,7 +8,18 @@ from fastapi.responses import StreamingResponse
 
 from gateway import replays, runs
 from gateway.comparing import all_rows, begun
-from gateway.dependencies import TheChanges, TheCommands, TheComparisons, TheFeed, ThePages, TheRanges, TheSettings, TheViews, Workspace
+from gateway.dependencies import (
+    TheChanges,
+    TheCommands,
+    TheComparisons,
+    TheFeed,
+    ThePages,
+    TheRanges,
+    TheSettings,
+    TheViews,
+    TheWorkshop,
+    Workspace,
+)
 from gateway.errors import Invalid, documented, problem
 from gateway.events import Stream
 from gateway.exports import export
@@ -113,13 +124,25 @@ async def seek_run(run_id: str, body: Seek, views: TheViews, commands: TheComman
     return run_answer(await runs.wait_for(views, changes, run, runs.sought(run, body.row_index), runs.ORDER_WAIT_SECONDS))
 
 
-@router.post("/{run_id}/retry", responses=ORDER_FAILURES)
-async def retry_run(run_id: str, views: TheViews, commands: TheCommands, changes: TheChanges, body: Retry | None = None) -> Run:
-    """Try a run that has ended again, from any row: a new attempt of the same run. Earlier attempts stay readable."""
+@router.post("/{run_id}/retry", responses=documented("not_found", "invalid", "conflict", "expired", "unavailable"))
+async def retry_run(
+    run_id: str,
+    views: TheViews,
+    commands: TheCommands,
+    changes: TheChanges,
+    ranges: TheRanges,
+    workshop: TheWorkshop,
+    body: Retry | None = None,
+) -> Run:
+    """Try a run that has ended again, from any row: a new attempt of the same run. Earlier attempts stay readable.
+
+    A replay whose copy of the rows is removed reads them from the topic again; when they are not there either it is 410.
+    """
     body = body or Retry()
     run = await runs.find(views, run_id)
     runs.allowed(run, "retry")
     runs.check_row(run, body.from_row)
+    await replays.check_rows(workshop, ranges, run)
     arguments: dict[str, object] = {"row_index": body.from_row}
     if "rows_per_second" in body.model_fields_set:
         arguments["rows_per_second"] = body.rows_per_second

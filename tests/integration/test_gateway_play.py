@@ -18,6 +18,7 @@ from httpx_sse import aconnect_sse
 from runtime.kafka import partition_for
 from schemas import ids, topics
 from schemas.tasks import FormerAttempt, ReplaySource, RunSpec
+from storage.replays import manifest
 from tests.brokers import DATA_PARTITIONS, Broker
 from tests.run_world import World, run_world
 from tests.view_records import at, model, prediction, task
@@ -233,7 +234,25 @@ async def test_what_is_replayed_is_settled_as_offsets_and_what_retention_took_is
         gone = await post(world, path, 410, **body)
         assert (gone["code"], gone["first_available"], gone["partition"]) == ("expired", first + 7, partition)
         assert f"first available offset of partition {partition} is {first + 7}" in gone["detail"]
-    assert range_of(await source(from_offset=first + 7)) == (partition, first + 7, first + 20)
+    left = await source(from_offset=first + 7)
+    assert range_of(left) == (partition, first + 7, first + 20)
+
+    async def tried_again(replayed: ReplaySource, status: int, *, copied: bool = False) -> Any:
+        again = ids.new_run_id()
+        if copied:
+            world.storage.write_bytes(manifest(again), b"{}")
+        spec = RunSpec(dataset_id=None, split_id=None, model_version=f"model-{name}", total_rows=20, replay=replayed)
+        await world.write_task(task(again, spec=spec, status="STOPPED"))
+        await eventually(lambda: world.knows(f"/v1/runs/{again}"))
+        return await post(world, f"/v1/runs/{again}/retry", status)
+
+    await tried_again(left, 200)
+    await tried_again(whole, 200)  # by its number of rows, which only who reads them all can tell
+    by_offsets = msgspec.structs.replace(whole, check="offsets")
+    await tried_again(by_offsets, 200, copied=True)
+    gone = await tried_again(by_offsets, 410)
+    assert (gone["code"], gone["first_available"], gone["partition"]) == ("expired", first + 7, partition)
+    assert "PRODUCER_REPLAYS_KEPT" in gone["detail"]
 
 
 async def test_a_run_of_ours_is_replayed_by_rows_and_not_with_a_model_that_cannot_read_them(world: World, fresh_kafka: Broker) -> None:

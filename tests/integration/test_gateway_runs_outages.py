@@ -9,6 +9,7 @@ from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
 
 from runtime.kafka import partition_for, read_to_end
 from schemas import ids, topics
+from storage.files import Storage
 from tests.brokers import DATA_PARTITIONS, Broker, redis_server
 from tests.gateway_process import gateway
 from tests.run_world import World, run_world
@@ -102,7 +103,7 @@ async def test_redis_away_is_said_and_over_when_it_is_back(fresh_kafka: Broker, 
     part.start()
     try:
         async with writer(fresh_kafka.kwargs) as topic, gateway(fresh_kafka, url, folder, projector_group="redis-away") as client:
-            world = World(fresh_kafka, url, client, topic)
+            world = World(fresh_kafka, url, client, topic, Storage(f"file://{folder}"))
             run_id = ids.new_run_id()
             await world.replay(run_id, 30)
             part.kill()

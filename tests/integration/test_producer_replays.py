@@ -9,9 +9,11 @@ import pytest
 
 from runtime.kafka import partition_for
 from schemas.ids import row_key
-from schemas.messages import Redrive, encode
+from schemas.messages import TERMINAL, Redrive, encode
 from schemas.tasks import ReplaySource, TaskState, TopicRange
 from schemas.topics import ROWS
+from storage.files import Storage
+from storage.replays import are_kept, folder
 from tests.brokers import DATA_PARTITIONS, Broker
 from tests.replays import MODEL, ProducerProcess, Replays, counted, frame_of, replays
 from tests.waiting import eventually
@@ -158,6 +160,39 @@ async def test_a_producer_killed_while_it_reads_or_sends_a_replay_loses_and_repe
     task = await world.ended(run_id)
     assert task.spec["total_rows"] == ROWS_
     assert [content(row) for row in await rows_of(world, run_id)] == [content(row) for row in await rows_of(world, original)]
+
+
+@pytest.mark.timeout(120)
+async def test_rows_of_old_replays_are_removed_and_read_again_from_the_topic_while_it_has_them(world: Replays) -> None:
+    for process in world.producers:
+        process.end()
+    await world.producer(PRODUCER_REPLAYS_KEPT="1")
+    storage = Storage(world.storage_url)
+    original = await world.start(300, rows_per_second=None)
+    await world.ended(original)
+    source = await source_of(world, original)
+    older, newer = [await world.start(None, partition=1, rows_per_second=None, replay=source) for _ in range(2)]
+    await world.ended(older)
+    await world.ended(newer)
+    await eventually(lambda: not storage.exists(folder(older)))
+    assert are_kept(storage, newer)
+    await world.order(older, "retry", row_index=290)
+    await eventually(lambda: _ended_attempt(world, older, 2))
+    assert counted(await world.records(older), 2)[0].rows == list(range(290, 300))
+    await eventually(lambda: not storage.exists(folder(newer)))  # now it is the one that ended before
+    last = (await world.records(original))[-1]
+    await world.remove_before(last.partition, last.offset)
+    for run_id in (newer, older):  # one is read again, in vain; the other has its rows
+        await world.order(run_id, "retry")
+        await eventually(lambda: _attempt_is_over(world, run_id, 2 + (run_id == older)))  # noqa: B023
+    assert (await world.task(older)).status == "COMPLETED"
+    failed = await world.task(newer)
+    assert (failed.status, "first available offset" in (failed.error or "")) == ("FAILED", True)
+
+
+async def _attempt_is_over(world: Replays, run_id: str, attempt: int) -> bool:
+    task = await world.task(run_id)
+    return task.attempt == attempt and task.status in TERMINAL
 
 
 async def _ended_attempt(world: Replays, run_id: str, attempt: int) -> bool:

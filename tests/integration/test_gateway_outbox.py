@@ -12,6 +12,7 @@ from aiokafka import AIOKafkaProducer
 
 from gateway.commands import Commands
 from gateway.outbox import Outbox, announcement
+from gateway.projector import Projector
 from runtime.kafka import read_to_end
 from runtime.tasks import cancel_all
 from schemas import topics
@@ -19,7 +20,8 @@ from schemas.ids import feature_selection_id
 from schemas.manifests import DatasetManifest
 from storage import outbox
 from storage.files import Storage
-from storage.redis_store import RedisStore
+from storage.redis_store import RedisStore, ViewRebuilding
+from storage.views import Page, Views
 from tests.brokers import Broker
 from tests.view_records import dataset
 from tests.waiting import eventually
@@ -99,3 +101,33 @@ async def test_a_write_whose_end_is_not_known_is_waited_for(kafka: Broker, fresh
             await upload.commit_transaction()
             await all_sent(storage)
     assert await written(kafka, [manifest]) == once([manifest])
+
+
+async def test_a_view_built_from_nothing_is_never_shown_without_what_waits(kafka: Broker, fresh_redis_url: str, storage: Storage) -> None:
+    manifest = kept(storage)
+    store = RedisStore(fresh_redis_url)
+    waiting = Outbox(Commands(kafka.kwargs, store), kafka.kwargs, store, storage)  # not at work: Kafka does not get it
+    views = Views(store, waiting.find)
+    projector = Projector(kafka.kwargs, store, group=f"outbox-{manifest.dataset_id}", show_waiting=waiting.show_again)
+    with pytest.raises(ViewRebuilding):
+        await views.list_datasets("outbox")
+    assert await views.dataset(manifest.dataset_id) == manifest
+    with pytest.raises(ViewRebuilding):
+        await views.dataset("ds-unknown")
+    work = asyncio.create_task(projector.run())
+    try:
+        page = await eventually(lambda: shown(views))
+        assert page is not None
+    finally:
+        await cancel_all(work)
+        await store.close()
+    assert manifest in page.items
+    assert outbox.waiting(storage) == [manifest.dataset_id]
+
+
+async def shown(views: Views) -> Page[DatasetManifest] | None:
+    """The first list that is shown."""
+    try:
+        return await views.list_datasets("outbox")
+    except ViewRebuilding:
+        return None

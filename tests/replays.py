@@ -36,6 +36,12 @@ MODEL, SPLIT, DATASET = "model-00000000000a", "split-00000000000a", "ds-00000000
 
 def write_split_and_model(storage: Storage, frame: pl.DataFrame, features: list[str], *, split_id: str = SPLIT) -> None:
     """Store a split whose simulation set is `frame` and a model version of these features; the model itself is not needed here."""
+    write_split(storage, frame, split_id=split_id)
+    storage.write_bytes(f"models/{MODEL}/manifest.json", model_manifest(features).model_dump_json().encode())
+
+
+def write_split(storage: Storage, frame: pl.DataFrame, *, split_id: str = SPLIT) -> None:
+    """Store a split whose simulation set is `frame`."""
     with storage.scratch() as folder:
         frame.write_parquet(folder / "simulation.parquet")
         storage.put_file(folder / "simulation.parquet", f"splits/{split_id}/simulation.parquet")
@@ -52,7 +58,6 @@ def write_split_and_model(storage: Storage, frame: pl.DataFrame, features: list[
         split_id=split_id, dataset_id=DATASET, workspace="w", created_at=START, sample_fraction=1.0, seed=0, daily_distribution={}, **sets
     )
     storage.write_bytes(f"splits/{split_id}/manifest.json", split.model_dump_json().encode())
-    storage.write_bytes(f"models/{MODEL}/manifest.json", model_manifest(features).model_dump_json().encode())
 
 
 def model_manifest(features: list[str]) -> ModelManifest:

@@ -5,14 +5,16 @@ import base64
 import json
 import uuid
 from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import aclosing
+from contextlib import AsyncExitStack, aclosing
+from pathlib import Path
 from typing import Any
 
 import httpx
 import msgspec
+import polars as pl
 import pytest
 import redis.asyncio
-from aiokafka import AIOKafkaProducer, TopicPartition
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
 from httpx_sse import aconnect_sse
 
@@ -24,8 +26,9 @@ from schemas.topics import DEAD_LETTERS, MAX_ROW_BYTES, RUN_COMMANDS, TASKS
 from storage.files import Storage
 from tests.brokers import CONTROL_PARTITIONS, DATA_PARTITIONS, Broker, redis_server
 from tests.gateway_process import gateway
-from tests.integration.stream_processor_kit import Committed, Run, Worker
+from tests.integration.stream_processor_kit import Committed, Run, Worker, features
 from tests.raw_records import batch_with_names
+from tests.replays import Replays, frame_of, write_split
 from tests.unit.stream_processor.toys import MODEL_A, redrive, row, store_model
 from tests.view_records import task
 from tests.waiting import eventually
@@ -40,10 +43,15 @@ def run_id() -> str:
 
 
 @pytest.fixture(scope="module")
-async def worker(fresh_kafka: Broker, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Worker]:
+def storage(tmp_path_factory: pytest.TempPathFactory) -> Storage:
+    found = Storage(f"file://{tmp_path_factory.mktemp('letters')}/storage")
+    store_model(found, MODEL_A)
+    return found
+
+
+@pytest.fixture(scope="module")
+async def worker(fresh_kafka: Broker, storage: Storage, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Worker]:
     folder = tmp_path_factory.mktemp("worker")
-    storage = Storage(f"file://{folder}/storage")
-    store_model(storage, MODEL_A)
     limits = {"STREAM_PROCESSOR_MAX_CONSECUTIVE_DEAD_LETTERS": "30", "STREAM_PROCESSOR_EXACT_REASONS_MAX_ROWS": "0"}
     process = await Worker(fresh_kafka, storage.url, folder, **limits).start()
     yield process
@@ -323,6 +331,56 @@ async def test_too_many_dead_letters_in_a_row_end_the_run_as_failed(
     good = run.row(20, 1)[1].decode().replace('"S0": 1.0', "").replace(", }", "}")
     assert (await api.post(f"/v1/dead-letters/{name}/redrive", json={"value": good})).json()["state"] == "redriven"
     assert (await shown(api, run.run_id, dead=30))["status"] == "FAILED"
+
+
+async def test_letters_of_a_paused_run_count_once_and_leave_it_paused(
+    fresh_kafka: Broker, storage: Storage, api: httpx.AsyncClient, producer: AIOKafkaProducer, tmp_path: Path
+) -> None:
+    rows, scrap = 400, {3, 12, 390}
+    labels = (
+        pl.col("__index__").is_in(scrap).replace_strict({True: "SCRAP", False: "PASS"}).alias("__label__")
+    )  # no label that scoring takes
+    values = pl.DataFrame([features(index) for index in range(rows)])
+    write_split(storage, pl.concat([frame_of(rows, features=0), values], how="horizontal").with_columns(labels))
+
+    async def order(run_id: str, verb: str, **body: Any) -> dict[str, Any]:
+        answer = await api.post(f"/v1/runs/{run_id}/{verb}", json=body)
+        assert answer.is_success, answer.text
+        return dict(answer.json())
+
+    async with AIOKafkaConsumer(**fresh_kafka.kwargs) as consumer, AsyncExitStack() as ends:
+        world = Replays(fresh_kafka, storage.url, tmp_path, producer, consumer)
+        ends.callback((await world.producer()).end)
+        running = await world.start(rows, rows_per_second=20)
+        await shown(api, running, dead=2)
+        assert (await order(running, "pause"))["status"] == "PAUSED"
+        warming = await world.start(rows, rows_per_second=None, warmup_seconds=3600)
+        await eventually(lambda: knows(api, warming))
+        assert (await order(warming, "pause"))["status"] == "PAUSED"
+        await order(warming, "step", rows=5)
+        for run_id, dead in ((running, 2), (warming, 1)):
+            before = await shown(api, run_id, dead=dead)
+            for item in await letters(api, dead, run_id=run_id):
+                path = f"/v1/dead-letters/{item['dead_letter_id']}"
+                good = (await api.get(path)).json()["value_text"].replace('"SCRAP"', '"PASS"')
+                answers = [await api.post(f"{path}/redrive", json={"value": good}) for _ in range(2)]
+                assert [answer.json()["outcome"]["outcome"] for answer in answers] == ["answered", "answered"]
+            after = await shown(api, run_id, dead=0)
+            counts = [one["statistics"]["total_predictions"] for one in (before, after)]
+            assert (after["status"], counts[1] - counts[0]) == ("PAUSED", dead)
+            assert (await world.task(run_id)).status == "PAUSED"
+        await order(running, "speed", rows_per_second=None)
+        for run_id, redriven, bad in ((running, [3, 12], {390}), (warming, [3], {12, 390})):
+            await order(run_id, "resume")
+            assert (await world.ended(run_id)).status == "COMPLETED"
+            ended = await shown(api, run_id, dead=len(bad))
+            assert (ended["statistics"]["total_predictions"], ended["attempt"]) == (rows - len(bad), 1)
+            expected = Run(run_id, rows, bad=bad, redriven=redriven).probabilities()
+            assert {item["row_index"]: item["probability_fail"] for item in await all_rows(api, run_id)} == expected
+
+
+async def knows(api: httpx.AsyncClient, run: str) -> bool:
+    return (await api.get(f"/v1/runs/{run}")).is_success
 
 
 async def test_a_large_record_is_shown_whole_from_kafka(api: httpx.AsyncClient, producer: AIOKafkaProducer) -> None:

@@ -1,9 +1,16 @@
 """What is said of a dataset to Kafka, and what of it can be read before Kafka has it."""
 
-from gateway.commands import projected
-from gateway.outbox import UNSENT, announcement
+from pathlib import Path
+
+import pytest
+
+from gateway.commands import Commands, projected
+from gateway.errors import Invalid
+from gateway.outbox import LARGEST_MANIFEST, UNSENT, Outbox, announcement
 from schemas import topics
+from storage.files import Storage
 from storage.operations import DEFAULT, Keep, fold
+from storage.redis_store import RedisStore
 from tests.view_records import dataset
 
 MANIFEST = dataset("ds-1")
@@ -26,3 +33,11 @@ def test_what_kafka_has_takes_the_place_of_what_was_shown_before_in_any_order() 
     assert touched == ["task-1"]
     assert [(type(one), one.offset) for one in shown if isinstance(one, Keep)] == [(Keep, -1), (Keep, -1)]
     assert fold([*shown, *sent], DEFAULT) == fold([*sent, *shown], DEFAULT) == sent
+
+
+async def test_a_dataset_that_no_message_can_hold_is_refused_instead_of_waiting_for_ever(tmp_path: Path) -> None:
+    store, nowhere = RedisStore("redis://127.0.0.1:1"), {"bootstrap_servers": "127.0.0.1:1"}
+    outbox = Outbox(Commands(nowhere, store), nowhere, store, Storage(f"file://{tmp_path}"))
+    with pytest.raises(Invalid, match="columns are too many"):
+        await outbox.announce(dataset("ds-1", features=("S" * LARGEST_MANIFEST,)))
+    assert list(tmp_path.iterdir()) == []

@@ -103,7 +103,7 @@ class Outbox:
                 if await self._show_new():
                     await self._send()
             except (Unavailable, StorageUnavailable, KafkaError, OSError, TimeoutError) as error:
-                log.warning("uploads wait to be announced", error=str(error) or repr(error))
+                log.warning("the outbox waits", error=str(error) or repr(error))
             await asyncio.sleep(random.uniform(*RETRY_SECONDS))
 
     async def _show_new(self) -> bool:

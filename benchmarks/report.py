@@ -46,7 +46,7 @@ def _table(head: Iterable[str], rows: Iterable[Iterable[Any]]) -> list[str]:
 
 def _goals(goals: Iterable[tuple[str, float | None, float, bool]]) -> list[str]:
     """(what, measured, goal, higher is better) as a table."""
-    rows = []
+    rows: list[tuple[Any, ...]] = []
     for what, value, goal, higher in goals:
         if value is None:
             rows.append((what, "not measured", goal, ""))

@@ -20,6 +20,7 @@ from trainer.wire import Done, Failed, Job, Outcome, Report, StorageUnreachable,
 
 log = structlog.get_logger()
 ORPHANED = 3
+NO_MEMORY = "There is not enough memory for this job."
 
 
 def main() -> None:
@@ -50,8 +51,11 @@ def outcome(job: Job, send: Callable[[Report], None]) -> Outcome:
         return StorageUnreachable(str(error))
     except MemoryError:
         log.exception("memory ran out")
-        return Failed("The machine has not enough memory for this job.")
+        return Failed(NO_MEMORY)
     except Exception as error:  # a bug: its place is in the log, and the task must not be tried again and again
+        if "bad_alloc" in str(error):  # as XGBoost calls it
+            log.exception("memory ran out")
+            return Failed(NO_MEMORY)
         log.exception("the job failed unexpectedly")
         return Failed(f"Unexpected error, see the trainer's log: {type(error).__name__}: {error}")
 

@@ -38,7 +38,7 @@ async def job_process(job: Job) -> AsyncIterator[JobProcess]:
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
         limit=LONGEST_REPORT,
-        env={"OMP_WAIT_POLICY": "passive"} | os.environ,  # threads that spin while they wait lose tenfold where others work too
+        env=job_environment(),
         start_new_session=True,  # Ctrl-C in a terminal is for the trainer
     )
     try:
@@ -50,6 +50,11 @@ async def job_process(job: Job) -> AsyncIterator[JobProcess]:
             process.kill()
         async with asyncio.timeout(END_TIMEOUT_SECONDS):
             await process.wait()
+
+
+def job_environment() -> dict[str, str]:
+    """The environment of a job: threads that spin while they wait lose tenfold where others work too."""
+    return {"OMP_WAIT_POLICY": "passive"} | os.environ
 
 
 def describe_exit(code: int) -> str:

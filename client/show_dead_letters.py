@@ -27,7 +27,11 @@ def letters(page: DeadLetterPage) -> RenderableType:
     columns = ("letter", "state", "reason", "field", "run", "row ", "at", "message")
     table = listing(columns, rows, empty="No dead letters.", next_cursor=page.next_cursor)
     counts = " · ".join(f"{reason} {count:,}" for reason, count in page.by_reason.items())
-    more = [Text("older ones are on the topic dead-letters.v1 only", style="dim")] if page.older_on_topic_only else []
+    more = (
+        [Text("older ones are on the topic dead-letters.v1: shown, redriven and purged by their id", style="dim")]
+        if page.older_on_topic_only
+        else []
+    )
     return Group(table, *([Text(f"{page.total:,} in all: {counts}")] if page.total else []), *more)
 
 

@@ -31,7 +31,7 @@ class GatewaySettings(ProcessSettings):
     runs_kept_whole: int = Field(
         200, ge=1, description="so many runs, those with the newest predictions, have any in Redis; of older ones they are read from Kafka"
     )
-    dead_letters_kept: int = Field(5000, ge=1, description="newest dead letters that are listed; older ones are on the topic only")
+    dead_letters_kept: int = Field(5000, ge=1, description="newest dead letters that are listed; older ones are found by their id")
     kept_seconds: int = Field(86_400, ge=60, description="how long after their last one a run's predictions and logs stay in Redis")
     rebuild_records: int = Field(5000, ge=0, description="how far back per partition an empty Redis is filled with predictions and logs")
     projector_group: str = Field("gateway-projector", description="consumer group that the gateways share the projection in")

@@ -49,7 +49,7 @@ class DeadLetterSummary(Shape):
 class DeadLetterPage(Shape):
     """Letters, newest first. `total` and `by_reason` count all that match the filters, on this page or not.
 
-    `older_on_topic_only`: letters older than all of these are on the topic `dead-letters.v1` alone.
+    `older_on_topic_only`: there are older letters, on the topic `dead-letters.v1` alone: they can be had by their id, and are in no list.
     """
 
     items: list[DeadLetterSummary]

@@ -1,5 +1,6 @@
 """The rows of replays that are over stay of the newest; nobody's rows are taken from under him."""
 
+import os
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -54,6 +55,16 @@ async def test_a_replay_that_begins_again_keeps_its_rows_however_old_it_is(stora
     spools.over(replay(0))
     await spools.thin()
     assert "run-0" not in storage.names("replays")
+
+
+async def test_what_a_killed_producer_left_half_done_is_swept(storage: Storage, tmp_path: Path) -> None:
+    left = tmp_path / ".scratch" / "spool"
+    left.mkdir(parents=True)
+    os.utime(left, (0, 0))
+    with storage.scratch() as used:
+        os.utime(used, (0, 0))
+        await Spools(storage, 0).thin()
+        assert (left.exists(), used.exists()) == (False, True)
 
 
 async def test_a_storage_that_is_away_is_left_alone(tmp_path: Path) -> None:

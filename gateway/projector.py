@@ -19,7 +19,7 @@ from runtime.kafka import METADATA_MAX_AGE_MS
 from runtime.tasks import stop_client
 from schemas.topics import DEAD_LETTERS
 from storage.operations import Older, Operation, fold
-from storage.projection import PROJECTED, Rejected, project
+from storage.projection import PROJECTED, project_all
 from storage.redis_store import Advance, RedisStore, RedisUnavailable
 
 log = structlog.get_logger()
@@ -193,15 +193,14 @@ class Projector(ConsumerRebalanceListener):  # type: ignore[misc]
         touched: set[str] = set()
         for tp, records in batch.items():
             metrics.PROJECTED.labels(tp.topic).inc(len(records))
-            for record in records:
-                projected = project(record.topic, record.partition, record.offset, record.key, record.value, self._store.limits)
-                if isinstance(projected, Rejected):
-                    metrics.REJECTED.labels(record.topic).inc()
-                    log.error("unreadable record passed over", place=f"{name(tp)}:{record.offset}", reason=projected.reason)
-                    continue
-                operations += projected.operations
-                if projected.touched:
-                    touched.add(projected.touched)
+            read = ((record.offset, record.key, record.value) for record in records)
+            projected = project_all(tp.topic, tp.partition, read, self._store.limits)
+            for offset, reason in projected.rejected:
+                metrics.REJECTED.labels(tp.topic).inc()
+                log.error("unreadable record passed over", place=f"{name(tp)}:{offset}", reason=reason)
+            operations += projected.operations
+            touched |= projected.touched
+            await asyncio.sleep(0)  # requests get their turn
         advances = await self._advances(consumer)
         if advances is None or not self._placed.issuperset(batch):
             self._placed.clear()  # what was read is not applied, so it must be read again

@@ -113,6 +113,8 @@ def fold(operations: Iterable[Operation], limits: Limits) -> list[Operation]:
 
 def _joined(parts: list[Answers], limit: int) -> Answers:
     """One operation for a run's predictions of a batch."""
+    if len(parts) == 1:
+        return parts[0]
     reach: dict[int, tuple[int, int, int]] = {}
     starts: dict[str, tuple[str, int, int, int]] = {}
     for part in parts:

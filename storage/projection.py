@@ -3,7 +3,7 @@
 No record of ours can stop it: one that cannot be read is `Rejected`, with the reason.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import datetime
 
 import msgspec
@@ -16,7 +16,8 @@ from schemas.manifests import DatasetManifest, ModelManifest, SplitManifest
 from schemas.messages import Alias, DeadLetter, DeadLetterMark, LaneStats, encode
 from schemas.tasks import LogEntry, TaskState
 from storage import redis_keys as keys
-from storage.operations import DEFAULT, Add, Answers, Keep, Lane, Letter, Limits, Mark, Operation
+from storage.operations import DEFAULT, Add, Keep, Lane, Letter, Limits, Mark, Operation
+from storage.predictions import ProjectedBatch, project_predictions
 
 PROJECTED = (
     topics.TASKS,
@@ -27,8 +28,6 @@ PROJECTED = (
     topics.DATASETS,
     topics.TASK_LOGS,
 )
-BUCKET_ROWS = 1000
-"""How many row indices share one remembered Kafka offset per lane."""
 FINAL = 1 << 52
 """Above any offset: a purged letter stays purged, whatever is tried with it afterwards."""
 SHOWN_BYTES = 4096
@@ -48,17 +47,6 @@ class Rejected(Struct, frozen=True):
     """A record of ours that cannot be read: passed over, so that it does not hold up the others."""
 
     reason: str
-
-
-class _Answered(Struct):
-    """The part of a `Prediction` that decides where it is kept."""
-
-    run_id: str
-    attempt: int
-    lane: int
-    row_index: int
-    scored_at: datetime
-    redriven: bool = False
 
 
 class KeptLetter(Struct):
@@ -86,7 +74,6 @@ class _Marked(Struct):
 
 _marked = msgspec.json.Decoder(_Marked).decode
 _mark = msgspec.json.Decoder(DeadLetterMark).decode
-_prediction = msgspec.json.Decoder(_Answered).decode
 _stats = msgspec.json.Decoder(LaneStats).decode
 _task = msgspec.json.Decoder(TaskState).decode
 _dead_letter = msgspec.json.Decoder(DeadLetter).decode
@@ -105,6 +92,24 @@ def project(
         return Rejected(str(error)[:500])
 
 
+def project_all(
+    topic: str, partition: int, records: Iterable[tuple[int, bytes | None, bytes | None]], limits: Limits = DEFAULT
+) -> ProjectedBatch:
+    """Project `(offset, key, value)` records of one partition, in order. Nothing is raised for any bytes."""
+    if topic == topics.PREDICTIONS.name:
+        return project_predictions(partition, ((offset, value) for offset, _, value in records), limits)
+    batch = ProjectedBatch([], set(), [])
+    for offset, key, value in records:
+        projected = project(topic, partition, offset, key, value, limits)
+        if isinstance(projected, Rejected):
+            batch.rejected.append((offset, projected.reason))
+            continue
+        batch.operations += projected.operations
+        if projected.touched:
+            batch.touched.add(projected.touched)
+    return batch
+
+
 def _project_task(partition: int, offset: int, key: str, value: bytes | None, limits: Limits) -> Projected:
     if not value:
         return Projected((Keep(keys.record("task", key), offset, ""),), key)
@@ -114,22 +119,10 @@ def _project_task(partition: int, offset: int, key: str, value: bytes | None, li
 
 
 def _project_prediction(partition: int, offset: int, key: str, value: bytes | None, limits: Limits) -> Projected:
-    if not value:
-        return Projected(())
-    answer = _prediction(value)
-    run, index, lane = (answer.run_id, answer.attempt), answer.row_index, answer.lane
-    if answer.redriven:  # neither where the lane stands nor where its rows are to be looked for
-        return Projected((Add(keys.redriven(*run), index, value.decode(), limits.predictions),), answer.run_id)
-    operation = Answers(
-        keys.predictions(*run),
-        keys.reach(*run),
-        keys.offsets(*run),
-        ((index, value.decode()),),
-        ((lane, index, index),),
-        ((f"{lane}:{index // BUCKET_ROWS}", index, partition, offset),),
-        at=int(answer.scored_at.timestamp() * 1e6),
-    )
-    return Projected((operation,), answer.run_id)
+    batch = project_predictions(partition, ((offset, value),), limits)
+    if batch.rejected:
+        raise ValueError(batch.rejected[0][1])
+    return Projected(tuple(batch.operations), next(iter(batch.touched), None))
 
 
 def _project_stats(partition: int, offset: int, key: str, value: bytes | None, limits: Limits) -> Projected:

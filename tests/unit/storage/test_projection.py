@@ -3,12 +3,13 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from schemas import topics
 from schemas.ids import position_key
 from schemas.messages import DeadLetterMark, encode
 from storage.operations import Answers, Keep, Lane, Letter, Limits, Mark, Operation, fold
-from storage.projection import FINAL, PROJECTED, Projected, Rejected, project
+from storage.projection import FINAL, PROJECTED, Projected, Rejected, project, project_all
 from tests.view_records import START, dataset, dead_letter, lane_stats, prediction, task
 
 
@@ -88,3 +89,23 @@ def test_batch_keeps_the_newest_predictions_and_knows_of_all(rows: list[int], li
     assert kept.dropped == (len(rows) > limit)
     assert sorted(kept.reach) == [(lane, min(mine), max(mine)) for lane in (0, 1) if (mine := [row for row in rows if row % 2 == lane])]
     assert all(rows[offset] == row for _, row, _, offset in kept.starts)
+
+
+@given(
+    rows=st.lists(st.tuples(st.sampled_from("ab"), st.integers(1, 2), st.integers(0, 2500), st.booleans()), max_size=60),
+    broken=st.sets(st.integers(0, 60)),
+    limit=st.integers(1, 20),
+)
+def test_predictions_projected_together_are_those_projected_one_by_one(
+    rows: list[tuple[str, int, int, bool]], broken: set[int], limit: int
+) -> None:
+    limits = Limits(predictions=limit)
+    values = [encode(replace(prediction(run, row, lane=row % 2), attempt=attempt, redriven=late)) for run, attempt, row, late in rows]
+    records = [(offset, b"key", value[:-1] if offset in broken else value) for offset, value in enumerate(values)]
+    singles = [project(topics.PREDICTIONS.name, 3, *record, limits) for record in records]
+    batch = project_all(topics.PREDICTIONS.name, 3, records, limits)
+    found = [single for single in singles if isinstance(single, Projected)]
+    one_by_one = fold([operation for single in found for operation in single.operations], limits)
+    assert sorted(map(repr, fold(batch.operations, limits))) == sorted(map(repr, one_by_one))
+    assert batch.touched == {single.touched for single in found}
+    assert [offset for offset, _ in batch.rejected] == [offset for offset, single in enumerate(singles) if isinstance(single, Rejected)]

@@ -27,7 +27,10 @@ def are_kept(storage: Storage, run_id: str) -> bool:
 
 
 def surplus(storage: Storage, ended: Mapping[str, datetime], keep: int) -> list[str]:
-    """Of replays that are over, by when they ended, those whose rows need not be kept: all but the newest, and what is not whole."""
+    """Of replays that are over, by when they ended, those whose rows need not be kept: all but the newest, and what is not whole.
+
+    The oldest first.
+    """
     found = sorted(ended.keys() & {*storage.names(FOLDER)}, key=lambda run_id: (ended[run_id], run_id), reverse=True)
     kept = [run_id for run_id in found if are_kept(storage, run_id)][:keep]
-    return [run_id for run_id in found if run_id not in kept]
+    return [run_id for run_id in reversed(found) if run_id not in kept]

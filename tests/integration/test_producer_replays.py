@@ -176,10 +176,14 @@ async def test_rows_of_old_replays_are_removed_and_read_again_from_the_topic_whi
     await world.ended(newer)
     await eventually(lambda: not storage.exists(folder(older)))
     assert are_kept(storage, newer)
-    await world.order(older, "retry", row_index=290)
+    await world.order(older, "retry", row_index=290, rows_per_second=0.5)
+    await eventually(lambda: are_kept(storage, older))
+    await world.ended(await world.start(None, partition=1, rows_per_second=None, replay=source))
+    await eventually(lambda: not storage.exists(folder(newer)))
+    assert are_kept(storage, older)  # it goes on
+    await world.order(older, "speed", rows_per_second=None)
     await eventually(lambda: _ended_attempt(world, older, 2))
     assert counted(await world.records(older), 2)[0].rows == list(range(290, 300))
-    await eventually(lambda: not storage.exists(folder(newer)))  # now it is the one that ended before
     last = (await world.records(original))[-1]
     await world.remove_before(last.partition, last.offset)
     for run_id in (newer, older):  # one is read again, in vain; the other has its rows

@@ -12,12 +12,13 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import AsyncIterator
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import msgspec
-from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 
 from benchmarks.http_client import Connection
 from client import Client
@@ -25,7 +26,7 @@ from devstack.generate import generate
 from schemas.api_runs import RunCreate
 from schemas.api_v1 import Range, SplitCreate, SuggestedSplit
 from schemas.messages import PackedRows
-from schemas.topics import CONTENT_TYPE_HEADER, PACKED, ROWS, TYPE_HEADER
+from schemas.topics import CONTENT_TYPE_HEADER, PACKED, PREDICTIONS, ROWS, TYPE_HEADER
 
 PACES = ((1.0, 20), (100.0, 1000), (1000.0, 4000))
 FEATURES, FILE_ROWS = 100, 60_000
@@ -36,6 +37,11 @@ class _Next(msgspec.Struct):
     next_after: int
 
 
+class _Scored(msgspec.Struct):
+    row_index: int
+    scored_at: datetime
+
+
 def quantiles(milliseconds: list[float]) -> dict[str, float]:
     """p50, p99, p99.9, the largest; `rows`."""
     ordered = sorted(milliseconds)
@@ -43,26 +49,40 @@ def quantiles(milliseconds: list[float]) -> dict[str, float]:
     return {"rows": len(ordered), "p50": at(0.5), "p99": at(0.99), "p99.9": at(0.999), "max": ordered[-1]}
 
 
-async def sent_at(bootstrap: str, run_id: str) -> dict[int, float]:
-    """When each row of the run was sent: the timestamp of its record."""
-    found: dict[int, float] = {}
-    async with AIOKafkaConsumer(bootstrap_servers=bootstrap, auto_offset_reset="earliest") as consumer:
+async def records(bootstrap: str, topic: str, run_id: str) -> AsyncIterator[ConsumerRecord]:
+    """Everything on the topic with the run's key, as of now."""
+    async with AIOKafkaConsumer(bootstrap_servers=bootstrap, auto_offset_reset="earliest", isolation_level="read_committed") as consumer:
         known = await consumer._client.fetch_all_metadata()
-        partitions = [TopicPartition(ROWS.name, p) for p in known.partitions_for_topic(ROWS.name)]
+        partitions = [TopicPartition(topic, p) for p in known.partitions_for_topic(topic)]
         consumer.assign(partitions)
         ends = await consumer.end_offsets(partitions)
         while any([await consumer.position(tp) < end for tp, end in ends.items()]):
-            for records in (await consumer.getmany(timeout_ms=200)).values():
-                for record in records:
-                    headers = dict(record.headers)
-                    if record.key.split(b"#")[0] != run_id.encode() or headers.get(TYPE_HEADER) != b"row":
-                        continue
-                    if headers[CONTENT_TYPE_HEADER] == PACKED:
-                        rows = msgspec.msgpack.decode(record.value, type=PackedRows)
-                        found |= {(rows.row_index or 0) + j * rows.lanes: record.timestamp for j in range(rows.count)}
-                    else:
-                        found[msgspec.json.decode(record.value)["row_index"]] = record.timestamp
+            for found in (await consumer.getmany(timeout_ms=200)).values():
+                for record in found:
+                    if record.key and record.key.split(b"#")[0] == run_id.encode():
+                        yield record
+
+
+async def sent_at(bootstrap: str, run_id: str) -> dict[int, float]:
+    """When each row of the run was sent: the timestamp of its record."""
+    found: dict[int, float] = {}
+    async for record in records(bootstrap, ROWS.name, run_id):
+        headers = dict(record.headers)
+        if headers.get(TYPE_HEADER) != b"row":
+            continue
+        if headers[CONTENT_TYPE_HEADER] == PACKED:
+            rows = msgspec.msgpack.decode(record.value, type=PackedRows)
+            found |= {(rows.row_index or 0) + j * rows.lanes: record.timestamp for j in range(rows.count)}
+        else:
+            found[msgspec.json.decode(record.value)["row_index"]] = record.timestamp
     return found
+
+
+async def answered_at(bootstrap: str, run_id: str) -> dict[int, tuple[float, float]]:
+    """When the scoring of each row's batch began, and when its transaction did: the timestamp of the answer's record."""
+    decode = msgspec.json.Decoder(_Scored).decode
+    scored = [(decode(record.value), record.timestamp) async for record in records(bootstrap, PREDICTIONS.name, run_id)]
+    return {answer.row_index: (answer.scored_at.timestamp() * 1000, timestamp) for answer, timestamp in scored}
 
 
 async def readable(port: int, run_id: str, total: int, news: asyncio.Event) -> dict[int, float]:
@@ -130,7 +150,15 @@ class Latency:
         read, events = await asyncio.gather(readable(self.port, run_id, rows, news), streamed(self.port, run_id, rows, news))
         await asyncio.to_thread(self.client.stop_run, run_id)
         sent = await sent_at(self.bootstrap, run_id)
-        found = {name: quantiles([seen[row] - sent[row] for row in range(rows)]) for name, seen in (("readable", read), ("event", events))}
+        scored = await answered_at(self.bootstrap, run_id)
+        spans = {
+            "readable": [read[row] - sent[row] for row in range(rows)],
+            "event": [events[row] - sent[row] for row in range(rows)],
+            "of it, to the worker": [scored[row][0] - sent[row] for row in range(rows)],
+            "of it, scoring": [scored[row][1] - scored[row][0] for row in range(rows)],
+            "of it, transaction, projection and event": [events[row] - scored[row][1] for row in range(rows)],
+        }
+        found = {name: quantiles(milliseconds) for name, milliseconds in spans.items()}
         print(f"  {rate:g} rows/s: " + "; ".join(f"{name} " + ", ".join(f"{k} {v:.1f}" for k, v in q.items()) for name, q in found.items()))
         return found
 

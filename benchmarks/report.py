@@ -152,7 +152,7 @@ def latency(found: Found) -> list[str]:
         "## Latency",
         "",
         "From the row's record on `rows.v1` to the answer, milliseconds, the first row of a run included, in a whole stack on one machine "
-        "(Kafka, Redis, every process, and the measuring client).",
+        "(Kafka, Redis, every process, and the measuring client). Readable: had by a request that was made when the row's event came.",
         "",
         *_table(("", "answer", "p50", "p99", "p99.9", "largest", "rows"), rows),
         "",

@@ -63,8 +63,10 @@ class List:
             if found.older_on_topic_only:
                 show(muted(texts.LETTERS_OLDER))
         with ui.element("div").classes("ii-row"):
-            ui.button(texts.REDRIVE_ALL, icon="redo", on_click=self._redrive).props("outline no-caps color=primary")
-            ui.button(texts.PURGE_ALL, icon="delete_outline", on_click=self._purge).props("outline no-caps color=primary")
+            if self.state in ("", "open"):
+                ui.button(texts.REDRIVE_ALL, icon="redo", on_click=self._redrive).props("outline no-caps color=primary")
+            if not self.state:  # a purge takes letters of every state
+                ui.button(texts.PURGE_ALL, icon="delete_outline", on_click=self._purge).props("outline no-caps color=primary")
 
     @property
     def _reason(self) -> Reason | None:

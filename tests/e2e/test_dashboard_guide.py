@@ -205,6 +205,43 @@ def test_dead_letter_is_mended_in_the_browser_and_counts_once(
     assert (statistics.total_predictions, statistics.dead_letters) == (1, 0)
 
 
+def test_dead_letters_are_edited_redriven_together_and_purged_in_the_browser(
+    page: Page, url: str, own_stack: Stack, client: Client, finished_run: Run
+) -> None:
+    model = client.model(finished_run.model_version or "")
+    key = f"browser-{uuid4().hex[:8]}"
+    body = {"features": dict.fromkeys(model.features, 1.0), "model_version": model.model_version}
+    for _ in range(3):
+        own_stack.call(send(own_stack.bootstrap, key, json.dumps(body | {"label": "BROKEN"}).encode()))
+    run_id = f"ext-{key}"
+    eventually_sync(lambda: client.dead_letters(run_id=run_id).total == 3, timeout_seconds=30)
+    open_page(page, f"{url}/dead-letters?run_id={run_id}")
+    letters = page.get_by_role("link", name=re.compile(r"^\d+-\d+$"))
+    letters.first.click()
+    page.get_by_text(texts.EDIT_WHOLE).click()
+    page.get_by_label(texts.BODY).and_(page.locator("textarea")).fill(json.dumps(body))
+    page.get_by_role("button", name=texts.REDRIVE_EDITED).click()
+    expect(page.get_by_text(texts.LETTER_ANSWERED)).to_be_visible()
+
+    open_page(page, f"{url}/dead-letters?run_id={run_id}&state=open")
+    expect(letters).to_have_count(2)
+    expect(page.get_by_role("button", name=texts.PURGE_ALL)).to_have_count(0)
+    page.get_by_role("button", name=texts.REDRIVE_ALL).click()
+    page.get_by_role("dialog").get_by_role("button", name=texts.REDRIVE).click()
+    expect(page.get_by_text(texts.LETTERS_SENT.format(sent=2, matched=2))).to_be_visible()
+    eventually_sync(lambda: client.dead_letters(run_id=run_id).total == 5, timeout_seconds=30)  # both were refused again
+    statistics = client.run(run_id).statistics
+    assert (statistics.total_predictions, statistics.dead_letters) == (1, 2)
+
+    open_page(page, f"{url}/dead-letters?run_id={run_id}")
+    page.get_by_role("button", name=texts.PURGE_ALL).click()
+    page.get_by_role("dialog").get_by_role("button", name=texts.PURGE).click()
+    expect(page.get_by_text(texts.LETTERS_NONE_MATCH)).to_be_visible()
+    assert client.dead_letters(run_id=run_id).total == 0
+    statistics = client.run(run_id).statistics
+    assert (statistics.total_predictions, statistics.dead_letters) == (1, 2)
+
+
 def test_a_part_that_is_down_is_said_with_what_it_means(page: Page, url: str, own_stack: Stack) -> None:
     open_page(page, f"{url}/system")
     expect(page.get_by_text(texts.ALL_UP)).to_be_visible()

@@ -65,29 +65,44 @@ def records(work: Work, encoding: str, *, lanes: int = 1, first: int = 0) -> Ite
                     yield Record(pack(first + some[0], columns), next(offset), key, USUAL_PACKED)
 
 
+@lru_cache(8192)
+def home(key: bytes) -> int:
+    """The one partition."""
+    return partition_for(key, 1)
+
+
+def models_of(work: Work) -> dict[str, Model]:
+    """The models that a worker has at hand."""
+    return {MODEL_VERSION: Model(work.bundle, FeatureReader(work.manifest))}
+
+
+def score_all(log: list[Record], step: int, models: dict[str, Model], table: dict[bytes, bytes]) -> int:
+    """Score the records in batches, as a worker would; return how many answers there are."""
+    answered = 0
+    for start in range(0, len(log), step):
+        outcome = handle(
+            log[start : start + step],
+            state=table.get,
+            models=models,
+            champion=None,
+            partition_of=home,
+            now=datetime.now(UTC),
+            reasons=REASONS,
+        )
+        assert isinstance(outcome, Outcome)
+        table |= outcome.states
+        answered += len(outcome.predictions)
+    return answered
+
+
 def cost(work: Work, encoding: str, *, lanes: int = 1) -> float:
     """Processor microseconds a row, the least of some tries."""
-    model = {MODEL_VERSION: Model(work.bundle, FeatureReader(work.manifest))}
-    home = lru_cache(8192)(lambda key: partition_for(key, 1))
     log = list(records(work, encoding, lanes=lanes))
     step = BATCH_ROWS if encoding == "JSON" else max(1, BATCH_ROWS * len(log) // work.size.rows)
-    best = float("inf")
+    models, best = models_of(work), float("inf")
     for _ in range(TRIES):
-        table: dict[bytes, bytes] = {}
-        used, answered = time.process_time(), 0
-        for start in range(0, len(log), step):
-            outcome = handle(
-                log[start : start + step],
-                state=table.get,
-                models=model,
-                champion=None,
-                partition_of=home,
-                now=datetime.now(UTC),
-                reasons=REASONS,
-            )
-            assert isinstance(outcome, Outcome)
-            table |= outcome.states
-            answered += len(outcome.predictions)
+        used = time.process_time()
+        answered = score_all(log, step, models, {})
         best = min(best, (time.process_time() - used) / answered * 1e6)
         assert answered == work.rows_per_run * work.size.runs
     return best
@@ -96,27 +111,15 @@ def cost(work: Work, encoding: str, *, lanes: int = 1) -> float:
 def long_run(encoding: str, marks: tuple[int, ...]) -> dict[int, float]:
     """One run of many rows: what a row costs when so many were counted before it."""
     work = Work(BASE)
-    model = {MODEL_VERSION: Model(work.bundle, FeatureReader(work.manifest))}
+    models = models_of(work)
     table: dict[bytes, bytes] = {}
     found: dict[int, float] = {}
     done = 0
-    home = lru_cache(8192)(lambda key: partition_for(key, 1))
     while done < marks[-1]:
         log = list(records(work, encoding, first=done))
         log = [record._replace(offset=done + number) for number, record in enumerate(log)]
         step, used = max(1, BATCH_ROWS * len(log) // work.size.rows), time.process_time()
-        for start in range(0, len(log), step):
-            outcome = handle(
-                log[start : start + step],
-                state=table.get,
-                models=model,
-                champion=None,
-                partition_of=home,
-                now=datetime.now(UTC),
-                reasons=REASONS,
-            )
-            assert isinstance(outcome, Outcome)
-            table |= outcome.states
+        score_all(log, step, models, table)
         spent = (time.process_time() - used) / work.size.rows * 1e6
         done += work.size.rows
         for mark in marks:

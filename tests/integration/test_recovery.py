@@ -3,10 +3,8 @@
 import asyncio
 import os
 import time
-from collections.abc import AsyncIterator
 from pathlib import Path
 
-import pytest
 from aiokafka import AIOKafkaProducer
 
 from runtime.errors import EXIT_UNAVAILABLE
@@ -19,18 +17,6 @@ from tests.unit.stream_processor.toys import MODEL_A, MODEL_B, row, store_model
 from tests.waiting import eventually
 
 RUNS = 1000
-
-
-@pytest.fixture
-async def log(fresh_kafka: Broker) -> AsyncIterator[Committed]:
-    async with Committed(fresh_kafka) as reader:
-        yield reader
-
-
-@pytest.fixture
-async def producer(fresh_kafka: Broker) -> AsyncIterator[AIOKafkaProducer]:
-    async with AIOKafkaProducer(**fresh_kafka.kwargs, enable_idempotence=True) as client:
-        yield client
 
 
 async def answered(log: Committed, rows: int) -> bool:

@@ -40,18 +40,6 @@ async def new_worker(fresh_kafka: Broker, storage_url: str, tmp_path: Path) -> A
         worker.close()
 
 
-@pytest.fixture
-async def log(fresh_kafka: Broker) -> AsyncIterator[Committed]:
-    async with Committed(fresh_kafka) as reader:
-        yield reader
-
-
-@pytest.fixture
-async def producer(fresh_kafka: Broker) -> AsyncIterator[AIOKafkaProducer]:
-    async with AIOKafkaProducer(**fresh_kafka.kwargs, enable_idempotence=True) as client:
-        yield client
-
-
 def new_runs(rows: int) -> list[Run]:
     return [
         Run(f"sim-task-{uuid.uuid4()}", rows, lanes=8, bad={3, rows // 2}),

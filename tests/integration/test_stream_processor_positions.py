@@ -38,18 +38,6 @@ async def worker(fresh_kafka: Broker, storage_url: str, tmp_path: Path) -> Async
     process.close()
 
 
-@pytest.fixture
-async def log(fresh_kafka: Broker) -> AsyncIterator[Committed]:
-    async with Committed(fresh_kafka) as reader:
-        yield reader
-
-
-@pytest.fixture
-async def producer(fresh_kafka: Broker) -> AsyncIterator[AIOKafkaProducer]:
-    async with AIOKafkaProducer(**fresh_kafka.kwargs, enable_idempotence=True) as client:
-        yield client
-
-
 async def send(producer: AIOKafkaProducer, key: str, rows: int) -> list[int]:
     """Send rows of another system to `PARTITION`; return their offsets."""
     sent = [await producer.send(ROWS.name, row(), key=key.encode(), partition=PARTITION) for _ in range(rows)]

@@ -6,6 +6,7 @@ count. A contestant whose answers are not exactly the expected ones has no time.
 
 import asyncio
 import os
+import shlex
 import signal
 import struct
 import subprocess
@@ -190,7 +191,7 @@ def _checksum(answers: Mapping[str, float]) -> tuple[int, int]:
     return len(answers), sum(hash((name, struct.pack("<f", probability))) for name, probability in answers.items())
 
 
-def ours(kafka: dict[str, Any], storage_url: str, partitions: int, **settings: str) -> Contestant:
+def ours(kafka: dict[str, Any], storage_url: str, partitions: int, *, workers: int = 1) -> Contestant:
     """The stream processor, as it is."""
     environment = {
         "KAFKA_BOOTSTRAP_SERVERS": kafka["bootstrap_servers"],
@@ -198,9 +199,9 @@ def ours(kafka: dict[str, Any], storage_url: str, partitions: int, **settings: s
         "DATA_PARTITIONS": str(partitions),
         "STREAM_PROCESSOR_HEALTH_PORT": "0",
         "LOG_LEVEL": "WARNING",
-        **settings,
     }
-    return Contestant("ours", [sys.executable, "-m", "stream_processor"], "predictions.v1", environment)
+    worker = f"{shlex.quote(sys.executable)} -m stream_processor"
+    return Contestant("ours", ["sh", "-c", f"{f'{worker} & ' * (workers - 1)} exec {worker}"], "predictions.v1", environment)
 
 
 def rival(name: str, python: str, script: str, configuration: Path, predictions: str, *, bytewax: bool = False) -> Contestant:

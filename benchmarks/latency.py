@@ -23,6 +23,7 @@ from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from benchmarks.http_client import Connection
 from client import Client
 from devstack.generate import generate
+from runtime.tasks import cancel_all
 from schemas.api_runs import RunCreate
 from schemas.api_v1 import Range, SplitCreate, SuggestedSplit
 from schemas.messages import PackedRows
@@ -31,6 +32,7 @@ from schemas.topics import CONTENT_TYPE_HEADER, PACKED, PREDICTIONS, ROWS, TYPE_
 PACES = ((1.0, 20), (100.0, 1000), (1000.0, 4000))
 FEATURES, FILE_ROWS = 100, 60_000
 POLLS_PER_SECOND, POLL_CONNECTIONS, STREAMS, PAIRS = 500, 16, 200, 3
+READ_MARKS, READS = (100, 1_000, 10_000, 40_000), 200
 
 
 class _Next(msgspec.Struct):
@@ -143,7 +145,7 @@ class Latency:
         """Begin a run over all rows."""
         return self.client.start_run(RunCreate(rows_per_second=rate, warmup_seconds=0)).run_id
 
-    async def pace(self, rate: float, rows: int) -> dict[str, Any]:
+    async def pace(self, rate: float, rows: int, name: str = "") -> dict[str, Any]:
         """Latencies of the first rows of a run at this pace, its beginning included."""
         run_id = await asyncio.to_thread(self.start, rate)
         news = asyncio.Event()
@@ -159,7 +161,10 @@ class Latency:
             "of it, transaction, projection and event": [events[row] - scored[row][1] for row in range(rows)],
         }
         found = {name: quantiles(milliseconds) for name, milliseconds in spans.items()}
-        print(f"  {rate:g} rows/s: " + "; ".join(f"{name} " + ", ".join(f"{k} {v:.1f}" for k, v in q.items()) for name, q in found.items()))
+        print(
+            f"  {rate:g} rows/s{name}: "
+            + "; ".join(f"{name} " + ", ".join(f"{k} {v:.1f}" for k, v in q.items()) for name, q in found.items())
+        )
         return found
 
     async def full_speed(self) -> float:
@@ -177,6 +182,52 @@ class Latency:
         connection.close()
         done = next((moment for moment, total in marks if total == marks[-1][1]), marks[-1][0])
         return float((marks[-1][1] - marks[0][1]) / max(done - marks[0][0], 1e-3))
+
+    async def beside_others(self) -> dict[str, Any]:
+        """Latencies at 100 rows/s while other runs go at full speed, one after the other."""
+
+        async def others() -> None:
+            while True:
+                await self.full_speed()
+
+        busy = asyncio.create_task(others())
+        try:
+            return await self.pace(100.0, 500, " beside full speed")
+        finally:
+            await cancel_all(busy)
+
+    async def reads(self) -> dict[str, dict[str, float]]:
+        """How long reads of a paused run take, by the rows that it has scored: milliseconds, median of many."""
+        run_id = await asyncio.to_thread(self.start, 20_000.0)
+        connection, found = Connection(self.port), {}
+        for mark in READ_MARKS:
+            rows = await asyncio.to_thread(self._paused_behind, run_id, mark)
+            times: dict[str, list[float]] = {}
+            for name, path in (("status", ""), ("newest 100 rows", f"/predictions?after={rows - 101}&limit=100")):
+                for _ in range(READS):
+                    asked = time.perf_counter()
+                    await connection.get(f"/v1/runs/{run_id}{path}")
+                    times.setdefault(name, []).append((time.perf_counter() - asked) * 1000)
+            found[f"{rows:,}"] = {name: statistics.median(each) for name, each in times.items()}
+            self.client.resume_run(run_id)
+        self.client.stop_run(run_id)
+        connection.close()
+        print(f"  reads {found}")
+        return found
+
+    def _paused_behind(self, run_id: str, mark: int) -> int:
+        """Pause the run once it has scored so many rows; return how many it has when it stands still."""
+
+        def scored() -> int:
+            return self.client.run(run_id).statistics.total_predictions
+
+        while scored() < mark:
+            time.sleep(0.01)
+        self.client.pause_run(run_id)
+        rows = -1
+        while rows != (rows := scored()):
+            time.sleep(0.5)
+        return rows
 
     async def polled(self) -> tuple[float, list[float]]:
         """The same while the status is asked for 500 times a second, and how long that took each time."""
@@ -221,6 +272,8 @@ async def run(offset: int) -> dict[str, Any]:
             world = Latency(offset)
             await asyncio.to_thread(world.prepare, Path(name))
             paces = {f"{rate:g}": await world.pace(rate, rows) for rate, rows in PACES}
+            paces["100, other runs at full speed,"] = await world.beside_others()
+            reads = await world.reads()
             pairs = [(await world.full_speed(), await world.polled()) for _ in range(PAIRS)]
             streams = await world.many_streams()
         finally:
@@ -233,6 +286,7 @@ async def run(offset: int) -> dict[str, Any]:
         "full_speed_polled": polled,
         "polls": polls,
         "streams": {"clients": STREAMS, **streams},
+        "reads": reads,
     }
     print(f"  full speed {alone:,.0f} rows/s, with {POLLS_PER_SECOND} requests/s {polled:,.0f}")
     print(f"  polls {polls}; {STREAMS} streams {streams}")

@@ -156,6 +156,13 @@ def latency(found: Found) -> list[str]:
         "",
         *_table(("", "answer", "p50", "p99", "p99.9", "largest", "rows"), rows),
         "",
+        "Reading a run, by the rows that it has scored (p50 of 200 reads, milliseconds):",
+        "",
+        *_table(
+            ("rows", *next(iter(found["reads"].values()))),
+            [(rows, *[f"{ms:.1f}" for ms in each.values()]) for rows, each in found["reads"].items()],
+        ),
+        "",
         f"A run at full speed, from sending to the statistics at the gateway: {found['full_speed']:,.0f} rows/s; with 500 status requests "
         f"a second {found['full_speed_polled']:,.0f} rows/s, a status in p50 {polls['p50']:.1f} ms, p99 {polls['p99']:.1f} ms.",
         "",

@@ -30,6 +30,7 @@ FAST = ("librdkafka loop", "Bytewax 0.21")
 SLOW = ("Spark 3.5", "Quix 3.28, as documented", "Faust, as its guide shows it")
 MEMORY = {"in memory, JSON": None, "in memory, packed": PER_RECORD}
 REFERENCE = "ours, JSON"
+TWO_WORKERS = "ours, JSON, 2 workers"
 
 
 class Scoring:
@@ -106,7 +107,10 @@ class Scoring:
     async def measure(self, name: str, work: Work) -> Measured:
         """Run one contestant on the rows that are on the topic."""
         partitions = work.size.partitions
-        contestant = ours(self.kafka, self.storage.url, partitions) if name in OURS else await self.rival(name, work)
+        if name in OURS or name == TWO_WORKERS:
+            contestant = ours(self.kafka, self.storage.url, partitions, workers=2 if name == TWO_WORKERS else 1)
+        else:
+            contestant = await self.rival(name, work)
         found = await measured(replace(contestant, name=name), self.kafka, work.expected, THRESHOLD)
         print(f"  {name}: {found.rows_per_second:,.0f} rows/s, {found.cpu_microseconds:.0f} µs a row, {found.peak_mib:.0f} MiB", flush=True)
         return found
@@ -162,6 +166,9 @@ async def run(size: Size, rounds: int, only: set[str]) -> dict[str, Any]:
                     if per_record is not None and wanted(name):
                         await world.renew(per_record=per_record, work=world.work)
                         await take(name, world.work)
+                if wanted(TWO_WORKERS):
+                    await world.renew(per_record=None, work=world.work)
+                    await take(TWO_WORKERS, world.work)
                 slow = [name for name in SLOW if name != "Spark 3.5" and wanted(name)]
                 if number == 0 and slow:
                     await world.renew(per_record=None, work=world.slow)

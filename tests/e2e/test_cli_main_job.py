@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -17,6 +18,8 @@ from client import AsyncClient, Client
 from client.errors import Conflict, NotFound, Refused
 from devstack.recount import recount
 from schemas.api_runs import PredictionView, Run, RunCreate
+from schemas.api_system import System
+from schemas.topics import PREDICTIONS, ROWS
 from storage.files import Storage
 from tests.stack import Stack
 from tests.waiting import eventually_sync
@@ -133,6 +136,18 @@ async def test_two_readers_of_a_run_see_the_same_rows_and_one_resumes(stack: Sta
         (whole, end), (rest, _) = await asyncio.gather(read(-1), read(99))
         assert whole == list(range(end.statistics.total_predictions))
         assert rest == whole[100:]
+
+
+def test_system_is_shown_with_its_parts_topics_and_figures(stack: Stack, shell: Shell) -> None:
+    found = System.model_validate(shell.json("system"))
+    assert found.status == "ready"
+    assert {part.name for part in found.parts if part.state == "up"} >= {"kafka", "redis", "gateway", "stream_processor", "producer"}
+    assert {topic.name for topic in found.topics} >= {ROWS.name, PREDICTIONS.name}
+    shown = shell.run("system")
+    assert stack.gateway_url in shown
+    assert all(topic.name in shown and f"{topic.partitions:,}" in shown for topic in found.topics)
+    assert re.search(r"lag +[\d,]+ records", shown)
+    assert re.search(r"redis memory +[\d.]+ .*keys", shown)
 
 
 def test_refusals_name_what_is_wrong(stack: Stack, workspace: str, model_version: str, shell: Shell) -> None:

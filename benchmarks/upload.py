@@ -27,8 +27,8 @@ async def over_http(upload: Path, offset: int) -> Figures:
     with tempfile.TemporaryDirectory(prefix="bench-") as name:
         environment = os.environ | {"DEVSTACK_PORT_OFFSET": str(offset), "PYTHONPATH": str(Path.cwd())}
         stack = [sys.executable, "-m", "devstack"]
-        await asyncio.to_thread(subprocess.run, [*stack, "up"], cwd=name, env=environment, check=True, capture_output=True)
         try:
+            await asyncio.to_thread(subprocess.run, [*stack, "up"], cwd=name, env=environment, check=True, capture_output=True)
             return await _watched(upload, 8000 + offset)
         finally:
             await asyncio.to_thread(subprocess.run, [*stack, "down"], cwd=name, env=environment, check=False, capture_output=True)

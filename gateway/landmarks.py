@@ -5,31 +5,43 @@ the run's first row for every page, and take longer than all rows together.
 """
 
 from collections import OrderedDict
+from dataclasses import dataclass, field
 
 EVERY_ROWS = 500
 MOST_ATTEMPTS = 256
 """Attempts that are remembered; of more, those that were not asked for longest are forgotten."""
+MOST_PASSED = 64
+"""Places of an attempt up to which was read in vain."""
 Landmark = tuple[int, int, int, int]
 """Lane, row index, partition, offset: the lane's rows from that index on stand at that offset or behind it."""
+
+
+@dataclass(slots=True)
+class _Attempt:
+    """By lane and stretch of rows, and by lane and row that was asked for."""
+
+    rows: dict[tuple[int, int], Landmark] = field(default_factory=dict)
+    passed: dict[tuple[int, int], Landmark] = field(default_factory=dict)
 
 
 class Landmarks:
     """Of the attempts that were read last."""
 
-    def __init__(self, *, every_rows: int = EVERY_ROWS, most_attempts: int = MOST_ATTEMPTS) -> None:
-        self._every_rows, self._most_attempts = every_rows, most_attempts
-        self._found: OrderedDict[tuple[str, int], dict[tuple[int, int], Landmark]] = OrderedDict()
+    def __init__(self, *, every_rows: int = EVERY_ROWS, most_attempts: int = MOST_ATTEMPTS, most_passed: int = MOST_PASSED) -> None:
+        self._every_rows, self._most_attempts, self._most_passed = every_rows, most_attempts, most_passed
+        self._found: OrderedDict[tuple[str, int], _Attempt] = OrderedDict()
 
     def note(self, run_id: str, attempt: int, landmark: Landmark) -> None:
         """Remember where a row stands, if nothing near it is remembered."""
-        attempts = self._found
-        known = attempts.get((run_id, attempt))
-        if known is None:
-            known = attempts[run_id, attempt] = {}
-            if len(attempts) > self._most_attempts:
-                attempts.popitem(last=False)
         lane, row_index, _, _ = landmark
-        known.setdefault((lane, row_index // self._every_rows), landmark)
+        self._known(run_id, attempt).rows.setdefault((lane, row_index // self._every_rows), landmark)
+
+    def passed(self, run_id: str, attempt: int, landmark: Landmark) -> None:
+        """Remember how far was read in search of a row, which stands at that offset or behind it."""
+        known = self._known(run_id, attempt).passed
+        known[landmark[:2]] = max(known.pop(landmark[:2], landmark), landmark)
+        if len(known) > self._most_passed:
+            del known[next(iter(known))]
 
     def of(self, run_id: str, attempt: int, ends: dict[int, int]) -> list[Landmark]:
         """What is remembered, ascending in each lane; nothing at or behind the end of its partition, as in topics that were made anew."""
@@ -37,4 +49,13 @@ class Landmarks:
         if known is None:
             return []
         self._found.move_to_end((run_id, attempt))
-        return sorted(landmark for landmark in known.values() if landmark[3] < ends.get(landmark[2], 0))
+        found = {*known.rows.values(), *known.passed.values()}
+        return sorted(landmark for landmark in found if landmark[3] < ends.get(landmark[2], 0))
+
+    def _known(self, run_id: str, attempt: int) -> _Attempt:
+        known = self._found.get((run_id, attempt))
+        if known is None:
+            known = self._found[run_id, attempt] = _Attempt()
+            if len(self._found) > self._most_attempts:
+                self._found.popitem(last=False)
+        return known

@@ -77,10 +77,10 @@ class Pages:
         Rows of our runs are numbered without gaps, so of each lane no more is read than its share; unless a stretch was passed over.
         """
         near = until if run.spec is None else min(until, after + limit)
-        rows = await self._history.page(run, after, near, limit)
-        if rows or near == until:
-            return rows, near
-        return await self._history.page(run, after, until, limit), until
+        rows, whole = await self._history.page(run, after, near, limit)
+        if rows or whole < near or near == until:
+            return rows, whole
+        return await self._history.page(run, after, until, limit)
 
     async def redriven(self, run: RunView, rows: Mapping[int, Late]) -> list[tuple[int, bytes]]:
         """Predictions of redriven rows, as (row index, JSON) in row order. Raises `Gone`."""

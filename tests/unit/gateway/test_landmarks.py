@@ -28,3 +28,13 @@ def test_what_was_not_asked_for_longest_is_forgotten() -> None:
     assert landmarks.of("a", 1, ENDS)
     landmarks.note("c", 1, (0, 0, 0, 3))
     assert (landmarks.of("a", 1, ENDS), landmarks.of("b", 1, ENDS)) == ([(0, 0, 0, 1)], [])
+
+
+def test_of_places_searched_in_vain_the_furthest_and_the_newest_are_kept() -> None:
+    landmarks = Landmarks(most_passed=2)
+    landmarks.passed("run", 1, (0, 0, 0, 50))
+    landmarks.passed("run", 1, (0, 0, 0, 40))
+    landmarks.passed("run", 1, (0, 9, 0, 60))
+    assert landmarks.of("run", 1, ENDS) == [(0, 0, 0, 50), (0, 9, 0, 60)]
+    landmarks.passed("run", 1, (0, 12, 0, 60))
+    assert landmarks.of("run", 1, ENDS) == [(0, 9, 0, 60), (0, 12, 0, 60)]

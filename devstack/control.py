@@ -77,7 +77,7 @@ def _launch(settings: DevstackSettings) -> None:
     (settings.folder / "state.json").unlink(missing_ok=True)
     with (settings.logs / SUPERVISOR_LOG).open("ab") as log:
         process = subprocess.Popen(
-            [sys.executable, "-m", "devstack", "run"], stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
+            [sys.executable, "-P", "-m", "devstack", "run"], stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
         )
     try:
         while read_state(settings.folder) is None:

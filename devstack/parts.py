@@ -93,7 +93,7 @@ def _process(settings: DevstackSettings, name: str) -> Part:
         path = "/health" if name == "gateway" else "/live"
         return await http_status(port, path, timeout_seconds=5.0) == 200
 
-    command = [sys.executable, "-m", name]
+    command = [sys.executable, "-P", "-m", name]  # not from the folder it is started in: that may hold a folder `storage` of its own
     return Part(name, command, environment(settings), settings.logs / f"{name}.log", port, f"http://{LOOPBACK}:{port}", ready, live)
 
 

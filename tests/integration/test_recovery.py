@@ -63,6 +63,8 @@ async def test_a_worker_that_is_behind_and_does_not_move_ends_itself(
     assert worker.logged("stopping: a part is unavailable")
     manifest.unlink()
     manifest.write_bytes(kept)
-    await worker.start()
+    worker.close()
+    patient = await Worker(fresh_kafka, storage.url, tmp_path).start()
     await eventually(lambda: answered(log, before + 1), message="the row is answered")
-    assert await worker.stop() == 0
+    assert await patient.stop() == 0
+    patient.close()

@@ -263,7 +263,13 @@ async def test_a_run_of_ours_is_replayed_by_rows_and_not_with_a_model_that_canno
     await put(world, *((ids.row_key(run_id, i % lanes, lanes), msgspec.json.encode(value)) for i, value in enumerate(values)))
     await world.replay(run_id, 30, lanes=lanes, end=False)
     await world.write_task(task(run_id, spec=spec))
-    await eventually(lambda: world.counts(run_id, 30))
+
+    async def known() -> bool:
+        run = await get(world, f"/v1/runs/{run_id}")
+        return (run["total_rows"], run["statistics"]["total_predictions"]) == (30, 30)
+
+    await eventually(lambda: world.knows(f"/v1/runs/{run_id}"))
+    await eventually(known)  # the task and the statistics come by different topics
     path = f"/v1/runs/{run_id}/replay"
     whole = await post(world, path, 201)
     assert (whole["lanes"], whole["dataset_id"], whole["model_version"]) == (lanes, f"ds-{name}", f"model-{name}")

@@ -18,6 +18,7 @@ from aiokafka import ConsumerRecord
 from runtime.errors import Unavailable
 from runtime.kafka import partition_for
 from schemas.ids import position_key
+from storage.bundles import import_xgboost
 from storage.files import Storage
 from stream_processor.answers import Reasons
 from stream_processor.book import Outcome
@@ -173,7 +174,7 @@ class Worker:
 
     async def warm_up(self) -> None:
         """Load the library that scores, and each model version that an alias names, before a row needs it. Never ends."""
-        await asyncio.get_running_loop().run_in_executor(self._loading, __import__, "xgboost")
+        await asyncio.get_running_loop().run_in_executor(self._loading, import_xgboost)
         done: set[str] = set()
         while True:
             for version in self.registry.named - done:

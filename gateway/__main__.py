@@ -15,6 +15,10 @@ from runtime.process import run
 
 log = structlog.get_logger()
 
+KEEP_ALIVE_SECONDS = 75
+"""How long an idle connection stays open: longer than clients keep theirs. With uvicorn's 5 s, which are httpx' too, a request that was
+sent just then met the end of its connection, and an order cannot simply be sent again."""
+
 
 class Server(uvicorn.Server):
     """Leaves the signals to `runtime.process`."""
@@ -34,6 +38,7 @@ async def main(settings: GatewaySettings, stopping: asyncio.Event) -> None:
             app,
             http="h11",  # bounds the size of headers; httptools does not
             h11_max_incomplete_event_size=64 << 10,
+            timeout_keep_alive=KEEP_ALIVE_SECONDS,
             log_config=None,
             access_log=False,
             timeout_graceful_shutdown=int(settings.stop_timeout_seconds),

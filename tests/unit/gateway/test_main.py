@@ -1,8 +1,9 @@
 import asyncio
 
+import httpx
 import pytest
 
-from gateway.__main__ import _pass_on
+from gateway.__main__ import KEEP_ALIVE_SECONDS, _pass_on
 
 
 async def test_a_projector_that_is_gone_ends_the_process_however_it_went() -> None:
@@ -22,3 +23,9 @@ async def test_a_projector_that_is_gone_ends_the_process_however_it_went() -> No
         _pass_on(task, ended)
         with pytest.raises(error):
             await ended
+
+
+def test_an_idle_connection_stays_open_for_longer_than_the_client_keeps_it() -> None:
+    kept = httpx.Limits().keepalive_expiry
+    assert kept is not None
+    assert kept * 2 < KEEP_ALIVE_SECONDS

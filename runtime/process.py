@@ -1,6 +1,7 @@
 """Run a process: settings, logging, a stop event for SIGTERM and SIGINT, and the exit code that tells the supervisor why it ended."""
 
 import asyncio
+import gc
 import signal
 import sys
 from collections.abc import Awaitable, Callable, Coroutine
@@ -32,7 +33,14 @@ def run(process: str, settings_type: type[S], main: Main[S]) -> NoReturn:
         sys.exit(EXIT_CONFIGURATION)
     configure(process, settings.log_level, settings.log_format)
     headers.install()
+    settled()
     sys.exit(asyncio.run(_guarded(process, settings, main)))
+
+
+def settled() -> None:
+    """Leave what was loaded up to now out of every later collection: going through it again was a pause of 70 to 110 ms, now and then."""
+    gc.collect()
+    gc.freeze()
 
 
 async def _guarded(process: str, settings: S, main: Main[S]) -> int:

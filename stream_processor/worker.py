@@ -17,6 +17,7 @@ from aiokafka import ConsumerRecord
 
 from runtime.errors import Unavailable
 from runtime.kafka import partition_for
+from runtime.process import settled
 from schemas.ids import position_key
 from storage.bundles import import_xgboost
 from storage.files import Storage
@@ -175,6 +176,7 @@ class Worker:
     async def warm_up(self) -> None:
         """Load the library that scores, and each model version that an alias names, before a row needs it. Never ends."""
         await asyncio.get_running_loop().run_in_executor(self._loading, import_xgboost)
+        settled()
         done: set[str] = set()
         while True:
             for version in self.registry.named - done:

@@ -171,8 +171,9 @@ async def test_rows_of_old_replays_are_removed_and_read_again_from_the_topic_whi
     original = await world.start(300, rows_per_second=None)
     await world.ended(original)
     source = await source_of(world, original)
-    older, newer = [await world.start(None, partition=1, rows_per_second=None, replay=source) for _ in range(2)]
+    older = await world.start(None, partition=1, rows_per_second=None, replay=source)
     await world.ended(older)
+    newer = await world.start(None, partition=1, rows_per_second=None, replay=source)
     await world.ended(newer)
     await eventually(lambda: not storage.exists(folder(older)))
     assert are_kept(storage, newer)

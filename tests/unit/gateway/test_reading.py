@@ -50,11 +50,11 @@ def read(run: RunView, logs: dict[int, list[Record]], landmarks: Landmarks, afte
     at = {partition: begins.get(partition, 0) for partition in reading.partitions}
     for _ in range(rounds):
         for partition in sorted(reading.wanted):
+            if part := logs[partition][at[partition] : at[partition] + PART]:
+                reading.take(part)
+                at[partition] += PART
             if at[partition] >= len(logs[partition]):
                 reading.end(partition)
-            else:
-                reading.take(logs[partition][at[partition] : at[partition] + PART])
-                at[partition] += PART
     return reading
 
 

@@ -159,8 +159,12 @@ class Commands:
                     raise
         except TimeoutError as error:
             raise Unavailable("kafka", f"a write was not confirmed within {self._timeout_seconds:.0f} s") from error
-        except (OSError, KafkaError) as error:
+        except (OSError, KafkaError, AssertionError) as error:  # aiokafka asserts the state of a producer, which one that is fenced leaves
             raise Unavailable("kafka", repr(error)) from error
+        except asyncio.CancelledError as error:
+            if (task := asyncio.current_task()) is None or task.cancelling():
+                raise
+            raise Unavailable("kafka", "the producer ended in the middle of a write") from error
 
     async def _transact(self, records: Sequence[Record]) -> list[RecordMetadata]:
         producer = self._producer or await self._start()

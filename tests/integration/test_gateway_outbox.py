@@ -50,7 +50,7 @@ async def sending(kafka: Broker, redis_url: str, storage: Storage, *, gateways: 
     works = [asyncio.create_task(Outbox(commands, kafka.kwargs, store, storage).run()) for _ in range(gateways)]
     try:
         yield
-        assert not [work.exception() for work in works if work.done()]
+        assert not [work for work in works if work.done()]
     finally:
         await cancel_all(*works)
         await commands.close()

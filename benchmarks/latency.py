@@ -272,7 +272,7 @@ async def run(offset: int) -> dict[str, Any]:
             world = Latency(offset)
             await asyncio.to_thread(world.prepare, Path(name))
             paces = {f"{rate:g}": await world.pace(rate, rows) for rate, rows in PACES}
-            paces["100, other runs at full speed,"] = await world.beside_others()
+            paces["100 rows/s beside runs at full speed"] = await world.beside_others()
             reads = await world.reads()
             pairs = [(await world.full_speed(), await world.polled()) for _ in range(PAIRS)]
             streams = await world.many_streams()

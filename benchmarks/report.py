@@ -125,7 +125,7 @@ def _named(rounds: Found, beginning: str) -> list[dict[str, float]]:
 def latency(found: Found) -> list[str]:
     """Latency at each pace, polls, streams."""
     rows = [
-        (f"{pace} rows/s", name, *[f"{q[key]:.1f}" for key in ("p50", "p99", "p99.9", "max")], int(q["rows"]))
+        (pace if " " in pace else f"{pace} rows/s", name, *[f"{q[key]:.1f}" for key in ("p50", "p99", "p99.9", "max")], int(q["rows"]))
         for pace, kinds in found["paces"].items()
         for name, q in kinds.items()
     ]

@@ -16,7 +16,7 @@ import msgspec
 import structlog
 from aiokafka import AIOKafkaProducer
 from aiokafka.client import AIOKafkaClient
-from aiokafka.errors import KafkaError
+from aiokafka.errors import IllegalOperation, KafkaError
 from aiokafka.structs import RecordMetadata
 
 from gateway import metrics
@@ -159,7 +159,7 @@ class Commands:
                     raise
         except TimeoutError as error:
             raise Unavailable("kafka", f"a write was not confirmed within {self._timeout_seconds:.0f} s") from error
-        except (OSError, KafkaError, AssertionError) as error:  # aiokafka asserts the state of a producer, which one that is fenced leaves
+        except (OSError, KafkaError, IllegalOperation, AssertionError) as error:  # the last two: fenced, it is in no transaction any more
             raise Unavailable("kafka", repr(error)) from error
         except asyncio.CancelledError as error:
             if (task := asyncio.current_task()) is None or task.cancelling():

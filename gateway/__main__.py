@@ -16,8 +16,8 @@ from runtime.process import run
 log = structlog.get_logger()
 
 KEEP_ALIVE_SECONDS = 75
-"""How long an idle connection stays open: longer than clients keep theirs. With uvicorn's 5 s, which are httpx' too, a request that was
-sent just then met the end of its connection, and an order cannot simply be sent again."""
+"""How long an idle connection stays open: longer than clients keep theirs. With uvicorn's 5 s, which are httpx' too, a request that is
+sent just then can meet the end of its connection, and an order cannot simply be sent again."""
 
 
 class Server(uvicorn.Server):

@@ -36,8 +36,8 @@ MARK_HEADERS: Headers = [*HEADERS, (TYPE_HEADER, MARK_TYPE)]
 OWNER_KEY, END_KEY = b"__owner__", b"__end__"
 PRODUCER_BATCH_BYTES = 1 << 20
 sender.BACKOFF_OVERRIDE = 0.002
-"""Seconds until a transaction is tried again that began before the markers of the one before it were written: aiokafka's 20 ms were the
-tail of the latency at 100 rows/s (one row in thirty, and those behind it)."""
+"""Seconds until a transaction is tried again that began before the markers of the one before it were written: aiokafka's 20 ms
+were seen in the slowest rows at 100 rows/s, and in those behind them."""
 
 Records = Sequence[tuple[bytes | None, bytes]]
 

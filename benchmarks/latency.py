@@ -32,7 +32,7 @@ from schemas.topics import CONTENT_TYPE_HEADER, PACKED, PREDICTIONS, ROWS, TYPE_
 PACES = ((1.0, 20), (100.0, 1000), (1000.0, 4000))
 FEATURES, FILE_ROWS = 100, 60_000
 POLLS_PER_SECOND, POLL_CONNECTIONS, STREAMS, PAIRS = 500, 16, 200, 3
-READ_MARKS, READS = (100, 1_000, 10_000, 40_000), 200
+READ_MARKS, READS = (100, 1_000, 10_000, 30_000), 200
 
 
 class _Next(msgspec.Struct):
@@ -198,7 +198,7 @@ class Latency:
 
     async def reads(self) -> dict[str, dict[str, float]]:
         """How long reads of a paused run take, by the rows that it has scored: milliseconds, median of many."""
-        run_id = await asyncio.to_thread(self.start, 20_000.0)
+        run_id = await asyncio.to_thread(self.start, 8_000.0)
         connection, found = Connection(self.port), {}
         for mark in READ_MARKS:
             rows = await asyncio.to_thread(self._paused_behind, run_id, mark)

@@ -7,7 +7,7 @@ the batch in hand, starts no other and touches the table no more: what it wrote 
 import asyncio
 import time
 from collections import deque
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import structlog
 from aiokafka import ConsumerRecord
@@ -46,6 +46,13 @@ class Surroundings(Protocol):
         """Fetch it again."""
 
 
+class Fetched(NamedTuple):
+    """Consecutive records, at least one, and the bytes of their values."""
+
+    records: list[ConsumerRecord]
+    bytes: int
+
+
 class Lane:
     """Scores one partition from `next_offset` on. `run` is its task."""
 
@@ -59,7 +66,7 @@ class Lane:
         self._around = around
         self._owner = owner
         self._batch_rows, self._batch_bytes = batch_rows, batch_bytes
-        self._queue: deque[list[ConsumerRecord]] = deque()
+        self._queue: deque[Fetched] = deque()
         self._queued = self._queued_bytes = 0
         self._held = False
         self._filled = asyncio.Event()
@@ -67,9 +74,10 @@ class Lane:
 
     def offer(self, records: list[ConsumerRecord]) -> None:
         """Queue fetched records; when more than two batches wait, the partition is left out of the fetch until half are done."""
-        self._queue.append(records)
+        fetched = Fetched(records, _bytes(records))
+        self._queue.append(fetched)
         self._queued += len(records)
-        self._queued_bytes += _bytes(records)
+        self._queued_bytes += fetched.bytes
         self._filled.set()
         if not self._held and (self._queued >= 2 * self._batch_rows or self._queued_bytes >= 2 * self._batch_bytes):
             self._held = True
@@ -128,40 +136,36 @@ class Lane:
         taken: list[ConsumerRecord] = []
         wanted, size = self.next_offset, 0
         while self._queue and len(taken) < self._batch_rows and size < self._batch_bytes:
-            records = self._queue[0]
-            if records[0].offset < wanted:
-                records = [record for record in records if record.offset >= wanted]
-            if records and records[0].offset > wanted and (taken or not await self._is_gap(wanted, records[0].offset)):
+            fetched = self._queue[0]
+            if fetched.records[0].offset < wanted:
+                fetched = self._replace_first([record for record in fetched.records if record.offset >= wanted])
+                if fetched is None:
+                    continue
+            if fetched.records[0].offset > wanted and (taken or not await self._is_gap(wanted, fetched.records[0].offset)):
                 break  # after what was taken a gap is looked at in the next round
             if self.closed:
                 return []
-            fitting = self._fitting(records, self._batch_rows - len(taken), self._batch_bytes - size)
-            taken += records[:fitting]
-            size += _bytes(records[:fitting])
-            self._drop_first(records[fitting:])
-            if taken:
-                wanted = taken[-1].offset + 1
+            fitting = _fitting(fetched, self._batch_rows - len(taken), self._batch_bytes - size)
+            taken += fetched.records[:fitting]
+            left = self._replace_first(fetched.records[fitting:])
+            size += fetched.bytes - (left.bytes if left else 0)
+            wanted = taken[-1].offset + 1
         if not self._queue:
             self._filled.clear()
         return taken
 
-    def _fitting(self, records: list[ConsumerRecord], rows: int, size: int) -> int:
-        """How many of the records fit: up to the first that fills the batch, that one included."""
-        for number, record in enumerate(records[:rows], 1):
-            size -= len(record.value or b"")
-            if size <= 0:
-                return number
-        return min(len(records), rows)
-
-    def _drop_first(self, left: list[ConsumerRecord]) -> None:
+    def _replace_first(self, records: list[ConsumerRecord]) -> Fetched | None:
+        """Keep only these records of the first fetch in the queue, or none of it."""
         first = self._queue.popleft()
-        self._queued -= len(first) - len(left)
-        self._queued_bytes -= _bytes(first) - _bytes(left)
+        left = Fetched(records, _bytes(records)) if records else None
+        self._queued -= len(first.records) - len(records)
+        self._queued_bytes -= first.bytes - (left.bytes if left else 0)
         if left:
             self._queue.appendleft(left)
         if self._held and self._queued <= self._batch_rows and self._queued_bytes <= self._batch_bytes:
             self._held = False
             self._around.release(self.partition)
+        return left
 
     async def _is_gap(self, wanted: int, found: int) -> bool:
         """Say whether there are no records between the wanted and the found offset; if there are, have them read again."""
@@ -187,6 +191,17 @@ class Lane:
         if self._held:
             self._held = False
             self._around.release(self.partition)
+
+
+def _fitting(fetched: Fetched, rows: int, size: int) -> int:
+    """How many of the records fit: up to the first that fills the batch, that one included."""
+    if fetched.bytes <= size:
+        return min(len(fetched.records), rows)
+    for number, record in enumerate(fetched.records[:rows], 1):
+        size -= len(record.value or b"")
+        if size <= 0:
+            return number
+    return rows
 
 
 def _bytes(records: list[ConsumerRecord]) -> int:

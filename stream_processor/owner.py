@@ -7,6 +7,7 @@ here beyond what aiokafka does within `transaction_timeout_seconds`: a failed co
 import asyncio
 from collections.abc import Sequence
 from contextlib import suppress
+from itertools import pairwise
 from typing import Any, Protocol
 
 from aiokafka import AIOKafkaProducer
@@ -131,16 +132,14 @@ class Owner:
 
 def _parts(records: Records) -> list[Records]:
     """Cut so that each part fits into a batch; a record that is larger goes alone."""
-    parts: list[list[tuple[bytes | None, bytes]]] = []
-    room = 0
-    for key, value in records:
+    cuts, room = [0], PRODUCER_BATCH_BYTES - 128
+    for number, (key, value) in enumerate(records):
         size = len(value) + len(key or b"") + 128  # headers and the record's own fields
-        if size > room:
-            parts.append([])
+        if size > room and number > cuts[-1]:
+            cuts.append(number)
             room = PRODUCER_BATCH_BYTES - 128
-        parts[-1].append((key, value))
         room -= size
-    return list(parts)
+    return [records[start:end] for start, end in pairwise([*cuts, len(records)])] if records else []
 
 
 class EndWriter:

@@ -1,4 +1,4 @@
-"""Header names that are not UTF-8 are read, whatever else is in the batch and however it is packed."""
+"""Header names that are not UTF-8 are read, whatever else is in the batch and however it is packed; what is damaged is not."""
 
 from typing import Any
 
@@ -7,7 +7,7 @@ from aiokafka.record.memory_records import MemoryRecords
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from runtime.headers import _TolerantRecords
+from runtime.fetched import CHECKED_FROM, _TolerantRecords
 from tests.raw_records import batch_with_names
 
 NAMED = st.lists(st.lists(st.binary(min_size=1, max_size=6), max_size=3), min_size=1, max_size=6)
@@ -29,8 +29,16 @@ def test_every_record_is_read_with_its_bytes(names: list[list[bytes]], codec: in
     assert not records.has_next()
 
 
+@given(NAMED, st.sampled_from([0, 1, 3]), st.data())
+def test_a_flipped_bit_is_found_as_aiokafka_finds_it(names: list[list[bytes]], codec: int, data: st.DataObject) -> None:
+    whole = bytearray(batch_with_names(names, codec))
+    whole[data.draw(st.integers(CHECKED_FROM, len(whole) - 1))] ^= 1 << data.draw(st.integers(0, 7))
+    assert not _TolerantRecords(bytes(whole)).next_batch().validate_crc()
+    assert not MemoryRecords(bytes(whole)).next_batch().validate_crc()
+
+
 def test_aiokafka_alone_cannot_read_them() -> None:
-    """When this fails, `runtime.headers` is not needed any more."""
+    """When this fails, `runtime.fetched` is not needed any more."""
     with pytest.raises(UnicodeDecodeError):
         list(MemoryRecords(batch_with_names([[b"\xff"]], 0)).next_batch())
 

@@ -138,9 +138,10 @@ class Lane:
         while self._queue and len(taken) < self._batch_rows and size < self._batch_bytes:
             fetched = self._queue[0]
             if fetched.records[0].offset < wanted:
-                fetched = self._replace_first([record for record in fetched.records if record.offset >= wanted])
-                if fetched is None:
+                left = self._replace_first([record for record in fetched.records if record.offset >= wanted])
+                if left is None:
                     continue
+                fetched = left
             if fetched.records[0].offset > wanted and (taken or not await self._is_gap(wanted, fetched.records[0].offset)):
                 break  # after what was taken a gap is looked at in the next round
             if self.closed:

@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, NoReturn, TypeVar
 
 import structlog
+import uvloop
 
 from runtime import fetched
 from runtime.errors import EXIT_BUG, EXIT_CONFIGURATION, EXIT_UNAVAILABLE, ConfigurationError, Fenced, Unavailable
@@ -33,6 +34,7 @@ def run(process: str, settings_type: type[S], main: Main[S]) -> NoReturn:
         sys.exit(EXIT_CONFIGURATION)
     configure(process, settings.log_level, settings.log_format)
     fetched.install()
+    asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())  # Faust's own thread makes its loop by it, too
     settled()
     sys.exit(asyncio.run(_guarded(process, settings, main)))
 

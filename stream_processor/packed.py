@@ -15,11 +15,9 @@ from msgspec import Raw, Struct, field
 from schemas.manifests import ModelManifest
 from schemas.messages import PackedHead, PackedRows, Row, UtcTime, Verdict, encode
 from schemas.topics import CONTENT_TYPE_HEADER, JSON, MAX_ROW_BYTES
-from storage.bundles import Matrix
 from stream_processor.identity import Identity, PartitionOf, Unidentified, identify
+from stream_processor.inputs import FLOAT32
 from stream_processor.rejected import UNREADABLE, Rejected, located
-
-FLOAT32 = np.dtype("<f4")
 
 
 class RowRecord(NamedTuple):
@@ -89,12 +87,6 @@ def unpacked(record: Any, body: bytes, partition_of: PartitionOf) -> Packet | Re
     if not rows.even:
         return packet.reject_all(Rejected("invalid_field", f"the columns of a record of {rows.count} rows differ in length", "$"))
     return packet
-
-
-def matrix_of(blobs: Sequence[bytes], features: int) -> Matrix:
-    """The input of all rows, bad ones too: float32 [rows, features]. The blobs have the right length (`fits`)."""
-    joined = blobs[0] if len(blobs) == 1 else b"".join(blobs)
-    return np.frombuffer(joined, FLOAT32).reshape(-1, features)
 
 
 def fits(packet: Packet, manifest: ModelManifest) -> bool:

@@ -10,8 +10,6 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal, TypeAlias
 
-import numpy as np
-
 from schemas.messages import Purge, RunEnd, RunSkip
 from storage.bundles import Matrix, score
 from stream_processor.answers import Answered, Model, Reasons, explain
@@ -19,7 +17,7 @@ from stream_processor.book import Book, Handled, Outcome
 from stream_processor.count import NO_LIMITS, DeadLetterLimits
 from stream_processor.decode import Opened, SourceRecord, opened
 from stream_processor.identity import PartitionOf
-from stream_processor.packed import Packet, fits, matrix_of
+from stream_processor.packed import Packet, fits
 from stream_processor.rejected import Rejected
 from stream_processor.spans import Span, Spans
 
@@ -60,8 +58,8 @@ def handle(
     read = _read(records, models, champion, partition_of)
     if isinstance(read, Needs):
         return read
-    firsts, items = read
-    matrices = _score(items)
+    firsts, items, spans = read
+    matrices = _score(items, spans)
     brief = sum(map(len, matrices.values())) > max(reasons.exact_max_rows, reasons.approximate_max_rows)
     book = Book(records[0].partition, state, now, limits, partition_of, brief=brief)
     for record, item in zip(firsts, items, strict=True):
@@ -72,8 +70,8 @@ def handle(
 
 def _read(
     records: Sequence[SourceRecord], models: Models, champion: str | Literal[False] | None, partition_of: PartitionOf
-) -> tuple[list[SourceRecord], list[Handled]] | Needs:
-    """Open the records: what they are, with the first record of each."""
+) -> tuple[list[SourceRecord], list[Handled], Spans] | Needs:
+    """Open the records: what they are, with the first record of each, and what is read of the models' inputs."""
     firsts: list[SourceRecord] = []
     items: list[Handled] = []
     needs, spans = Needs(), Spans(models, partition_of)
@@ -90,7 +88,7 @@ def _read(
             spans.expect(item.version, item.model) if isinstance(item, Answered) else spans.end()
         firsts.append(record)
         items.append(item)
-    return needs or (firsts, items)
+    return needs or (firsts, items, spans)
 
 
 def _resolved(
@@ -123,55 +121,37 @@ def _with_model(record: SourceRecord, packet: Packet, models: Models) -> Span | 
         packet.reject_all(Rejected("unknown_model", model.message, "$.model_version", model_version=version))
         return Span(packet, version, None, [record] * packet.rows.count)
     known = model if fits(packet, model.bundle.manifest) else None
-    return Span(packet, version, known, [record] * packet.rows.count, blobs=[packet.rows.features])
+    return Span(packet, version, known, [record] * packet.rows.count)
 
 
-def _score(items: list[Handled]) -> dict[str, Matrix]:
-    """Read the features and score, model by model; rows with wrong features become `Rejected` in place. Returns each model's input."""
-    values: dict[str, list[tuple[float | None, ...]]] = {}
-    packed: dict[str, list[Span]] = {}
+def _score(items: list[Handled], spans: Spans) -> dict[str, Matrix]:
+    """Read the features that are still to be read, and score, model by model; rows with wrong features become `Rejected` in place.
+
+    Returns each model's input.
+    """
     used: dict[str, Model] = {}
     for i, item in enumerate(items):
-        if isinstance(item, Span) and item.model and item.blobs:
-            packed.setdefault(item.version, []).append(item)
-        elif isinstance(item, Span) and item.model:
-            inputs = values.setdefault(item.version, [])
-            item.start = len(inputs)
-            inputs += item.values
+        if isinstance(item, Span) and item.model:
+            if item.start < 0:
+                inputs = spans.input_of(item.version, item.model)
+                item.start = inputs.rows
+                inputs.add_packed(item.packet.rows.features)
+            used[item.version] = item.model
         elif isinstance(item, Answered):
             read = item.model.reader.read(item.opened.envelope.features)
             if isinstance(read, Rejected):
                 read.identity, read.model_version = item.opened.identity, item.version
                 items[i] = read
                 continue
-            inputs = values.setdefault(item.version, [])
-            item.row = len(inputs)
-            inputs.append(read)
-        else:
-            continue
-        if item.model:
+            inputs = spans.input_of(item.version, item.model)
+            item.row = inputs.rows
+            inputs.add(read)
             used[item.version] = item.model
-    matrices, probabilities = {}, {}
-    for version, model in used.items():
-        at = len(values.get(version, []))
-        for span in packed.get(version, []):
-            span.start, at = at, at + span.packet.rows.count
-        matrices[version] = _input(values.get(version, []), packed.get(version, []))
-        probabilities[version] = score(model.bundle, matrices[version]).tolist()
+    matrices = {version: spans.inputs[version].matrix() for version in used}
+    probabilities = {version: score(model.bundle, matrices[version]).tolist() for version, model in used.items()}
     for item in items:
         if isinstance(item, Answered):
             item.probability = probabilities[item.version][item.row]
         elif isinstance(item, Span) and item.model:
             item.probabilities = probabilities[item.version][item.start : item.start + item.packet.rows.count]
     return matrices
-
-
-def _input(values: list[tuple[float | None, ...]], packed: list[Span]) -> Matrix:
-    """The rows that came alone, then those of packed records."""
-    parts: list[Matrix] = []
-    if values:
-        with np.errstate(over="ignore"):
-            parts.append(np.array(values, dtype=np.float32))
-    if packed:
-        parts.append(matrix_of([blob for span in packed for blob in span.blobs], len(packed[0].features or ())))
-    return parts[0] if len(parts) == 1 else np.concatenate(parts)

@@ -5,7 +5,7 @@ unusual about a record leaves it to `decode.opened`, so nothing is judged here.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC
 from typing import Any
 
@@ -16,6 +16,7 @@ from schemas.topics import CONTENT_TYPE_HEADER, JSON, MAX_ROW_BYTES, PACKED, SCH
 from stream_processor.answers import Answered, Model
 from stream_processor.decode import Envelope, Opened, SourceRecord
 from stream_processor.identity import Identity, PartitionOf, identify
+from stream_processor.inputs import Input
 from stream_processor.packed import Packet, decode_packed
 from stream_processor.rejected import UNREADABLE
 
@@ -25,17 +26,15 @@ USUAL_PACKED = (USUAL[0], (CONTENT_TYPE_HEADER, PACKED), USUAL[2])
 
 @dataclass(slots=True)
 class Span:
-    """Rows that follow in their lane, with the record of each and their probabilities; `start`: where in the model's input they stand.
+    """Rows that follow in their lane, with the record of each and their probabilities. Without a model all rows are bad.
 
-    The input is `values`, row by row, or `blobs` of float32 rows. Without a model all rows are bad.
+    `start`: where in the model's input they stand; -1: they are not there yet, and `packet` holds them.
     """
 
     packet: Packet
     version: str
     model: Model | None
     records: list[SourceRecord]
-    values: list[tuple[float | None, ...]] = field(default_factory=list)
-    blobs: list[bytes] = field(default_factory=list)
     start: int = -1
     probabilities: Sequence[float] = ()
 
@@ -75,6 +74,8 @@ class Spans:
     """Joins the rows of a batch's records into spans."""
 
     def __init__(self, models: Mapping[str, object], partition_of: PartitionOf) -> None:
+        self.inputs: dict[str, Input] = {}
+        """By model version."""
         self._partition_of = partition_of
         self._version, self._row_bytes = "", 0
         self._model: Model | None = None
@@ -89,6 +90,11 @@ class Spans:
         """Take rows of this model version from now on."""
         self._version, self._model, self._row_bytes = version, model, 4 * len(model.reader.features)
         self._decode, self._span = model.reader.decode_row, None
+        self._input = self.input_of(version, model)
+
+    def input_of(self, version: str, model: Model) -> Input:
+        """The input of the model version in this batch."""
+        return self.inputs.setdefault(version, Input(len(model.reader.features)))
 
     def end(self) -> None:
         """Another record comes between: the next row begins a new span."""
@@ -114,7 +120,7 @@ class Spans:
             return False
         span = self._span
         joined = span is not None and row.row_index == self._following and span.follows(row)
-        if span is None or not joined or span.blobs:
+        if span is None or not joined:
             whose = (row.run_id, row.attempt, row.epoch, row.lane, row.lanes, row.row_index)
             span = self._begin(record, PackedRows(*whose, self._version, 0, b"", [], [], []))
             joined = False
@@ -126,7 +132,7 @@ class Spans:
         rows.timestamps.append(row.timestamp)
         rows.labels.append(row.label)
         span.records.append(record)
-        span.values.append(model.reader.values(row.features))
+        self._input.add(model.reader.values(row.features))
         self._following += row.lanes
         return joined or span
 
@@ -139,7 +145,7 @@ class Spans:
         if rows.model_version != self._version or len(rows.features) != self._row_bytes * count or not rows.even:
             return False
         joined = span is not None and rows.row_index == self._following and span.follows(rows)
-        if span is None or not joined or span.values:
+        if span is None or not joined:
             span = self._begin(record, rows)
             joined = False
             if span is None:
@@ -151,7 +157,7 @@ class Spans:
             mine.timestamps += rows.timestamps
             mine.labels += rows.labels
         span.records += [record] * count
-        span.blobs.append(rows.features)
+        self._input.add_packed(rows.features)
         self._following += rows.lanes * count
         return joined or span
 
@@ -159,6 +165,6 @@ class Spans:
         identity = identify(rows, key=record.key, partition=record.partition, offset=record.offset, partition_of=self._partition_of)
         if not isinstance(identity, Identity) or not identity.owned:
             return None
-        self._span = Span(Packet(identity, rows), self._version, self._model, [])
+        self._span = Span(Packet(identity, rows), self._version, self._model, [], self._input.rows)
         self._following = identity.row_index
         return self._span

@@ -1,13 +1,14 @@
 """How many rows of ours are not scored yet, so that sending does not outrun scoring without bound.
 
 Exact, and nearly free: each confirmed batch is remembered with its rows and the offset behind it, and forgotten when the position that the
-stream processor commits has passed it. That position is asked for only when as many rows are out as may be. Scoring commits it once a
-second, so the bound should be what is scored in a few seconds.
+stream processor commits has passed it. That position is asked for only when as many rows are out as may be. Scoring commits it ten times
+a second, so the bound should be what is scored in a few tenths: rows of other runs wait behind them.
 """
 
 import asyncio
+import time
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import structlog
 from aiokafka import TopicPartition
@@ -20,6 +21,7 @@ from schemas.topics import APP_ID, ROWS
 log = structlog.get_logger()
 
 ASK_SECONDS = 0.1
+STUCK_SECONDS = 1.0
 WARN_SECONDS = 10.0
 JOINED_ROWS = 1000
 """Small batches are remembered together up to so many rows: a slow run must not fill the memory."""
@@ -28,8 +30,10 @@ JOINED_ROWS = 1000
 class Backlog:
     """Rows that were confirmed by the broker and are not scored. `most` 0: no bound."""
 
-    def __init__(self, kafka: dict[str, object], most: int) -> None:
+    def __init__(self, kafka: dict[str, object], most: int, clock: Callable[[], float] = time.monotonic) -> None:
         self.rows = 0
+        self._clock = clock
+        self._moved_at = clock()
         self._kafka, self._most = kafka, most
         self._batches: dict[int, deque[tuple[int, int]]] = {}
         self._asking = asyncio.Lock()
@@ -40,12 +44,19 @@ class Backlog:
         """Whether sending has to wait."""
         return 0 < self._most <= self.rows
 
+    @property
+    def stuck(self) -> bool:
+        """Whether sending waits for longer than it does at full speed."""
+        return self.full and self._clock() - self._moved_at > STUCK_SECONDS
+
     def confirmed(self, partition: int, end: int, rows: int) -> None:
         """The broker has a batch, up to (not including) the offset `end`."""
         if not rows or not self._most:
             return
         batches = self._batches.setdefault(partition, deque())
         self.rows += rows
+        if self.rows == rows:
+            self._moved_at = self._clock()  # nothing was waited for
         if batches and batches[-1][1] + rows <= JOINED_ROWS:
             rows += batches.pop()[1]
         batches.append((end, rows))
@@ -56,6 +67,7 @@ class Backlog:
             waiting = self._batches.get(partition, deque())
             while waiting and waiting[0][0] <= position:
                 self.rows -= waiting.popleft()[1]
+                self._moved_at = self._clock()
         ROWS_UNSCORED.set(self.rows)
 
     async def room(self) -> None:

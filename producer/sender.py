@@ -107,8 +107,8 @@ class Lanes:
 
     @property
     def waits(self) -> bool:
-        """Whether sending waits until more rows are scored."""
-        return self._sender.backlog.full
+        """Whether sending waits until more rows are scored, and none are."""
+        return self._sender.backlog.stuck
 
     async def room(self) -> None:
         """Wait until more rows may be sent: not without bound more than are scored."""

@@ -25,4 +25,6 @@ class Settings(ProcessSettings):
     replays_kept: int = Field(
         50, ge=0, description="so many ended replays of each control partition keep their rows in the storage, for retries: the newest"
     )
-    max_lag_rows: int = Field(200_000, ge=0, description="sending waits while so many rows are not scored yet; 0: never")
+    max_lag_rows: int = Field(
+        20_000, ge=0, description="sending waits while so many rows are not scored yet; rows of other runs wait behind them; 0: never"
+    )

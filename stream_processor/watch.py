@@ -12,6 +12,8 @@ from stream_processor.metrics import LAG
 from stream_processor.worker import Worker
 
 INTERVAL_SECONDS = 1.0
+REPORT_SECONDS = 0.1
+"""How often the group's position is stored while it moves: the producer waits by it when many rows are not scored yet."""
 SILENCE_SECONDS = 5.0
 READ_AGAIN_SECONDS = 3.0
 """How long rows may be there and not arrive. Faust drops what it has fetched when its flow is off, as at the end of a recovery; the next
@@ -21,7 +23,7 @@ log = structlog.get_logger()
 
 
 class Watch:
-    """Looks at the worker once a second; `problems` serves /live and /ready."""
+    """Looks at the worker once a second, which /live and /ready answer by, and reports how far it has come."""
 
     def __init__(
         self,
@@ -69,6 +71,19 @@ class Watch:
             await asyncio.sleep(INTERVAL_SECONDS)
             await self.look()
 
+    async def report_on(self) -> None:
+        """Report until cancelled."""
+        while True:
+            await asyncio.sleep(REPORT_SECONDS)
+            await self.report()
+
+    async def report(self) -> None:
+        """Store how far the lanes have come, if they moved. Only lag displays and the producer's pace depend on it."""
+        at = {partition: lane.next_offset for partition, lane in self._worker.lanes.items()}
+        moved = {partition: offset for partition, offset in at.items() if offset != self._committed.get(partition)}
+        if moved and not self._worker.app.rebalancing and await self._worker.app.commit_positions(moved):
+            self._committed |= moved
+
     async def look(self) -> None:
         """Look once. A stall ends the worker. Raises `Unavailable` when Kafka is away for too long."""
         now = self._clock()
@@ -100,9 +115,6 @@ class Watch:
                 await self._suspect(partition, lag)
             elif lane.waiting and not self._worker.app.rebalancing:
                 await self._read_again(lane, now)
-        moved = {partition: lane.next_offset for partition, lane in lanes.items() if lane.next_offset != self._committed.get(partition)}
-        if moved and not self._worker.app.rebalancing and await self._worker.app.commit_positions(moved):
-            self._committed |= moved
 
     async def _read_again(self, lane: Lane, now: float) -> None:
         if now - max(lane.moved_at, self._read_again_at.get(lane.partition, 0.0)) > READ_AGAIN_SECONDS:

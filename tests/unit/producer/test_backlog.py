@@ -43,3 +43,22 @@ async def test_sending_waits_only_while_too_many_rows_are_unscored() -> None:
     unbounded = Backlog({}, 0)
     unbounded.confirmed(0, 1, 10**9)
     assert not unbounded.full
+
+
+def test_waiting_at_full_speed_is_not_being_stuck() -> None:
+    now = 100.0
+    backlog = Backlog({}, 100, clock=lambda: now)
+    now += 60
+    backlog.confirmed(0, 1, 1000)
+    backlog.confirmed(0, 2, 1000)
+    assert backlog.full
+    assert not backlog.stuck
+    now += 0.9
+    backlog.scored({0: 1})
+    now += 0.9
+    assert backlog.full
+    assert not backlog.stuck
+    now += 0.2
+    assert backlog.stuck
+    backlog.scored({0: 2})
+    assert not backlog.stuck

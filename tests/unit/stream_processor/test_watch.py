@@ -16,7 +16,7 @@ class Scene:
         self.away = False
         self.failures: list[BaseException] = []
         self.read_again_at: list[float] = []
-        self.committed: dict[int, int] = {}
+        self.reports: list[dict[int, int]] = []
         self.lane = SimpleNamespace(partition=0, next_offset=5, moved_at=100.0, closed=False, waiting=False, read_again=self.read_again)
         self.app = SimpleNamespace(rebalancing=False, in_recovery=False, recovered={0}, commit_positions=self.commit)
         self.lanes = {0: self.lane}
@@ -32,7 +32,7 @@ class Scene:
         )
 
     async def commit(self, positions: dict[int, int]) -> bool:
-        self.committed |= positions
+        self.reports.append(positions)
         return True
 
     async def ends(self, partitions: Any) -> dict[int, int]:
@@ -132,8 +132,15 @@ def test_a_worker_that_has_not_joined_yet_is_not_ready(scene: Scene) -> None:
     assert scene.watch.ready() == {"kafka": "joining the group"}
 
 
-async def test_moved_positions_are_stored_for_lag_displays(scene: Scene) -> None:
-    await scene.later(1)
+async def test_positions_are_reported_when_they_moved_unless_the_group_settles(scene: Scene) -> None:
+    await scene.watch.report()
+    assert scene.reports == [{0: 5}]
+    await scene.watch.report()
+    assert scene.reports == [{0: 5}]
     scene.lane.next_offset = 7
-    await scene.later(1)
-    assert scene.committed == {0: 7}
+    scene.app.rebalancing = True
+    await scene.watch.report()
+    assert scene.reports == [{0: 5}]
+    scene.app.rebalancing = False
+    await scene.watch.report()
+    assert scene.reports == [{0: 5}, {0: 7}]

@@ -8,20 +8,25 @@ import psutil
 from devstack.errors import PortTaken
 
 LOOPBACK = "127.0.0.1"
+_given: set[int] = set()
 
 
 def free_port() -> int:
-    """A port that nobody listens on now, from below the range that the kernel gives to outgoing connections.
+    """A port that nobody listens on now, from below the range that the kernel gives to outgoing connections; another one each time.
 
     Another process may take it before the caller does.
     """
     while True:
+        port = random.randrange(20_000, 32_000)
+        if port in _given:
+            continue
         with socket.socket() as probe:
             try:
-                probe.bind((LOOPBACK, random.randrange(20_000, 32_000)))
+                probe.bind((LOOPBACK, port))
             except OSError:
                 continue
-            return int(probe.getsockname()[1])
+        _given.add(port)
+        return port
 
 
 def is_listening(port: int, host: str = LOOPBACK) -> bool:

@@ -163,11 +163,13 @@ class BatchConsumer(driver.Consumer):
         self._room.set()
 
     async def _wait_next_records(self, timeout: float) -> Any:
-        if self._buffered_partitions and not self._get_active_partitions() - self._buffered_partitions:
+        if self._buffered_partitions and not self._get_active_partitions():
             self._room.clear()
             with suppress(TimeoutError):
                 async with asyncio.timeout(timeout):
                     await self._room.wait()
+            if self._buffered_partitions and not self._get_active_partitions():
+                return {}, set()
         return await super()._wait_next_records(timeout)
 
     async def _getmany(self, active_partitions: set[TP] | None, timeout: float) -> Any:

@@ -29,6 +29,7 @@ async def test_the_first_lane_with_room_ends_the_wait() -> None:
     consumer.resume_partitions(LANES)
     for tp in LANES:
         consumer.on_buffer_full(tp)
+    assert await consumer._wait_next_records(0.01) == ({}, set())
     fetched = asyncio.create_task(consumer._wait_next_records(LONG))
     await asyncio.sleep(0)
     assert not fetched.done()

@@ -1,6 +1,6 @@
 """Faust, bent to DESIGN §5. Every private name of Faust and aiokafka that this package relies on is used here and nowhere else.
 
-Faust 0.15.3 and aiokafka 0.14.0 are pinned; each point has its test in tests/integration. What is changed, and why:
+Faust 0.15.3 and aiokafka 0.14.0 are pinned; each point has its test. What is changed, and why:
 
 1. `BatchScheduler` (documented setting): the fetched records of one partition become one message, so Faust's cost is per batch, when
    scoring and when recovering the table.

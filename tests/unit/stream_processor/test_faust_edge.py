@@ -1,11 +1,13 @@
-"""What Faust's fetch does when lanes are full: without a connection, so only which partitions it would ask for."""
+"""What Faust's fetch asks for when lanes are full, and behind a recovery. Without a connection."""
 
 import asyncio
+from types import SimpleNamespace
 from typing import Any, cast
 
+from aiokafka import AIOKafkaConsumer, TopicPartition
 from faust.types import TP
 
-from schemas.topics import ROWS
+from schemas.topics import ROWS, STATS_CHANGELOG
 from stream_processor.faust_edge import BatchConsumer, Hooks, build
 from stream_processor.settings import Settings
 
@@ -20,12 +22,17 @@ class Asked(BatchConsumer):
         return {tp: [] for tp in active_partitions or ()}
 
 
-async def test_the_first_lane_with_room_ends_the_wait() -> None:
-    async def ignore(message: Any) -> None:
-        pass
+async def ignore(message: Any) -> None:
+    """Take it."""
 
+
+def consumer_of_nothing() -> Asked:
     app = build(Settings(kafka_bootstrap_servers="127.0.0.1:1"), cast(Hooks, None), ignore)
-    consumer = Asked(app.transport, ignore, ignore, ignore)
+    return Asked(app.transport, ignore, ignore, ignore)
+
+
+async def test_the_first_lane_with_room_ends_the_wait() -> None:
+    consumer = consumer_of_nothing()
     consumer.resume_partitions(LANES)
     for tp in LANES:
         consumer.on_buffer_full(tp)
@@ -37,3 +44,16 @@ async def test_the_first_lane_with_room_ends_the_wait() -> None:
     async with asyncio.timeout(LONG / 60):
         records, active = await fetched
     assert set(records) == active == {LANES[1]}
+
+
+async def test_the_changelog_is_fetched_only_while_it_is_recovered() -> None:
+    changelog = [TopicPartition(STATS_CHANGELOG.name, partition) for partition in range(3)]
+    kafka = AIOKafkaConsumer(bootstrap_servers="127.0.0.1:1")
+    kafka.assign([*changelog, *[TopicPartition(ROWS.name, partition) for partition in range(3)]])
+    consumer = consumer_of_nothing()
+    consumer._thread = cast(Any, SimpleNamespace(_ensure_consumer=lambda: kafka))
+    await consumer._changelog("pause", {0, 2})
+    assert kafka.paused() == {changelog[0], changelog[2]}
+    await consumer._changelog("resume", {0, 1, 2})
+    assert kafka.paused() == set()
+    await kafka.stop()

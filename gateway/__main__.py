@@ -11,7 +11,7 @@ import uvicorn
 from gateway.app import create_app
 from gateway.settings import GatewaySettings
 from runtime.errors import Unavailable
-from runtime.process import run
+from runtime.process import run, settled
 
 log = structlog.get_logger()
 
@@ -33,6 +33,7 @@ async def main(settings: GatewaySettings, stopping: asyncio.Event) -> None:
     listening = _listen(settings.host, settings.port)
     ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
     app = create_app(settings, lambda work: _pass_on(work, ended))
+    settled()
     server = Server(
         uvicorn.Config(
             app,

@@ -21,6 +21,8 @@ from schemas.topics import APP_ID, ROWS
 log = structlog.get_logger()
 
 ASK_SECONDS = 0.1
+PACED_TIMES = 10
+"""How many times more rows may be unscored when a run that keeps a pace sends: it does not wait for room that others fill at once."""
 STUCK_SECONDS = 1.0
 WARN_SECONDS = 10.0
 JOINED_ROWS = 1000
@@ -39,15 +41,13 @@ class Backlog:
         self._asking = asyncio.Lock()
         self._admin: AIOKafkaAdminClient | None = None
 
-    @property
-    def full(self) -> bool:
-        """Whether sending has to wait."""
-        return 0 < self._most <= self.rows
+    def full(self, *, paced: bool) -> bool:
+        """Whether sending has to wait; a run that keeps a pace waits later."""
+        return 0 < self._most * (PACED_TIMES if paced else 1) <= self.rows
 
-    @property
-    def stuck(self) -> bool:
+    def stuck(self, *, paced: bool) -> bool:
         """Whether sending waits for longer than it does at full speed."""
-        return self.full and self._clock() - self._moved_at > STUCK_SECONDS
+        return self.full(paced=paced) and self._clock() - self._moved_at > STUCK_SECONDS
 
     def confirmed(self, partition: int, end: int, rows: int) -> None:
         """The broker has a batch, up to (not including) the offset `end`."""
@@ -70,14 +70,14 @@ class Backlog:
                 self._moved_at = self._clock()
         ROWS_UNSCORED.set(self.rows)
 
-    async def room(self) -> None:
+    async def room(self, *, paced: bool) -> None:
         """Wait until fewer rows are unscored than may be, for as long as it takes."""
         waited = 0.0
-        while self.full:
+        while self.full(paced=paced):
             async with self._asking:
-                if self.full:
+                if self.full(paced=paced):
                     self.scored(await self._positions())
-                if self.full:
+                if self.full(paced=paced):
                     await asyncio.sleep(ASK_SECONDS)
             waited += ASK_SECONDS
             if waited > WARN_SECONDS:

@@ -137,7 +137,7 @@ class Run:
                         await asyncio.sleep(max(TICK_SECONDS, pacer.seconds_to_next(time.monotonic())))
                         continue
                     if only is None:  # a step is small, and orders wait for it
-                        await self.lanes.room()
+                        await self.lanes.room(pacer.rate)
                     await confirm_ownership()
                     end = int(min(start + due, start + (PACKED_CHUNK_ROWS if packs else CHUNK_ROWS), last))
                     sending = packed_records(self.lanes, page, start, end) if packs else records(page, start, end)
@@ -204,7 +204,7 @@ class Run:
         return [*self.positions.acknowledged], self._phase(), self._waiting_for()
 
     def _waiting_for(self) -> str | None:
-        return "stream_processor" if self._lanes is not None and self._lanes.waits else None
+        return "stream_processor" if self._lanes is not None and self._lanes.waits(self.rate) else None
 
     def _phase(self) -> str:
         if self.spec.total_rows is None:

@@ -105,14 +105,13 @@ class Lanes:
         """Whether rows at this rate travel packed."""
         return self._sender.packs(rate)
 
-    @property
-    def waits(self) -> bool:
-        """Whether sending waits until more rows are scored, and none are."""
-        return self._sender.backlog.stuck
+    def waits(self, rate: float | None) -> bool:
+        """Whether sending at this rate waits until more rows are scored, and none are."""
+        return self._sender.backlog.stuck(paced=rate is not None)
 
-    async def room(self) -> None:
-        """Wait until more rows may be sent: not without bound more than are scored."""
-        await self._sender.backlog.room()
+    async def room(self, rate: float | None) -> None:
+        """Wait until more rows may be sent at this rate: not without bound more than are scored."""
+        await self._sender.backlog.room(paced=rate is not None)
 
     async def send(self, message_type: MessageType, records: Iterable[tuple[int, int, bytes]], *, packed: bool = False) -> None:
         """Send `(lane, end, value)` in order; `end` is the lane's position behind the record. Returns when all is handed over.

@@ -26,5 +26,8 @@ class Settings(ProcessSettings):
         50, ge=0, description="so many ended replays of each control partition keep their rows in the storage, for retries: the newest"
     )
     max_lag_rows: int = Field(
-        20_000, ge=0, description="sending waits while so many rows are not scored yet; rows of other runs wait behind them; 0: never"
+        20_000,
+        ge=0,
+        description="full speed waits while so many rows are not scored yet, for rows of other runs wait behind them; runs with a pace wait"
+        " at ten times as many; 0: never",
     )

@@ -112,7 +112,7 @@ def frame_of(rows: int, features: int = 5) -> pl.DataFrame:
 
 
 class ProducerProcess:
-    """`python -m producer` as an operating system process."""
+    """`python -m producer` as an operating system process. Nobody scores what it sends, so it does not wait for that."""
 
     def __init__(self, broker: Broker, storage_url: str, log: Path, **environment: str) -> None:
         self.health_port = free_port()
@@ -124,6 +124,7 @@ class ProducerProcess:
             "PRODUCER_HEALTH_PORT": str(self.health_port),
             "PRODUCER_SESSION_TIMEOUT_SECONDS": str(SESSION_SECONDS),
             "PRODUCER_ENCODING": "json",
+            "PRODUCER_MAX_LAG_ROWS": "0",
             **environment,
         }
         with log.open("ab") as output:

@@ -35,14 +35,14 @@ async def test_sending_waits_only_while_too_many_rows_are_unscored() -> None:
     backlog._positions = positions  # type: ignore[method-assign]
     backlog.confirmed(0, 1, 99)
     async with asyncio.timeout(0.01):
-        await backlog.room()
+        await backlog.room(paced=False)
     backlog.confirmed(0, 2, 1000)
-    assert backlog.full
-    await backlog.room()
+    assert backlog.full(paced=False)
+    await backlog.room(paced=False)
     assert backlog.rows == 0
     unbounded = Backlog({}, 0)
     unbounded.confirmed(0, 1, 10**9)
-    assert not unbounded.full
+    assert not unbounded.full(paced=False)
 
 
 def test_waiting_at_full_speed_is_not_being_stuck() -> None:
@@ -51,14 +51,23 @@ def test_waiting_at_full_speed_is_not_being_stuck() -> None:
     now += 60
     backlog.confirmed(0, 1, 1000)
     backlog.confirmed(0, 2, 1000)
-    assert backlog.full
-    assert not backlog.stuck
+    assert backlog.full(paced=False)
+    assert not backlog.stuck(paced=False)
     now += 0.9
     backlog.scored({0: 1})
     now += 0.9
-    assert backlog.full
-    assert not backlog.stuck
+    assert backlog.full(paced=False)
+    assert not backlog.stuck(paced=False)
     now += 0.2
-    assert backlog.stuck
+    assert backlog.stuck(paced=False)
     backlog.scored({0: 2})
-    assert not backlog.stuck
+    assert not backlog.stuck(paced=False)
+
+
+def test_a_run_with_a_pace_does_not_wait_for_those_without() -> None:
+    backlog = Backlog({}, 100)
+    backlog.confirmed(0, 1, 999)
+    assert backlog.full(paced=False)
+    assert not backlog.full(paced=True)
+    backlog.confirmed(0, 2, 1)
+    assert backlog.full(paced=True)

@@ -43,7 +43,10 @@ class Backlog:
 
     def full(self, *, paced: bool) -> bool:
         """Whether sending has to wait; a run that keeps a pace waits later."""
-        return 0 < self._most * (PACED_TIMES if paced else 1) <= self.rows
+        return 0 < self._bound(paced) <= self.rows
+
+    def _bound(self, paced: bool) -> int:
+        return self._most * (PACED_TIMES if paced else 1)
 
     def stuck(self, *, paced: bool) -> bool:
         """Whether sending waits for longer than it does at full speed."""
@@ -82,7 +85,7 @@ class Backlog:
             waited += ASK_SECONDS
             if waited > WARN_SECONDS:
                 waited = 0.0
-                log.warning("rows are not being scored; sending waits", unscored=self.rows, most=self._most)
+                log.warning("rows are not being scored; sending waits", unscored=self.rows, most=self._bound(paced))
 
     async def _positions(self) -> dict[int, int]:
         try:

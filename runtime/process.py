@@ -43,7 +43,7 @@ def settled() -> None:
     """Leave what was loaded up to now out of every later collection: going through it was a pause of 72 ms in the worker.
 
     And collect seldom: what the stream makes is freed without it, but a batch makes tens of thousands of objects at once, and the usual 700
-    had all of them gone through again and again, a sixth of the worker's time.
+    had all of them gone through again and again, a tenth of the worker's processor time.
     """
     gc.collect()
     gc.freeze()

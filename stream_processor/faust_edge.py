@@ -17,7 +17,8 @@ Faust 0.15.3 and aiokafka 0.14.0 are pinned; each point has its test. What is ch
    meanwhile, and where all are full, the first that has room ends the wait.
 7. Once recovered, the changelog is fetched no more (`paused`): Faust would fetch what the owner writes to it and never take it, for which
    aiokafka holds back every other fetch for 100 ms, once a partition (the slow first rows of many runs).
-8. Acknowledgements are off (`acks=False`): what is done stands in the table. `commit_positions` only serves lag displays.
+8. Acknowledgements are off (`acks=False`): what is done stands in the table. `commit_positions` only
+   serves lag displays and the pace of a producer at full speed.
 """
 
 import asyncio
@@ -111,7 +112,6 @@ class BatchConsumer(driver.Consumer):
     """Takes ownership before recovery, and starts reading where the table says."""
 
     app: Any
-    _room: asyncio.Event
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -162,13 +162,17 @@ class BatchConsumer(driver.Consumer):
         super().on_buffer_drop(tp)
         self._room.set()
 
+    @property
+    def _all_held(self) -> bool:
+        return bool(self._buffered_partitions) and not self._get_active_partitions()
+
     async def _wait_next_records(self, timeout: float) -> Any:
-        if self._buffered_partitions and not self._get_active_partitions():
+        if self._all_held:
             self._room.clear()
             with suppress(TimeoutError):
                 async with asyncio.timeout(timeout):
                     await self._room.wait()
-            if self._buffered_partitions and not self._get_active_partitions():
+            if self._all_held:
                 return {}, set()
         return await super()._wait_next_records(timeout)
 
@@ -254,7 +258,7 @@ class FaustApp(faust.App):
         await consumer.rewind({partition: offset})
 
     async def commit_positions(self, positions: Mapping[int, int]) -> bool:
-        """Store the offsets for lag displays; say whether it worked. Nothing depends on them."""
+        """Store the offsets for those who ask how far scoring has come; say whether it worked. No number depends on them."""
         consumer: Any = self.consumer
         thread = consumer._thread
         offsets = {TopicPartition(ROWS.name, partition): OffsetAndMetadata(offset, "") for partition, offset in positions.items()}

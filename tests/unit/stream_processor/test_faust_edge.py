@@ -16,7 +16,7 @@ LONG = 3600.0
 
 
 class Asked(BatchConsumer):
-    """Notes what it would fetch."""
+    """Returns the partitions that it would fetch, instead of what they hold."""
 
     async def _getmany(self, active_partitions: set[TP] | None, timeout: float) -> Any:
         return {tp: [] for tp in active_partitions or ()}

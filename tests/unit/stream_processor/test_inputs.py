@@ -16,8 +16,7 @@ def test_rows_stand_where_they_were_added(steps: list[tuple[bool, list[tuple[flo
     found = Input(2)
     wanted: list[tuple[float | None, float | None]] = []
     for packed, rows, times in steps:
-        start = found.rows
-        assert start == len(wanted)
+        assert found.rows == len(wanted)
         wanted += rows * times
         if packed:
             with np.errstate(over="ignore"):

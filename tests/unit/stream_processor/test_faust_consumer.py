@@ -8,7 +8,8 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from faust.types import TP
 
 from schemas.topics import ROWS, STATS_CHANGELOG
-from stream_processor.faust_edge import BatchConsumer, Hooks, build
+from stream_processor.faust_consumer import BatchConsumer
+from stream_processor.faust_edge import Hooks, build
 from stream_processor.settings import Settings
 
 LANES = [TP(ROWS.name, partition) for partition in range(2)]

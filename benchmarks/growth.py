@@ -15,11 +15,11 @@ from typing import Any, NamedTuple
 
 from benchmarks.world import MODEL_VERSION, Size, Work
 from producer.encoding import Columns, Identity, row_encoder, row_packer
+from rows.decode import FeatureReader
 from runtime.kafka import partition_for
 from schemas.ids import row_key
 from stream_processor.answers import Model, Reasons
 from stream_processor.book import Outcome
-from stream_processor.decode import FeatureReader
 from stream_processor.score import handle
 from stream_processor.spans import USUAL, USUAL_PACKED
 

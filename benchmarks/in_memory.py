@@ -11,10 +11,10 @@ import msgspec
 import numpy as np
 
 from benchmarks.world import MODEL_VERSION
+from rows.decode import FeatureReader
 from schemas.messages import PackedRows, Prediction, Source, encode
 from storage.bundles import Bundle, Matrix, load_bundle, score
 from storage.files import Storage
-from stream_processor.decode import FeatureReader
 
 BATCH = 1000
 SOURCE = Source("rows.v1", 0, 0)

@@ -6,11 +6,11 @@ from datetime import datetime
 
 import numpy as np
 
+from rows.decode import FeatureReader, Opened, SourceRecord
+from rows.rejected import Rejected
 from schemas.ids import prediction_id
 from schemas.messages import DeadLetter, Prediction, Source
 from storage.bundles import Bundle, Matrix, contributions
-from stream_processor.decode import FeatureReader, Opened, SourceRecord
-from stream_processor.rejected import Rejected
 
 KEPT_BYTES, KEPT_KEY_BYTES = 2_800_000, 65_536
 KEPT_HEADERS, KEPT_NAME, KEPT_HEADER_BYTES = 32, 256, 1_024

@@ -12,6 +12,10 @@ from typing import TypeAlias
 
 import msgspec
 
+from rows.decode import SourceRecord
+from rows.identity import Identity, PartitionOf, stranger
+from rows.packed import row_record
+from rows.rejected import Rejected
 from schemas.ids import position_key, stats_key
 from schemas.messages import DeadLetter, DeadLetterMark, LaneStats, Prediction, Purge, RunEnd, RunSkip, encode
 from schemas.tasks import Command
@@ -31,11 +35,7 @@ from stream_processor.count import (
     pass_over,
     place,
 )
-from stream_processor.decode import SourceRecord
-from stream_processor.identity import Identity, PartitionOf, stranger
-from stream_processor.packed import row_record
 from stream_processor.redrive import answered, dead_again, in_vain, purge, purged
-from stream_processor.rejected import Rejected
 from stream_processor.spans import Span
 
 Handled: TypeAlias = Answered | Span | RunEnd | RunSkip | Purge | Rejected

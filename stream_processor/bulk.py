@@ -4,9 +4,9 @@ from datetime import datetime
 
 from msgspec import Raw
 
+from rows.decode import Envelope, Opened
 from schemas.messages import HISTOGRAM_BINS, LaneStats, Prediction, encode
 from stream_processor.answers import Answered, prediction
-from stream_processor.decode import Envelope, Opened
 from stream_processor.spans import Span
 
 Said = list[tuple[bytes | None, bytes | Prediction]]

@@ -9,9 +9,9 @@ from bisect import bisect_left, insort
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
+from rows.identity import Identity
 from schemas.ids import microseconds
 from schemas.messages import HISTOGRAM_BINS, LaneStats, Prediction, RunEnd, RunSkip
-from stream_processor.identity import Identity
 
 SKIPPED_MAX = 10_000
 """Dead-lettered rows of a lane that can still be redriven; of more, the oldest are forgotten."""

@@ -8,9 +8,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from rows.packed import FLOAT32
 from storage.bundles import Matrix
 
-FLOAT32 = np.dtype("<f4")
 BLOCK_ROWS = 64
 
 

@@ -13,12 +13,12 @@ from concurrent.futures import Executor
 import numpy as np
 import structlog
 
+from rows.decode import FeatureReader
 from runtime.errors import Unavailable
 from storage.bundles import BundleError, contributions, load_bundle, score
 from storage.errors import StorageUnavailable
 from storage.files import Storage
 from stream_processor.answers import Model
-from stream_processor.decode import FeatureReader
 from stream_processor.metrics import MODELS_LOADED
 from stream_processor.score import NoModel
 

@@ -8,37 +8,10 @@ from bisect import bisect_left
 from datetime import datetime
 from typing import Literal
 
-import msgspec
-
+from rows.identity import Identity
 from schemas.ids import prediction_id
-from schemas.messages import DeadLetterMark, LaneStats, Purge, Redrive
+from schemas.messages import DeadLetterMark, LaneStats, Purge
 from stream_processor.count import REDRIVEN_MAX, SKIPPED_MAX, redriven_count, was_redriven
-from stream_processor.identity import Identity
-from stream_processor.rejected import UNREADABLE
-
-_redrive = msgspec.json.Decoder(Redrive).decode
-_purge = msgspec.json.Decoder(Purge).decode
-
-
-def read_redrive(value: bytes) -> Redrive | None:
-    """The header of a redriven record; null when it says nothing that can be understood."""
-    try:
-        return _redrive(value)
-    except UNREADABLE:
-        return None
-
-
-def read_purge(value: bytes) -> Purge | None:
-    """The order to purge a letter; null when it cannot be understood."""
-    try:
-        return _purge(value)
-    except UNREADABLE:
-        return None
-
-
-def identity_of(redrive: Redrive) -> Identity:
-    """Whose row it is."""
-    return Identity(redrive.run_id, redrive.attempt, redrive.lane, 1, redrive.row_index, redrives=redrive.dead_letter_id)
 
 
 def answered(identity: Identity, now: datetime, message: str = "") -> DeadLetterMark:

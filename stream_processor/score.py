@@ -10,15 +10,15 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal, TypeAlias
 
+from rows.decode import Opened, SourceRecord, opened
+from rows.identity import PartitionOf
+from rows.packed import Packet, fits
+from rows.rejected import Rejected
 from schemas.messages import Purge, RunEnd, RunSkip
 from storage.bundles import Matrix, score
 from stream_processor.answers import Answered, Model, Reasons, explain
 from stream_processor.book import Book, Handled, Outcome
 from stream_processor.count import NO_LIMITS, DeadLetterLimits
-from stream_processor.decode import Opened, SourceRecord, opened
-from stream_processor.identity import PartitionOf
-from stream_processor.packed import Packet, fits
-from stream_processor.rejected import Rejected
 from stream_processor.spans import Span, Spans
 
 

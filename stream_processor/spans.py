@@ -11,14 +11,14 @@ from typing import Any
 
 from msgspec import Raw
 
+from rows.decode import Envelope, Opened, SourceRecord
+from rows.identity import Identity, PartitionOf, identify
+from rows.packed import Packet, decode_packed
+from rows.rejected import UNREADABLE
 from schemas.messages import PackedRows, Source
 from schemas.topics import CONTENT_TYPE_HEADER, JSON, MAX_ROW_BYTES, PACKED, SCHEMA_VERSION, SCHEMA_VERSION_HEADER, TYPE_HEADER
 from stream_processor.answers import Answered, Model
-from stream_processor.decode import Envelope, Opened, SourceRecord
-from stream_processor.identity import Identity, PartitionOf, identify
 from stream_processor.inputs import Input
-from stream_processor.packed import Packet, decode_packed
-from stream_processor.rejected import UNREADABLE
 
 USUAL = ((TYPE_HEADER, b"row"), (CONTENT_TYPE_HEADER, JSON), (SCHEMA_VERSION_HEADER, SCHEMA_VERSION))
 USUAL_PACKED = (USUAL[0], (CONTENT_TYPE_HEADER, PACKED), USUAL[2])

@@ -11,14 +11,14 @@ from hypothesis import strategies as st
 
 from producer.encoding import Identity
 from producer.recorded import Passed, Reader, Recorded, Unreadable, sent_again
+from rows.decode import Opened, opened
+from rows.packed import Packet
+from rows.rejected import Rejected
 from runtime.kafka import partition_for
 from schemas.ids import external_run_id, row_key
 from schemas.messages import PackedRows, Redrive, RunEnd, RunSkip, encode, pack
 from schemas.tasks import ReplaySource
 from schemas.topics import PACKED
-from stream_processor.decode import Opened, opened
-from stream_processor.packed import Packet
-from stream_processor.rejected import Rejected
 
 OURS = "sim-task-11111111-1111-4111-8111-111111111111"
 PARTITIONS = 4

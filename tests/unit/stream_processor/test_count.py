@@ -5,10 +5,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from rows.identity import Identity
 from schemas.ids import prediction_id
 from schemas.messages import LaneStats, Prediction, RunEnd, RunSkip, Source, Verdict, encode
 from stream_processor.count import ADMITTED, SKIPPED_MAX, admit, count, count_dead_letter, end, new_lane, next_index, pass_over
-from stream_processor.identity import Identity
 from tests.unit.stream_processor.toys import NOW
 
 RUN = "run-1"

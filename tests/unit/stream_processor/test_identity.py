@@ -2,10 +2,10 @@ from typing import Any
 
 import pytest
 
+from rows.decode import Opened, opened
+from rows.identity import Identity
+from rows.rejected import Rejected
 from schemas.ids import prediction_id
-from stream_processor.decode import Opened, opened
-from stream_processor.identity import Identity
-from stream_processor.rejected import Rejected
 from tests.unit.stream_processor.toys import Record, partition_of, redrive, row
 
 

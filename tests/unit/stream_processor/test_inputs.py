@@ -4,7 +4,8 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stream_processor.inputs import BLOCK_ROWS, FLOAT32, Input
+from rows.packed import FLOAT32
+from stream_processor.inputs import BLOCK_ROWS, Input
 
 VALUE = st.none() | st.floats(width=32, allow_nan=False) | st.just(1e300)
 ROWS = st.lists(st.tuples(VALUE, VALUE), min_size=1, max_size=3)

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import xgboost
 
+from rows.decode import FeatureReader
 from runtime.kafka import partition_for
 from schemas.ids import row_key
 from schemas.manifests import ConfusionMatrix, Metrics, ModelManifest
@@ -18,7 +19,6 @@ from schemas.topics import REDRIVE_HEADER
 from storage.bundles import MODEL, Bundle, write_bundle
 from storage.files import Storage
 from stream_processor.answers import Model
-from stream_processor.decode import FeatureReader
 
 PARTITIONS = 8
 FEATURES, IGNORED = ["S1", "S2", "S3"], ["S9"]

@@ -4,8 +4,8 @@ import re
 
 from msgspec import MsgspecError, Struct
 
+from rows.identity import Identity
 from schemas.messages import Reason
-from stream_processor.identity import Identity
 
 UNREADABLE = (MsgspecError, ValueError, RecursionError, OverflowError)
 """What decoding raises, whatever the bytes are."""

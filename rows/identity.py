@@ -2,7 +2,7 @@
 
 Rows of our producer carry an `epoch`; all others belong to a run named by `run_id` or by the record's key, with the partition as lane and
 the offset as index, so identity is unique and repeatable. A record that does not say whose it is belongs to the run of its key, never ours.
-A redriven row has the identity of its first try, which a header tells (`stream_processor.redrive`).
+A redriven row has the identity of its first try, which a header tells (`rows.redrive`).
 """
 
 from collections.abc import Callable

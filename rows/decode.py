@@ -12,6 +12,10 @@ from typing import Annotated, Any, Protocol
 import msgspec
 from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 
+from rows.identity import Identity, PartitionOf, Unidentified, identify, stranger
+from rows.packed import Packet, unpacked
+from rows.redrive import identity_of, read_purge, read_redrive
+from rows.rejected import UNREADABLE, Rejected, located
 from schemas.manifests import ModelManifest
 from schemas.messages import Purge, Redrive, RunEnd, RunSkip, UtcTime, Verdict
 from schemas.topics import (
@@ -24,10 +28,6 @@ from schemas.topics import (
     SCHEMA_VERSION_HEADER,
     TYPE_HEADER,
 )
-from stream_processor.identity import Identity, PartitionOf, Unidentified, identify, stranger
-from stream_processor.packed import Packet, unpacked
-from stream_processor.redrive import identity_of, read_purge, read_redrive
-from stream_processor.rejected import UNREADABLE, Rejected, located
 
 Index = Annotated[int, Meta(ge=0, le=2**62)]
 Attempt = Annotated[int, Meta(ge=1, le=2**31)]

@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from rows.decode import FeatureReader, Opened, opened
+from rows.rejected import Rejected
 from schemas.messages import RunEnd, RunSkip, encode
 from schemas.topics import MAX_ROW_BYTES
-from stream_processor.decode import FeatureReader, Opened, opened
-from stream_processor.rejected import Rejected
 from tests.unit.stream_processor.toys import MODEL_A, Record, home, manifest, partition_of, row
 
 RUN = "sim-task-6f1c2a52-6a86-4f3a-9a0f-0e6c5b8a1d11"

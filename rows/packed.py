@@ -12,12 +12,14 @@ import msgspec
 import numpy as np
 from msgspec import Raw, Struct, field
 
+from rows.identity import Identity, PartitionOf, Unidentified, identify
+from rows.rejected import UNREADABLE, Rejected, located
 from schemas.manifests import ModelManifest
 from schemas.messages import PackedHead, PackedRows, Row, UtcTime, Verdict, encode
 from schemas.topics import CONTENT_TYPE_HEADER, JSON, MAX_ROW_BYTES
-from stream_processor.identity import Identity, PartitionOf, Unidentified, identify
-from stream_processor.inputs import FLOAT32
-from stream_processor.rejected import UNREADABLE, Rejected, located
+
+FLOAT32 = np.dtype("<f4")
+"""Of packed features."""
 
 
 class RowRecord(NamedTuple):

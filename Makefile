@@ -7,6 +7,7 @@ BIN := $(VENV)/bin
 RUNTIME := $(VENV)/.runtime
 DEV := $(VENV)/.dev
 ARGS ?=
+JOBS ?= 2
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
@@ -35,9 +36,9 @@ logs: $(RUNTIME) ## follow the logs (ARGS="producer --lines 100 --no-follow")
 doctor: $(RUNTIME) ## check this machine and say how to mend it
 	@$(BIN)/python -m devstack doctor
 
-test: $(DEV) ## every test, against a real Kafka and Redis (ARGS="tests/unit -x")
+test: $(DEV) ## every test, against a real Kafka and Redis (ARGS="tests/unit -x"; JOBS=1: one after the other)
 	@$(BIN)/python -m devstack.browser
-	@$(BIN)/python -m pytest $(ARGS)
+	@$(BIN)/python -m pytest -n $(JOBS) --dist loadfile --durations=25 $(ARGS)
 
 check: $(DEV) ## format, lint, types, imports
 	@$(BIN)/ruff format --check --quiet .

@@ -104,6 +104,7 @@ async def open_parts(settings: GatewaySettings) -> AsyncIterator[Parts]:
         rebuild_records=settings.rebuild_records,
         session_timeout_ms=settings.projector_session_timeout_ms,
         show_waiting=outbox.show_again,
+        guard_epochs=True,
     )
     pages = Pages(views, History(settings.kafka(), views))
     work = asyncio.create_task(_together(projector, outbox, changes, letters))

@@ -7,6 +7,7 @@ open holds nobody's rows up, and the owner of a run sends none before its own is
 """
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from typing import NamedTuple
 
 import structlog
@@ -16,14 +17,18 @@ from aiokafka.errors import KafkaError
 from runtime.errors import Unavailable
 from runtime.kafka import open_reader, partition_for
 from schemas.decoding import Unreadable, reader
-from schemas.tasks import RunPosition
+from schemas.messages import TERMINAL
+from schemas.tasks import RunPosition, TaskState
 from schemas.topics import RUN_POSITIONS
 
 log = structlog.get_logger()
 
 RETRY_SECONDS = 0.5
-_AWAY = (KafkaError, OSError, TimeoutError)
+_AWAY = (KafkaError, OSError, TimeoutError, Unavailable)
 _position = reader(RunPosition)
+
+
+Rejected = Callable[[ConsumerRecord, str], Awaitable[None]]
 
 
 class Known(NamedTuple):
@@ -36,10 +41,14 @@ class Known(NamedTuple):
 class RunEpochs:
     """`run` follows the topic until cancelled; `known` is what is known by now."""
 
-    def __init__(self, kafka: dict[str, object], *, partitions: int, timeout_seconds: float = 5.0) -> None:
+    def __init__(
+        self, kafka: dict[str, object], *, partitions: int, timeout_seconds: float = 5.0, rejected: Rejected | None = None
+    ) -> None:
+        """`rejected` hears of the records that are not believed, and why."""
         self._kafka = kafka
         self._partitions = [TopicPartition(RUN_POSITIONS.name, partition) for partition in range(partitions)]
         self._timeout_seconds = timeout_seconds
+        self._rejected = rejected
         self._known: dict[str, Known] = {}
         self._next: dict[TopicPartition, int] = {}
         self._consumer: AIOKafkaConsumer | None = None
@@ -53,6 +62,19 @@ class RunEpochs:
         """Whether this attempt and epoch can be those of a producer of ours, as far as is known."""
         known = self._known.get(run_id)
         return known is not None and attempt <= known.attempt and epoch <= known.epoch
+
+    def vouches(self, task: TaskState) -> bool:
+        """Whether a task's state can be from a process of ours, as far as is known.
+
+        Only runs have epochs. Of a run that ended under producers which left nothing of it here, its end is believed, if it stays
+        below what its partition can have given out.
+        """
+        if task.kind != "run" or task.attempt == 0:
+            return task.epoch == 0
+        if task.task_id not in self._known and task.status in TERMINAL:
+            home = TopicPartition(RUN_POSITIONS.name, partition_for(task.task_id.encode(), len(self._partitions)))
+            return task.epoch <= self._next.get(home, 0)
+        return self.counts(task.task_id, task.attempt, task.epoch)
 
     async def admits(self, run_id: str, attempt: int, epoch: int) -> bool:
         """As `counts`, but what is not known is looked for before it is refused. Raises `Unavailable`."""
@@ -93,7 +115,10 @@ class RunEpochs:
             while True:
                 for records in (await consumer.getmany(timeout_ms=200)).values():
                     for record in records:
-                        self.take(record)
+                        if (reason := self.take(record)) is not None:
+                            log.error("a position is not believed", partition=record.partition, offset=record.offset, reason=reason)
+                            if self._rejected is not None:
+                                await self._rejected(record, reason)
                 for tp in self._partitions:
                     self._next[tp] = await consumer.position(tp)
                 async with self._read:
@@ -108,20 +133,25 @@ class RunEpochs:
         for tp in self._partitions:
             consumer.seek(tp, max(self._next.get(tp, 0), first[tp]))
 
-    def take(self, record: ConsumerRecord) -> None:
-        """Learn from one record; one that cannot be what it says teaches nothing."""
+    def take(self, record: ConsumerRecord) -> str | None:
+        """Learn from one record; one that cannot be what it says teaches nothing: say why."""
         run_id = (record.key or b"").decode("utf-8", "replace")
-        if record.partition != partition_for(record.key or b"", len(self._partitions)):
-            return
+        self._next[TopicPartition(RUN_POSITIONS.name, record.partition)] = record.offset + 1
+        if record.partition != (home := partition_for(record.key or b"", len(self._partitions))):
+            return f"its key belongs into partition {home}"
         if record.value is None:  # written at the end of a run by producers before `RunPosition.ended`: all its epochs lie below
-            self._note(run_id, Known(self._known[run_id].attempt if run_id in self._known else record.offset, record.offset - 1))
-            return
+            attempt = self._known[run_id].attempt if run_id in self._known else record.offset
+            self._note(run_id, Known(attempt, record.offset - 1))
+            return None
         position = _position(record.value)
-        if isinstance(position, Unreadable) or position.run_id != run_id or max(position.attempt - 1, position.epoch) > record.offset:
-            log.error("a position is not believed", partition=record.partition, offset=record.offset, run_id=run_id[:100])
-            return
-        epoch = record.offset if position.kind == "ownership" else position.epoch
-        self._note(run_id, Known(position.attempt, epoch))
+        if isinstance(position, Unreadable):
+            return position.reason
+        if position.run_id != run_id:
+            return f"the key {run_id!r:.80} is not that of run {position.run_id}"
+        if max(position.attempt - 1, position.epoch) > record.offset:
+            return f"attempt {position.attempt}, epoch {position.epoch} at offset {record.offset}: so many were never begun"
+        self._note(run_id, Known(position.attempt, record.offset if position.kind == "ownership" else position.epoch))
+        return None
 
     def _note(self, run_id: str, found: Known) -> None:
         known = self._known.get(run_id, found)

@@ -27,12 +27,12 @@ class Unreadable(Struct, frozen=True):
     reason: str
 
 
-def reader(shape: type[T], decode: Callable[[bytes], T] | None = None) -> Callable[[bytes | None], T | Unreadable]:
+def reader(shape: type[T]) -> Callable[[bytes | None], T | Unreadable]:
     """Return what reads a JSON body as `shape`, a msgspec struct or a pydantic model. Nothing is raised for any bytes.
 
     A shape whose fields must fit each other has a method `problem`, which says what does not.
     """
-    into = decode or _decoder(shape)
+    into, checked = _decoder(shape), hasattr(shape, "problem")
 
     def read(body: bytes | None) -> T | Unreadable:
         if not body:
@@ -43,7 +43,7 @@ def reader(shape: type[T], decode: Callable[[bytes], T] | None = None) -> Callab
             if too_deep(body):
                 return Unreadable(f"nested more than {MAX_DEPTH} deep")
             found = into(body)
-            problem = found.problem() if hasattr(found, "problem") else None
+            problem = found.problem() if checked else None
         except _FAILURES as error:
             return Unreadable(describe(error))
         return found if problem is None else Unreadable(problem)

@@ -23,10 +23,11 @@ from tests.waiting import eventually
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 SESSION_TIMEOUT_MS = 3000
+SPEC = {"dataset_id": "ds-0", "split_id": "split-0"}
 
 
 def state(task_id: str, **changes: object) -> TaskState:
-    fields = {"kind": "training", "workspace": "w", "status": "IN_PROGRESS", "attempt": 1, "epoch": 0, "spec": {}}
+    fields = {"kind": "training", "workspace": "w", "status": "IN_PROGRESS", "attempt": 1, "epoch": 0, "spec": SPEC}
     return msgspec.convert({"task_id": task_id, "created_at": NOW, "updated_at": NOW, **fields, **changes}, TaskState)
 
 

@@ -5,6 +5,7 @@ import structlog
 from runtime.kafka import partition_for, read_to_end
 from runtime.run_epochs import RunEpochs
 from schemas.decoding import Unreadable, reader
+from schemas.messages import TERMINAL
 from schemas.tasks import TaskState
 from schemas.topics import RUN_POSITIONS, TASKS
 
@@ -25,8 +26,9 @@ async def newest_tasks(kafka: dict[str, object], number: int, partitions: int) -
     async for record in read_to_end(kafka, TASKS.name, [number], wait_for_open_transactions=True):
         if partition_for(record.key or b"", partitions) != number:
             reason: str | None = "its key belongs into another partition"
-        elif not record.value:
-            tasks.pop(record.key, None)
+        elif record.value is None:
+            if (gone := tasks.get(record.key)) is not None and gone.status in TERMINAL:  # nobody deletes a task that is at work
+                del tasks[record.key]
             continue
         else:
             task = _task(record.value)

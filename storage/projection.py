@@ -139,7 +139,7 @@ def project_all(
 
 
 def _project_task(partition: int, offset: int, key: str, value: bytes | None, limits: Limits) -> Projected:
-    if not value:
+    if value is None:
         return Projected((Keep(keys.record("task", _known_form(key)), offset, ""),), key)
     task = _read(_task, value)
     _keyed(key, task.task_id)
@@ -161,7 +161,7 @@ def _project_stats(partition: int, offset: int, key: str, value: bytes | None, l
         run_id, attempt, lane = found.groups()
     else:
         raise _Wrong(f"the key {key!r:.80} is none of statistics")
-    if value:
+    if value is not None:
         stats = _read(_stats, value)
         _keyed(key, stats_key(stats.run_id, stats.attempt, stats.lane).decode())
         if stats.partition != partition:
@@ -170,7 +170,7 @@ def _project_stats(partition: int, offset: int, key: str, value: bytes | None, l
 
 
 def _project_dead_letter(partition: int, offset: int, key: str, value: bytes | None, limits: Limits) -> Projected:
-    if not value:
+    if value is None:
         return Projected(())
     if _read(_marked, value).mark is not None:
         mark = _read(_mark, value)
@@ -189,7 +189,7 @@ def _project_dead_letter(partition: int, offset: int, key: str, value: bytes | N
 
 def _project_model(partition: int, offset: int, key: str, value: bytes | None, limits: Limits) -> Projected:
     kind = "alias" if "@" in key else "model"
-    if not value:
+    if value is None:
         return Projected((Keep(keys.record(kind, _known_form(key)), offset, ""),))
     if kind == "alias":
         alias = _read(_alias, value)
@@ -202,7 +202,7 @@ def _project_model(partition: int, offset: int, key: str, value: bytes | None, l
 
 def _project_dataset(partition: int, offset: int, key: str, value: bytes | None, limits: Limits) -> Projected:
     kind = "split" if key.startswith("split-") else "dataset"
-    if not value:
+    if value is None:
         return Projected((Keep(keys.record(kind, _known_form(key)), offset, ""),))
     if kind == "split":
         split = _read(_split, value)
@@ -220,7 +220,7 @@ def _kept(kind: str, key: str, offset: int, value: bytes, manifest: Listed, *sco
 
 
 def _project_log(partition: int, offset: int, key: str, value: bytes | None, limits: Limits) -> Projected:
-    if not value:
+    if value is None:
         return Projected(())
     entry = _read(_log, value)
     return Projected((Add(keys.logs(entry.task_id), offset, f"{offset} {value.decode()}", limits.logs),), entry.task_id)

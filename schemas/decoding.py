@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 import msgspec
 from msgspec import Struct
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 
 T = TypeVar("T")
 
@@ -17,6 +17,7 @@ MAX_DEPTH = 32
 """Our own messages are nested 6 deep; decoders, encoders and Lua give up at some hundred."""
 REASON_LENGTH = 300
 _STRUCTURE = re.compile(rb'"(?:[^"\\]|\\.)*"|[\[\]{}]')
+_named = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 _FAILURES = (ValueError, TypeError, RecursionError, OverflowError, MemoryError)
 """What decoders raise: msgspec's and pydantic's errors and those of Unicode are `ValueError`s."""
 
@@ -52,7 +53,16 @@ def reader(shape: type[T]) -> Callable[[bytes | None], T | Unreadable]:
 
 
 def _decoder(shape: type[Any]) -> Callable[[bytes], Any]:
-    return shape.model_validate_json if issubclass(shape, BaseModel) else msgspec.json.Decoder(shape).decode
+    if not issubclass(shape, BaseModel):
+        return msgspec.json.Decoder(shape).decode
+    names = frozenset(shape.model_fields)
+
+    def decode(body: bytes) -> Any:
+        if stranger := next(iter(_named(body).keys() - names), None):  # of 50,000 of them pydantic would tell one by one, in seconds
+            raise ValueError(f"there is no field {stranger!r:.80}")
+        return shape.model_validate_json(body)
+
+    return decode
 
 
 def too_deep(body: bytes, most: int = MAX_DEPTH) -> bool:
@@ -73,7 +83,13 @@ def too_deep(body: bytes, most: int = MAX_DEPTH) -> bool:
 
 def describe(error: BaseException) -> str:
     """An error of a decoder in one bounded line of printable text."""
-    text = " ".join(str(error).split()) or type(error).__name__
+    if isinstance(error, ValidationError):
+        count = error.error_count()
+        first = [f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors(include_url=False)[:3]] if count <= 100 else []
+        text = "; ".join(first) or f"{count} problems"
+    else:
+        text = str(error)[:10_000]
+    text = " ".join(text.split()) or type(error).__name__
     return "".join(letter if letter.isprintable() else "?" for letter in text)[:REASON_LENGTH]
 
 

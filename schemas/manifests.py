@@ -3,9 +3,9 @@
 Every manifest is immutable; a changed setting makes a new object with a new id.
 """
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import AwareDatetime, BaseModel, ConfigDict, FailFast, Field
 
 from schemas.bounds import ManifestCount, ManifestId, ManifestPath, ManifestSeed, ManifestWorkspace, Plain, SortedTime
 
@@ -76,8 +76,8 @@ class DatasetManifest(Manifest):
     created_at: SortedTime
     row_count: ManifestCount
     column_count: ManifestCount
-    columns: list[Column]
-    features: list[str] = Field(description="numeric columns that a model may use, in file order")
+    columns: Annotated[list[Column], FailFast()]
+    features: Annotated[list[str], FailFast()] = Field(description="numeric columns that a model may use, in file order")
     label: Choice
     labels: LabelCounts
     id_column: Choice | None = Field(description="null: the row number, 1-based, is the id")
@@ -125,8 +125,8 @@ class FeatureSelection(Manifest):
     """Features of a dataset ranked by a preliminary model's total gain, best first. Kept in storage beside the dataset."""
 
     dataset_id: ManifestId
-    features: list[str]
-    gains: list[float]
+    features: Annotated[list[str], FailFast()]
+    gains: Annotated[list[float], FailFast()]
     considered: ManifestCount
     sampled_rows: ManifestCount
     seed: ManifestSeed
@@ -160,8 +160,8 @@ class Metrics(Manifest):
 class ReferenceHistogram(Manifest):
     """A feature's distribution in the training set: `edges` has one entry more than `counts`; missing values are apart."""
 
-    edges: list[float]
-    counts: list[ManifestCount]
+    edges: Annotated[list[float], FailFast()]
+    counts: Annotated[list[ManifestCount], FailFast()]
     missing_rate: float
 
 
@@ -179,8 +179,8 @@ class ModelManifest(Manifest):
     dataset_sha256: str
     split_id: ManifestId
     created_at: SortedTime
-    features: list[str]
-    ignored_features: list[str]
+    features: Annotated[list[str], FailFast()]
+    ignored_features: Annotated[list[str], FailFast()]
     label: str
     pass_value: str
     threshold: float
@@ -193,5 +193,5 @@ class ModelManifest(Manifest):
     feature_gains: dict[str, float]
     reference: dict[str, ReferenceHistogram]
     library_versions: dict[str, str]
-    warnings: list[str] = []
+    warnings: Annotated[list[str], FailFast()] = []
     files: dict[str, str]

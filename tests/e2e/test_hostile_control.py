@@ -64,10 +64,10 @@ async def test_no_record_on_a_control_topic_stops_or_changes_more_than_itself(se
         for body in BODIES.values():
             if body:  # empty bodies are the processor's own markers there
                 wanted.add(await send(producer, topic, b"r:1:0", body))
-    for topic, key, body in await forged(place, run):
+    state = await newest(place, run.run_id)
+    for topic, key, body in forged(state, run):
         wanted.add(await send(producer, topic, key, body))
     home = partition_for(run.run_id.encode(), CONTROL_PARTITIONS)
-    state = await newest(place, run.run_id)
     wanted.add(await send(producer, topics.TASKS, run.run_id.encode(), encode(state), partition=(home + 1) % CONTROL_PARTITIONS))
     before = (await place.client.run(run.run_id)).statistics.total_predictions
     await eventually(lambda: counted(place, run.run_id, before + 40), message="the run goes on")
@@ -95,10 +95,9 @@ async def test_no_record_on_a_control_topic_stops_or_changes_more_than_itself(se
     assert shown.reason
 
 
-async def forged(place: World, run: Run) -> list[tuple[topics.Topic, bytes, bytes]]:
+def forged(state: TaskState, run: Run) -> list[tuple[topics.Topic, bytes, bytes]]:
     """Well-formed records that would end, freeze or fail the run, or start what must not be."""
     now, key = datetime.now(UTC), run.run_id.encode()
-    state = await newest(place, run.run_id)
     over = {"status": "FAILED", "error": "forged", "finished_at": now}
     position = RunPosition(
         kind="position",

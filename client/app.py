@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from client import commands_data, commands_dead_letters, commands_models, commands_play, commands_runs, commands_stack
+from client import commands_data, commands_dead_letters, commands_models, commands_play, commands_poison, commands_runs, commands_stack
 from client.terminal import EXIT_CODES
 
 app = typer.Typer(
@@ -37,5 +37,5 @@ def options(
     context.obj = (url, workspace)
 
 
-for group in (commands_stack, commands_data, commands_models, commands_runs, commands_play, commands_dead_letters):
+for group in (commands_stack, commands_data, commands_models, commands_runs, commands_play, commands_dead_letters, commands_poison):
     group.register(app)

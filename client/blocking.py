@@ -21,6 +21,7 @@ from client.upload import Progress, Upload, UploadOptions, form
 from client.waiting import Wait, ended, succeeded
 from schemas.api import Health, Page, Readiness, TaskStatus
 from schemas.api_dead_letters import DeadLetterPage, DeadLetterView, LettersSent, PurgeMatching, RedriveMatching
+from schemas.api_quarantine import QuarantineList, QuarantineView
 from schemas.api_runs import Attempts, PredictionView, ReplayCreate, Retry, Run, RunCreate, RunDiff
 from schemas.api_system import System
 from schemas.api_v1 import (
@@ -259,6 +260,18 @@ class Client:
     def purge(self, request: PurgeMatching) -> LettersSent:
         """Take letters off the list for good."""
         return self._transport.send(calls.purge_matching(request))
+
+    def quarantine(self, *, topic: str | None = None, limit: int | None = None) -> QuarantineList:
+        """Records of the topics that their readers pass over, newest first."""
+        return self._transport.send(calls.quarantine(topic, limit))
+
+    def quarantined(self, place: str) -> QuarantineView:
+        """One of them, by its place (topic:partition:offset), with its bytes."""
+        return self._transport.send(calls.quarantined(place))
+
+    def skip(self, place: str) -> QuarantineView:
+        """Have an order passed over that ends its process again and again."""
+        return self._transport.send(calls.skip(place))
 
     def predictions(
         self, run_id: str, *, after: int = -1, limit: int | None = None, attempt: int | None = None

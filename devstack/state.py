@@ -5,6 +5,7 @@ A lock in the same folder says whether a supervisor runs. A pid counts only with
 
 import contextlib
 import fcntl
+import signal
 from collections.abc import Iterator
 from dataclasses import field
 from pathlib import Path
@@ -15,10 +16,13 @@ import psutil
 
 from devstack.errors import DevstackError
 
-Phase = Literal["starting", "ready", "stopping", "stopped", "failed"]
-PartState = Literal["waiting", "starting", "ready", "restarting", "stopped", "failed"]
+Phase = Literal["starting", "ready", "degraded", "stopping", "stopped", "failed"]
+"""`degraded`: a part is set aside, the others run."""
+PartState = Literal["waiting", "starting", "ready", "restarting", "set aside", "stopped", "failed"]
 STOP_LAST = ("redis", "kafka")
 """Stopped after the processes, in this order."""
+TRY_AGAIN = signal.SIGUSR1
+"""Sent to the supervisor: try the parts again that are set aside."""
 STATE, LOCK = "state.json", "lock"
 
 
@@ -49,6 +53,16 @@ class StackState(msgspec.Struct):
     parts: list[PartStatus] = field(default_factory=list)
     ready_after_seconds: float | None = None
     failure: str = ""
+
+    @property
+    def set_aside(self) -> list[PartStatus]:
+        """The parts that end again and again and are left alone for now."""
+        return [part for part in self.parts if part.state == "set aside"]
+
+    @property
+    def settled(self) -> bool:
+        """Whether every part is ready, or set aside."""
+        return all(part.state in ("ready", "set aside") for part in self.parts)
 
 
 def write_state(folder: Path, state: StackState) -> None:

@@ -15,7 +15,7 @@ from gateway.edges import BodyLimit, Measured
 from gateway.loop_watch import watch_loop
 from gateway.parts import open_parts
 from gateway.presentation import Style
-from gateway.routes import datasets, dead_letters, dotnet, models, runs, simulation, splits, system, training
+from gateway.routes import datasets, dead_letters, dotnet, models, quarantine, runs, simulation, splits, system, training
 from gateway.settings import GatewaySettings
 from gateway.workshop import Workshop
 from runtime.tasks import cancel_all
@@ -55,7 +55,7 @@ def create_app(settings: GatewaySettings, work_ended: Ended = lambda _: None) ->
     if origins := [origin.strip() for origin in settings.cors_origins.split(",") if origin.strip()]:
         app.add_middleware(CORSMiddleware, allow_origins=origins, allow_methods=["*"], allow_headers=["*"], expose_headers=["Retry-After"])
     app.add_middleware(Measured)
-    for module in (system, datasets, splits, training, models, dotnet, simulation, runs, dead_letters):
+    for module in (system, datasets, splits, training, models, dotnet, simulation, runs, dead_letters, quarantine):
         app.include_router(module.router)
     app.openapi = lambda: _without_defaults(app)  # type: ignore[method-assign]
     app.mount(system.ASSETS, StaticFiles(directory=system.assets()))

@@ -5,6 +5,7 @@ look and dropped after a failure. Belongs to no group and writes nothing.
 """
 
 import asyncio
+import re
 import time
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
@@ -22,6 +23,8 @@ from aiokafka.errors import KafkaError
 from gateway.cluster_requests import DescribeGroups, DescribeLogDirs
 from runtime.errors import Unavailable
 from runtime.tasks import stop_client
+from schemas.bounds import Count, UtcTime
+from schemas.decoding import reader
 from schemas.ids import position_key
 from schemas.topics import APP_ID, PREDICTIONS, ROWS, STATS_CHANGELOG, TOPICS
 
@@ -32,6 +35,7 @@ SAMPLED_ROWS = 30
 TAIL_OFFSETS = 6
 """Within so many offsets of its end a partition of the changelog has its newest position."""
 SAMPLE_SECONDS = 1.5
+POSITION = re.compile(rb"[0-9]{1,15}")
 Duration = tuple[datetime, float]
 """When a row was scored, and how many seconds after its record entered `rows.v1`."""
 
@@ -63,14 +67,14 @@ class Picture:
 
 class _Scored(msgspec.Struct):
     class Place(msgspec.Struct):
-        partition: int
-        offset: int
+        partition: Count
+        offset: Count
 
-    scored_at: datetime
+    scored_at: UtcTime
     source: Place
 
 
-_scored = msgspec.json.Decoder(_Scored).decode
+_scored = reader(_Scored)
 
 
 @dataclass(slots=True)
@@ -205,7 +209,7 @@ async def _scored_up_to(to: _Open, first: Mapping[TopicPartition, int], ends: Ma
     """The position that each transaction writes last; what the processor reports to the broker is up to a second old."""
     moved = {tp: end for tp, end in ends.items() if tp.topic == STATS_CHANGELOG.name and end > first[tp] and end != to.tails.get(tp)}
     for record in await _read(to.consumer, {tp: (max(first[tp], end - TAIL_OFFSETS), end) for tp, end in moved.items()}):
-        if record.key == position_key(record.partition) and record.value:
+        if record.key == position_key(record.partition) and POSITION.fullmatch(record.value or b""):
             to.positions[record.partition] = int(record.value) + 1
     to.tails |= moved
 
@@ -216,7 +220,7 @@ async def _sample(to: _Open, first: Mapping[TopicPartition, int], ends: Mapping[
     if tails == to.sampled:
         return
     records = await _read(to.consumer, {tp: (max(first[tp], end - SAMPLED_OFFSETS), end) for tp, end in tails.items()})
-    scored = [_scored(record.value) for record in records if record.value]
+    scored = [one for record in records if isinstance(one := _scored(record.value), _Scored)]  # others are the projector's to report
     newest = sorted(scored, key=lambda one: one.scored_at.timestamp())[-SAMPLED_ROWS:]
     spans: dict[TopicPartition, tuple[int, int]] = {}
     for one in newest:

@@ -1,8 +1,8 @@
 """What routes take from the application: each part by its type, through `Depends`.
 
 `gateway.parts.open_parts` makes the parts; the application keeps them in `app.state` under these names: `settings`, `views`, `commands`,
-`outbox`, `changes`, `feed`, `pages`, `letters`, `ranges`, `comparisons`, `redriver`, `style`, `workshop`. The functions are `async` because
-FastAPI runs plain ones in threads, which was half of what a status request cost.
+`outbox`, `changes`, `feed`, `pages`, `letters`, `ranges`, `comparisons`, `redriver`, `poison`, `style`, `workshop`. The functions are
+`async` because FastAPI runs plain ones in threads, which was half of what a status request cost.
 """
 
 from typing import Annotated
@@ -17,6 +17,7 @@ from gateway.events import Feed
 from gateway.outbox import Outbox
 from gateway.pages import Pages
 from gateway.presentation import Style
+from gateway.quarantine import Poison
 from gateway.ranges import Ranges
 from gateway.redrive import Redriver
 from gateway.settings import GatewaySettings
@@ -80,6 +81,11 @@ async def _redriver(request: Request) -> Redriver:
     return redriver
 
 
+async def _poison(request: Request) -> Poison:
+    poison: Poison = request.app.state.poison
+    return poison
+
+
 async def _style(request: Request) -> Style:
     style: Style = request.app.state.style
     return style
@@ -107,6 +113,7 @@ TheLetters = Annotated[Letters, Depends(_letters)]
 TheComparisons = Annotated[Comparisons, Depends(_comparisons)]
 TheRanges = Annotated[Ranges, Depends(_ranges)]
 TheRedriver = Annotated[Redriver, Depends(_redriver)]
+ThePoison = Annotated[Poison, Depends(_poison)]
 TheStyle = Annotated[Style, Depends(_style)]
 TheWorkshop = Annotated[Workshop, Depends(_workshop)]
 Workspace = Annotated[str, Depends(_workspace)]

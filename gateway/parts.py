@@ -17,6 +17,7 @@ from gateway.history import History
 from gateway.outbox import Outbox
 from gateway.pages import Pages
 from gateway.projector import Projector
+from gateway.quarantine import Poison
 from gateway.ranges import Ranges
 from gateway.redrive import Redriver
 from gateway.settings import GatewaySettings
@@ -45,6 +46,7 @@ class Parts:
     letters: Letters
     ranges: Ranges
     redriver: Redriver
+    poison: Poison
     projector: Projector
     cluster: Cluster
     work: "asyncio.Task[None]"
@@ -71,7 +73,7 @@ class Parts:
         state.feed = Feed(self.pages, self.changes)
         state.comparisons = Comparisons(self.pages)
         state.letters, state.ranges = self.letters, self.ranges
-        state.redriver = self.redriver
+        state.redriver, state.poison = self.redriver, self.poison
         state.store, state.cluster, state.throughput = self.store, self.cluster, Throughput()
 
     def end_streams(self) -> None:
@@ -96,6 +98,7 @@ async def open_parts(settings: GatewaySettings) -> AsyncIterator[Parts]:
     letters = Letters(DeadLetters(store), settings.kafka())
     ranges = Ranges(settings.kafka(), timeout_seconds=settings.dependency_timeout_seconds)
     redriver = Redriver(settings.kafka(), letters, changes, timeout_seconds=settings.dependency_timeout_seconds)
+    poison = Poison(settings.kafka())
     cluster = Cluster(settings.kafka(), timeout_seconds=min(LOOK_SECONDS, settings.dependency_timeout_seconds))
     projector = Projector(
         settings.kafka(),
@@ -104,17 +107,19 @@ async def open_parts(settings: GatewaySettings) -> AsyncIterator[Parts]:
         rebuild_records=settings.rebuild_records,
         session_timeout_ms=settings.projector_session_timeout_ms,
         show_waiting=outbox.show_again,
+        guard_epochs=True,
     )
     pages = Pages(views, History(settings.kafka(), views))
     work = asyncio.create_task(_together(projector, outbox, changes, letters))
     try:
-        yield Parts(store, views, commands, outbox, changes, pages, letters, ranges, redriver, projector, cluster, work)
+        yield Parts(store, views, commands, outbox, changes, pages, letters, ranges, redriver, poison, projector, cluster, work)
     finally:
         changes.close()
         await cancel_all(work)
         await cluster.close()
         await commands.close()
         await redriver.close()
+        await poison.close()
         await store.close()
 
 

@@ -15,9 +15,14 @@ from aiokafka.errors import IllegalStateError, KafkaError
 
 from gateway import metrics
 from gateway.idle import Idle
-from runtime.kafka import METADATA_MAX_AGE_MS
-from runtime.tasks import stop_client
-from schemas.topics import DEAD_LETTERS
+from runtime.errors import Unavailable
+from runtime.kafka import METADATA_MAX_AGE_MS, partition_for
+from runtime.quarantine import Quarantine
+from runtime.run_epochs import RunEpochs
+from runtime.tasks import cancel_all, stop_client
+from schemas.decoding import reader
+from schemas.tasks import TaskState
+from schemas.topics import DEAD_LETTERS, RUN_POSITIONS, TASKS
 from storage.operations import Older, Operation, fold
 from storage.projection import PROJECTED, project_all
 from storage.redis_store import Advance, RedisStore, RedisUnavailable
@@ -33,6 +38,8 @@ KAFKA_TIMEOUT_SECONDS = 20.0
 STOP_TIMEOUT_SECONDS = 5.0
 PATIENCE = 5
 """How often a position beyond the end of the topic is looked at again before it is believed."""
+_task = reader(TaskState)
+_CONTROL = {topic.name for topic in PROJECTED if topic.family == "control"}
 _COMPACTED = {topic.name for topic in PROJECTED if topic.cleanup == "compact"}
 
 
@@ -48,9 +55,14 @@ class Projector(ConsumerRebalanceListener):  # type: ignore[misc]
         rebuild_records: int = 5000,
         session_timeout_ms: int = 6000,
         show_waiting: Callable[[], Awaitable[None]] | None = None,
+        guard_epochs: bool = False,
     ) -> None:
-        """`rebuild_records`: how far back per partition a new or flushed Redis is filled from topics that are not compacted. `show_waiting`
-        puts into the view what no topic holds yet; it comes first, so that what meanwhile reaches a topic is found there."""
+        """`rebuild_records`: how far back per partition a new or flushed Redis is filled from topics that are not compacted.
+
+        `show_waiting` puts into the view what no topic holds yet; it comes first, so that what meanwhile reaches a topic is found there.
+        Records that are not believed go to quarantine before the position moves; with `guard_epochs` states of runs under epochs that
+        nobody had are among them.
+        """
         self._kafka = kafka
         self._store = store
         self._group = group
@@ -61,18 +73,28 @@ class Projector(ConsumerRebalanceListener):  # type: ignore[misc]
         self._placed: set[TopicPartition] = set()
         self._generation = 0
         self._idle = Idle(store)
+        self._quarantine = Quarantine(kafka, "gateway")
+        self._guard_epochs = guard_epochs
+        self._epochs: RunEpochs | None = None
+        self._following: asyncio.Task[None] | None = None
+        self._counts: dict[str, int] = {}
         self.problem: str | None = "not started"
         """Why the view is not kept up at the moment; None when it is."""
 
     async def run(self) -> None:
         """Project until cancelled. Waits for a Kafka or a Redis that is away; any other exception is a bug and ends the process."""
-        while True:
-            try:
-                await self._follow()
-            except (KafkaError, OSError, TimeoutError, RedisUnavailable) as error:
-                self.problem = str(error) or repr(error)
-                log.warning("the projector waits", error=self.problem)
-            await asyncio.sleep(RETRY_SECONDS)
+        try:
+            while True:
+                try:
+                    await self._follow()
+                except (KafkaError, OSError, TimeoutError, RedisUnavailable, Unavailable) as error:
+                    self.problem = str(error) or repr(error)
+                    log.warning("the projector waits", error=self.problem)
+                await asyncio.sleep(RETRY_SECONDS)
+        finally:
+            if self._following is not None:
+                await cancel_all(self._following)
+            await self._quarantine.close()
 
     async def on_partitions_revoked(self, revoked: Iterable[TopicPartition]) -> None:
         """A rebalance begins: every partition is placed anew behind it."""
@@ -99,6 +121,9 @@ class Projector(ConsumerRebalanceListener):  # type: ignore[misc]
             async with asyncio.timeout(KAFKA_TIMEOUT_SECONDS):
                 await consumer.start()
                 expected = await self._partitions(consumer)
+            if self._guard_epochs and self._following is None:
+                self._epochs = RunEpochs(self._kafka, partitions=self._counts[TASKS.name], rejected=self._disbelieved)
+                self._following = asyncio.create_task(self._epochs.run())
             consumer.subscribe([topic.name for topic in PROJECTED], listener=self)
             await self._loop(consumer, expected)
         finally:
@@ -110,7 +135,7 @@ class Projector(ConsumerRebalanceListener):  # type: ignore[misc]
     async def _partitions(self, consumer: AIOKafkaConsumer) -> int:
         """Number of partitions that must be projected before the view may be shown; waits for topics that do not exist yet."""
         cluster = await consumer._client.fetch_all_metadata()  # the public call answers from a cache that may not know them yet
-        counts = {topic.name: len(cluster.partitions_for_topic(topic.name) or ()) for topic in PROJECTED}
+        counts = self._counts = {topic.name: len(cluster.partitions_for_topic(topic.name) or ()) for topic in PROJECTED}
         if missing := [name for name, count in counts.items() if not count]:
             raise TimeoutError(f"topics do not exist: {missing}")
         return sum(counts.values())
@@ -193,11 +218,10 @@ class Projector(ConsumerRebalanceListener):  # type: ignore[misc]
         touched: set[str] = set()
         for tp, records in batch.items():
             metrics.PROJECTED.labels(tp.topic).inc(len(records))
-            read = ((record.offset, record.key, record.value) for record in records)
+            believed, refused = await self._believed(tp, records)
+            read = ((record.offset, record.key, record.value) for record in believed)
             projected = project_all(tp.topic, tp.partition, read, self._store.limits)
-            for offset, reason in projected.rejected:
-                metrics.REJECTED.labels(tp.topic).inc()
-                log.error("unreadable record passed over", place=f"{name(tp)}:{offset}", reason=reason)
+            await self._pass_over(tp, records, {**refused, **dict(projected.rejected)})
             operations += projected.operations
             touched |= projected.touched
             await asyncio.sleep(0)  # requests get their turn
@@ -215,6 +239,37 @@ class Projector(ConsumerRebalanceListener):  # type: ignore[misc]
             self._lost(lost)
             return
         self._next |= {tp: advance.next for tp, advance in advances.items()}
+
+    async def _believed(self, tp: TopicPartition, records: list[ConsumerRecord]) -> tuple[list[ConsumerRecord], dict[int, str]]:
+        """The records that can be from a process of ours, and why others cannot, by offset."""
+        if tp.topic not in _CONTROL:
+            return records, {}
+        refused: dict[int, str] = {}
+        for record in records:
+            home = partition_for(record.key or b"", self._counts[tp.topic])
+            if home != tp.partition:
+                refused[record.offset] = f"its key belongs into partition {home}"
+            elif tp.topic == TASKS.name and record.value and self._epochs is not None:
+                task = _task(record.value)
+                if isinstance(task, TaskState) and not await self._vouched(task):
+                    refused[record.offset] = f"attempt {task.attempt}, epoch {task.epoch} is not known to {RUN_POSITIONS.name}"
+        return [record for record in records if record.offset not in refused], refused
+
+    async def _vouched(self, task: TaskState) -> bool:
+        """Whether the state of a run is of an attempt that has begun; what is not known yet is looked for. Raises `Unavailable`."""
+        assert self._epochs is not None
+        if not self._epochs.vouches(task):
+            await self._epochs.catch_up()
+        return self._epochs.vouches(task)
+
+    async def _pass_over(self, tp: TopicPartition, records: list[ConsumerRecord], reasons: dict[int, str]) -> None:
+        for offset, reason in reasons.items():
+            metrics.REJECTED.labels(tp.topic).inc()
+            log.error("record passed over", place=f"{name(tp)}:{offset}", reason=reason)
+        await self._quarantine.put((record, reasons[record.offset]) for record in records if record.offset in reasons)
+
+    async def _disbelieved(self, record: ConsumerRecord, reason: str) -> None:
+        await self._quarantine.put([(record, reason)])
 
     async def _advances(self, consumer: AIOKafkaConsumer) -> dict[TopicPartition, Advance] | None:
         """How far each partition was read, transaction markers included; None when that is not known for all."""

@@ -23,6 +23,7 @@ async def main(settings: Settings, stopping: asyncio.Event) -> None:
         report_interval_seconds=settings.report_interval_seconds,
         lease_seconds=settings.session_timeout_seconds,
         replays_kept=settings.replays_kept,
+        control_partitions=settings.control_partitions,
     )
     owner = Owner(
         kafka, group=settings.group, topic=RUN_COMMANDS, handler=runs, session_timeout_ms=int(settings.session_timeout_seconds * 1000)

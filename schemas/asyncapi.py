@@ -9,7 +9,7 @@ from pydantic.json_schema import models_json_schema
 from schemas import messages as m
 from schemas import topics as t
 from schemas.manifests import DatasetManifest, ModelManifest, SplitManifest
-from schemas.tasks import Command, LogEntry, RunPosition, TaskState
+from schemas.tasks import Command, LogEntry, Quarantined, RunPosition, TaskState
 
 Message = type[msgspec.Struct] | type[BaseModel]
 REF = "#/components/schemas/{name}"
@@ -25,6 +25,7 @@ CARRIED: dict[t.Topic, tuple[Message, ...]] = {
     t.MODELS: (ModelManifest, m.Alias),
     t.DATASETS: (DatasetManifest, SplitManifest),
     t.TASK_LOGS: (LogEntry,),
+    t.QUARANTINE: (Quarantined,),
 }
 WRITERS: dict[t.Topic, tuple[str, ...]] = {
     t.ROWS: ("producer", "gateway", "any other system"),
@@ -38,6 +39,7 @@ WRITERS: dict[t.Topic, tuple[str, ...]] = {
     t.MODELS: ("trainer", "gateway"),
     t.DATASETS: ("gateway",),
     t.TASK_LOGS: ("trainer",),
+    t.QUARANTINE: ("gateway", "producer", "trainer"),
 }
 TYPES: dict[Message, str] = {
     m.Row: "row",

@@ -4,18 +4,20 @@ Times are UTC-aware and travel as RFC 3339. FAIL is the positive class everywher
 Tasks and orders: `schemas.tasks`.
 """
 
-from datetime import datetime
 from typing import Annotated, Literal
 
 import msgspec
 from msgspec import Meta, Struct
 
+from schemas.bounds import Attempt, Count, Id, Lane, Lanes, LetterId, UtcTime, Workspace, untimely
+
 Verdict = Literal["PASS", "FAIL"]
 Status = Literal["PENDING", "IN_PROGRESS", "PAUSED", "COMPLETED", "FAILED", "STOPPED"]
 TERMINAL: frozenset[Status] = frozenset({"COMPLETED", "FAILED", "STOPPED"})
 Ending = Literal["COMPLETED", "FAILED", "STOPPED"]
-UtcTime = Annotated[datetime, Meta(tz=True)]
 Index = Annotated[int, Meta(ge=0)]
+Place = Annotated[int, Meta(ge=-1, le=2**53 - 1)]
+"""An index or offset, -1 before the first."""
 
 
 class Row(Struct, kw_only=True, omit_defaults=True):
@@ -105,8 +107,8 @@ class Source(Struct, frozen=True):
     """Where the row stood."""
 
     topic: str
-    partition: int
-    offset: int
+    partition: Count
+    offset: Count
 
 
 class Prediction(Struct, kw_only=True):
@@ -118,12 +120,12 @@ class Prediction(Struct, kw_only=True):
     """
 
     prediction_id: str
-    run_id: str
-    attempt: int
-    lane: int
-    row_index: int
+    run_id: Id
+    attempt: Attempt
+    lane: Lane
+    row_index: Count
     sample_id: str
-    row_timestamp: datetime | None
+    row_timestamp: UtcTime | None
     prediction: Verdict
     confidence: float
     probability_fail: float
@@ -133,7 +135,7 @@ class Prediction(Struct, kw_only=True):
     top_feature_values: dict[str, float | None]
     reasons: Literal["exact", "approximate", "none"]
     label: Verdict | None
-    scored_at: datetime
+    scored_at: UtcTime
     source: Source
     redriven: bool = False
     """A repaired row: answered late, so behind rows with a higher index."""
@@ -159,24 +161,28 @@ class DeadLetter(Struct, kw_only=True):
     its offset as index. `value` and `key` are base64.
     """
 
-    dead_letter_id: str
+    dead_letter_id: LetterId
     reason: Reason
     message: str
     path: str | None
     topic: str
-    partition: int
-    offset: int
+    partition: Count
+    offset: Count
     key: bytes | None
     value: bytes
     headers: dict[str, str]
-    run_id: str | None
-    attempt: int | None
-    lane: int | None
-    row_index: int | None
+    run_id: Id | None
+    attempt: Attempt | None
+    lane: Annotated[int, Meta(ge=0, le=2**62)] | None
+    row_index: Annotated[int, Meta(ge=0, le=2**62)] | None
     model_version: str | None
-    occurred_at: datetime
-    value_bytes: int | None = None
+    occurred_at: UtcTime
+    value_bytes: Count | None = None
     """Length of the record's value; of a larger one than fits the beginning is kept."""
+
+    def problem(self) -> str | None:
+        """Why it cannot be a letter of ours."""
+        return untimely(occurred_at=self.occurred_at)
 
 
 class Redrive(Struct, kw_only=True, omit_defaults=True):
@@ -203,9 +209,9 @@ class DeadLetterMark(Struct, kw_only=True, omit_defaults=True):
     """
 
     mark: Literal["answered", "dead_letter", "ignored", "purged"]
-    dead_letter_id: str
-    run_id: str
-    marked_at: datetime
+    dead_letter_id: LetterId
+    run_id: Id
+    marked_at: UtcTime
     message: str = ""
     prediction_id: str | None = None
     new_dead_letter_id: str | None = None
@@ -214,10 +220,10 @@ class DeadLetterMark(Struct, kw_only=True, omit_defaults=True):
 class Confusion(Struct, kw_only=True):
     """Counts of labelled rows; FAIL is positive."""
 
-    tp: int = 0
-    fp: int = 0
-    tn: int = 0
-    fn: int = 0
+    tp: Count = 0
+    fp: Count = 0
+    tn: Count = 0
+    fn: Count = 0
 
 
 HISTOGRAM_BINS = 20
@@ -233,31 +239,33 @@ class LaneStats(Struct, kw_only=True):
     predictions can be found. Sums are added row by row in order, so any batching gives the same bits.
     """
 
-    run_id: str
-    attempt: int
-    lane: int
-    lanes: int
-    partition: int
-    offset: int
-    epoch: int
-    last_row_index: int = -1
-    last_answered_index: int = -1
-    skipped: list[int] = []
-    redriven: list[tuple[int, list[int]]] = []
-    total: int = 0
-    pass_count: int = 0
-    fail_count: int = 0
-    dead_letters: int = 0
-    dead_letters_in_a_row: int = 0
+    run_id: Id
+    attempt: Attempt
+    lane: Lane
+    lanes: Lanes
+    partition: Count
+    offset: Place
+    epoch: Count
+    last_row_index: Place = -1
+    last_answered_index: Place = -1
+    skipped: list[Count] = []
+    redriven: list[tuple[Count, list[Count]]] = []
+    total: Count = 0
+    pass_count: Count = 0
+    fail_count: Count = 0
+    dead_letters: Count = 0
+    dead_letters_in_a_row: Count = 0
     limit_reached: bool = False
-    passed_over: int = 0
+    passed_over: Count = 0
     confidence_sum: float = 0.0
     probability_fail_sum: float = 0.0
     confusion: Confusion = msgspec.field(default_factory=Confusion)
-    histogram: list[int] = msgspec.field(default_factory=lambda: [0] * HISTOGRAM_BINS)
+    histogram: Annotated[list[Count], Meta(min_length=HISTOGRAM_BINS, max_length=HISTOGRAM_BINS)] = msgspec.field(
+        default_factory=lambda: [0] * HISTOGRAM_BINS
+    )
     last: Prediction | None = None
-    first_scored_at: datetime | None = None
-    last_scored_at: datetime | None = None
+    first_scored_at: UtcTime | None = None
+    last_scored_at: UtcTime | None = None
     finished: Ending | None = None
     message: str = ""
 
@@ -265,10 +273,10 @@ class LaneStats(Struct, kw_only=True):
 class Alias(Struct, kw_only=True):
     """Value of `models.v1` under `alias@workspace`."""
 
-    alias: str
-    workspace: str
-    model_version: str
-    set_at: datetime
+    alias: Id
+    workspace: Workspace
+    model_version: Id
+    set_at: UtcTime
 
 
 encode = msgspec.json.Encoder().encode

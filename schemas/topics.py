@@ -54,6 +54,14 @@ RUN_POSITIONS = Topic("run-positions.v1", "control", "compact", "run_id", "owner
 MODELS = Topic("models.v1", "control", "compact", "model id, or alias@workspace", "model manifests and aliases")
 DATASETS = Topic("datasets.v1", "control", "compact", "dataset or split id", "dataset and split manifests")
 TASK_LOGS = Topic("task-logs.v1", "control", "delete", "task_id", "log entries of tasks", 7 * 24 * HOUR_MS)
+QUARANTINE = Topic(
+    "quarantine.v1",
+    "control",
+    "delete",
+    "topic:partition:offset",
+    "records of other topics that no reader takes: where they stood, why, and their bytes",
+    30 * 24 * HOUR_MS,
+)
 
 TOPICS = (
     ROWS,
@@ -67,6 +75,7 @@ TOPICS = (
     MODELS,
     DATASETS,
     TASK_LOGS,
+    QUARANTINE,
 )
 
 TYPE_HEADER = "type"

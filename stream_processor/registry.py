@@ -5,11 +5,11 @@ A groupless reader; the topic is read to its end before the first row is scored.
 
 import asyncio
 
-import msgspec
 import structlog
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 
 from runtime.kafka import open_reader
+from schemas.decoding import Unreadable, reader
 from schemas.ids import alias_key
 from schemas.messages import Alias
 from schemas.topics import MODELS
@@ -19,6 +19,7 @@ WORKSPACE = "default"
 CHAMPION, LATEST = alias_key("champion", WORKSPACE).encode(), alias_key("latest", WORKSPACE).encode()
 
 log = structlog.get_logger()
+_alias = reader(Alias)
 
 
 class Registry:
@@ -83,9 +84,10 @@ class Registry:
         if record.value is None:
             self._aliases.pop(record.key, None)
             return
-        try:
-            self._aliases[record.key] = msgspec.json.decode(record.value, type=Alias).model_version
-        except msgspec.MsgspecError as error:
-            log.error("an alias cannot be read", key=record.key.decode(), offset=record.offset, error=str(error))
+        alias = _alias(record.value)
+        if isinstance(alias, Unreadable) or alias_key(alias.alias, alias.workspace).encode() != record.key:
+            reason = alias.reason if isinstance(alias, Unreadable) else "it is not the one that its key names"
+            log.error("an alias is passed over", key=record.key.decode(), offset=record.offset, reason=reason)
             return
+        self._aliases[record.key] = alias.model_version
         log.info("rows without a model version are scored by", model_version=self.champion)

@@ -130,7 +130,8 @@ class RunPosition(Struct, kw_only=True):
     """Value of `run-positions.v1`. The offset of the ownership record (`kind: ownership`) is the run's epoch from then on.
 
     `acknowledged` holds per lane the first row index that the broker has not confirmed yet (`lane` before any row). `stopping`: a stop was
-    ordered, only the end markers are still to come; `failure`: why the run ends as FAILED then.
+    ordered, only the end markers are still to come; `failure`: why the run ends as FAILED then. `ended`: the last word on a run that is
+    over; it stays, so that the run's epochs stay known.
     """
 
     kind: Literal["ownership", "position"]
@@ -144,6 +145,7 @@ class RunPosition(Struct, kw_only=True):
     written_at: datetime
     stopping: bool = False
     failure: str = ""
+    ended: bool = False
 
 
 class LogEntry(Struct, kw_only=True):

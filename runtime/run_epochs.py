@@ -33,6 +33,15 @@ class Known(NamedTuple):
     epoch: int
 
 
+class Place(NamedTuple):
+    """Where the newest attempt of a run is, by its newest position: as `RunPosition`. The broker has all rows before `acknowledged`."""
+
+    attempt: int
+    epoch: int
+    acknowledged: tuple[int, ...]
+    ended: bool
+
+
 class RunEpochs:
     """`run` follows the topic until cancelled; `known` is what is known by now."""
 
@@ -41,6 +50,8 @@ class RunEpochs:
         self._partitions = [TopicPartition(RUN_POSITIONS.name, partition) for partition in range(partitions)]
         self._timeout_seconds = timeout_seconds
         self._known: dict[str, Known] = {}
+        self._places: dict[str, Place] = {}
+        self._moved: set[str] = set()
         self._next: dict[TopicPartition, int] = {}
         self._consumer: AIOKafkaConsumer | None = None
         self._read = asyncio.Condition()
@@ -48,6 +59,24 @@ class RunEpochs:
     def known(self, run_id: str) -> Known | None:
         """The highest attempt and epoch that a producer of ours has had; null for a run that none ever had."""
         return self._known.get(run_id)
+
+    def place(self, run_id: str) -> Place | None:
+        """Where the run is; null when no position of it is there any more."""
+        return self._places.get(run_id)
+
+    def lanes(self, run_id: str) -> int | None:
+        """How many lanes the run has; null when no position of it is there any more."""
+        place = self._places.get(run_id)
+        return len(place.acknowledged) if place else None
+
+    def runs(self) -> set[str]:
+        """The runs whose place is known."""
+        return set(self._places)
+
+    def moved(self) -> set[str]:
+        """The runs of which there were positions since the last call."""
+        moved, self._moved = self._moved, set()
+        return moved
 
     def counts(self, run_id: str, attempt: int, epoch: int) -> bool:
         """Whether this attempt and epoch can be those of a producer of ours, as far as is known."""
@@ -104,6 +133,7 @@ class RunEpochs:
         first, ends = await consumer.beginning_offsets(self._partitions), await consumer.end_offsets(self._partitions)
         if any(self._next.get(tp, 0) > ends[tp] for tp in self._partitions):
             self._known.clear()
+            self._places.clear()
             self._next.clear()
         for tp in self._partitions:
             consumer.seek(tp, max(self._next.get(tp, 0), first[tp]))
@@ -122,6 +152,10 @@ class RunEpochs:
             return
         epoch = record.offset if position.kind == "ownership" else position.epoch
         self._note(run_id, Known(position.attempt, epoch))
+        former = self._places.get(run_id)
+        if former is None or (former.attempt, former.epoch) <= (position.attempt, epoch):
+            self._places[run_id] = Place(position.attempt, epoch, tuple(position.acknowledged), position.ended)
+            self._moved.add(run_id)
 
     def _note(self, run_id: str, found: Known) -> None:
         known = self._known.get(run_id, found)

@@ -11,6 +11,8 @@ from datetime import datetime
 
 RUN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.@-]{0,99}")
 RUN_PREFIX = "sim-task-"
+MODEL_VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.@-]{0,99}")
+"""What can name a folder of the storage, whatever the storage is."""
 
 
 def new_training_id() -> str:

@@ -15,7 +15,14 @@ Status = Literal["PENDING", "IN_PROGRESS", "PAUSED", "COMPLETED", "FAILED", "STO
 TERMINAL: frozenset[Status] = frozenset({"COMPLETED", "FAILED", "STOPPED"})
 Ending = Literal["COMPLETED", "FAILED", "STOPPED"]
 UtcTime = Annotated[datetime, Meta(tz=True)]
-Index = Annotated[int, Meta(ge=0)]
+Index = Annotated[int, Meta(ge=0, le=2**62)]
+Attempt = Annotated[int, Meta(ge=1, le=2**31)]
+LaneNumber = Annotated[int, Meta(ge=0, le=2**31)]
+Lanes = Annotated[int, Meta(ge=1, le=2**31)]
+Name = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_.@-]{1,100}\Z")]
+"""Names a run or a dead letter in an order about one."""
+Said = Annotated[str, Meta(max_length=10_000)]
+"""Words for a person."""
 
 
 class Row(Struct, kw_only=True, omit_defaults=True):
@@ -27,10 +34,10 @@ class Row(Struct, kw_only=True, omit_defaults=True):
 
     features: dict[str, float | None]
     run_id: str | None = None
-    attempt: Annotated[int, Meta(ge=1)] = 1
+    attempt: Attempt = 1
     epoch: Index | None = None
-    lane: Index = 0
-    lanes: Annotated[int, Meta(ge=1)] = 1
+    lane: LaneNumber = 0
+    lanes: Lanes = 1
     row_index: Index | None = None
     sample_id: str | None = None
     timestamp: UtcTime | None = None
@@ -46,11 +53,11 @@ class PackedHead(Struct, array_like=True, gc=False):
     """The beginning of `PackedRows`: whose rows they are."""
 
     run_id: str | None
-    attempt: Annotated[int, Meta(ge=1, le=2**31)]
-    epoch: Annotated[int, Meta(ge=0, le=2**62)] | None
-    lane: Annotated[int, Meta(ge=0, le=2**31)]
-    lanes: Annotated[int, Meta(ge=1, le=2**31)]
-    row_index: Annotated[int, Meta(ge=0, le=2**62)] | None
+    attempt: Attempt
+    epoch: Index | None
+    lane: LaneNumber
+    lanes: Lanes
+    row_index: Index | None
     model_version: str
     count: Annotated[int, Meta(ge=1, le=MAX_PACKED_ROWS)]
 
@@ -76,14 +83,14 @@ class PackedRows(PackedHead, array_like=True, gc=False):
 class RunEnd(Struct, kw_only=True):
     """Closes a lane (header `type: run-end`). `end_index` is the first row index of the lane that is not sent."""
 
-    run_id: str
-    attempt: int
-    epoch: int
-    lane: int
-    lanes: int
-    end_index: int
+    run_id: Name
+    attempt: Attempt
+    epoch: Index
+    lane: LaneNumber
+    lanes: Lanes
+    end_index: Index
     ending: Ending
-    message: str = ""
+    message: Said = ""
 
 
 class RunSkip(Struct, kw_only=True):
@@ -92,13 +99,13 @@ class RunSkip(Struct, kw_only=True):
     A lane that has not come to `from_index` yet lost rows before it and does not take the marker: they must not count as passed over.
     """
 
-    run_id: str
-    attempt: int
-    epoch: int
-    lane: int
-    lanes: int
-    from_index: int
-    to_index: int
+    run_id: Name
+    attempt: Attempt
+    epoch: Index
+    lane: LaneNumber
+    lanes: Lanes
+    from_index: Index
+    to_index: Index
 
 
 class Source(Struct, frozen=True):
@@ -119,9 +126,9 @@ class Prediction(Struct, kw_only=True):
 
     prediction_id: str
     run_id: str
-    attempt: int
-    lane: int
-    row_index: int
+    attempt: Attempt
+    lane: LaneNumber
+    row_index: Index
     sample_id: str
     row_timestamp: datetime | None
     prediction: Verdict
@@ -149,7 +156,10 @@ Reason = Literal[
     "oversized",
     "unsupported_encoding",
     "run_owned",
+    "misplaced",
+    "not_owner",
 ]
+"""`misplaced`: it is about a lane of a run that travels in another partition; `not_owner`: no producer of that run can have sent it."""
 
 
 class DeadLetter(Struct, kw_only=True):
@@ -182,11 +192,11 @@ class DeadLetter(Struct, kw_only=True):
 class Redrive(Struct, kw_only=True, omit_defaults=True):
     """Value of the header `redrive` of `rows.v1`: which dead letter is sent again, and whose row it is whatever the body says."""
 
-    dead_letter_id: str
-    run_id: str
-    row_index: Annotated[int, Meta(ge=0, le=2**62)]
-    attempt: Annotated[int, Meta(ge=1, le=2**31)] = 1
-    lane: Annotated[int, Meta(ge=0, le=2**62)] = 0
+    dead_letter_id: Name
+    run_id: Name
+    row_index: Index
+    attempt: Attempt = 1
+    lane: LaneNumber = 0
 
 
 class Purge(Redrive, kw_only=True, omit_defaults=True):
@@ -234,12 +244,12 @@ class LaneStats(Struct, kw_only=True):
     """
 
     run_id: str
-    attempt: int
-    lane: int
-    lanes: int
-    partition: int
-    offset: int
-    epoch: int
+    attempt: Attempt
+    lane: LaneNumber
+    lanes: Lanes
+    partition: LaneNumber
+    offset: Annotated[int, Meta(ge=-1, le=2**62)]
+    epoch: Index
     last_row_index: int = -1
     last_answered_index: int = -1
     skipped: list[int] = []

@@ -35,6 +35,8 @@ class Topic:
 MAX_MESSAGE_BYTES = 4 << 20
 """Largest record batch that a topic takes. A row larger than `MAX_ROW_BYTES` is dead-lettered."""
 MAX_ROW_BYTES = 1 << 20
+MAX_KEY_BYTES = 1 << 16
+"""So much of a key is kept with a dead letter, and no row has a larger one: its answer carries the same key."""
 
 ROWS = Topic("rows.v1", "data", "delete", "run_id, or run_id#lane", "rows to score, and a run-end marker per lane", 7 * 24 * HOUR_MS)
 PREDICTIONS = Topic("predictions.v1", "data", "delete", "as the row", "one prediction per scored row", 7 * 24 * HOUR_MS)

@@ -129,9 +129,13 @@ def _project_stats(partition: int, offset: int, key: str, value: bytes | None, l
     if key.encode().startswith(POSITION_PREFIX):
         return Projected(())
     run_id, attempt, lane = key.rsplit(":", 2)
+    field, at = f"{int(attempt)}:{int(lane)}", -1
     if value:
-        _stats(value)
-    return Projected((Lane(keys.stats(run_id), offset, (value or b"").decode(), f"{int(attempt)}:{int(lane)}"),), run_id)
+        stats = _stats(value)
+        if (stats.run_id, stats.attempt, stats.lane) != (run_id, int(attempt), int(lane)) or stats.partition != partition:
+            raise ValueError(f"statistics of lane {stats.lane} of run {stats.run_id}, partition {stats.partition}, in partition {partition}")
+        at = stats.offset
+    return Projected((Lane(keys.stats(run_id), offset, (value or b"").decode(), field, at, partition),), run_id)
 
 
 def _project_dead_letter(partition: int, offset: int, key: str, value: bytes | None, limits: Limits) -> Projected:

@@ -77,7 +77,9 @@ class Views:
         newest = _run(run_id, task, stats)
         if newest is None:
             return []
-        earlier = (_run(run_id, task, stats, attempt) for attempt in range(newest.attempt - 1, 0, -1))
+        former = newest.task.former if newest.task else []
+        known = {lane.attempt for lane in _lanes(stats.values())} | {one.attempt for one in former}
+        earlier = (_run(run_id, task, stats, attempt) for attempt in sorted(known - {newest.attempt}, reverse=True))
         return [newest, *(view for view in earlier if view is not None)]
 
     async def answered(self, run_id: str, attempt: int, after: int, limit: int, *, fixed: bool = False) -> Answered | None:

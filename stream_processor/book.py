@@ -19,6 +19,7 @@ from rows.rejected import Rejected
 from schemas.ids import position_key, stats_key
 from schemas.messages import DeadLetter, DeadLetterMark, LaneStats, Prediction, Purge, RunEnd, RunSkip, encode
 from schemas.tasks import Command
+from schemas.topics import MAX_KEY_BYTES
 from stream_processor.answers import Answered, dead_letter, prediction
 from stream_processor.bulk import answer_all
 from stream_processor.count import (
@@ -100,7 +101,7 @@ class Book:
         """What is to be written; `last` is the batch's last record."""
         outcome = self._outcome
         outcome.predictions = [pair if type(pair[1]) is bytes else (pair[0], encode(pair[1])) for pair in self._predictions]  # type: ignore[misc]
-        outcome.states = [(key, encode(lane)) for key, lane in self._lanes.items() if lane.offset >= 0]
+        outcome.states = [(key, encode(lane)) for key, lane in self._lanes.items() if lane.offset >= 0]  # all are of this partition
         outcome.states.append((position_key(self._partition), b"%d" % last.offset))
         outcome.position = last.offset
         outcome.models_used = {item.version for _, item, _ in self.answered}
@@ -143,9 +144,6 @@ class Book:
         if lane.epoch > 0 and not (identity.owned or identity.redriven):
             self._run_owned(record, identity.run_id)
             return None
-        if lane.partition != self._partition:
-            self._outcome.passed_by["not_skipped"] += 1
-            return None
         return lane
 
     def _enter(self, record: SourceRecord, identity: Identity, item: Answered | Rejected, lane: LaneStats, admission: Admission) -> None:
@@ -179,11 +177,11 @@ class Book:
 
     def _purge(self, record: SourceRecord, order: Purge) -> None:
         lane = self._known(order)
-        if lane is None or (lane.partition == self._partition and purge(lane, order, record.offset)):
+        if lane is None or purge(lane, order, record.offset):
             self._mark(record, purged(order, self._now))
 
     def _mark(self, record: SourceRecord, mark: DeadLetterMark) -> None:
-        self._outcome.marks.append((record.key, encode(mark)))
+        self._outcome.marks.append((record.key and record.key[:MAX_KEY_BYTES], encode(mark)))
 
     def _fail(self, lane: LaneStats) -> None:
         """Have the producer end the run; an order that comes too late harms nothing."""
@@ -194,14 +192,16 @@ class Book:
 
     def _marker(self, record: SourceRecord, marker: RunEnd | RunSkip) -> None:
         lane = self._lane(marker)
-        if lane.partition == self._partition:
-            end(lane, marker, record.offset) if isinstance(marker, RunEnd) else pass_over(lane, marker, record.offset)
+        end(lane, marker, record.offset) if isinstance(marker, RunEnd) else pass_over(lane, marker, record.offset)
 
     def _known(self, identity: Identity | Purge | RunEnd | RunSkip) -> LaneStats | None:
-        """The statistics of a lane that has any."""
+        """The statistics of a lane that has any here. One of another partition is none of ours: its copy would be an old one."""
         key = stats_key(identity.run_id, identity.attempt, identity.lane)
         if key not in self._lanes and (stored := self._state(key)):
-            self._lanes[key] = _lane_stats(stored)
+            lane = _lane_stats(stored)
+            if lane.partition != self._partition:
+                return None
+            self._lanes[key] = lane
         return self._lanes.get(key)
 
     def _lane(self, identity: Identity | RunEnd | RunSkip) -> LaneStats:

@@ -18,6 +18,7 @@ from aiokafka import ConsumerRecord
 from runtime.errors import Unavailable
 from runtime.kafka import partition_for
 from runtime.process import settled
+from runtime.run_epochs import RunEpochs
 from schemas.ids import position_key
 from storage.bundles import import_xgboost
 from storage.files import Storage
@@ -47,6 +48,9 @@ class Worker:
         self.app: FaustApp = build(settings, self, self._dispatch)
         self.broker = Broker(settings.kafka(), timeout_seconds=settings.unavailable_after_seconds)
         self.registry = Registry(
+            settings.kafka(), partitions=settings.control_partitions, timeout_seconds=settings.unavailable_after_seconds
+        )
+        self.epochs = RunEpochs(
             settings.kafka(), partitions=settings.control_partitions, timeout_seconds=settings.unavailable_after_seconds
         )
         self._settings = settings
@@ -118,6 +122,7 @@ class Worker:
         """Score a batch in the scoring thread, fetching the models it needs."""
         models = self._models.at_hand()
         champion: str | Literal[False] | None = self.registry.champion
+        caught_up = False
         while True:
             score = partial(
                 handle,
@@ -126,6 +131,8 @@ class Worker:
                 models=models,
                 champion=champion,
                 partition_of=self._partition_of,
+                epochs=self.epochs,
+                caught_up=caught_up,
                 now=datetime.now(UTC),
                 reasons=self._reasons,
                 limits=self._limits,
@@ -137,6 +144,9 @@ class Worker:
                 return outcome
             for version in outcome.versions:
                 models[version] = await self._models.get(version)
+            if outcome.epochs:
+                await self.epochs.catch_up()
+                caught_up = True
             if outcome.champion:
                 await self.registry.catch_up()
                 champion = self.registry.champion or False

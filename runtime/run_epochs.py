@@ -40,6 +40,7 @@ class Place(NamedTuple):
     epoch: int
     acknowledged: tuple[int, ...]
     ended: bool
+    failed: bool
 
 
 class RunEpochs:
@@ -154,7 +155,7 @@ class RunEpochs:
         self._note(run_id, Known(position.attempt, epoch))
         former = self._places.get(run_id)
         if former is None or (former.attempt, former.epoch) <= (position.attempt, epoch):
-            self._places[run_id] = Place(position.attempt, epoch, tuple(position.acknowledged), position.ended)
+            self._places[run_id] = Place(position.attempt, epoch, tuple(position.acknowledged), position.ended, bool(position.failure))
             self._moved.add(run_id)
 
     def _note(self, run_id: str, found: Known) -> None:

@@ -28,7 +28,7 @@ from stream_processor.count import DeadLetterLimits
 from stream_processor.faust_edge import FaustApp, build
 from stream_processor.gaps import Broker
 from stream_processor.lane import Lane
-from stream_processor.metrics import LAG, OWNED_PARTITIONS, SCORING_SECONDS
+from stream_processor.metrics import BLOCKED_SECONDS, LAG, OWNED_PARTITIONS, SCORING_SECONDS
 from stream_processor.models import ModelCache
 from stream_processor.owner import EndWriter, Owner
 from stream_processor.registry import Registry
@@ -61,7 +61,7 @@ class Worker:
         )
         self._reasons = Reasons(settings.exact_reasons_max_rows, settings.approximate_reasons_max_rows, settings.top_features)
         self._limits = DeadLetterLimits(settings.max_consecutive_dead_letters, settings.max_dead_letter_share)
-        self._partition_of = lru_cache(4096)(partial(partition_for, partitions=settings.data_partitions))
+        self.partition_of = lru_cache(4096)(partial(partition_for, partitions=settings.data_partitions))
         self._table: MutableMapping[bytes, bytes] = self.app.stats
         self._owners: dict[int, Owner] = {}
         self._tasks: dict[int, asyncio.Task[None]] = {}
@@ -103,8 +103,9 @@ class Worker:
         tasks = [self._tasks.pop(lane.partition) for lane in lanes]
         for lane in lanes:
             lane.close()
-            with suppress(KeyError):
-                LAG.remove(lane.partition)
+            for gauge in (LAG, BLOCKED_SECONDS):
+                with suppress(KeyError):
+                    gauge.remove(lane.partition)
         OWNED_PARTITIONS.set(len(self.lanes))
         if tasks:
             _, unfinished = await asyncio.wait(tasks, timeout=self._settings.transaction_timeout_seconds)
@@ -127,10 +128,10 @@ class Worker:
             score = partial(
                 handle,
                 records,
-                state=self._table.get,
+                state=self.state,
                 models=models,
                 champion=champion,
-                partition_of=self._partition_of,
+                partition_of=self.partition_of,
                 epochs=self.epochs,
                 caught_up=caught_up,
                 now=datetime.now(UTC),
@@ -150,6 +151,10 @@ class Worker:
             if outcome.champion:
                 await self.registry.catch_up()
                 champion = self.registry.champion or False
+
+    def state(self, key: bytes) -> bytes | None:
+        """What the table has."""
+        return self._table.get(key)
 
     def store(self, outcome: Outcome) -> None:
         """Put the committed states into the table."""

@@ -51,7 +51,7 @@ def read_by_all(record: Record) -> None:
     """Read it with everything that reads rows; nothing is raised, and only a row of the run itself counts in it."""
     outcome = handle(
         [record],
-        state={}.get,
+        state=dict[bytes, bytes]().get,
         models={MODEL_A: model()} | {name: NoModel("none") for name in _named(record)},
         champion=False,
         partition_of=partition_of,

@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from schemas.ids import row_key, stats_key
-from schemas.messages import DeadLetter, DeadLetterMark, LaneStats, PackedRows, Purge, RunEnd, RunSkip, encode, pack
+from schemas.messages import DeadLetter, DeadLetterMark, LaneStats, PackedRows, RunEnd, RunSkip, encode, pack
 from schemas.topics import MAX_KEY_BYTES, PACKED
 from stream_processor.answers import Reasons
 from stream_processor.book import Outcome
@@ -76,7 +76,7 @@ def packed(**changed: Any) -> bytes:
 
 
 def purge(**changed: Any) -> bytes:
-    return encode(Purge(**{"dead_letter_id": "9-9", "run_id": RUN, "row_index": 3, "lane": 0, "attempt": 1} | changed))
+    return msgspec.json.encode({"dead_letter_id": "9-9", "run_id": RUN, "row_index": 3, "lane": 0, "attempt": 1} | changed)
 
 
 END, SKIP, PURGE = [("type", b"run-end")], [("type", b"run-skip")], [("type", b"purge")]
@@ -209,11 +209,11 @@ def test_a_claim_that_may_be_too_new_is_looked_for_before_it_is_refused() -> Non
     topic = Topic()
     record = Record(row(run_id=RUN, epoch=EPOCH + 1, row_index=0), 0, HOME, row_key(RUN, 0, 1))
     given: dict[str, Any] = {"champion": None, "partition_of": partition_of, "now": NOW, "reasons": NONE, "models": {MODEL_A: model()}}
-    needs = handle([record], state={}.get, epochs=topic.epochs, **given)
+    needs = handle([record], state=dict[bytes, bytes]().get, epochs=topic.epochs, **given)
     assert isinstance(needs, Needs)
     assert needs.epochs
     topic.epochs._highest = EPOCH + 1
-    outcome = handle([record], state={}.get, epochs=topic.epochs, **given)
+    outcome = handle([record], state=dict[bytes, bytes]().get, epochs=topic.epochs, **given)
     assert isinstance(outcome, Outcome)
     assert (len(outcome.predictions), len(outcome.dead_letters)) == (1, 0)
 

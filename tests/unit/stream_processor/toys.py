@@ -34,7 +34,7 @@ class Record(NamedTuple):
     offset: int = 0
     partition: int = 0
     key: bytes | None = b"line-1"
-    headers: Sequence[tuple[str, bytes]] = ()
+    headers: Sequence[tuple[str, bytes | None]] = ()
     topic: str = "rows.v1"
 
 

@@ -23,8 +23,9 @@ class Topic:
     retention_ms: int | None = None
 
     def config(self) -> dict[str, str]:
-        """Broker settings for the creation of this topic."""
-        settings = {"cleanup.policy": self.cleanup, "max.message.bytes": str(MAX_MESSAGE_BYTES)}
+        """Broker settings for the creation of this topic. Times are the broker's: a writer whose clock is an hour ahead would be refused,
+        and one far behind would have its records removed at once."""
+        settings = {"cleanup.policy": self.cleanup, "max.message.bytes": str(MAX_MESSAGE_BYTES), "message.timestamp.type": "LogAppendTime"}
         if self.retention_ms is not None:
             settings["retention.ms"] = str(self.retention_ms)
         if self.cleanup == "compact":

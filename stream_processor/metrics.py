@@ -32,5 +32,6 @@ BLOCKED_SECONDS = Gauge(
 )
 LANES_LOST = Counter(f"{PREFIX}_lanes_lost", "lanes of runs ended as FAILED because rows of them are not on rows.v1 any more (lanes)")
 POSITION = Gauge(f"{PREFIX}_position", "next offset of rows.v1 to be scored (offset)", ["partition"])
+SET_ASIDE = Counter(f"{PREFIX}_changelog_set_aside", "records of the changelog that are none of the processor's own (records)")
 MODELS_LOADED = Gauge(f"{PREFIX}_models_loaded", "model versions in memory (models)")
 OWNED_PARTITIONS = Gauge(f"{PREFIX}_owned_partitions", "partitions this worker is scoring (partitions)")

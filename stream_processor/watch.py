@@ -10,6 +10,7 @@ from functools import partial
 import structlog
 
 from runtime.errors import Unavailable
+from schemas.topics import ROWS
 from stream_processor.book import Outcome
 from stream_processor.gaps import Ends
 from stream_processor.lane import Lane
@@ -127,6 +128,7 @@ class Watch:
             LAG.labels(partition).set(lag)
             blocked = await self._is_blocked(lane, ends[partition])
             await self._say_blocked(partition, now, blocked=blocked)
+            self._say_beyond(lane, ends[partition])
             if blocked or not lag:
                 lane.moved_at = now
             elif now - lane.moved_at > self._stall_timeout_seconds and not lane.closed:
@@ -144,7 +146,7 @@ class Watch:
         return wanted >= ends.stable or await self._worker.broker.first_offset(lane.partition, wanted) is None
 
     async def _say_blocked(self, partition: int, now: float, *, blocked: bool) -> None:
-        name = f"rows.v1/{partition}"
+        name = f"{ROWS.name}/{partition}"
         if not blocked:
             if self._blocked_since.pop(partition, None) is not None:
                 with suppress(KeyError):
@@ -162,6 +164,14 @@ class Watch:
             self._blocked[name] = "waits behind an open transaction of another system" + (
                 f", producer id {', '.join(map(str, producers))}" if producers else ""
             )
+
+    def _say_beyond(self, lane: Lane, ends: Ends) -> None:
+        name, was = f"{ROWS.name}/{lane.partition} position", f"stands at offset {lane.next_offset}, but the topic ends at {ends.high}"
+        if lane.next_offset <= ends.high:
+            self._blocked.pop(name, None)
+        elif name not in self._blocked:
+            log.error("the position is beyond the end of the topic: it was made anew?", partition=lane.partition, wanted=lane.next_offset)
+            self._blocked[name] = was
 
     def _note_runs(self, lanes: Mapping[int, Lane]) -> None:
         """Have the runs compared that moved, and on partitions that were just opened all of them."""

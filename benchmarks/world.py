@@ -228,7 +228,7 @@ async def claim(kafka: dict[str, Any], runs: Sequence[str]) -> None:
 class Everybody:
     """Whose epochs are all known."""
 
-    def counts(self, run_id: str, attempt: int, epoch: int) -> bool:
+    def sends(self, run_id: str, attempt: int, epoch: int) -> bool:
         """Yes."""
         return True
 

@@ -17,7 +17,7 @@ from schemas.messages import Purge, RunEnd, RunSkip
 class Epochs(Protocol):
     """What is known of the producers of runs (`runtime.run_epochs`)."""
 
-    def counts(self, run_id: str, attempt: int, epoch: int) -> bool:
+    def sends(self, run_id: str, attempt: int, epoch: int) -> bool:
         """Whether this attempt and epoch can be those of a producer of the run."""
 
     def lanes(self, run_id: str) -> int | None:
@@ -41,7 +41,7 @@ class Admission:
         self._epochs, self._partition_of = epochs, partition_of
 
     def owns(self, identity: Identity) -> bool:
-        """Whether a producer's row, which stands where its lane travels, is one of the run's: false for a record to be looked at closely."""
+        """Whether a producer's row that stands where its lane travels is one of the run's; if not, the record is looked at closely."""
         return self._claim(identity) is None
 
     def admitted(self, record: SourceRecord, item: Item) -> Item:
@@ -65,7 +65,7 @@ class Admission:
         return self._claim(identity) if identity.owned else self._misplaced_order(partition, identity)
 
     def _claim(self, whose: Identity | RunEnd | RunSkip) -> Doubt | None:
-        if not self._epochs.counts(whose.run_id, whose.attempt, whose.epoch):
+        if not self._epochs.sends(whose.run_id, whose.attempt, whose.epoch):
             claim = f"attempt {whose.attempt} and epoch {whose.epoch}"
             return Doubt(f"no producer of run {whose.run_id} has had {claim}", "$.epoch", made_up=True)
         lanes = self._epochs.lanes(whose.run_id)
@@ -76,7 +76,8 @@ class Admission:
     def _misplaced_marker(self, partition: int, marker: RunEnd | RunSkip) -> Doubt | None:
         if marker.lane >= marker.lanes:
             return Doubt(f"there is no lane {marker.lane} of {marker.lanes}", "$.lane")
-        return self._elsewhere(partition, marker.run_id, marker.lane, self._partition_of(row_key(marker.run_id, marker.lane, marker.lanes)))
+        home = self._partition_of(row_key(marker.run_id, marker.lane, marker.lanes))
+        return self._elsewhere(partition, marker.run_id, marker.lane, home)
 
     def _misplaced_order(self, partition: int, order: Purge | Identity) -> Doubt | None:
         """An order about a dead letter stands in the letter's partition. Of a run of ours that is not known any more the table must tell."""

@@ -53,6 +53,8 @@ class RunEpochs:
         self._known: dict[str, Known] = {}
         self._places: dict[str, Place] = {}
         self._moved: set[str] = set()
+        self._first: dict[str, Known] = {}
+        """The newest attempt, and the epoch under which it began, where that record is still there."""
         self._next: dict[TopicPartition, int] = {}
         self._consumer: AIOKafkaConsumer | None = None
         self._read = asyncio.Condition()
@@ -83,6 +85,13 @@ class RunEpochs:
         """Whether this attempt and epoch can be those of a producer of ours, as far as is known."""
         known = self._known.get(run_id)
         return known is not None and attempt <= known.attempt and epoch <= known.epoch
+
+    def sends(self, run_id: str, attempt: int, epoch: int) -> bool:
+        """As `counts`, for what is sent on `rows.v1`: an attempt has no epoch below the one that it began under."""
+        first = self._first.get(run_id)
+        if first is not None and (epoch < first.epoch) != (attempt < first.attempt):
+            return False
+        return self.counts(run_id, attempt, epoch)
 
     async def admits(self, run_id: str, attempt: int, epoch: int) -> bool:
         """As `counts`, but what is not known is looked for before it is refused. Raises `Unavailable`."""
@@ -135,6 +144,7 @@ class RunEpochs:
         if any(self._next.get(tp, 0) > ends[tp] for tp in self._partitions):
             self._known.clear()
             self._places.clear()
+            self._first.clear()
             self._next.clear()
         for tp in self._partitions:
             consumer.seek(tp, max(self._next.get(tp, 0), first[tp]))
@@ -152,6 +162,10 @@ class RunEpochs:
             log.error("a position is not believed", partition=record.partition, offset=record.offset, run_id=run_id[:100])
             return
         epoch = record.offset if position.kind == "ownership" else position.epoch
+        if run_id not in self._known or position.attempt > self._known[run_id].attempt:
+            self._first.pop(run_id, None)
+            if position.kind == "ownership":
+                self._first[run_id] = Known(position.attempt, epoch)
         self._note(run_id, Known(position.attempt, epoch))
         former = self._places.get(run_id)
         if former is None or (former.attempt, former.epoch) <= (position.attempt, epoch):

@@ -76,7 +76,9 @@ class ReplayCreate(Shape):
     from_time: datetime | None = Field(None, description="rows put on the topic at or after this time, UTC unless it has an offset")
     partition: Whole | None = Field(None, ge=0, lt=1 << 31, description="only rows in this partition")
     from_offset: Whole | None = Field(None, ge=0, lt=1 << 62, description="the first record of the range")
-    to_offset: Whole | None = Field(None, ge=0, lt=1 << 62, description="the first record behind the range; default: as far as there are any")
+    to_offset: Whole | None = Field(
+        None, ge=0, lt=1 << 62, description="the first record behind the range; default: as far as there are any"
+    )
     model_version: str | None = Field(None, max_length=100, description="scores all rows; default: the one that each row names")
     rows_per_second: Pace | None = Field(1.0, description="default: the original's pace; null: as fast as the machine goes")
     lanes: Whole | None = Field(None, ge=1, le=MAX_LANES, description="default: as many as the original has")

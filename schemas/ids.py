@@ -75,6 +75,17 @@ def external_run_id(key: bytes | None, partition: int, *, keyed_partition: int |
     return f"ext-{name}" if keyed_partition == partition else f"ext-{name}@{partition}"
 
 
+def others_run_id(partition: int) -> str:
+    """The run of rows of other systems in a partition in which no more runs have room."""
+    return f"ext-others@{partition}"
+
+
+def is_external_key(key: bytes, partition: int) -> bool:
+    """Whether a key of the Faust table is of another system's run in this partition."""
+    run_id, _, lane = key.decode("utf-8", "replace").partition(":")
+    return lane == f"1:{partition}" and not is_task_id(run_id)
+
+
 def alias_key(alias: str, workspace: str) -> str:
     """Key in `models.v1` of an alias, such as `champion@default`."""
     return f"{alias}@{workspace}"

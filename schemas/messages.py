@@ -240,7 +240,8 @@ class LaneStats(Struct, kw_only=True):
     `offset` is the row record it stands at in `partition`; `epoch` the highest producer epoch counted; `last_row_index` the last row
     taken, -1 before the first, `last_answered_index` the last that was answered in order; `skipped` the dead-lettered rows that may still
     be redriven, ascending, bounded; `redriven` those that were, as (time of the answers in microseconds, row indices), so that their late
-    predictions can be found. `limit_reached`: the processor itself has ended the lane, for too many dead letters or for rows that are gone. Sums are added row by row in order, so any batching gives the same bits.
+    predictions can be found. `limit_reached`: the processor itself has ended the lane, for too many dead letters
+    or for rows that are gone. Sums are added row by row in order, so any batching gives the same bits.
     """
 
     run_id: str

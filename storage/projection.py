@@ -133,7 +133,9 @@ def _project_stats(partition: int, offset: int, key: str, value: bytes | None, l
     if value:
         stats = _stats(value)
         if (stats.run_id, stats.attempt, stats.lane) != (run_id, int(attempt), int(lane)) or stats.partition != partition:
-            raise ValueError(f"statistics of lane {stats.lane} of run {stats.run_id}, partition {stats.partition}, in partition {partition}")
+            raise ValueError(
+                f"statistics of lane {stats.lane} of run {stats.run_id}, partition {stats.partition}, in partition {partition}"
+            )
         at = stats.offset
     return Projected((Lane(keys.stats(run_id), offset, (value or b"").decode(), field, at, partition),), run_id)
 

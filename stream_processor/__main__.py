@@ -42,7 +42,15 @@ async def main(settings: Settings, stopping: asyncio.Event) -> None:
             return
         tasks = [
             asyncio.create_task(guarded(worker, coroutine))
-            for coroutine in (worker.registry.run(), worker.epochs.run(), begin(worker), watch.run(), watch.report_on(), worker.warm_up(), report_crash(worker))
+            for coroutine in (
+                worker.registry.run(),
+                worker.epochs.run(),
+                begin(worker),
+                watch.run(),
+                watch.report_on(),
+                worker.warm_up(),
+                report_crash(worker),
+            )
         ]
         asked = asyncio.ensure_future(stopping.wait())
         await asyncio.wait((asked, worker.failure), return_when=asyncio.FIRST_COMPLETED)

@@ -16,7 +16,7 @@ from rows.decode import SourceRecord
 from rows.identity import Identity, PartitionOf, stranger
 from rows.packed import row_record
 from rows.rejected import Rejected
-from schemas.ids import position_key, stats_key
+from schemas.ids import others_run_id, position_key, stats_key
 from schemas.messages import DeadLetter, DeadLetterMark, LaneStats, Prediction, Purge, RunEnd, RunSkip, encode
 from schemas.tasks import Command
 from schemas.topics import MAX_KEY_BYTES
@@ -70,10 +70,12 @@ class Book:
         partition_of: PartitionOf,
         *,
         brief: bool,
+        room: int,
     ) -> None:
         self.answered: list[tuple[SourceRecord, Answered, Prediction]] = []
         """Rows whose reasons may be asked for: all of them, or, when `brief`, at least the last."""
         self._brief = brief
+        self._room = room
         self._predictions: list[tuple[bytes | None, bytes | Prediction]] = []
         self._partition = partition
         self._state = state
@@ -108,6 +110,11 @@ class Book:
         return outcome
 
     def _row(self, record: SourceRecord, identity: Identity, item: Answered | Rejected) -> None:
+        identity = self._with_room(identity)
+        if isinstance(item, Answered):
+            item.opened.identity = identity
+        else:
+            item.identity = identity
         if identity.redriven and self._known(identity) is None:
             self._outcome.passed_by["not_skipped"] += 1
             return self._mark(record, in_vain(None, identity, self._now))
@@ -117,7 +124,8 @@ class Book:
 
     def _span(self, record: SourceRecord, item: Span) -> None:
         """Each record is admitted once, by its offset; its rows one by one, by their index, unless it is plain that all follow."""
-        packet, first = item.packet, item.packet.identity
+        packet = item.packet
+        packet.identity = first = self._with_room(packet.identity)
         lane = self._lane_of(record if first.owned else row_record(record, packet, 0, item.features), first)
         if lane is None:
             return
@@ -146,6 +154,15 @@ class Book:
             return None
         return lane
 
+    def _with_room(self, identity: Identity) -> Identity:
+        """The identity, or that in the run which all share for whose own run there is no room: statistics are kept for ever."""
+        if identity.owned or identity.redriven or self._known(identity) is not None:
+            return identity
+        self._room -= 1
+        if self._room >= 0:
+            return identity
+        return msgspec.structs.replace(identity, run_id=others_run_id(self._partition))
+
     def _enter(self, record: SourceRecord, identity: Identity, item: Answered | Rejected, lane: LaneStats, admission: Admission) -> None:
         if admission not in ADMITTED:
             self._outcome.passed_by[admission] += 1
@@ -168,9 +185,9 @@ class Book:
 
     def _run_owned(self, record: SourceRecord, run_id: str) -> None:
         """A row of another system that names a run of ours: it counts where rows count that do not say whose they are."""
-        identity = stranger(record.key, record.partition, record.offset, self._partition_of)
+        identity = self._with_room(stranger(record.key, record.partition, record.offset, self._partition_of))
         if (lane := self._lane(identity)).epoch > 0:
-            identity = stranger(None, record.partition, record.offset, self._partition_of)
+            identity = self._with_room(stranger(None, record.partition, record.offset, self._partition_of))
             lane = self._lane(identity)
         owned = Rejected("run_owned", f"run {run_id} is replayed by our producer; its rows carry an epoch", "$.run_id", identity)
         self._enter(record, identity, owned, lane, admit(lane, identity, record.offset))

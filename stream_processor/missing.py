@@ -1,4 +1,4 @@
-"""Rows that are gone before they were scored: by retention, mostly, while no worker was there. A run that lacks some can never end by itself.
+"""Rows that are gone before they were scored: by retention, mostly, while no worker was there. A run that lacks some can never end.
 
 The broker has every row that a producer calls acknowledged (`run-positions.v1`). So once all is read that was on the topic when that was
 known, a lane that stands before such a row, or has no end though its run has, lacks records that nobody will send again: it ends as FAILED

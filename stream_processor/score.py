@@ -59,9 +59,10 @@ def handle(
     reasons: Reasons,
     limits: DeadLetterLimits = NO_LIMITS,
     caught_up: bool = False,
+    room: int = 1 << 30,
 ) -> Outcome | Needs:
     """Handle consecutive records of one partition. `champion` scores rows that name no model; None: not known yet, False: there is none.
-    `caught_up`: what `epochs` does not know by now is made up."""
+    `caught_up`: what `epochs` does not know by now is made up. `room`: so many runs of other systems may be new in the partition."""
     admission = Admission(epochs, partition_of)
     read = _read(records, models, champion, partition_of, admission)
     if admission.unknown and not caught_up:
@@ -71,7 +72,7 @@ def handle(
     firsts, items, spans = read
     matrices = _score(items, spans)
     brief = sum(map(len, matrices.values())) > max(reasons.exact_max_rows, reasons.approximate_max_rows)
-    book = Book(records[0].partition, state, now, limits, partition_of, brief=brief)
+    book = Book(records[0].partition, state, now, limits, partition_of, brief=brief, room=room)
     for record, item in zip(firsts, items, strict=True):
         book.enter(record, item)
     explain(book.answered, matrices, reasons, brief=brief)
@@ -105,9 +106,7 @@ def _read(
     return needs or (firsts, items, spans)
 
 
-def _resolved(
-    record: SourceRecord, item: Item, models: Models, champion: str | Literal[False] | None
-) -> Handled | Needs:
+def _resolved(record: SourceRecord, item: Item, models: Models, champion: str | Literal[False] | None) -> Handled | Needs:
     """Find the row's model."""
     if isinstance(item, Packet):
         return _with_model(record, item, models)

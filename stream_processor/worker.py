@@ -5,6 +5,7 @@ Whatever goes wrong ends up in `failure`: the process then stops without acknowl
 
 import asyncio
 import time
+from collections import Counter
 from collections.abc import Collection, MutableMapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -19,7 +20,7 @@ from runtime.errors import Unavailable
 from runtime.kafka import partition_for
 from runtime.process import settled
 from runtime.run_epochs import RunEpochs
-from schemas.ids import position_key
+from schemas.ids import is_external_key, position_key
 from storage.bundles import import_xgboost
 from storage.files import Storage
 from stream_processor.answers import Reasons
@@ -64,6 +65,7 @@ class Worker:
         self.partition_of = lru_cache(4096)(partial(partition_for, partitions=settings.data_partitions))
         self._table: MutableMapping[bytes, bytes] = self.app.stats
         self._owners: dict[int, Owner] = {}
+        self._external_runs: Counter[int] = Counter()
         self._tasks: dict[int, asyncio.Task[None]] = {}
         self._end = EndWriter(settings.kafka())
 
@@ -92,6 +94,7 @@ class Worker:
                 at = int(stored) + 1 if stored else 0
                 lane = Lane(self, self._owners[partition], at, batch_rows=batch_rows, batch_bytes=batch_bytes)
                 self.lanes[partition] = lane
+                self._external_runs[partition] = sum(is_external_key(key, partition) for key in list(self._table))
                 self._tasks[partition] = task = asyncio.create_task(lane.run(), name=f"lane-{partition}")
                 task.add_done_callback(self._ended)
         OWNED_PARTITIONS.set(len(self.lanes))
@@ -134,6 +137,7 @@ class Worker:
                 partition_of=self.partition_of,
                 epochs=self.epochs,
                 caught_up=caught_up,
+                room=self._settings.external_runs_max - self._external_runs[records[0].partition],
                 now=datetime.now(UTC),
                 reasons=self._reasons,
                 limits=self._limits,
@@ -159,6 +163,8 @@ class Worker:
     def store(self, outcome: Outcome) -> None:
         """Put the committed states into the table."""
         for key, value in outcome.states:
+            if self._table.get(key) is None:
+                self._external_runs.update(partition for partition in self.lanes if is_external_key(key, partition))
             self._table[key] = value
 
     async def first_offset(self, partition: int, wanted: int) -> int | None:

@@ -5,7 +5,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from schemas.ids import row_key, stats_key
+from schemas.ids import is_external_key, row_key, stats_key
 from schemas.messages import DeadLetter, DeadLetterMark, LaneStats, PackedRows, RunEnd, RunSkip, encode, pack
 from schemas.topics import MAX_KEY_BYTES, PACKED
 from stream_processor.answers import Reasons
@@ -216,6 +216,38 @@ def test_a_claim_that_may_be_too_new_is_looked_for_before_it_is_refused() -> Non
     outcome = handle([record], state=dict[bytes, bytes]().get, epochs=topic.epochs, **given)
     assert isinstance(outcome, Outcome)
     assert (len(outcome.predictions), len(outcome.dead_letters)) == (1, 0)
+
+
+@pytest.mark.parametrize("good", [True, False])
+def test_keys_beyond_the_bound_share_a_run_and_every_row_counts_once(good: bool) -> None:
+    table: dict[bytes, bytes] = {}
+    value = row() if good else b"{"
+    given: dict[str, Any] = {"champion": None, "partition_of": partition_of, "now": NOW, "reasons": NONE, "models": {MODEL_A: model()}}
+    for start in range(0, 400, 10):
+        records = [Record(value, offset, 3, b"key-%d" % (offset % 100)) for offset in range(start, start + 10)]
+        room = 5 - sum(is_external_key(key, 3) for key in table)
+        outcome = handle(records, state=table.get, epochs=Producers(), room=room, **given)
+        assert isinstance(outcome, Outcome)
+        table |= outcome.states
+    lanes = [msgspec.json.decode(stored, type=LaneStats) for key, stored in table.items() if is_external_key(key, 3)]
+    assert len(lanes) == 6
+    assert sum(lane.total + lane.dead_letters for lane in lanes) == 400
+    counted = {lane.run_id: lane.total + lane.dead_letters for lane in lanes}
+    assert counted.pop("ext-others@3") == 400 - 5 * 4
+    assert set(counted.values()) == {4}
+
+
+def test_a_packed_row_of_a_key_beyond_the_bound_counts_in_the_shared_run() -> None:
+    value = packed(
+        run_id=None, epoch=None, row_index=None, count=1, features=b"\0" * 12, sample_ids=[None], timestamps=[None], labels=[None]
+    )
+    given: dict[str, Any] = {"champion": None, "partition_of": partition_of, "now": NOW, "reasons": NONE, "models": {MODEL_A: model()}}
+    record = Record(value, 5, 3, b"key", IS_PACKED)
+    outcome = handle([record], state=dict[bytes, bytes]().get, epochs=Producers(), room=0, **given)
+    assert isinstance(outcome, Outcome)
+    assert stats_key("ext-others@3", 1, 3) in dict(outcome.states)
+    ((_, answer),) = outcome.predictions
+    assert msgspec.json.decode(answer)["run_id"] == "ext-others@3"
 
 
 def test_an_epoch_that_is_over_is_passed_by_as_before() -> None:

@@ -58,7 +58,8 @@ def as_json(i: int, offset: int) -> Record:
 
 def handled(records: list[Record], table: dict[bytes, bytes], reasons: Reasons = LAST_ONLY) -> Outcome:
     outcome = handle(
-        records, state=table.get, models=MODELS, champion=None, partition_of=partition_of, epochs=Producers(run_1=2), now=NOW, reasons=reasons
+        records, state=table.get, models=MODELS, champion=None, partition_of=partition_of, epochs=Producers(run_1=2), now=NOW,
+        reasons=reasons,
     )  # fmt: skip
     assert isinstance(outcome, Outcome)
     table |= outcome.states

@@ -30,7 +30,13 @@ def rows(*indices: int, **fields: Any) -> list[Record]:
 
 def handled(records: list[Record], table: dict[bytes, bytes] | None = None, *, models: Models = MODELS, **changed: Any) -> Any:
     table = {} if table is None else table
-    options: dict[str, Any] = {"champion": None, "partition_of": partition_of, "epochs": Producers(run_1=1), "now": NOW, "reasons": ALL_EXACT} | changed
+    options: dict[str, Any] = {
+        "champion": None,
+        "partition_of": partition_of,
+        "epochs": Producers(run_1=1),
+        "now": NOW,
+        "reasons": ALL_EXACT,
+    } | changed
     outcome = handle(records, state=table.get, models=models, **options)
     if isinstance(outcome, Outcome):
         table |= outcome.states

@@ -54,7 +54,7 @@ class Producers:
     def __init__(self, highest: int = 100, attempts: int = 9, **lanes: int) -> None:
         self._highest, self._attempts, self._lanes = highest, attempts, {name.replace("_", "-"): count for name, count in lanes.items()}
 
-    def counts(self, run_id: str, attempt: int, epoch: int) -> bool:
+    def sends(self, run_id: str, attempt: int, epoch: int) -> bool:
         """As `runtime.run_epochs`."""
         return run_id in self._lanes and attempt <= self._attempts and epoch <= self._highest
 

@@ -80,7 +80,7 @@ class Admission:
         return self._elsewhere(partition, marker.run_id, marker.lane, home)
 
     def _misplaced_order(self, partition: int, order: Purge | Identity) -> Doubt | None:
-        """An order about a dead letter stands in the letter's partition. Of a run of ours that is not known any more the table must tell."""
+        """An order about a letter stands in the letter's partition. Of a run of ours that is not known any more the table tells."""
         lanes = self._epochs.lanes(order.run_id)
         if lanes is None:
             home = partition if is_task_id(order.run_id) else order.lane

@@ -316,7 +316,7 @@ class Desk:
             state = msgspec.structs.replace(
                 run.state(ending), finished_at=utc_now(), error=message or None, ended_lanes=run.spec.lanes if marked else 0
             )
-            position = msgspec.structs.replace(run.position(self._owner), ended=True)
+            position = msgspec.structs.replace(run.position(self._owner), ended=True, failure=message if ending == "FAILED" else "")
             await self._partition.transaction([(TASKS, run.key, encode(state)), (RUN_POSITIONS, run.key, encode(position))])
             run.ended = True
             del self.runs[run.run_id]

@@ -19,11 +19,13 @@ from producer.recorded import FeaturesOf, Passed, Reader, Recorded, Unreadable
 from producer.sources import RETRY_AFTER_SECONDS, Rows, open_split
 from producer.spool import ReplayRows, Spool, finished, on_disk, opened
 from runtime.errors import Unavailable
-from runtime.kafka import open_reader, partition_for, partitions_of
+from runtime.kafka import open_reader, partition_for, partitions_of, read_to_end
+from runtime.run_epochs import RunEpochs
 from runtime.transactions import expected
+from schemas.ids import MODEL_VERSION
 from schemas.manifests import ModelManifest
 from schemas.tasks import ReplaySource, RunSpec, TopicRange
-from schemas.topics import ROWS
+from schemas.topics import ROWS, RUN_POSITIONS
 from storage.errors import StorageUnavailable
 from storage.files import Storage
 
@@ -64,7 +66,14 @@ async def _tried(kafka: dict[str, object], storage: Storage, run_id: str, spec: 
     try:
         async with open_reader(kafka, max_partition_fetch_bytes=4 << 20) as consumer:
             count = len(await partitions_of(consumer, ROWS.name))
-            reader = Reader(source, spec.model_version, partition_of=lambda key: partition_for(key, count), features_of=_features(storage))
+            epochs = await _epochs(kafka, source.run_id, len(await partitions_of(consumer, RUN_POSITIONS.name)))
+            reader = Reader(
+                source,
+                spec.model_version,
+                partition_of=lambda key: partition_for(key, count),
+                features_of=_features(storage),
+                epochs=epochs if source.external or epochs.known(source.run_id) else None,
+            )
             with storage.scratch() as scratch:
                 spool = Spool(scratch)
                 for part in source.ranges:
@@ -79,9 +88,20 @@ async def _tried(kafka: dict[str, object], storage: Storage, run_id: str, spec: 
     return rows
 
 
+async def _epochs(kafka: dict[str, object], run_id: str, partitions: int) -> RunEpochs:
+    """What is known of the run's producers."""
+    epochs, key = RunEpochs(kafka, partitions=partitions), run_id.encode()
+    async for record in read_to_end(kafka, RUN_POSITIONS.name, [partition_for(key, partitions)]):
+        if record.key == key:
+            epochs.take(record)
+    return epochs
+
+
 def _features(storage: Storage) -> FeaturesOf:
     @cache
     def features_of(model_version: str) -> Sequence[str]:
+        if not MODEL_VERSION.fullmatch(model_version):
+            raise ValueError("that is not the name of a model version")
         try:
             manifest = storage.read_bytes(f"models/{model_version}/manifest.json")
         except FileNotFoundError as error:
@@ -104,9 +124,20 @@ async def _spool(consumer: AIOKafkaConsumer, reader: Reader, spool: Spool, sourc
         now = asyncio.get_running_loop().time()
         moved = now if batch else moved
         if now - moved > STILL_SECONDS:
-            raise Unavailable("kafka", f"nothing more of partition {part.partition} for {STILL_SECONDS:.0f} s")
+            raise await _stuck(consumer, tp)
         await on_disk(partial(_take, [record for record in batch if record.offset < part.to_offset], reader, spool, source, whole))
     whole.check()
+
+
+async def _stuck(consumer: AIOKafkaConsumer, tp: TopicPartition) -> Exception:
+    """Why nothing comes: the broker does not give it, or there is nothing that a reader of committed records may have."""
+    position, stable = await consumer.position(tp), (await consumer.end_offsets([tp]))[tp]
+    if stable > position:
+        return Unavailable("kafka", f"nothing more of partition {tp.partition} for {STILL_SECONDS:.0f} s")
+    return RunFailed(
+        f"the records of partition {tp.partition} from offset {position} on cannot be read: another system has left a transaction open "
+        "before them, or they are not there any more"
+    )
 
 
 def _take(batch: Sequence[ConsumerRecord], reader: Reader, spool: Spool, source: ReplaySource, whole: "_Whole") -> None:

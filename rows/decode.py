@@ -7,20 +7,22 @@ model's own list (`FeatureReader`), which is the fast way from JSON to an array.
 
 from collections.abc import Callable, Sequence
 from datetime import UTC
-from typing import Annotated, Any, Protocol
+from typing import Any, Protocol, Union
 
 import msgspec
-from msgspec import UNSET, Meta, Raw, Struct, UnsetType
+from msgspec import UNSET, Raw, Struct, UnsetType
 
 from rows.identity import Identity, PartitionOf, Unidentified, identify, stranger
 from rows.packed import Packet, unpacked
 from rows.redrive import identity_of, read_purge, read_redrive
 from rows.rejected import UNREADABLE, Rejected, located
+from schemas.bounds import Attempt, Lanes, UtcTime
 from schemas.manifests import ModelManifest
-from schemas.messages import Purge, Redrive, RunEnd, RunSkip, UtcTime, Verdict
+from schemas.messages import Index, LaneNumber, Purge, Redrive, RunEnd, RunSkip, Verdict
 from schemas.topics import (
     CONTENT_TYPE_HEADER,
     JSON,
+    MAX_KEY_BYTES,
     MAX_ROW_BYTES,
     PACKED,
     REDRIVE_HEADER,
@@ -29,10 +31,9 @@ from schemas.topics import (
     TYPE_HEADER,
 )
 
-Index = Annotated[int, Meta(ge=0, le=2**62)]
-Attempt = Annotated[int, Meta(ge=1, le=2**31)]
-Lanes = Annotated[int, Meta(ge=1, le=2**31)]
 LISTED = 5
+Item = Union["Opened", Packet, RunEnd, RunSkip, Purge, Rejected]
+"""What a record is."""
 
 
 class SourceRecord(Protocol):
@@ -59,7 +60,7 @@ class Envelope(Struct, gc=False):
     run_id: str | None = None
     attempt: Attempt = 1
     epoch: Index | None = None
-    lane: Index = 0
+    lane: LaneNumber = 0
     lanes: Lanes = 1
     row_index: Index | None = None
     sample_id: str | None = None
@@ -81,7 +82,7 @@ class _Named(Struct):
     run_id: str | None = None
     attempt: Attempt = 1
     epoch: Index | None = None
-    lane: Index = 0
+    lane: LaneNumber = 0
     lanes: Lanes = 1
     row_index: Index | None = None
     model_version: Any = None
@@ -93,7 +94,7 @@ _run_end = msgspec.json.Decoder(RunEnd)
 _run_skip = msgspec.json.Decoder(RunSkip)
 
 
-def opened(record: SourceRecord, partition_of: PartitionOf) -> Opened | Packet | RunEnd | RunSkip | Purge | Rejected:
+def opened(record: SourceRecord, partition_of: PartitionOf) -> Item:
     """Open one record of `rows.v1`. What is rejected has an identity: every dead letter counts in one run."""
     kind: bytes | None = b"row"
     redrive: Redrive | None = None
@@ -109,6 +110,8 @@ def opened(record: SourceRecord, partition_of: PartitionOf) -> Opened | Packet |
             packed = True
         elif (name == CONTENT_TYPE_HEADER and _media_type(value) != JSON) or (name == SCHEMA_VERSION_HEADER and value != SCHEMA_VERSION):
             wrong = Rejected("unsupported_encoding", f"{name} {_text(value)!r} is not supported")
+    if record.key is not None and len(record.key) > MAX_KEY_BYTES:
+        wrong = Rejected("oversized", f"the key has {len(record.key)} bytes, allowed are {MAX_KEY_BYTES}")
     found = wrong or _opened(record, kind, redrive, packed, partition_of)
     if isinstance(found, Rejected) and redrive is not None:
         found.identity = identity_of(redrive)
@@ -117,9 +120,7 @@ def opened(record: SourceRecord, partition_of: PartitionOf) -> Opened | Packet |
     return found
 
 
-def _opened(
-    record: SourceRecord, kind: bytes | None, redrive: Redrive | None, packed: bool, partition_of: PartitionOf
-) -> Opened | Packet | RunEnd | RunSkip | Purge | Rejected:
+def _opened(record: SourceRecord, kind: bytes | None, redrive: Redrive | None, packed: bool, partition_of: PartitionOf) -> Item:
     body = record.value
     if body is None:
         return Rejected("undecodable", "the record has no value")
@@ -147,10 +148,10 @@ def _row(record: SourceRecord, body: bytes, redrive: Redrive | None, partition_o
     except msgspec.ValidationError as error:
         message, path = located(str(error))
         return _identified(Rejected("invalid_field", message, path), record, body, partition_of)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        return Rejected("undecodable", f"not JSON: {error}")
     except RecursionError:
         return Rejected("undecodable", "nested too deeply")
+    except UNREADABLE as error:
+        return Rejected("undecodable", f"not JSON: {error}")
     if envelope.timestamp is not None and envelope.timestamp.tzinfo is not UTC:
         try:
             envelope.timestamp = envelope.timestamp.astimezone(UTC)
@@ -183,7 +184,7 @@ def _marker(decoder: msgspec.json.Decoder[RunEnd] | msgspec.json.Decoder[RunSkip
         return marker
     except msgspec.ValidationError as error:
         return Rejected("invalid_field", *located(str(error)))
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+    except UNREADABLE as error:
         return Rejected("undecodable", f"not JSON: {error}")
 
 
@@ -234,7 +235,7 @@ class FeatureReader:
     def _in_order(self, features: Raw) -> tuple[float | None, ...] | Rejected:
         try:
             values = msgspec.json.decode(features, type=list[float | None])
-        except msgspec.MsgspecError as problem:
+        except UNREADABLE as problem:
             return Rejected("invalid_field", located(str(problem))[0], "$.features")
         if len(values) != len(self.features):
             return Rejected("invalid_field", f"the model takes {len(self.features)} features, not {len(values)}", "$.features")

@@ -38,6 +38,16 @@ class Known(NamedTuple):
     epoch: int
 
 
+class Place(NamedTuple):
+    """Where the newest attempt of a run is, by its newest position: as `RunPosition`. The broker has all rows before `acknowledged`."""
+
+    attempt: int
+    epoch: int
+    acknowledged: tuple[int, ...]
+    ended: bool
+    failed: bool
+
+
 class RunEpochs:
     """`run` follows the topic until cancelled; `known` is what is known by now."""
 
@@ -50,6 +60,10 @@ class RunEpochs:
         self._timeout_seconds = timeout_seconds
         self._rejected = rejected
         self._known: dict[str, Known] = {}
+        self._places: dict[str, Place] = {}
+        self._moved: set[str] = set()
+        self._first: dict[str, Known] = {}
+        """The newest attempt, and the epoch under which it began, where that record is still there."""
         self._next: dict[TopicPartition, int] = {}
         self._consumer: AIOKafkaConsumer | None = None
         self._read = asyncio.Condition()
@@ -57,6 +71,24 @@ class RunEpochs:
     def known(self, run_id: str) -> Known | None:
         """The highest attempt and epoch that a producer of ours has had; null for a run that none ever had."""
         return self._known.get(run_id)
+
+    def place(self, run_id: str) -> Place | None:
+        """Where the run is; null when no position of it is there any more."""
+        return self._places.get(run_id)
+
+    def lanes(self, run_id: str) -> int | None:
+        """How many lanes the run has; null when no position of it is there any more."""
+        place = self._places.get(run_id)
+        return len(place.acknowledged) if place else None
+
+    def runs(self) -> set[str]:
+        """The runs whose place is known."""
+        return set(self._places)
+
+    def moved(self) -> set[str]:
+        """The runs of which there were positions since the last call."""
+        moved, self._moved = self._moved, set()
+        return moved
 
     def counts(self, run_id: str, attempt: int, epoch: int) -> bool:
         """Whether this attempt and epoch can be those of a producer of ours, as far as is known."""
@@ -75,6 +107,13 @@ class RunEpochs:
             home = TopicPartition(RUN_POSITIONS.name, partition_for(task.task_id.encode(), len(self._partitions)))
             return task.epoch <= self._next.get(home, 0)
         return self.counts(task.task_id, task.attempt, task.epoch)
+
+    def sends(self, run_id: str, attempt: int, epoch: int) -> bool:
+        """As `counts`, for what is sent on `rows.v1`: an attempt has no epoch below the one that it began under."""
+        first = self._first.get(run_id)
+        if first is not None and (epoch < first.epoch) != (attempt < first.attempt):
+            return False
+        return self.counts(run_id, attempt, epoch)
 
     async def admits(self, run_id: str, attempt: int, epoch: int) -> bool:
         """As `counts`, but what is not known is looked for before it is refused. Raises `Unavailable`."""
@@ -129,6 +168,8 @@ class RunEpochs:
         first, ends = await consumer.beginning_offsets(self._partitions), await consumer.end_offsets(self._partitions)
         if any(self._next.get(tp, 0) > ends[tp] for tp in self._partitions):
             self._known.clear()
+            self._places.clear()
+            self._first.clear()
             self._next.clear()
         for tp in self._partitions:
             consumer.seek(tp, max(self._next.get(tp, 0), first[tp]))
@@ -150,7 +191,16 @@ class RunEpochs:
             return f"the key {run_id!r:.80} is not that of run {position.run_id}"
         if max(position.attempt - 1, position.epoch) > record.offset:
             return f"attempt {position.attempt}, epoch {position.epoch} at offset {record.offset}: so many were never begun"
-        self._note(run_id, Known(position.attempt, record.offset if position.kind == "ownership" else position.epoch))
+        epoch = record.offset if position.kind == "ownership" else position.epoch
+        if run_id not in self._known or position.attempt > self._known[run_id].attempt:
+            self._first.pop(run_id, None)
+            if position.kind == "ownership":
+                self._first[run_id] = Known(position.attempt, epoch)
+        self._note(run_id, Known(position.attempt, epoch))
+        former = self._places.get(run_id)
+        if former is None or (former.attempt, former.epoch) <= (position.attempt, epoch):
+            self._places[run_id] = Place(position.attempt, epoch, tuple(position.acknowledged), position.ended, bool(position.failure))
+            self._moved.add(run_id)
         return None
 
     def _note(self, run_id: str, found: Known) -> None:

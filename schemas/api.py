@@ -25,6 +25,17 @@ class Shape(BaseModel):
     model_config = ConfigDict(protected_namespaces=())
 
 
+def _no_truth_value(value: Any) -> Any:
+    if isinstance(value, bool):
+        raise ValueError("Input should be a number, not true or false")
+    return value
+
+
+Whole = Annotated[int, BeforeValidator(_no_truth_value)]
+"""A whole number of a request. Pydantic would take `false` for 0."""
+Real = Annotated[float, BeforeValidator(_no_truth_value)]
+
+
 class Problem(Shape):
     """One thing that is wrong with a request, and where."""
 
@@ -105,8 +116,8 @@ class SplitRequest(Shape):
     test_end_date: DateText = None
     simulation_start_date: DateText = None
     simulation_end_date: DateText = None
-    sample_fraction: float = Field(1.0, gt=0, le=1, description="share of the rows that is used, stratified and seeded")
-    seed: int = Field(0, ge=0, lt=2**32)
+    sample_fraction: Real = Field(1.0, gt=0, le=1, description="share of the rows that is used, stratified and seeded")
+    seed: Whole = Field(0, ge=0, lt=2**32)
     dataset_id: str | None = Field(None, description="default: the workspace's latest dataset")
 
 

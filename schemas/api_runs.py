@@ -8,11 +8,11 @@ from typing import Annotated, Any, Literal
 
 from pydantic import ConfigDict, Field
 
-from schemas.api import AnyStatus, Shape
+from schemas.api import AnyStatus, Real, Shape, Whole
 from schemas.messages import Status
 
 MAX_LANES = 64
-Pace = Annotated[float, Field(ge=1e-6, le=1e6, allow_inf_nan=False)]
+Pace = Annotated[Real, Field(ge=1e-6, le=1e6, allow_inf_nan=False)]
 
 
 class RunOptions(Shape):
@@ -21,8 +21,8 @@ class RunOptions(Shape):
     model_version: str | None = Field(None, max_length=100, description="default: the workspace's champion, else its latest model")
     split_id: str | None = Field(None, max_length=100, description="default: the workspace's latest split")
     rows_per_second: Pace | None = Field(1.0, description="null: as fast as the machine goes")
-    warmup_seconds: float = Field(10.0, ge=0, le=3600, allow_inf_nan=False, description="wait before the first row")
-    lanes: int = Field(1, ge=1, le=MAX_LANES, description="how many partitions the rows are spread over")
+    warmup_seconds: Real = Field(10.0, ge=0, le=3600, allow_inf_nan=False, description="wait before the first row")
+    lanes: Whole = Field(1, ge=1, le=MAX_LANES, description="how many partitions the rows are spread over")
 
 
 class SimulationStart(RunOptions):
@@ -46,14 +46,14 @@ class Seek(Shape):
     """Where a run is to go on."""
 
     model_config = ConfigDict(extra="forbid")
-    row_index: int = Field(ge=0, lt=1 << 53, description="the next row to be sent; before the present one: a new attempt begins there")
+    row_index: Whole = Field(ge=0, lt=1 << 53, description="the next row to be sent; before the present one: a new attempt begins there")
 
 
 class Retry(Shape):
     """How a run is tried again."""
 
     model_config = ConfigDict(extra="forbid")
-    from_row: int = Field(0, ge=0, lt=1 << 53, description="the first row to be sent; those before it are counted as passed over")
+    from_row: Whole = Field(0, ge=0, lt=1 << 53, description="the first row to be sent; those before it are counted as passed over")
     rows_per_second: Pace | None = Field(None, description="default: the pace that was set last; null: as fast as the machine goes")
 
 
@@ -61,7 +61,7 @@ class Step(Shape):
     """How many rows of a paused run are sent."""
 
     model_config = ConfigDict(extra="forbid")
-    rows: int = Field(1, ge=1, le=1000)
+    rows: Whole = Field(1, ge=1, le=1000)
 
 
 class ReplayCreate(Shape):
@@ -71,15 +71,17 @@ class ReplayCreate(Shape):
     """
 
     model_config = ConfigDict(extra="forbid")
-    attempt: int | None = Field(None, ge=1, lt=1 << 31, description="whose rows; default: the newest")
-    from_row: int | None = Field(None, ge=0, lt=1 << 53, description="the first row index of the original that is replayed")
+    attempt: Whole | None = Field(None, ge=1, lt=1 << 31, description="whose rows; default: the newest")
+    from_row: Whole | None = Field(None, ge=0, lt=1 << 53, description="the first row index of the original that is replayed")
     from_time: datetime | None = Field(None, description="rows put on the topic at or after this time, UTC unless it has an offset")
-    partition: int | None = Field(None, ge=0, lt=1 << 31, description="only rows in this partition")
-    from_offset: int | None = Field(None, ge=0, lt=1 << 62, description="the first record of the range")
-    to_offset: int | None = Field(None, ge=0, lt=1 << 62, description="the first record behind the range; default: as far as there are any")
+    partition: Whole | None = Field(None, ge=0, lt=1 << 31, description="only rows in this partition")
+    from_offset: Whole | None = Field(None, ge=0, lt=1 << 62, description="the first record of the range")
+    to_offset: Whole | None = Field(
+        None, ge=0, lt=1 << 62, description="the first record behind the range; default: as far as there are any"
+    )
     model_version: str | None = Field(None, max_length=100, description="scores all rows; default: the one that each row names")
     rows_per_second: Pace | None = Field(1.0, description="default: the original's pace; null: as fast as the machine goes")
-    lanes: int | None = Field(None, ge=1, le=MAX_LANES, description="default: as many as the original has")
+    lanes: Whole | None = Field(None, ge=1, le=MAX_LANES, description="default: as many as the original has")
 
 
 class SimulationStopped(Shape):

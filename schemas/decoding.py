@@ -28,12 +28,13 @@ class Unreadable(Struct, frozen=True):
     reason: str
 
 
-def reader(shape: type[T]) -> Callable[[bytes | None], T | Unreadable]:
+def reader(shape: type[T], decode: Callable[[bytes], T] | None = None) -> Callable[[bytes | None], T | Unreadable]:
     """Return what reads a JSON body as `shape`, a msgspec struct or a pydantic model. Nothing is raised for any bytes.
 
     A shape whose fields must fit each other has a method `problem`, which says what does not.
     """
-    into, checked = _decoder(shape), hasattr(shape, "problem")
+    into: Callable[[bytes], Any] = decode or _decoder(shape)
+    checked = hasattr(shape, "problem")
 
     def read(body: bytes | None) -> T | Unreadable:
         if not body:
@@ -43,8 +44,8 @@ def reader(shape: type[T]) -> Callable[[bytes | None], T | Unreadable]:
                 body.decode()  # decoders pass over what they do not need, but it is kept and shown all the same
             if too_deep(body):
                 return Unreadable(f"nested more than {MAX_DEPTH} deep")
-            found = into(body)
-            problem = found.problem() if checked else None
+            found: T = into(body)
+            problem = found.problem() if checked else None  # type: ignore[attr-defined]
         except _FAILURES as error:
             return Unreadable(describe(error))
         return found if problem is None else Unreadable(problem)

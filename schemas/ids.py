@@ -11,6 +11,8 @@ from datetime import datetime
 
 RUN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.@-]{0,99}")
 RUN_PREFIX = "sim-task-"
+MODEL_VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.@-]{0,99}")
+"""What can name a folder of the storage, whatever the storage is."""
 
 
 def new_training_id() -> str:
@@ -71,6 +73,17 @@ def external_run_id(key: bytes | None, partition: int, *, keyed_partition: int |
     text = key.decode("utf-8", "replace")
     name = text if RUN_ID.fullmatch("x" + text) and len(text) <= 64 else hashlib.sha256(key).hexdigest()[:16]
     return f"ext-{name}" if keyed_partition == partition else f"ext-{name}@{partition}"
+
+
+def others_run_id(partition: int) -> str:
+    """The run of rows of other systems in a partition in which no more runs have room."""
+    return f"ext-others@{partition}"
+
+
+def is_external_key(key: bytes, partition: int) -> bool:
+    """Whether a key of the Faust table is of another system's run in this partition."""
+    run_id, _, lane = key.decode("utf-8", "replace").partition(":")
+    return lane == f"1:{partition}" and not is_task_id(run_id)
 
 
 def alias_key(alias: str, workspace: str) -> str:

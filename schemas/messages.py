@@ -15,9 +15,15 @@ Verdict = Literal["PASS", "FAIL"]
 Status = Literal["PENDING", "IN_PROGRESS", "PAUSED", "COMPLETED", "FAILED", "STOPPED"]
 TERMINAL: frozenset[Status] = frozenset({"COMPLETED", "FAILED", "STOPPED"})
 Ending = Literal["COMPLETED", "FAILED", "STOPPED"]
-Index = Annotated[int, Meta(ge=0)]
+Index = Annotated[int, Meta(ge=0, le=2**62)]
+"""As rows and markers may claim it; what is counted stays below `bounds.INTEGER_MAX`."""
+LaneNumber = Lane
 Place = Annotated[int, Meta(ge=-1, le=2**53 - 1)]
 """An index or offset, -1 before the first."""
+Name = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_.@-]{1,100}\Z")]
+"""Names a run or a dead letter in an order about one."""
+Said = Annotated[str, Meta(max_length=10_000)]
+"""Words for a person."""
 
 
 class Row(Struct, kw_only=True, omit_defaults=True):
@@ -29,10 +35,10 @@ class Row(Struct, kw_only=True, omit_defaults=True):
 
     features: dict[str, float | None]
     run_id: str | None = None
-    attempt: Annotated[int, Meta(ge=1)] = 1
+    attempt: Attempt = 1
     epoch: Index | None = None
-    lane: Index = 0
-    lanes: Annotated[int, Meta(ge=1)] = 1
+    lane: LaneNumber = 0
+    lanes: Lanes = 1
     row_index: Index | None = None
     sample_id: str | None = None
     timestamp: UtcTime | None = None
@@ -48,11 +54,11 @@ class PackedHead(Struct, array_like=True, gc=False):
     """The beginning of `PackedRows`: whose rows they are."""
 
     run_id: str | None
-    attempt: Annotated[int, Meta(ge=1, le=2**31)]
-    epoch: Annotated[int, Meta(ge=0, le=2**62)] | None
-    lane: Annotated[int, Meta(ge=0, le=2**31)]
-    lanes: Annotated[int, Meta(ge=1, le=2**31)]
-    row_index: Annotated[int, Meta(ge=0, le=2**62)] | None
+    attempt: Attempt
+    epoch: Index | None
+    lane: LaneNumber
+    lanes: Lanes
+    row_index: Index | None
     model_version: str
     count: Annotated[int, Meta(ge=1, le=MAX_PACKED_ROWS)]
 
@@ -78,14 +84,14 @@ class PackedRows(PackedHead, array_like=True, gc=False):
 class RunEnd(Struct, kw_only=True):
     """Closes a lane (header `type: run-end`). `end_index` is the first row index of the lane that is not sent."""
 
-    run_id: str
-    attempt: int
-    epoch: int
-    lane: int
-    lanes: int
-    end_index: int
+    run_id: Name
+    attempt: Attempt
+    epoch: Index
+    lane: LaneNumber
+    lanes: Lanes
+    end_index: Index
     ending: Ending
-    message: str = ""
+    message: Said = ""
 
 
 class RunSkip(Struct, kw_only=True):
@@ -94,13 +100,13 @@ class RunSkip(Struct, kw_only=True):
     A lane that has not come to `from_index` yet lost rows before it and does not take the marker: they must not count as passed over.
     """
 
-    run_id: str
-    attempt: int
-    epoch: int
-    lane: int
-    lanes: int
-    from_index: int
-    to_index: int
+    run_id: Name
+    attempt: Attempt
+    epoch: Index
+    lane: LaneNumber
+    lanes: Lanes
+    from_index: Index
+    to_index: Index
 
 
 class Source(Struct, frozen=True):
@@ -151,7 +157,10 @@ Reason = Literal[
     "oversized",
     "unsupported_encoding",
     "run_owned",
+    "misplaced",
+    "not_owner",
 ]
+"""`misplaced`: it is about a lane of a run that travels in another partition; `not_owner`: no producer of that run can have sent it."""
 
 
 class DeadLetter(Struct, kw_only=True):
@@ -188,11 +197,11 @@ class DeadLetter(Struct, kw_only=True):
 class Redrive(Struct, kw_only=True, omit_defaults=True):
     """Value of the header `redrive` of `rows.v1`: which dead letter is sent again, and whose row it is whatever the body says."""
 
-    dead_letter_id: str
-    run_id: str
-    row_index: Annotated[int, Meta(ge=0, le=2**62)]
-    attempt: Annotated[int, Meta(ge=1, le=2**31)] = 1
-    lane: Annotated[int, Meta(ge=0, le=2**62)] = 0
+    dead_letter_id: Name
+    run_id: Name
+    row_index: Index
+    attempt: Attempt = 1
+    lane: LaneNumber = 0
 
 
 class Purge(Redrive, kw_only=True, omit_defaults=True):
@@ -236,7 +245,8 @@ class LaneStats(Struct, kw_only=True):
     `offset` is the row record it stands at in `partition`; `epoch` the highest producer epoch counted; `last_row_index` the last row
     taken, -1 before the first, `last_answered_index` the last that was answered in order; `skipped` the dead-lettered rows that may still
     be redriven, ascending, bounded; `redriven` those that were, as (time of the answers in microseconds, row indices), so that their late
-    predictions can be found. Sums are added row by row in order, so any batching gives the same bits.
+    predictions can be found. `limit_reached`: the processor itself has ended the lane, for too many dead letters
+    or for rows that are gone. Sums are added row by row in order, so any batching gives the same bits.
     """
 
     run_id: Id

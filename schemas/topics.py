@@ -23,8 +23,9 @@ class Topic:
     retention_ms: int | None = None
 
     def config(self) -> dict[str, str]:
-        """Broker settings for the creation of this topic."""
-        settings = {"cleanup.policy": self.cleanup, "max.message.bytes": str(MAX_MESSAGE_BYTES)}
+        """Broker settings for the creation of this topic. Times are the broker's: a writer whose clock is an hour ahead would be refused,
+        and one far behind would have its records removed at once."""
+        settings = {"cleanup.policy": self.cleanup, "max.message.bytes": str(MAX_MESSAGE_BYTES), "message.timestamp.type": "LogAppendTime"}
         if self.retention_ms is not None:
             settings["retention.ms"] = str(self.retention_ms)
         if self.cleanup == "compact":
@@ -35,6 +36,8 @@ class Topic:
 MAX_MESSAGE_BYTES = 4 << 20
 """Largest record batch that a topic takes. A row larger than `MAX_ROW_BYTES` is dead-lettered."""
 MAX_ROW_BYTES = 1 << 20
+MAX_KEY_BYTES = 1 << 16
+"""So much of a key is kept with a dead letter, and no row has a larger one: its answer carries the same key."""
 
 ROWS = Topic("rows.v1", "data", "delete", "run_id, or run_id#lane", "rows to score, and a run-end marker per lane", 7 * 24 * HOUR_MS)
 PREDICTIONS = Topic("predictions.v1", "data", "delete", "as the row", "one prediction per scored row", 7 * 24 * HOUR_MS)

@@ -33,10 +33,15 @@ local function keep(key, offset, value, indexes, member)
   for _, index in ipairs(indexes) do redis.call('ZADD', index, 0, member) end
 end
 
-local function lane(key, offset, value, field)
-  local known = redis.call('HGET', key, field)
-  if known and tonumber(string.match(known, '^%d+')) >= offset then return end
-  redis.call('HSET', key, field, string.format('%.0f ', offset) .. value)
+local function lane(key, offset, value, field, at, partition)
+  local known_at, known_offset, home = string.match(redis.call('HGET', key, field) or '', '^(%-?%d+):(%d+):(%d+) ')
+  if known_at then
+    known_at, known_offset = tonumber(known_at), tonumber(known_offset)
+    if tonumber(home) ~= partition then return end
+    if value == '' then at = known_at end
+    if at < known_at or (at == known_at and offset <= known_offset) then return end
+  end
+  redis.call('HSET', key, field, string.format('%.0f:%.0f:%.0f ', at, offset, partition) .. value)
 end
 
 local function add(key, score, member, limit)

@@ -78,8 +78,9 @@ class Views:
         newest = run_view(run_id, state, lanes)
         if newest is None:
             return []
-        known = {lane.attempt for lane in lanes} | {one.attempt for one in (state.former if state else [])}
-        earlier = (run_view(run_id, state, lanes, attempt) for attempt in sorted(known, reverse=True) if attempt < newest.attempt)
+        former = newest.task.former if newest.task else []
+        known = {lane.attempt for lane in lanes} | {one.attempt for one in former}
+        earlier = (run_view(run_id, state, lanes, attempt) for attempt in sorted(known - {newest.attempt}, reverse=True))
         return [newest, *(view for view in earlier if view is not None)]
 
     async def answered(self, run_id: str, attempt: int, after: int, limit: int, *, fixed: bool = False) -> Answered | None:

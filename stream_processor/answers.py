@@ -10,9 +10,10 @@ from rows.decode import FeatureReader, Opened, SourceRecord
 from rows.rejected import Rejected
 from schemas.ids import prediction_id
 from schemas.messages import DeadLetter, Prediction, Source
+from schemas.topics import MAX_KEY_BYTES
 from storage.bundles import Bundle, Matrix, contributions
 
-KEPT_BYTES, KEPT_KEY_BYTES = 2_800_000, 65_536
+KEPT_BYTES = 2_800_000
 KEPT_HEADERS, KEPT_NAME, KEPT_HEADER_BYTES = 32, 256, 1_024
 KEPT_TEXT = 2_000
 """Of a larger record the dead letter keeps the beginning: in base64 it must fit into a record itself."""
@@ -87,7 +88,7 @@ def dead_letter(record: SourceRecord, item: Rejected, now: datetime) -> DeadLett
         topic=record.topic,
         partition=record.partition,
         offset=record.offset,
-        key=record.key and record.key[:KEPT_KEY_BYTES],
+        key=record.key and record.key[:MAX_KEY_BYTES],
         value=value[:KEPT_BYTES],
         headers={name[:KEPT_NAME]: _text(header) for name, header in record.headers[:KEPT_HEADERS]},
         run_id=identity.run_id if identity else None,

@@ -7,6 +7,7 @@ the batch in hand, starts no other and touches the table no more: what it wrote 
 import asyncio
 import time
 from collections import deque
+from collections.abc import Callable
 from typing import NamedTuple, Protocol
 
 import structlog
@@ -70,6 +71,7 @@ class Lane:
         self._queued = self._queued_bytes = 0
         self._held = False
         self._filled = asyncio.Event()
+        self._between: deque[Callable[[int], Outcome | None]] = deque()
         self._rewound_at = -REWIND_SECONDS
 
     def offer(self, records: list[ConsumerRecord]) -> None:
@@ -93,6 +95,18 @@ class Lane:
         REWINDS.inc()
         await self._around.rewind(self.partition, self.next_offset)
 
+    def between(self, decide: Callable[[int], Outcome | None]) -> None:
+        """Have this asked, with the next offset, when no batch is in hand, and what it answers committed."""
+        self._between.append(decide)
+        self._filled.set()
+
+    def nothing_before(self, offset: int, wanted: int) -> None:
+        """There are no records between `wanted` and this offset: removed, or never more than markers."""
+        if self.waiting and self.next_offset == wanted < offset:
+            log.info("offsets without records", partition=self.partition, wanted=wanted, found=offset)
+            self.next_offset = offset
+            POSITION.labels(self.partition).set(offset)
+
     def close(self) -> None:
         """Start no other batch."""
         self.closed = True
@@ -104,6 +118,8 @@ class Lane:
         POSITION.labels(self.partition).set(self.next_offset)
         while not self.closed:
             await self._filled.wait()
+            while self._between and not self.closed:
+                await self._decide(self._between.popleft())
             if records := await self._following():
                 self.busy = True
                 await self._handle(records)
@@ -121,6 +137,13 @@ class Lane:
         self.next_offset = outcome.position + 1
         self.moved_at = time.monotonic()
         self._measure(outcome, len(records))
+
+    async def _decide(self, decide: Callable[[int], Outcome | None]) -> None:
+        outcome = decide(self.next_offset)
+        if outcome is not None:
+            await self._owner.commit(outcome)
+            if not self.closed:
+                self._around.store(outcome)
 
     def _measure(self, outcome: Outcome, records: int) -> None:
         POSITION.labels(self.partition).set(self.next_offset)

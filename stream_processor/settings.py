@@ -26,6 +26,11 @@ class Settings(ProcessSettings):
     max_dead_letter_share: float = Field(
         0.5, gt=0, le=1, description="so does a larger share of dead letters, once 1,000 rows of the lane are handled; 1: none does"
     )
+    external_runs_max: int = Field(
+        2000,
+        ge=0,
+        description="runs of other systems in a partition, one for each key; rows of further keys share one",
+    )
     models_max: int = Field(16, ge=1, description="model versions kept in memory")
     session_timeout_seconds: float = Field(
         6.0,

@@ -5,6 +5,7 @@ Whatever goes wrong ends up in `failure`: the process then stops without acknowl
 
 import asyncio
 import time
+from collections import Counter
 from collections.abc import Collection, MutableMapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -18,7 +19,8 @@ from aiokafka import ConsumerRecord
 from runtime.errors import Unavailable
 from runtime.kafka import partition_for
 from runtime.process import settled
-from schemas.ids import position_key
+from runtime.run_epochs import RunEpochs
+from schemas.ids import is_external_key, position_key
 from storage.bundles import import_xgboost
 from storage.files import Storage
 from stream_processor.answers import Reasons
@@ -27,7 +29,7 @@ from stream_processor.count import DeadLetterLimits
 from stream_processor.faust_edge import FaustApp, build
 from stream_processor.gaps import Broker
 from stream_processor.lane import Lane
-from stream_processor.metrics import LAG, OWNED_PARTITIONS, SCORING_SECONDS
+from stream_processor.metrics import BLOCKED_SECONDS, LAG, OWNED_PARTITIONS, SCORING_SECONDS
 from stream_processor.models import ModelCache
 from stream_processor.owner import EndWriter, Owner
 from stream_processor.registry import Registry
@@ -49,6 +51,9 @@ class Worker:
         self.registry = Registry(
             settings.kafka(), partitions=settings.control_partitions, timeout_seconds=settings.unavailable_after_seconds
         )
+        self.epochs = RunEpochs(
+            settings.kafka(), partitions=settings.control_partitions, timeout_seconds=settings.unavailable_after_seconds
+        )
         self._settings = settings
         self._scoring = ThreadPoolExecutor(1, "scoring")
         self._loading = ThreadPoolExecutor(1, "loading")
@@ -57,9 +62,10 @@ class Worker:
         )
         self._reasons = Reasons(settings.exact_reasons_max_rows, settings.approximate_reasons_max_rows, settings.top_features)
         self._limits = DeadLetterLimits(settings.max_consecutive_dead_letters, settings.max_dead_letter_share)
-        self._partition_of = lru_cache(4096)(partial(partition_for, partitions=settings.data_partitions))
+        self.partition_of = lru_cache(4096)(partial(partition_for, partitions=settings.data_partitions))
         self._table: MutableMapping[bytes, bytes] = self.app.stats
         self._owners: dict[int, Owner] = {}
+        self._external_runs: Counter[int] = Counter()
         self._tasks: dict[int, asyncio.Task[None]] = {}
         self._end = EndWriter(settings.kafka())
 
@@ -88,6 +94,7 @@ class Worker:
                 at = int(stored) + 1 if stored else 0
                 lane = Lane(self, self._owners[partition], at, batch_rows=batch_rows, batch_bytes=batch_bytes)
                 self.lanes[partition] = lane
+                self._external_runs[partition] = sum(is_external_key(key, partition) for key in list(self._table))
                 self._tasks[partition] = task = asyncio.create_task(lane.run(), name=f"lane-{partition}")
                 task.add_done_callback(self._ended)
         OWNED_PARTITIONS.set(len(self.lanes))
@@ -99,8 +106,9 @@ class Worker:
         tasks = [self._tasks.pop(lane.partition) for lane in lanes]
         for lane in lanes:
             lane.close()
-            with suppress(KeyError):
-                LAG.remove(lane.partition)
+            for gauge in (LAG, BLOCKED_SECONDS):
+                with suppress(KeyError):
+                    gauge.remove(lane.partition)
         OWNED_PARTITIONS.set(len(self.lanes))
         if tasks:
             _, unfinished = await asyncio.wait(tasks, timeout=self._settings.transaction_timeout_seconds)
@@ -118,14 +126,18 @@ class Worker:
         """Score a batch in the scoring thread, fetching the models it needs."""
         models = self._models.at_hand()
         champion: str | Literal[False] | None = self.registry.champion
+        caught_up = False
         while True:
             score = partial(
                 handle,
                 records,
-                state=self._table.get,
+                state=self.state,
                 models=models,
                 champion=champion,
-                partition_of=self._partition_of,
+                partition_of=self.partition_of,
+                epochs=self.epochs,
+                caught_up=caught_up,
+                room=self._settings.external_runs_max - self._external_runs[records[0].partition],
                 now=datetime.now(UTC),
                 reasons=self._reasons,
                 limits=self._limits,
@@ -137,13 +149,22 @@ class Worker:
                 return outcome
             for version in outcome.versions:
                 models[version] = await self._models.get(version)
+            if outcome.epochs:
+                await self.epochs.catch_up()
+                caught_up = True
             if outcome.champion:
                 await self.registry.catch_up()
                 champion = self.registry.champion or False
 
+    def state(self, key: bytes) -> bytes | None:
+        """What the table has."""
+        return self._table.get(key)
+
     def store(self, outcome: Outcome) -> None:
         """Put the committed states into the table."""
         for key, value in outcome.states:
+            if self._table.get(key) is None:
+                self._external_runs.update(partition for partition in self.lanes if is_external_key(key, partition))
             self._table[key] = value
 
     async def first_offset(self, partition: int, wanted: int) -> int | None:

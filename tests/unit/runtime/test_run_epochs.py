@@ -42,6 +42,25 @@ def test_the_offset_of_an_ownership_record_is_the_epoch() -> None:
     assert not known.counts(RUN, 2, 7)
 
 
+def test_rows_have_no_epoch_below_that_under_which_their_attempt_began() -> None:
+    known = epochs()
+    known.take(record(7, position("ownership")))
+    known.take(record(9, position(epoch=7)))
+    known.take(record(12, position("ownership", epoch=7)))  # taken over
+    assert [epoch for epoch in range(14) if known.sends(RUN, 1, epoch)] == [7, 8, 9, 10, 11, 12]
+    known.take(record(20, position("ownership", attempt=2, epoch=12)))
+    assert [epoch for epoch in range(30) if known.sends(RUN, 2, epoch)] == [20]
+    assert [epoch for epoch in range(30) if known.sends(RUN, 1, epoch)] == [*range(20)]
+
+
+def test_of_a_run_whose_beginning_is_compacted_lower_epochs_are_believed() -> None:
+    known = epochs()
+    known.take(record(90, position(attempt=3, epoch=41)))
+    assert known.sends(RUN, 3, 30)
+    assert known.sends(RUN, 2, 30)
+    assert not known.sends(RUN, 3, 42)
+
+
 def test_after_compaction_a_later_position_tells_the_epoch() -> None:
     known = epochs()
     known.take(record(90, position(attempt=3, epoch=41)))

@@ -16,7 +16,7 @@ from storage.bundles import score
 from stream_processor.answers import KEPT_BYTES, Reasons
 from stream_processor.book import Outcome
 from stream_processor.score import Models, Needs, NoModel, handle
-from tests.unit.stream_processor.toys import MODEL_A, MODEL_B, NOW, Record, home, model, partition_of, row
+from tests.unit.stream_processor.toys import MODEL_A, MODEL_B, NOW, Producers, Record, home, model, partition_of, row
 
 RUN = "run-1"
 HOME = home(RUN)
@@ -30,7 +30,13 @@ def rows(*indices: int, **fields: Any) -> list[Record]:
 
 def handled(records: list[Record], table: dict[bytes, bytes] | None = None, *, models: Models = MODELS, **changed: Any) -> Any:
     table = {} if table is None else table
-    options: dict[str, Any] = {"champion": None, "partition_of": partition_of, "now": NOW, "reasons": ALL_EXACT} | changed
+    options: dict[str, Any] = {
+        "champion": None,
+        "partition_of": partition_of,
+        "epochs": Producers(run_1=1),
+        "now": NOW,
+        "reasons": ALL_EXACT,
+    } | changed
     outcome = handle(records, state=table.get, models=models, **options)
     if isinstance(outcome, Outcome):
         table |= outcome.states
@@ -124,8 +130,9 @@ def test_of_a_record_that_would_not_fit_the_dead_letter_keeps_the_beginning() ->
 def test_a_row_without_an_epoch_is_not_counted_in_a_run_that_our_producer_owns() -> None:
     table: dict[bytes, bytes] = {}
     run = next(name for name in (f"run-{i}" for i in range(100)) if home(name) == 0)  # lane 0 of partition 0: the keys are the same
-    handled([Record(row(run_id=run, epoch=4, row_index=0), offset=0)], table)
-    outcome = handled([Record(row(run_id=run), offset=1)], table)
+    epochs = Producers(**{run.replace("-", "_"): 1})
+    handled([Record(row(run_id=run, epoch=4, row_index=0), offset=0)], table, epochs=epochs)
+    outcome = handled([Record(row(run_id=run), offset=1)], table, epochs=epochs)
     assert [letter.reason for letter in letters(outcome)] == ["run_owned"]
     assert lane(table, f"{run}:1:0".encode()).total == 1
 

@@ -4,7 +4,9 @@ from typing import Any
 import pytest
 
 from runtime.errors import Unavailable
+from stream_processor.gaps import Ends
 from stream_processor.watch import Watch
+from tests.unit.stream_processor.toys import partition_of
 
 
 class Scene:
@@ -13,11 +15,16 @@ class Scene:
     def __init__(self) -> None:
         self.now = 100.0
         self.end, self.first = 10, 5
+        self.stable: int | None = None
+        self.passed: list[int] = []
         self.away = False
         self.failures: list[BaseException] = []
         self.read_again_at: list[float] = []
         self.reports: list[dict[int, int]] = []
         self.lane = SimpleNamespace(partition=0, next_offset=5, moved_at=100.0, closed=False, waiting=False, read_again=self.read_again)
+        self.lane.nothing_before = lambda offset, wanted: self.passed.append(offset)
+        self.epochs = SimpleNamespace(moved=set, runs=set)
+        self.partition_of = partition_of
         self.app = SimpleNamespace(rebalancing=False, in_recovery=False, recovered={0}, commit_positions=self.commit)
         self.lanes = {0: self.lane}
         self.started = True
@@ -35,10 +42,13 @@ class Scene:
         self.reports.append(positions)
         return True
 
-    async def ends(self, partitions: Any) -> dict[int, int]:
+    async def ends(self, partitions: Any) -> dict[int, Ends]:
         if self.away:
             raise Unavailable("kafka", "gone")
-        return dict.fromkeys(partitions, self.end)
+        return dict.fromkeys(partitions, Ends(self.end, self.end if self.stable is None else self.stable))
+
+    async def open_producers(self, partition: int) -> list[int]:
+        return [4711]
 
     async def first_offset(self, partition: int, wanted: int) -> int | None:
         return self.first
@@ -93,6 +103,25 @@ async def test_transaction_markers_at_the_end_are_no_lag(scene: Scene) -> None:
     await scene.later(100)
     await scene.later(100)
     assert scene.failures == []
+
+
+async def test_an_open_transaction_is_said_and_is_no_stall(scene: Scene) -> None:
+    scene.lane.waiting, scene.stable = True, 5
+    await scene.later(1)
+    assert scene.watch.ready() == {}
+    for _ in range(20):
+        await scene.later(20)
+    assert scene.failures == []
+    assert "producer id 4711" in scene.watch.ready()["rows.v1/0"]
+    scene.stable, scene.lane.next_offset = 10, 10
+    await scene.later(1)
+    assert scene.watch.ready() == {}
+
+
+async def test_what_retention_took_is_not_waited_for(scene: Scene) -> None:
+    scene.lane.waiting, scene.first = True, None  # type: ignore[assignment]
+    await scene.later(4)
+    assert scene.passed == [10]
 
 
 async def test_a_rebalance_without_end_ends_the_worker(scene: Scene) -> None:

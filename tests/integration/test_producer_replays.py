@@ -167,7 +167,7 @@ async def test_rows_of_old_replays_are_removed_and_read_again_from_the_topic_whi
     for process in world.producers:
         process.end()
     await world.producer(PRODUCER_REPLAYS_KEPT="1")
-    storage = Storage(world.storage_url)
+    storage = Storage(world.storage_url).initialise()
     original = await world.start(300, rows_per_second=None)
     await world.ended(original)
     source = await source_of(world, original)

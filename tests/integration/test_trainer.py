@@ -38,7 +38,7 @@ class World:
     """The gateway's side: orders tasks and reads what becomes of them."""
 
     def __init__(self, kafka: Broker, storage_url: str, folder: Path, sender: AIOKafkaProducer) -> None:
-        self.kafka, self.storage_url, self.storage = kafka.kwargs, storage_url, Storage(storage_url)
+        self.kafka, self.storage_url, self.storage = kafka.kwargs, storage_url, Storage(storage_url).initialise()
         self.workspace = new_id("ws")
         self.trainers: list[subprocess.Popen[bytes]] = []
         self._bootstrap, self._folder, self._sender = kafka.bootstrap, folder, sender
@@ -138,7 +138,7 @@ async def world(fresh_kafka: Broker, storage_url: str, tmp_path: Path) -> AsyncI
 
 @pytest.fixture
 def small(storage_url: str) -> SmallSplit:
-    return write_small_split(Storage(storage_url))
+    return write_small_split(Storage(storage_url).initialise())
 
 
 def job_of(trainer: subprocess.Popen[bytes]) -> psutil.Process:

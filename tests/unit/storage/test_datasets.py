@@ -20,7 +20,7 @@ from storage.splits import suggest
 
 @pytest.fixture
 def storage(tmp_path: Path) -> Storage:
-    return Storage(f"file://{tmp_path}/storage")
+    return Storage(f"file://{tmp_path}/storage").initialise()
 
 
 def take_in(storage: Storage, tmp_path: Path, text: str, **options: Any) -> DatasetManifest | list[Problem]:

@@ -61,7 +61,7 @@ def make_task(kind: Any, spec: Any) -> TaskState:
 
 @pytest.fixture
 def storage(storage_url: str) -> Storage:
-    return Storage(storage_url)
+    return Storage(storage_url).initialise()
 
 
 @pytest.fixture

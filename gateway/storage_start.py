@@ -1,0 +1,63 @@
+"""The first start of a storage, told from one that is not mounted: a root without a sentinel is made a storage only when Kafka, which has
+the record of every dataset and model, knows of none, or when the root holds one of those that it knows (made before there were sentinels).
+
+Anything else is an empty place where there should be data: it is left alone, said, and looked at again (ADR 30).
+"""
+
+import asyncio
+import random
+
+import structlog
+from aiokafka.errors import KafkaError
+
+from runtime.errors import Unavailable
+from runtime.kafka import read_to_end, wait_for_kafka
+from schemas.topics import DATASETS, MODELS
+from storage.errors import StorageUnavailable
+from storage.files import Storage
+
+RETRY_SECONDS = (0.5, 1.5)
+KAFKA_SECONDS = 5.0
+READ_SECONDS = 30.0
+
+log = structlog.get_logger()
+
+
+async def settle(storage: Storage, kafka: dict[str, object]) -> None:
+    """Return once the storage is there; make it one where it is new. Waits for Kafka, and for a storage that is away."""
+    while True:
+        try:
+            await asyncio.to_thread(storage.check)
+            log.info("the storage is there", storage_id=storage.id)
+            return
+        except StorageUnavailable as error:
+            log.warning("the storage is not there", error=str(error))
+        try:
+            if await may_be_made(storage, kafka):
+                await asyncio.to_thread(storage.initialise)
+                log.info("the storage is initialised", storage_id=storage.id)
+                return
+        except (StorageUnavailable, Unavailable, KafkaError, OSError, TimeoutError) as error:
+            log.warning("the storage cannot be initialised yet", error=str(error) or repr(error))
+        await asyncio.sleep(random.uniform(*RETRY_SECONDS))
+
+
+async def may_be_made(storage: Storage, kafka: dict[str, object]) -> bool:
+    """Whether this is a new storage, or an old one without a sentinel. Raises `Unavailable` and errors of Kafka."""
+    known = await _known(kafka)
+    if not known or any([await asyncio.to_thread(storage.holds, path) for path in known]):
+        return True
+    log.error("the storage holds none of the datasets and models that Kafka knows: mount it, or see the runbook", known=len(known))
+    return False
+
+
+async def _known(kafka: dict[str, object]) -> list[str]:
+    """Where the manifests of all datasets and models would be."""
+    found: dict[str, bool] = {}
+    async with asyncio.timeout(READ_SECONDS):
+        for topic, prefix, folder in ((DATASETS, b"ds-", "datasets"), (MODELS, b"model-", "models")):
+            await wait_for_kafka(kafka, topic.name, timeout_seconds=KAFKA_SECONDS)
+            async for record in read_to_end(kafka, topic.name, wait_for_open_transactions=True):
+                if record.key and record.key.startswith(prefix) and b"@" not in record.key:
+                    found[f"{folder}/{record.key.decode('utf-8', 'replace')}/manifest.json"] = record.value is not None
+    return [path for path, there in found.items() if there]

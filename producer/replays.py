@@ -6,7 +6,6 @@ when retention has taken rows that are asked for, `Unavailable`.
 """
 
 import asyncio
-import errno
 from collections.abc import Sequence
 from functools import cache, partial
 
@@ -24,7 +23,7 @@ from runtime.transactions import expected
 from schemas.manifests import ModelManifest
 from schemas.tasks import ReplaySource, RunSpec, TopicRange
 from schemas.topics import ROWS
-from storage.errors import StorageUnavailable
+from storage.errors import StorageUnavailable, is_full
 from storage.files import Storage
 
 log = structlog.get_logger()
@@ -51,8 +50,8 @@ async def _read(kafka: dict[str, object], storage: Storage, run_id: str, spec: R
         except StorageUnavailable as error:
             if (there := await opened(storage, run_id)) is not None:  # a producer that lost the run had them ready first
                 return there
-            if _is_full(error):
-                raise RunFailed("no room in the storage for the rows to be replayed") from error
+            if is_full(error):
+                raise RunFailed(f"no room in the storage for the rows to be replayed: {error}") from error
             log.warning("the rows of a replay cannot be stored", run_id=run_id, error=str(error), again_in_seconds=pause)
             if pause is None:
                 raise Unavailable("storage", str(error)) from error
@@ -68,7 +67,7 @@ async def _tried(kafka: dict[str, object], storage: Storage, run_id: str, spec: 
             with storage.scratch() as scratch:
                 spool = Spool(scratch)
                 for part in source.ranges:
-                    await _spool(consumer, reader, spool, source, part)
+                    await _spool(storage, consumer, reader, spool, source, part)
                 _check_count(spool, source)
                 rows = await finished(spool, storage, run_id, scratch / "rows")
     except (RunFailed, StorageUnavailable):
@@ -91,7 +90,9 @@ def _features(storage: Storage) -> FeaturesOf:
     return features_of
 
 
-async def _spool(consumer: AIOKafkaConsumer, reader: Reader, spool: Spool, source: ReplaySource, part: TopicRange) -> None:
+async def _spool(
+    storage: Storage, consumer: AIOKafkaConsumer, reader: Reader, spool: Spool, source: ReplaySource, part: TopicRange
+) -> None:
     """Take the run's rows of one range."""
     tp = TopicPartition(ROWS.name, part.partition)
     consumer.assign([tp])
@@ -105,7 +106,7 @@ async def _spool(consumer: AIOKafkaConsumer, reader: Reader, spool: Spool, sourc
         moved = now if batch else moved
         if now - moved > STILL_SECONDS:
             raise Unavailable("kafka", f"nothing more of partition {part.partition} for {STILL_SECONDS:.0f} s")
-        await on_disk(partial(_take, [record for record in batch if record.offset < part.to_offset], reader, spool, source, whole))
+        await on_disk(storage, partial(_take, [record for record in batch if record.offset < part.to_offset], reader, spool, source, whole))
     whole.check()
 
 
@@ -120,10 +121,6 @@ def _take(batch: Sequence[ConsumerRecord], reader: Reader, spool: Spool, source:
                     spool.flush()
             elif isinstance(found, Unreadable) and found.row_index >= source.from_row:
                 spool.unreadable.add(found.row_index)
-
-
-def _is_full(error: StorageUnavailable) -> bool:
-    return getattr(error.__cause__, "errno", None) in (errno.ENOSPC, errno.EDQUOT) or f"os error {errno.ENOSPC}" in str(error)
 
 
 class _Whole:

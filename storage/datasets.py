@@ -84,30 +84,28 @@ def ingest(
         settings = problems or _choose(pl.scan_parquet(parquet), content, options, lines.line_of)
         if isinstance(settings, list):
             return settings
-        manifest = DatasetManifest(
-            dataset_id=dataset_id or new_id("ds"),
-            workspace=workspace,
-            file_name=file_name,
-            file_size=upload.stat().st_size,
-            sha256=sha256,
-            path=path,
-            created_at=datetime.now(UTC),
-            row_count=content.rows,
-            column_count=len(content.names),
-            columns=settings.columns,
-            features=settings.features(),
-            label=settings.label,
-            labels=settings.labels,
-            id_column=settings.id_column,
-            time=settings.time,
-            first_timestamp=settings.first,
-            last_timestamp=settings.last,
-        )
-        described = folder / "manifest.json"
-        described.write_text(manifest.model_dump_json(indent=2))  # before anything is put: a disk that is full is found out here
         if not stored:
             storage.put_file(parquet, path)
-        storage.put_file(described, f"datasets/{manifest.dataset_id}/manifest.json")
+    manifest = DatasetManifest(
+        dataset_id=dataset_id or new_id("ds"),
+        workspace=workspace,
+        file_name=file_name,
+        file_size=upload.stat().st_size,
+        sha256=sha256,
+        path=path,
+        created_at=datetime.now(UTC),
+        row_count=content.rows,
+        column_count=len(content.names),
+        columns=settings.columns,
+        features=settings.features(),
+        label=settings.label,
+        labels=settings.labels,
+        id_column=settings.id_column,
+        time=settings.time,
+        first_timestamp=settings.first,
+        last_timestamp=settings.last,
+    )
+    storage.write_bytes(f"datasets/{manifest.dataset_id}/manifest.json", manifest.model_dump_json(indent=2).encode())
     return manifest
 
 

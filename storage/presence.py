@@ -30,6 +30,11 @@ class Presence:
             self._answered_at = self._clock()
             await asyncio.sleep(INTERVAL_SECONDS)
 
+    def lost(self) -> dict[str, str]:
+        """`problems` of a storage that was there before. For processes that only wait for it: one that starts without it starts all the
+        same, and whoever starts it need not start it again and again."""
+        return self.problems() if self._storage.id is not None else {}
+
     def problems(self) -> dict[str, str]:
         """What is wrong with the storage; empty when it answers."""
         silent = self._clock() - self._answered_at

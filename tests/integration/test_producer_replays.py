@@ -2,6 +2,8 @@
 
 import signal
 from collections.abc import AsyncIterator
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -203,3 +205,32 @@ async def _attempt_is_over(world: Replays, run_id: str, attempt: int) -> bool:
 async def _ended_attempt(world: Replays, run_id: str, attempt: int) -> bool:
     task = await world.task(run_id)
     return task.attempt == attempt and task.status == "COMPLETED"
+
+
+async def test_a_run_and_a_replay_wait_for_a_storage_that_is_away_and_complete(world: Replays, producer: ProducerProcess) -> None:
+    original = await world.start(ROWS_, rows_per_second=None)
+    await world.ended(original)
+    source = await source_of(world, original)
+    root = Path(world.storage_url.removeprefix("file://"))
+    kept = root.with_name("kept")
+    root.rename(kept)
+    root.mkdir()  # a mount point with nothing mounted
+    run_ids = [await world.start(ROWS_, rows_per_second=None), await world.start(None, rows_per_second=None, replay=source)]
+
+    async def waits(run_id: str) -> bool:
+        return ((await world.task(run_id)).progress or {}).get("waiting_for") == "storage"
+
+    for run_id in run_ids:
+        await eventually(partial(waits, run_id), timeout_seconds=30, message="it says that it waits for the storage")
+    assert b"storage" in await producer.get("/ready")
+    other = await world.start(ROWS_, rows_per_second=None)
+    await world.order(other, "stop")
+    assert (await world.ended(other)).status == "STOPPED"  # orders are taken meanwhile
+    assert [*root.iterdir()] == []
+    root.rmdir()
+    kept.rename(root)
+    for run_id in run_ids:
+        task = await world.ended(run_id)
+        assert (task.status, task.attempt, task.error) == ("COMPLETED", 1, None)
+        assert [content(row) for row in await rows_of(world, run_id)] == [content(row) for row in await rows_of(world, original)]
+    assert producer.exit_code is None

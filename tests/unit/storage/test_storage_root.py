@@ -101,10 +101,14 @@ def test_a_remote_root_without_sentinel_is_unavailable_and_stays_empty(tmp_path:
 def test_a_root_that_goes_while_files_are_made_is_unavailable_and_leaves_nothing_anywhere(
     storage: Storage, tmp_path: Path, how: str
 ) -> None:
-    with pytest.raises(StorageUnavailable), storage.scratch() as folder:
-        (folder / "half").write_bytes(b"1")
-        take_away(tmp_path, how)
-        (folder / "rest").write_bytes(b"2")
+    def make_files() -> None:
+        with storage.scratch() as folder:
+            (folder / "half").write_bytes(b"1")
+            take_away(tmp_path, how)
+            (folder / "rest").write_bytes(b"2")
+
+    with pytest.raises(StorageUnavailable):
+        make_files()
     assert [*(tmp_path / "kept" / ".scratch").iterdir()] == []
 
 

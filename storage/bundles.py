@@ -120,7 +120,7 @@ def make_bundle(content: Content, *, threads: int = 1) -> Bundle:
     booster = xgboost.Booster({"nthread": threads})
     try:
         booster.load_model(bytearray(content.model))
-    except xgboost.core.XGBoostError as error:
+    except (xgboost.core.XGBoostError, ValueError) as error:  # the latter where it cannot even say what is wrong
         raise BundleCorrupt(model_version, f"XGBoost cannot read {MODEL}: {str(error).splitlines()[0]}") from error
     booster.set_param({"nthread": threads})  # loading restores the setting of the training
     if booster.num_features() != len(manifest.features):

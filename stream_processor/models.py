@@ -8,15 +8,16 @@ waited for, with a bound.
 import asyncio
 import time
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Callable, Iterable
 from concurrent.futures import Executor
+from typing import Protocol
 from weakref import WeakValueDictionary
 
 import numpy as np
 import structlog
 
 from runtime.errors import Unavailable
-from storage.bundles import BundleCorrupt, BundleError, contributions, import_xgboost, make_bundle, read_bundle, score
+from storage.bundles import BundleCorrupt, BundleError, contributions, digest, import_xgboost, make_bundle, read_bundle, score
 from storage.errors import StorageUnavailable
 from storage.files import Storage
 from storage.trial import Trial
@@ -28,7 +29,16 @@ from stream_processor.score import NoModel
 RETRY_SECONDS = 0.5
 MISSING_SECONDS = 5.0
 
-Registered = Callable[[str], Awaitable[str | None]]
+
+class Records(Protocol):
+    """What `models.v1` says of a model version: the digest of its manifest, null when it has no record."""
+
+    def digest(self, version: str) -> str | None:
+        """As far as it is known by now."""
+
+    async def registered(self, version: str) -> str | None:
+        """With everything read that is there."""
+
 
 log = structlog.get_logger()
 
@@ -43,10 +53,9 @@ class ModelCache:
         *,
         most: int,
         timeout_seconds: float,
-        registered: Registered | None = None,
+        records: Records | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`registered` tells the digest of a model version's record, null when it has none."""
         self._storage = storage
         self._executor = executor
         self._most = most
@@ -55,11 +64,16 @@ class ModelCache:
         self._models: OrderedDict[str, Model] = OrderedDict()
         self._missing: dict[str, tuple[float, NoModel]] = {}
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
-        self._registered = registered
+        self._records = records
+        self._digests: dict[str, str] = {}
         self._trial = Trial()
 
     def at_hand(self) -> dict[str, Model | NoModel]:
-        """Return a copy of what is loaded."""
+        """Return a copy of what is loaded. What was loaded before its record was known, and is not what that says, is loaded no longer."""
+        if self._records is not None:
+            for version in [version for version in self._models if self._records.digest(version) not in (None, self._digests[version])]:
+                log.error("a model version is not the one that was registered", model_version=version)
+                del self._models[version]
         return dict(self._models)
 
     def warm(self) -> None:
@@ -90,7 +104,7 @@ class ModelCache:
 
     async def _load(self, version: str) -> Model | NoModel:
         deadline = self._clock() + self._timeout_seconds
-        registered = await self._registered(version) if self._registered else None
+        registered = await self._records.registered(version) if self._records else None
         while True:
             try:
                 model = await asyncio.get_running_loop().run_in_executor(self._executor, self._read, version, registered)
@@ -119,9 +133,9 @@ class ModelCache:
         return Model(bundle, FeatureReader(bundle.manifest))
 
     def _keep(self, version: str, model: Model) -> Model:
-        self._models[version] = model
+        self._models[version], self._digests[version] = model, digest(model.bundle.manifest)
         while len(self._models) > self._most:
-            self._models.popitem(last=False)
+            del self._digests[self._models.popitem(last=False)[0]]
         MODELS_LOADED.set(len(self._models))
         log.info("model version loaded", model_version=version, features=len(model.reader.features))
         return model

@@ -46,6 +46,10 @@ class Registry:
         """The model versions that an alias names: likely to be asked for next."""
         return set(self._aliases.values())
 
+    def digest(self, version: str) -> str | None:
+        """The digest of a model version's manifest, as far as it is known by now."""
+        return self._digests.get(version)
+
     async def registered(self, version: str) -> str | None:
         """The digest of a model version's manifest; null when it has no record by now. Raises `Unavailable`."""
         if version not in self._digests:

@@ -61,7 +61,7 @@ class Worker:
             self._loading,
             most=settings.models_max,
             timeout_seconds=min(STORAGE_SECONDS, settings.unavailable_after_seconds),
-            registered=self.registry.registered,
+            records=self.registry,
         )
         self._reasons = Reasons(settings.exact_reasons_max_rows, settings.approximate_reasons_max_rows, settings.top_features)
         self._limits = DeadLetterLimits(settings.max_consecutive_dead_letters, settings.max_dead_letter_share)

@@ -3,7 +3,6 @@
 import signal
 from collections.abc import AsyncIterator
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -18,6 +17,7 @@ from storage.files import Storage
 from storage.replays import are_kept, folder
 from tests.brokers import DATA_PARTITIONS, Broker
 from tests.replays import MODEL, ProducerProcess, Replays, counted, frame_of, replays
+from tests.storage_away import bring_back, take_away
 from tests.waiting import eventually
 
 ROWS_ = 6000
@@ -211,10 +211,7 @@ async def test_a_run_and_a_replay_wait_for_a_storage_that_is_away_and_complete(w
     original = await world.start(ROWS_, rows_per_second=None)
     await world.ended(original)
     source = await source_of(world, original)
-    root = Path(world.storage_url.removeprefix("file://"))
-    kept = root.with_name("kept")
-    root.rename(kept)
-    root.mkdir()  # a mount point with nothing mounted
+    take_away(world.storage_url)
     run_ids = [await world.start(ROWS_, rows_per_second=None), await world.start(None, rows_per_second=None, replay=source)]
 
     async def waits(run_id: str) -> bool:
@@ -226,9 +223,7 @@ async def test_a_run_and_a_replay_wait_for_a_storage_that_is_away_and_complete(w
     other = await world.start(ROWS_, rows_per_second=None)
     await world.order(other, "stop")
     assert (await world.ended(other)).status == "STOPPED"  # orders are taken meanwhile
-    assert [*root.iterdir()] == []
-    root.rmdir()
-    kept.rename(root)
+    bring_back(world.storage_url)
     for run_id in run_ids:
         task = await world.ended(run_id)
         assert (task.status, task.attempt, task.error) == ("COMPLETED", 1, None)

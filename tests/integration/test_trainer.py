@@ -28,6 +28,7 @@ from storage.bundles import load_bundle
 from storage.files import Storage
 from tests.brokers import CONTROL_PARTITIONS, Broker
 from tests.small_split import SmallSplit, write_small_split
+from tests.storage_away import bring_back, take_away
 from tests.waiting import eventually, eventually_sync
 
 LONG = {"n_estimators": 5000, "early_stopping_rounds": 5000, "learning_rate": 0.001}
@@ -291,8 +292,7 @@ async def test_tasks_of_other_workers_are_left_alone(world: World, small: SmallS
 
 
 async def test_a_task_waits_for_a_storage_that_is_away_and_is_done_when_it_is_back(world: World, small: SmallSplit, tmp_path: Path) -> None:
-    (tmp_path / "storage").rename(tmp_path / "away")
-    (tmp_path / "storage").mkdir()
+    take_away(world.storage_url)
     task_id = await world.begin(world.task("feature_selection", FeatureSelectionSpec(dataset_id=small.dataset.dataset_id)))
     trainer = world.start_trainer(TRAINER_STORAGE_ATTEMPTS="1", TRAINER_MAX_ATTEMPTS="2")
 
@@ -300,9 +300,7 @@ async def test_a_task_waits_for_a_storage_that_is_away_and_is_done_when_it_is_ba
         return any("waits for the storage" in entry.message for entry in await world.logs(task_id))
 
     await eventually(waits, timeout_seconds=60)
-    assert [*(tmp_path / "storage").iterdir()] == []
-    (tmp_path / "storage").rmdir()
-    (tmp_path / "away").rename(tmp_path / "storage")
+    bring_back(world.storage_url)
     ended = await world.ended(task_id)
     assert (ended.status, ended.attempt, ended.error) == ("COMPLETED", 1, None)
     assert trainer.poll() is None

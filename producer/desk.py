@@ -23,6 +23,7 @@ from producer.errors import IllegalMove, RunFailed
 from producer.metrics import COMMANDS, RUNS_ENDED
 from producer.pacing import parse_rate
 from producer.positions import Positions
+from producer.registered import Registered
 from producer.replays import open_rows
 from producer.run import Run, utc_now
 from producer.sender import Sender
@@ -51,7 +52,7 @@ class Desk:
     ) -> None:
         self.runs: dict[str, Run] = {}
         self._kafka, self._partition, self._sender, self._spools = kafka, partition, sender, spools
-        self._open_rows = partial(open_rows, kafka, storage)
+        self._open_rows = partial(open_rows, kafka, storage, Registered(kafka))
         self._lease_seconds = lease_seconds
         self._owner = f"{socket.gethostname()}:{os.getpid()}"
         self._confirmed_at = time.monotonic()

@@ -18,7 +18,8 @@ from pydantic import ValidationError
 from producer.encoding import Columns, Identity, row_encoder
 from producer.errors import RunFailed
 from runtime.errors import Unavailable
-from schemas.manifests import ModelManifest, SplitManifest
+from schemas.manifests import SplitManifest
+from storage.bundles import BundleCorrupt, BundleMissing, read_manifest
 from storage.errors import NotAPath, StorageUnavailable, StoredFileMissing
 from storage.files import Storage
 
@@ -115,15 +116,20 @@ class SplitRows:
         return frame
 
 
-async def open_split(storage: Storage, split_id: str, model_version: str) -> SplitRows:
-    """Find the simulation set and the features of the model."""
-    return await tried(storage, lambda: _open(storage, split_id, model_version))
+async def open_split(storage: Storage, split_id: str, model_version: str, registered: str | None = None) -> SplitRows:
+    """Find the simulation set and the features of the model, by its manifest as it was registered."""
+    return await tried(storage, lambda: _open(storage, split_id, model_version, registered))
 
 
-def _open(storage: Storage, split_id: str, model_version: str) -> SplitRows:
+def _open(storage: Storage, split_id: str, model_version: str, registered: str | None) -> SplitRows:
     import polars as pl
 
-    model = ModelManifest.model_validate_json(storage.read_bytes(f"models/{model_version}/manifest.json"))
+    try:
+        model = read_manifest(storage, model_version, registered)
+    except BundleMissing as error:
+        raise RunFailed(f"missing in the storage: {error}") from error
+    except BundleCorrupt as error:
+        raise RunFailed(f"broken in the storage: {error}") from error
     split = SplitManifest.model_validate_json(storage.read_bytes(f"splits/{split_id}/manifest.json"))
     path = storage.local(split.simulation.path)
     missing = [name for name in [*model.features, ID, TIME, LABEL] if name not in pl.read_parquet_schema(path)]

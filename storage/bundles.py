@@ -109,6 +109,13 @@ def read_bundle(storage: Storage, model_version: str, registered: str | None = N
     return Content(manifest, content[MODEL], content.get(golden.NAME))
 
 
+def read_file(storage: Storage, manifest: ModelManifest, name: str) -> bytes:
+    """A bundle's file by the manifest that was registered. Raises `BundleMissing` when there is no such file, else as `load_bundle`."""
+    if name not in manifest.files or not storage.exists(bundle_path(manifest.model_version, name)):
+        raise BundleMissing(manifest.model_version)
+    return _read_verified(storage, manifest, name)
+
+
 def make_bundle(content: Content, *, threads: int = 1) -> Bundle:
     """Give a bundle's files to the library, which a hostile model may crash: see `storage.trial`. Raises `BundleCorrupt`."""
     xgboost = import_xgboost()

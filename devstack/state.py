@@ -6,7 +6,6 @@ A lock in the same folder says whether a supervisor runs. A pid counts only with
 import contextlib
 import fcntl
 from collections.abc import Iterator
-from dataclasses import field
 from pathlib import Path
 from typing import Literal
 
@@ -49,7 +48,7 @@ class StackState(msgspec.Struct):
     redis_url: str
     storage_url: str
     logs: str
-    parts: list[PartStatus] = field(default_factory=list)
+    parts: list[PartStatus] = []
     ready_after_seconds: float | None = None
     failure: str = ""
 

@@ -81,6 +81,7 @@ def test_jobs_and_reports_survive_the_pipe() -> None:
 
 def test_every_failure_of_a_job_becomes_an_outcome(tmp_path: Path) -> None:
     spec = {"dataset_id": "ds-1", "split_id": "split-1"}
+    Storage(f"file://{tmp_path}").initialise()
     assert outcome(job(f"file://{tmp_path}", spec), print) == Failed("The split split-1 does not exist in the storage.")
     nonsense = outcome(job(f"file://{tmp_path}", {}), print)
     assert isinstance(nonsense, Failed)
@@ -128,6 +129,7 @@ def test_storage_is_asked_again_so_often_and_a_missing_file_is_no_reason_to_wait
 
     waits: list[float] = []
     storage = Patient(f"file://{tmp_path}", 3)
+    storage.initialise()
     storage._retrying.sleep = waits.append
     storage.write_bytes("a", b"content")
     storage.silent = 2

@@ -15,6 +15,7 @@ from schemas.topics import DATASETS
 from storage.files import Storage
 from tests.brokers import Broker
 from tests.contract_help import table
+from tests.full_disk import small_disk
 from tests.gateway_process import gateway
 from tests.storage_away import bring_back, take_away
 from tests.waiting import eventually
@@ -99,3 +100,16 @@ async def test_an_empty_root_is_made_a_storage_only_while_kafka_knows_of_no_data
         for key in known:
             await sender.send_and_wait(DATASETS.name, None, key=key.encode())
     assert await may_be_made(Storage(f"file://{tmp_path}/other"), fresh_kafka.kwargs)
+
+
+async def test_an_upload_that_has_no_room_says_how_much_there_is_and_leaves_nothing(
+    fresh_kafka: Broker, fresh_redis_url: str, tmp_path: Path
+) -> None:
+    with small_disk(tmp_path / "small", 1 << 20) as folder:
+        async with gateway(fresh_kafka, fresh_redis_url, folder, projector_group="g-small") as client:
+            large = await upload(client, table(60_000))
+            assert (large.status_code, large.json()["code"]) == (507, "storage_full")
+            assert "bytes are free, at least" in large.json()["detail"]
+            assert files(folder) == ["storage.json"]
+            assert (await upload(client, table(50))).status_code == 201
+            assert (await client.get("/ready")).status_code == 200

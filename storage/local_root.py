@@ -169,9 +169,14 @@ class LocalRoot:
 
     @contextmanager
     def _as_missing(self, parts: Parts) -> Iterator[None]:
-        """A file where a folder should be, or the other way round, in a root that is there, does not go away by waiting."""
+        """Name the whole path of what is missing. A file where a folder should be, or the other way round, in a root that is there, is
+        missing, too: it does not go away by waiting."""
         try:
             yield
+        except NotAPath:
+            raise
+        except StoredFileMissing as error:  # which names the part that is missing
+            raise StoredFileMissing("/".join(parts)) from error
         except StorageUnavailable as error:
             if isinstance(error.__cause__, NotADirectoryError | IsADirectoryError) and not isinstance(error, StorageFull):
                 self.check()

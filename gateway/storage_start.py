@@ -16,7 +16,8 @@ from schemas.topics import DATASETS, MODELS
 from storage.errors import StorageUnavailable
 from storage.files import Storage
 
-RETRY_SECONDS = (0.5, 1.5)
+FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.5, 10.0
+"""Between two looks. Whoever needs the storage finds it by itself as soon as it is there."""
 KAFKA_SECONDS = 5.0
 READ_SECONDS = 30.0
 
@@ -25,6 +26,7 @@ log = structlog.get_logger()
 
 async def settle(storage: Storage, kafka: dict[str, object]) -> None:
     """Return once the storage is there; make it one where it is new. Waits for Kafka, and for a storage that is away."""
+    pause = FIRST_PAUSE_SECONDS
     while True:
         try:
             await asyncio.to_thread(storage.check)
@@ -39,13 +41,14 @@ async def settle(storage: Storage, kafka: dict[str, object]) -> None:
                 return
         except (StorageUnavailable, Unavailable, KafkaError, OSError, TimeoutError) as error:
             log.warning("the storage cannot be initialised yet", error=str(error) or repr(error))
-        await asyncio.sleep(random.uniform(*RETRY_SECONDS))
+        await asyncio.sleep(random.uniform(0.5, 1.5) * pause)
+        pause = min(LONGEST_PAUSE_SECONDS, 1.5 * pause)
 
 
 async def may_be_made(storage: Storage, kafka: dict[str, object]) -> bool:
     """Whether this is a new storage, or an old one without a sentinel. Raises `Unavailable` and errors of Kafka."""
     known = await _known(kafka)
-    if not known or any([await asyncio.to_thread(storage.holds, path) for path in known]):
+    if not known or await asyncio.to_thread(lambda: any(map(storage.holds, known))):
         return True
     log.error("the storage holds none of the datasets and models that Kafka knows: mount it, or see the runbook", known=len(known))
     return False

@@ -6,12 +6,14 @@ Anything else is an empty place where there should be data: it is left alone, sa
 
 import asyncio
 import random
+from contextlib import suppress
 
 import structlog
 from aiokafka.errors import KafkaError
 
 from runtime.errors import Unavailable
 from runtime.kafka import read_to_end, wait_for_kafka
+from schemas.manifests import DatasetManifest, ModelManifest
 from schemas.topics import DATASETS, MODELS
 from storage.errors import StorageUnavailable
 from storage.files import Storage
@@ -56,11 +58,23 @@ async def may_be_made(storage: Storage, kafka: dict[str, object]) -> bool:
 
 async def _known(kafka: dict[str, object]) -> list[str]:
     """Where the manifests of all datasets and models would be."""
-    found: dict[str, bool] = {}
+    found: dict[bytes, str] = {}
     async with asyncio.timeout(READ_SECONDS):
-        for topic, prefix, folder in ((DATASETS, b"ds-", "datasets"), (MODELS, b"model-", "models")):
+        for topic in (DATASETS, MODELS):
             await wait_for_kafka(kafka, topic.name, timeout_seconds=KAFKA_SECONDS)
             async for record in read_to_end(kafka, topic.name, wait_for_open_transactions=True):
-                if record.key and record.key.startswith(prefix) and b"@" not in record.key:
-                    found[f"{folder}/{record.key.decode('utf-8', 'replace')}/manifest.json"] = record.value is not None
-    return [path for path, there in found.items() if there]
+                found.pop(record.key, None)
+                if (path := _path(record.value)) is not None:
+                    found[record.key] = path
+    return [*found.values()]
+
+
+def _path(value: bytes | None) -> str | None:
+    """Of a dataset's or model's manifest; null for every other record, splits and aliases and what nobody can read included."""
+    if value is None:
+        return None
+    with suppress(ValueError):
+        return f"datasets/{DatasetManifest.model_validate_json(value).dataset_id}/manifest.json"
+    with suppress(ValueError):
+        return f"models/{ModelManifest.model_validate_json(value).model_version}/manifest.json"
+    return None

@@ -55,7 +55,10 @@ class Storage:
 
     def holds(self, path: str) -> bool:
         """Whether the root holds the file, be it a storage or not: for who must tell an old storage from a folder that is not one."""
-        return self._root.holds(clean(path))
+        try:
+            return self._root.holds(clean(path))
+        except NotAPath:
+            return False
 
     def free_bytes(self) -> int | None:
         """Room that is left; null where nobody can tell."""

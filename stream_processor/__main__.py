@@ -37,7 +37,9 @@ async def main(settings: Settings, stopping: asyncio.Event) -> None:
         session_timeout_seconds=settings.session_timeout_seconds,
         unavailable_after_seconds=settings.unavailable_after_seconds,
     )
-    async with health_server(settings.health_host, settings.health_port, live=watch.live, ready=watch.ready):
+    async with health_server(
+        settings.health_host, settings.health_port, live=watch.live, ready=lambda: watch.ready() | worker.presence.lost()
+    ):
         if not await unless_stopped(check_topics(settings), stopping):
             return
         tasks = [
@@ -49,6 +51,7 @@ async def main(settings: Settings, stopping: asyncio.Event) -> None:
                 watch.run(),
                 watch.report_on(),
                 worker.warm_up(),
+                worker.presence.run(),
                 report_crash(worker),
             )
         ]

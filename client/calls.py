@@ -135,7 +135,7 @@ def training_logs(task_id: str, after: str | None) -> Call[Page[TaskLogEntry]]:
 
 def task(task_id: str) -> Call[TaskStatus]:
     """Any task in the form that all kinds share."""
-    return Call("GET", _at("/process/task/status/{}", task_id), _read(TaskStatus))
+    return Call("GET", _at("/v1/tasks/{}", task_id), _read(TaskStatus))
 
 
 def models(cursor: str | None, limit: int | None) -> Call[Page[ModelSummary]]:

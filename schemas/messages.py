@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Annotated, Literal
 
 import msgspec
-from msgspec import Meta, Struct
+from msgspec import UNSET, Meta, Struct, UnsetType
 
 Verdict = Literal["PASS", "FAIL"]
 Status = Literal["PENDING", "IN_PROGRESS", "PAUSED", "COMPLETED", "FAILED", "STOPPED"]
@@ -137,6 +137,8 @@ class Prediction(Struct, kw_only=True):
     source: Source
     redriven: bool = False
     """A repaired row: answered late, so behind rows with a higher index."""
+    strongest: dict[str, float | None] | UnsetType = UNSET
+    """The row's values of the model's own strongest features, the same for every row of a model; only where there are reasons."""
 
 
 Reason = Literal[

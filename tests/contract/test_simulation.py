@@ -136,6 +136,15 @@ def test_event_stream_ends_with_the_run(trained: httpx.Client) -> None:
     assert re.findall(r"^event: (\w+)$", text, re.M)[-1] == "end"
     resumed = trained.get(f"/v1/runs/{task_id}/events", headers={"Last-Event-ID": "96"}).text
     assert re.findall(r"^id: (\d+)$", resumed, re.M) == ["97", "98", "99"]
+    assert re.findall(r"^event: (\w+)$", resumed, re.M)[-1] == "end"
+    in_query = trained.get(f"/v1/runs/{task_id}/events", params={"lastEventId": "98"}).text
+    assert re.findall(r"^id: (\d+)$", in_query, re.M) == ["99"]
+    wrong = trained.get(f"/v1/runs/{task_id}/events", params={"lastEventId": "x"})
+    assert ok(wrong, 422)["detail"][0]["loc"] == ["query", "lastEventId"]
+    for back in ({"headers": {"Last-Event-ID": "99"}}, {"params": {"lastEventId": "99"}}):
+        answer = trained.get(f"/v1/runs/{task_id}/events", **back)
+        assert (answer.status_code, answer.content) == (204, b"")
+    assert re.findall(r"^event: (\w+)$", trained.get(f"/v1/runs/{task_id}/events?after=99").text, re.M)[-1] == "end"
 
 
 def test_pausing_holds_a_run_and_resuming_lets_it_go_on(trained: httpx.Client) -> None:

@@ -1,6 +1,7 @@
 """CONTRACT §1 and §2, simulation: on the running stack, with all workers."""
 
 import re
+from collections.abc import Iterator
 from typing import Any
 
 import httpx
@@ -28,14 +29,32 @@ def trained(stack: Stack) -> Any:
         yield made
 
 
+Group = tuple[str, httpx.Client]
+
+
+@pytest.fixture(params=PREFIXES)
+def group(request: pytest.FixtureRequest, stack: Stack, swapped: str, trained: httpx.Client) -> Iterator[Group]:
+    """A route group in the dialect of the contract, and a client for it in the workspace of `trained`."""
+    url = swapped if request.param.startswith("/api") else stack.gateway_url
+    with client(stack, url, trained.headers["X-Workspace"]) as made:
+        yield request.param, made
+
+
+@pytest.fixture(params=PREFIXES)
+def fresh(request: pytest.FixtureRequest, stack: Stack, swapped: str) -> Iterator[Group]:
+    """As `group`, in a workspace that nobody else uses."""
+    with client(stack, swapped if request.param.startswith("/api") else stack.gateway_url) as made:
+        yield request.param, made
+
+
 def start(http: httpx.Client, prefix: str = "/simulation", **body: Any) -> str:
     answer = ok(http.post(f"{prefix}/start", json=body or None))
     assert set(answer) == {"task_id"}
     return str(answer["task_id"])
 
 
-@pytest.mark.parametrize("prefix", PREFIXES)
-def test_run_to_its_end(trained: httpx.Client, prefix: str) -> None:
+def test_run_to_its_end(group: Group) -> None:
+    prefix, trained = group
     task_id = start(trained, prefix, **FAST)
     assert re.fullmatch(r"sim-task-[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}", task_id)
     status = finished(trained, f"{prefix}/status/{task_id}")
@@ -60,8 +79,8 @@ def test_run_to_its_end(trained: httpx.Client, prefix: str) -> None:
     assert result["truth"]["labelled"] == ROWS
 
 
-@pytest.mark.parametrize("prefix", PREFIXES)
-def test_default_pace_is_a_row_a_second_after_a_warm_up_and_can_be_stopped_twice(trained: httpx.Client, prefix: str) -> None:
+def test_default_pace_is_a_row_a_second_after_a_warm_up_and_can_be_stopped_twice(group: Group) -> None:
+    prefix, trained = group
     task_id = start(trained, prefix)
     status = ok(trained.get(f"{prefix}/status/{task_id}"))
     assert (status["status"] in ("PENDING", "IN_PROGRESS"), status["progress"], status["result"]) == (True, None, None)
@@ -81,9 +100,9 @@ def test_stopping_a_finished_run_is_the_same_answer(trained: httpx.Client) -> No
     assert ok(trained.get(f"/simulation/status/{task_id}"))["status"] == "COMPLETED"
 
 
-@pytest.mark.parametrize("prefix", PREFIXES)
 @pytest.mark.parametrize(("verb", "method"), [("status", "GET"), ("stop", "POST")])
-def test_ill_formed_and_unknown_task_ids(http: httpx.Client, prefix: str, verb: str, method: str) -> None:
+def test_ill_formed_and_unknown_task_ids(fresh: Group, verb: str, method: str) -> None:
+    prefix, http = fresh
     for task_id in ("17", "sim-task-", new_run_id().upper(), "x" * 300):
         answer = http.request(method, f"{prefix}/{verb}/{task_id}")
         assert ok(answer, 422)["detail"] == [{"loc": ["path", "task_id"], "msg": "Invalid task ID format.", "type": "value_error"}]
@@ -91,8 +110,8 @@ def test_ill_formed_and_unknown_task_ids(http: httpx.Client, prefix: str, verb: 
     assert ok(answer, 422)["detail"] == [{"loc": ["path", "task_id"], "msg": "Task ID not found", "type": "value_error.task_id"}]
 
 
-@pytest.mark.parametrize("prefix", PREFIXES)
-def test_without_a_split_or_a_model_409(http: httpx.Client, prefix: str) -> None:
+def test_without_a_split_or_a_model_409(fresh: Group) -> None:
+    prefix, http = fresh
     assert ok(http.post(f"{prefix}/start"), 409)["code"] == "no_split"
     prepared(http)
     assert ok(http.post(f"{prefix}/start"), 409)["code"] == "no_model"

@@ -4,17 +4,20 @@ import argparse
 import asyncio
 import json
 import logging
+import os
 import signal
 import sys
 from dataclasses import asdict
 
 from rich.console import Console
 
+from devstack.environment import check, open_to_others
 from devstack.errors import DevstackError
-from devstack.settings import DevstackSettings, load_settings
+from devstack.settings import DevstackSettings, load_settings, read_env_file
 from runtime.errors import ConfigurationError
 
 FAILED, INTERRUPTED = 1, 130
+STARTING = ("up", "run", "demo")
 
 
 def main() -> int:
@@ -22,6 +25,9 @@ def main() -> int:
     arguments = _parser().parse_args()
     console = Console(stderr=getattr(arguments, "json", False), highlight=False)
     try:
+        if arguments.command in STARTING:
+            read_env_file()
+            check()  # a wrong setting of a process is said now, not after Kafka has started
         return int(COMMANDS[arguments.command](load_settings(), console, arguments) or 0)
     except (DevstackError, ConfigurationError) as error:
         Console(stderr=True, highlight=False, markup=False).print(str(error), style="bold red", soft_wrap=True)
@@ -51,6 +57,8 @@ def _up(settings: DevstackSettings, console: Console, _: argparse.Namespace) -> 
     from devstack.control import up
 
     up(settings, console)
+    for name in open_to_others():
+        console.print(f"{name}={os.environ[name]}: OPEN TO OTHER MACHINES WITHOUT ANY PASSWORD", style="bold red")
 
 
 def _down(settings: DevstackSettings, console: Console, _: argparse.Namespace) -> None:

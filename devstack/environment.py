@@ -2,16 +2,18 @@
 
 import importlib
 import importlib.util
+import os
 import sys
 from collections.abc import Iterator
 
-from pydantic import AliasChoices
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 from pydantic_settings import BaseSettings
 
 from devstack.settings import DevstackSettings
-from runtime.settings import ProcessSettings
+from runtime.errors import ConfigurationError
+from runtime.network import is_loopback
+from runtime.settings import ProcessSettings, load, variable
 
 HEAD = """\
 # Every setting of every process with its default. Copy to .env and uncomment what you change; the environment wins over .env.
@@ -45,11 +47,30 @@ def example() -> str:
     for title, settings in settings_classes():
         parts.append(f"\n# --- {title}\n")
         for field, info in settings.model_fields.items():
-            variable = environment_name(settings, field)
-            if variable not in told and (settings is ProcessSettings or field not in shared):
-                told.add(variable)
-                parts += _lines(variable, info, settings)
+            name = variable(settings, field)
+            if name not in told and (settings is ProcessSettings or field not in shared):
+                told.add(name)
+                parts += _lines(name, info, settings)
     return "".join([*parts, DEMO])
+
+
+def check() -> None:
+    """Read the settings of every process as it would. Raises one `ConfigurationError` that names every wrong variable."""
+    wrong: dict[str, str] = {}
+    for _, settings in settings_classes():
+        try:
+            load(settings)
+        except ConfigurationError as error:
+            for line in str(error).split("; "):
+                wrong.setdefault(line.partition(":")[0], line)  # several processes read the same variable
+    if wrong:
+        raise ConfigurationError("\n".join(wrong.values()))
+
+
+def open_to_others() -> list[str]:
+    """The variables by which some process listens beyond this machine."""
+    names = [variable(settings, field) for _, settings in settings_classes() for field in settings.model_fields if field.endswith("host")]
+    return [name for name in names if not is_loopback(os.environ.get(name) or "localhost")]
 
 
 def settings_classes() -> Iterator[tuple[str, type[BaseSettings]]]:
@@ -61,20 +82,12 @@ def settings_classes() -> Iterator[tuple[str, type[BaseSettings]]]:
             yield from ((title, found) for found in classes if found.__module__ == name)
 
 
-def environment_name(settings: type[BaseSettings], field: str) -> str:
-    """The environment variable that sets a field."""
-    alias = settings.model_fields[field].validation_alias
-    if isinstance(alias, AliasChoices):
-        return str(alias.choices[-1])
-    return str(alias) if alias else f"{settings.model_config.get('env_prefix', '')}{field}".upper()
-
-
-def _lines(variable: str, info: FieldInfo, settings: type[BaseSettings]) -> Iterator[str]:
+def _lines(name: str, info: FieldInfo, settings: type[BaseSettings]) -> Iterator[str]:
     if info.description and not (settings is DevstackSettings and info.validation_alias):
         yield f"# {info.description}\n"
     default = info.get_default(call_default_factory=True, validated_data={})
     text = "" if default in (None, PydanticUndefined) else str(default).lower() if isinstance(default, bool) else str(default)
-    yield f"# {variable}={text}\n"
+    yield f"# {name}={text}\n"
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ from gateway import errors
 from gateway.edges import BodyLimit, Measured
 from gateway.loop_watch import watch_loop
 from gateway.parts import open_parts
-from gateway.plain_errors import PlainErrors
+from gateway.plain_errors import PlainErrors, is_plain
 from gateway.presentation import CONTRACT, OLD
 from gateway.routes import datasets, dead_letters, dotnet, models, runs, simulation, splits, system, training
 from gateway.settings import GatewaySettings
@@ -90,10 +90,20 @@ def _without_defaults(app: FastAPI) -> dict[str, Any]:
     """The OpenAPI document without FastAPI's own 422, which the .NET routes never answer with."""
     if app.openapi_schema is None:
         document = FastAPI.openapi(app)
-        for operations in document["paths"].values():
+        for path, operations in document["paths"].items():
             for operation in operations.values():
                 if "HTTPValidationError" in str(operation["responses"].get("422")):
                     del operation["responses"]["422"]
+                if is_plain(path):
+                    _add_plain_text(operation["responses"])
         for name in ("HTTPValidationError", "ValidationError"):
             document["components"]["schemas"].pop(name, None)
-    return app.openapi_schema or {}
+        app.openapi_schema = document
+    return app.openapi_schema
+
+
+def _add_plain_text(responses: dict[str, Any]) -> None:
+    """Errors of these routes are plain text in the web client's dialect."""
+    for status, response in responses.items():
+        if int(status) >= 400:
+            response.setdefault("content", {})["text/plain"] = {"schema": {"type": "string"}}

@@ -11,6 +11,11 @@ PLAIN = "/api/"
 JSON_STAYS = "/api/Dataset/validate-ranges"
 
 
+def is_plain(path: str) -> bool:
+    """Whether the errors of this path are plain text for the web client."""
+    return path.startswith(PLAIN) and path != JSON_STAYS
+
+
 class PlainErrors:
     """Rewrites the JSON of errors below `/api/`; everything else passes untouched."""
 
@@ -18,7 +23,7 @@ class PlainErrors:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or not route_path(scope).startswith(PLAIN) or route_path(scope) == JSON_STAYS:
+        if scope["type"] != "http" or not is_plain(route_path(scope)):
             await self._app(scope, receive, send)
             return
         held: Message | None = None

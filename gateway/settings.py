@@ -1,6 +1,7 @@
 """Settings of the gateway: `GATEWAY_…` beside those that every process shares."""
 
-from typing import Literal
+from collections.abc import Mapping
+from typing import ClassVar, Literal
 
 from pydantic import Field
 from pydantic_settings import SettingsConfigDict
@@ -14,6 +15,10 @@ class GatewaySettings(ProcessSettings):
     """Read once at start."""
 
     model_config = SettingsConfigDict(env_prefix="GATEWAY_", extra="ignore", populate_by_name=True)
+    former: ClassVar[Mapping[str, str]] = {
+        "GATEWAY_STATUS_STYLE": "set GATEWAY_ML_DIALECT=celery for a .NET backend; the web client's routes speak its dialect by default",
+        "GATEWAY_SCORE_SCALE": "set GATEWAY_ML_DIALECT=celery or GATEWAY_DOTNET_DIALECT=web, which have percent",
+    }
 
     host: str = "127.0.0.1"
     port: int = Field(8000, ge=0, le=65535, description="0 takes a free one")

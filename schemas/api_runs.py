@@ -277,6 +277,7 @@ class PredictionView(Shape):
     scored_at: datetime
     source: dict[str, str | int]
     redriven: bool = Field(False, description="a repaired row: answered later than its neighbours")
+    strongest: dict[str, float | None] | None = Field(None, description="the row's values of the model's own strongest features")
 
 
 class PredictionPage(Shape):

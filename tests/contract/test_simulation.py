@@ -160,8 +160,8 @@ def test_event_stream_ends_with_the_run(trained: httpx.Client) -> None:
     assert re.findall(r"^id: (\d+)$", in_query, re.M) == ["99"]
     wrong = trained.get(f"/v1/runs/{task_id}/events", params={"lastEventId": "x"})
     assert ok(wrong, 422)["detail"][0]["loc"] == ["query", "lastEventId"]
-    for back in ({"headers": {"Last-Event-ID": "99"}}, {"params": {"lastEventId": "99"}}):
-        answer = trained.get(f"/v1/runs/{task_id}/events", **back)
+    address = f"/v1/runs/{task_id}/events"
+    for answer in (trained.get(address, headers={"Last-Event-ID": "99"}), trained.get(address, params={"lastEventId": "99"})):
         assert (answer.status_code, answer.content) == (204, b"")
     assert re.findall(r"^event: (\w+)$", trained.get(f"/v1/runs/{task_id}/events?after=99").text, re.M)[-1] == "end"
 

@@ -160,8 +160,10 @@ def reference(dates: list[str]) -> set[tuple[str, str]]:
         found.add(("date_bounds", FIELDS[0]))
     if end is not None and end.astimezone(UTC).date() > LAST.date():
         found.add(("date_bounds", FIELDS[5]))
-    found |= {("date_bounds", FIELDS[i]) for i in (0, 2, 4) if (at := ends[i]) is not None and at > LAST}
-    found |= {("date_bounds", FIELDS[i]) for i in (1, 3, 5) if (at := ends[i]) is not None and at < FIRST}
+    starts = [(field, at) for field, at in zip(FIELDS[::2], ends[::2], strict=True) if at is not None]
+    stops = [(field, at) for field, at in zip(FIELDS[1::2], ends[1::2], strict=True) if at is not None]
+    found |= {("date_bounds", field) for field, at in starts if at > LAST}
+    found |= {("date_bounds", field) for field, at in stops if at < FIRST}
     return found
 
 

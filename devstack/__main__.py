@@ -11,7 +11,7 @@ from dataclasses import asdict
 
 from rich.console import Console
 
-from devstack.environment import check, open_to_others
+from devstack.environment import changed_settings, check, open_to_others, remember_settings
 from devstack.errors import DevstackError
 from devstack.settings import DevstackSettings, load_settings, read_env_file
 from runtime.errors import ConfigurationError
@@ -55,8 +55,15 @@ def _parser() -> argparse.ArgumentParser:
 
 def _up(settings: DevstackSettings, console: Console, _: argparse.Namespace) -> None:
     from devstack.control import up
+    from devstack.state import is_running
 
+    running = is_running(settings.folder)
     up(settings, console)
+    if running and (changed := changed_settings(settings.folder)):
+        told = (
+            f"This stack was started before these settings changed and does not know them: {', '.join(changed)}. make down, then make up."
+        )
+        console.print(told, style="bold yellow", soft_wrap=True)
     for name in open_to_others():
         console.print(f"{name}={os.environ[name]}: OPEN TO OTHER MACHINES WITHOUT ANY PASSWORD", style="bold red")
 
@@ -78,6 +85,7 @@ def _run(settings: DevstackSettings, console: Console, _: argparse.Namespace) ->
         stopping = asyncio.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, stopping.set)
+        remember_settings(settings.folder)
         await run_stack(settings, stopping)
 
     asyncio.run(until_asked())
@@ -103,6 +111,8 @@ def _status(settings: DevstackSettings, console: Console, arguments: argparse.Na
             console.print(f"nothing runs from {settings.folder}" + (f"\nlast time: {state.failure}" if state and state.failure else ""))
         return FAILED
     print(json.dumps(document(state))) if arguments.json else console.print(table(state))
+    if (changed := changed_settings(settings.folder)) and not arguments.json:
+        console.print(f"changed since the stack was started: {', '.join(changed)}; make down, then make up", style="yellow", soft_wrap=True)
     return 0 if state.phase == "ready" else FAILED
 
 

@@ -2,9 +2,12 @@
 
 import importlib
 import importlib.util
+import json
 import os
 import sys
 from collections.abc import Iterator
+from hashlib import sha256
+from pathlib import Path
 
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
@@ -26,6 +29,7 @@ DEMO = """
 # 1: stop everything after the summary
 # DEMO_EXIT=
 """
+REMEMBERED = "settings.json"
 SECTIONS = {
     "runtime.settings": "shared by all processes; given addresses replace the stack's own Kafka and Redis",
     "gateway.settings": "gateway",
@@ -65,6 +69,29 @@ def check() -> None:
                 wrong.setdefault(line.partition(":")[0], line)  # several processes read the same variable
     if wrong:
         raise ConfigurationError("\n".join(wrong.values()))
+
+
+def remember_settings(folder: Path) -> None:
+    """Write down by which settings a stack is started in this folder, for `changed_settings`."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / REMEMBERED).write_text(json.dumps(_given()))
+
+
+def changed_settings(folder: Path) -> list[str]:
+    """The variables that are set otherwise than when the stack of this folder was started; none when that is not known."""
+    try:
+        then = json.loads((folder / REMEMBERED).read_text())
+    except (OSError, ValueError):
+        return []
+    now = _given()
+    return sorted(name for name in then.keys() | now.keys() if then.get(name) != now.get(name))
+
+
+def _given() -> dict[str, str]:
+    """What is set, by hash: there are passwords among it."""
+    names = {variable(settings, field) for _, settings in settings_classes() for field in settings.model_fields}
+    kept = names - {"DEVSTACK_FOLDER", "INTELLIINSPECT_URL", "INTELLIINSPECT_WORKSPACE"}
+    return {name: sha256(os.environ[name].encode()).hexdigest()[:16] for name in sorted(kept) if os.environ.get(name)}
 
 
 def open_to_others() -> list[str]:

@@ -19,8 +19,8 @@ RUNNING = ("starting", "ready")
 
 def address(text: str) -> str:
     """The address as it is asked for: with a scheme, without a slash at its end."""
-    text = text.strip().rstrip("/")
-    return text if "://" in text or not text else f"http://{text}"
+    text = text.strip()
+    return (text if "://" in text or not text else f"http://{text}").rstrip("/")
 
 
 class ClientSettings(BaseSettings):

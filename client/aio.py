@@ -168,6 +168,10 @@ class AsyncClient:
     async def set_champion(self, model_version: str) -> AliasView:
         return await self._transport.send(calls.set_champion(model_version))
 
+    async def unset_champion(self) -> None:
+        """Let the latest model score rows that name none."""
+        await self._transport.send(calls.unset_champion())
+
     async def start_run(self, request: RunCreate | None = None) -> Run:
         """Replay a simulation set through Kafka; by default the latest split, scored by the champion or else the latest model, 1 row/s."""
         return await self._transport.send(calls.start_run(request or RunCreate()))

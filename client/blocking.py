@@ -166,6 +166,10 @@ class Client:
     def set_champion(self, model_version: str) -> AliasView:
         return self._transport.send(calls.set_champion(model_version))
 
+    def unset_champion(self) -> None:
+        """Let the latest model score rows that name none."""
+        self._transport.send(calls.unset_champion())
+
     def start_run(self, request: RunCreate | None = None) -> Run:
         """Replay a simulation set through Kafka; by default the latest split, scored by the champion or else the latest model, 1 row/s."""
         return self._transport.send(calls.start_run(request or RunCreate()))

@@ -158,6 +158,10 @@ def set_champion(model_version: str) -> Call[AliasView]:
     return Call("PUT", "/v1/models/champion", _read(AliasView), json={"model_version": model_version})
 
 
+def unset_champion() -> Call[None]:
+    return Call("DELETE", "/v1/models/champion", lambda _: None, expected=frozenset({204}))
+
+
 def start_run(request: RunCreate) -> Call[Run]:
     return Call("POST", "/v1/runs", _read(Run), json=request.model_dump(mode="json", exclude_unset=True))
 

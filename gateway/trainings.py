@@ -15,6 +15,8 @@ from schemas.tasks import TaskState, TrainingSpec
 from storage.views import Views
 
 PATHS = ("model_path", "curves_path")
+FIGURES = ("accuracy", "precision", "recall", "f1_score", "mcc", "roc_auc", "pr_auc", "threshold")
+"""Of a training's metrics, those that are a number or undefined."""
 
 
 async def start(views: Views, commands: Commands, workspace: str, options: TrainingOptions) -> TaskState:
@@ -79,7 +81,8 @@ def _result(task: TaskState, dialect: Dialect, storage_url: str) -> dict[str, An
         return None
     shown = task.result | {name: shown_path(storage_url, task.result[name]) for name in PATHS if name in task.result}
     if dialect.old and task.kind == "training":
-        shown["metrics"] = {name: dialect.figure(value) for name, value in shown["metrics"].items()}
+        figures = {name: dialect.figure(shown["metrics"].get(name)) for name in FIGURES}
+        shown["metrics"] = shown["metrics"] | figures
         shown["training_chart"] = {
             name: [{"x": number, "y": point["y"]} for number, point in enumerate(points)]
             for name, points in shown["training_chart"].items()

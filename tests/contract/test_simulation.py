@@ -148,6 +148,27 @@ def test_predictions_of_a_run_come_in_order_page_by_page(trained: httpx.Client) 
     assert rows == list(range(ROWS))
 
 
+def test_the_latest_model_simulates_and_the_champion_is_for_what_names_none(http: httpx.Client) -> None:
+    prepared(http)
+    older, newer = (
+        finished(http, "/process/train/status/" + ok(http.post("/process/train/start"))["task_id"])["result"]["model_version"]
+        for _ in range(2)
+    )
+
+    def scored_by(answer: httpx.Response, status: int = 200) -> str:
+        started = ok(answer, status)
+        return str(ok(http.get(f"/v1/runs/{started.get('task_id') or started['run_id']}"))["model_version"])
+
+    ok(http.put("/v1/models/champion", json={"model_version": older}))
+    assert scored_by(http.post("/simulation/start", json=FAST)) == newer
+    assert scored_by(http.post("/api/simulation/start", json=FAST)) == newer
+    assert scored_by(http.post("/v1/runs", json=FAST), 201) == older
+    for _ in range(2):  # unset; and there need not be one
+        assert http.delete("/v1/models/champion").status_code == 204
+    assert ok(http.get("/v1/models/champion"), 404)["code"] == "champion_not_found"
+    assert scored_by(http.post("/v1/runs", json=FAST), 201) == newer
+
+
 def test_event_stream_ends_with_the_run(trained: httpx.Client) -> None:
     task_id = start(trained, rows_per_second=200, warmup_seconds=0)
     text = trained.get(f"/v1/runs/{task_id}/events").text

@@ -17,7 +17,7 @@ from client.calls import Only
 from client.download import save_async
 from client.events import Position, RunEvent, follow_async, read
 from client.paging import Pages
-from client.settings import ClientSettings
+from client.settings import address, defaults
 from client.transport import AsyncTransport, Retries
 from client.upload import Progress, Upload, UploadOptions, form
 from client.waiting import Wait, ended, succeeded
@@ -50,8 +50,8 @@ class AsyncClient:
     """Asyncio client. `url` and `workspace` default to INTELLIINSPECT_URL and INTELLIINSPECT_WORKSPACE."""
 
     def __init__(self, url: str | None = None, *, workspace: str | None = None, retries: Retries | None = None) -> None:
-        settings = ClientSettings()
-        self._transport = AsyncTransport(url or settings.url, workspace or settings.workspace, retries or Retries())
+        settings = defaults()
+        self._transport = AsyncTransport(address(url or "") or settings.url, workspace or settings.workspace, retries or Retries())
 
     @property
     def url(self) -> str:
@@ -168,6 +168,10 @@ class AsyncClient:
 
     async def set_champion(self, model_version: str) -> AliasView:
         return await self._transport.send(calls.set_champion(model_version))
+
+    async def unset_champion(self) -> None:
+        """Let the latest model score rows that name none."""
+        await self._transport.send(calls.unset_champion())
 
     async def start_run(self, request: RunCreate | None = None) -> Run:
         """Replay a simulation set through Kafka; by default the latest split, scored by the champion or else the latest model, 1 row/s."""

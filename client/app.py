@@ -29,7 +29,10 @@ def _version(wanted: bool) -> None:
 def options(
     context: typer.Context,
     url: Annotated[
-        str | None, typer.Option(envvar="INTELLIINSPECT_URL", help="The gateway's address. [default: http://127.0.0.1:8000]")
+        str | None,
+        typer.Option(
+            envvar="INTELLIINSPECT_URL", help="The gateway's address. [default: of the stack in this folder, else http://127.0.0.1:8000]"
+        ),
     ] = None,
     workspace: Annotated[str | None, typer.Option(envvar="INTELLIINSPECT_WORKSPACE", help="Whose objects. [default: default]")] = None,
     version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")] = False,

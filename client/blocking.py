@@ -15,7 +15,7 @@ from client.calls import Only
 from client.download import save
 from client.events import Position, RunEvent, follow, read
 from client.paging import Pages
-from client.settings import ClientSettings
+from client.settings import address, defaults
 from client.transport import Retries, Transport
 from client.upload import Progress, Upload, UploadOptions, form
 from client.waiting import Wait, ended, succeeded
@@ -48,8 +48,8 @@ class Client:
     """Blocking client. `url` and `workspace` default to INTELLIINSPECT_URL and INTELLIINSPECT_WORKSPACE."""
 
     def __init__(self, url: str | None = None, *, workspace: str | None = None, retries: Retries | None = None) -> None:
-        settings = ClientSettings()
-        self._transport = Transport(url or settings.url, workspace or settings.workspace, retries or Retries())
+        settings = defaults()
+        self._transport = Transport(address(url or "") or settings.url, workspace or settings.workspace, retries or Retries())
 
     @property
     def url(self) -> str:
@@ -166,6 +166,10 @@ class Client:
 
     def set_champion(self, model_version: str) -> AliasView:
         return self._transport.send(calls.set_champion(model_version))
+
+    def unset_champion(self) -> None:
+        """Let the latest model score rows that name none."""
+        self._transport.send(calls.unset_champion())
 
     def start_run(self, request: RunCreate | None = None) -> Run:
         """Replay a simulation set through Kafka; by default the latest split, scored by the champion or else the latest model, 1 row/s."""

@@ -136,7 +136,7 @@ def training_logs(task_id: str, after: str | None) -> Call[Page[TaskLogEntry]]:
 
 def task(task_id: str) -> Call[TaskStatus]:
     """Any task in the form that all kinds share."""
-    return Call("GET", _at("/process/task/status/{}", task_id), _read(TaskStatus))
+    return Call("GET", _at("/v1/tasks/{}", task_id), _read(TaskStatus))
 
 
 def models(cursor: str | None, limit: int | None) -> Call[Page[ModelSummary]]:
@@ -157,6 +157,10 @@ def champion() -> Call[AliasView]:
 
 def set_champion(model_version: str) -> Call[AliasView]:
     return Call("PUT", "/v1/models/champion", _read(AliasView), json={"model_version": model_version})
+
+
+def unset_champion() -> Call[None]:
+    return Call("DELETE", "/v1/models/champion", lambda _: None, expected=frozenset({204}))
 
 
 def start_run(request: RunCreate) -> Call[Run]:

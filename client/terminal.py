@@ -5,6 +5,7 @@ error is a JSON document there too.
 """
 
 import json
+import os
 import sys
 from collections.abc import Callable, Iterable
 from types import TracebackType
@@ -26,7 +27,7 @@ from rich.progress import (
 )
 
 from client.blocking import Client
-from client.errors import ClientError, GatewayError, GatewayFault, Problem, Refused, TaskFailed, TimedOut, Unavailable
+from client.errors import ClientError, GatewayError, GatewayFault, NoGateway, Problem, Refused, TaskFailed, TimedOut, Unavailable
 from schemas.api import TaskStatus
 
 FAILED, USAGE, REFUSED, UNAVAILABLE, FAULT, TIMED_OUT, INTERRUPTED = 1, 2, 3, 4, 5, 6, 130
@@ -80,23 +81,36 @@ def hint(error: ClientError) -> str | None:
     return None
 
 
+class _Out(Console):
+    """stdout. Who reads it may have enough, as `head` has: that is no failure."""
+
+    def on_broken_pipe(self) -> None:
+        """End quietly; what is still to be flushed goes nowhere."""
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise SystemExit(0)
+
+
 class Terminal:
     """What a command writes to. As a context manager it turns an expected error into a message and an exit code."""
 
     def __init__(self, context: typer.Context, *, json: bool = False) -> None:
         self.json = json
-        self.out = Console(highlight=False)
+        self.out = _Out(highlight=False)
         self.err = Console(stderr=True, highlight=False)
         self._url, self._workspace = context.obj
 
     def client(self) -> Client:
+        """A client of the gateway that is meant. Raises `NoGateway` for an address that is none."""
         return Client(self._url, workspace=self._workspace)
 
     def show(self, answer: Any, render: Callable[[], RenderableType] | None = None) -> None:
         """Write the answer: its JSON, or what `render` draws."""
         if self.json:
-            sys.stdout.write(as_json(answer) + "\n")
-            sys.stdout.flush()
+            try:
+                sys.stdout.write(as_json(answer) + "\n")
+                sys.stdout.flush()
+            except BrokenPipeError:
+                self.out.on_broken_pipe()
         elif render is not None:
             self.out.print(render())
 
@@ -152,6 +166,9 @@ class Terminal:
         raise typer.Exit(exit_code(error)) from error
 
     def _explain(self, error: ClientError) -> None:
+        if isinstance(error, NoGateway):
+            self.err.print(f"[bold red]{escape(str(error))}[/]", soft_wrap=True)
+            return
         problems = error.problems if isinstance(error, GatewayError) else [Problem(str(error))]
         self.err.print(f"[bold red]{escape(headline(error))}[/]")
         for problem in problems:

@@ -7,17 +7,20 @@ import argparse
 import asyncio
 import json
 import logging
+import os
 import signal
 import sys
 from dataclasses import asdict
 
 from rich.console import Console
 
+from devstack.environment import changed_settings, check, open_to_others, remember_settings
 from devstack.errors import DevstackError
-from devstack.settings import DevstackSettings, load_settings
+from devstack.settings import DevstackSettings, load_settings, read_env_file
 from runtime.errors import ConfigurationError
 
 FAILED, INTERRUPTED = 1, 130
+STARTING = ("up", "run", "demo")
 
 
 def main() -> int:
@@ -25,6 +28,9 @@ def main() -> int:
     arguments = _parser().parse_args()
     console = Console(stderr=getattr(arguments, "json", False), highlight=False)
     try:
+        if arguments.command in STARTING:
+            read_env_file()
+            check()  # a wrong setting of a process is said now, not after Kafka has started
         return int(COMMANDS[arguments.command](load_settings(), console, arguments) or 0)
     except (DevstackError, ConfigurationError) as error:
         Console(stderr=True, highlight=False, markup=False).print(str(error), style="bold red", soft_wrap=True)
@@ -56,8 +62,17 @@ def _parser() -> argparse.ArgumentParser:
 
 def _up(settings: DevstackSettings, console: Console, _: argparse.Namespace) -> None:
     from devstack.control import up
+    from devstack.state import is_running
 
+    running = is_running(settings.folder)
     up(settings, console)
+    if running and (changed := changed_settings(settings.folder)):
+        told = (
+            f"This stack was started before these settings changed and does not know them: {', '.join(changed)}. make down, then make up."
+        )
+        console.print(told, style="bold yellow", soft_wrap=True)
+    for name in open_to_others():
+        console.print(f"{name}={os.environ[name]}: OPEN TO OTHER MACHINES WITHOUT ANY PASSWORD", style="bold red")
 
 
 def _down(settings: DevstackSettings, console: Console, _: argparse.Namespace) -> None:
@@ -77,6 +92,7 @@ def _run(settings: DevstackSettings, console: Console, _: argparse.Namespace) ->
         stopping = asyncio.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, stopping.set)
+        remember_settings(settings.folder)
         await run_stack(settings, stopping)
 
     asyncio.run(until_asked())
@@ -116,6 +132,8 @@ def _status(settings: DevstackSettings, console: Console, arguments: argparse.Na
             console.print(f"nothing runs from {settings.folder}" + (f"\nlast time: {state.failure}" if state and state.failure else ""))
         return FAILED
     print(json.dumps(document(state))) if arguments.json else console.print(table(state))
+    if (changed := changed_settings(settings.folder)) and not arguments.json:
+        console.print(f"changed since the stack was started: {', '.join(changed)}; make down, then make up", style="yellow", soft_wrap=True)
     return 0 if state.phase == "ready" else FAILED
 
 

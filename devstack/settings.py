@@ -104,11 +104,16 @@ class DevstackSettings(ProcessSettings):
         return {**super().kafka(), "bootstrap_servers": self.bootstrap}
 
 
-def load_settings() -> DevstackSettings:
-    """Read the environment and `.env`. Raises `ConfigurationError`."""
+def read_env_file() -> None:
+    """Take what `.env` says into the environment, which wins over it."""
     from dotenv import dotenv_values
 
     for name, value in dotenv_values(".env").items():
         if value is not None:
             os.environ.setdefault(name, value)
+
+
+def load_settings() -> DevstackSettings:
+    """Read the environment and `.env`. Raises `ConfigurationError`."""
+    read_env_file()
     return load(DevstackSettings)

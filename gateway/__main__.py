@@ -11,6 +11,7 @@ import uvicorn
 from gateway.app import create_app
 from gateway.settings import GatewaySettings
 from runtime.errors import Unavailable
+from runtime.network import say_if_open
 from runtime.process import run, settled
 
 log = structlog.get_logger()
@@ -49,6 +50,7 @@ async def main(settings: GatewaySettings, stopping: asyncio.Event) -> None:
     serving = asyncio.create_task(server.serve([listening]))
     stop = asyncio.create_task(stopping.wait())
     log.info("listening", host=settings.host, port=listening.getsockname()[1])
+    say_if_open(settings.host, listening.getsockname()[1], "GATEWAY_HOST")
     waiting: set[asyncio.Future[Any]] = {serving, stop, ended}
     await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
     failed = ended.done()

@@ -8,6 +8,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from gateway.errors import Stalled, TooLarge, headers_too_large, too_large
 from gateway.metrics import REQUEST_SECONDS, REQUESTS, REQUESTS_OPEN
+from gateway.operations import route_path
 
 MAX_HEADER_BYTES = 32 << 10
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
@@ -62,14 +63,14 @@ class BodyLimit:
         if sum(len(name) + len(value) for name, value in scope["headers"]) > MAX_HEADER_BYTES:
             return headers_too_large(MAX_HEADER_BYTES)
         length = next((value for name, value in scope["headers"] if name == b"content-length"), b"")
-        if scope["path"] not in self._without and length.isdigit() and int(length) > self._limit:
+        if route_path(scope) not in self._without and length.isdigit() and int(length) > self._limit:
             return too_large(TooLarge(self._limit))
         return self._app
 
     def _bounded(self, scope: Scope, receive: Receive) -> Receive:
         if scope["type"] != "http":
             return receive
-        limit = None if scope["path"] in self._without else self._limit
+        limit = None if route_path(scope) in self._without else self._limit
         received, complete = 0, False
 
         async def receiving() -> Message:

@@ -29,6 +29,7 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
+from gateway.operations import Operations, route_path
 from runtime.errors import Unavailable
 from schemas.api import Problem, Problems, Readiness, Refusal
 from schemas.api_dotnet import NotFound as DotnetNotFound
@@ -216,12 +217,12 @@ def ready(problems: dict[str, str]) -> Response:
 
 
 async def _invalid(request: Request, error: Invalid) -> Response:
-    return invalid(request.url.path, error.problems)
+    return invalid(route_path(request.scope), error.problems)
 
 
 async def _validation(request: Request, error: RequestValidationError) -> Response:
     is_json = "json" in request.headers.get("content-type", "")
-    return invalid(request.url.path, [_as_problem(one, is_json) for one in error.errors()])
+    return invalid(route_path(request.scope), [_as_problem(one, is_json) for one in error.errors()])
 
 
 def _as_problem(error: dict[str, Any], is_json: bool) -> Problem:
@@ -240,9 +241,12 @@ async def _http(request: Request, error: HTTPException) -> Response:
         if isinstance(error.__cause__, kind):
             return await handler(request, error.__cause__)
     if error.status_code == 400:
-        return invalid(request.url.path, [problem(("body",), "The body is not valid JSON in UTF-8.", "json_invalid")])
+        return invalid(route_path(request.scope), [problem(("body",), "The body is not valid JSON in UTF-8.", "json_invalid")])
     codes = {404: "not_found", 405: "method_not_allowed"}
-    return refused(error.status_code, str(error.detail), codes.get(error.status_code, "refused"), headers=dict(error.headers or {}))
+    headers = dict(error.headers or {})
+    if error.status_code == 405:  # the router knows the first route of the path only
+        headers["Allow"] = ", ".join(Operations(request.app.openapi()).allowed(route_path(request.scope))) or headers.get("Allow", "")
+    return refused(error.status_code, str(error.detail), codes.get(error.status_code, "refused"), headers=headers)
 
 
 async def _not_found(request: Request, error: NotFound) -> Response:
@@ -270,7 +274,7 @@ async def _gone_rows(request: Request, error: Gone) -> Response:
 
 
 async def _wrong_cursor(request: Request, error: WrongCursor) -> Response:
-    return invalid(request.url.path, [problem(("query", "cursor"), "This is no cursor of ours.", "value_error.cursor")])
+    return invalid(route_path(request.scope), [problem(("query", "cursor"), "This is no cursor of ours.", "value_error.cursor")])
 
 
 async def _stalled(request: Request, error: Stalled) -> Response:

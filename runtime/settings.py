@@ -1,8 +1,11 @@
 """Settings that every process shares: where Kafka, Redis and the storage are. Read once at start, passed on as plain values."""
 
-from typing import Literal, TypeVar
+import os
+from collections.abc import Mapping
+from typing import ClassVar, Literal, TypeVar
 
 from pydantic import AliasChoices, Field, SecretStr, ValidationError
+from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from runtime.errors import ConfigurationError
@@ -18,7 +21,9 @@ def shared(name: str) -> AliasChoices:
 class ProcessSettings(BaseSettings):
     """Base of each process's settings; a subclass adds its own fields under its own `env_prefix`."""
 
-    model_config = SettingsConfigDict(extra="ignore", populate_by_name=True)
+    model_config = SettingsConfigDict(extra="ignore", populate_by_name=True, env_ignore_empty=True)
+    former: ClassVar[Mapping[str, str]] = {}
+    """Variables that are read no more, and what to set instead."""
 
     kafka_bootstrap_servers: str = Field("127.0.0.1:9092", validation_alias=shared("kafka_bootstrap_servers"))
     kafka_security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = Field(
@@ -60,9 +65,34 @@ class ProcessSettings(BaseSettings):
 
 
 def load(settings: type[Settings]) -> Settings:
-    """Read the settings from the environment; raise `ConfigurationError` that names every wrong field in one message."""
+    """Read the settings from the environment; raise `ConfigurationError` that names every wrong variable in one message."""
+    former = getattr(settings, "former", {})
+    wrong = [f"{name} is read no more: {instead}" for name, instead in former.items() if os.environ.get(name)]
     try:
-        return settings()
+        found = settings()
     except ValidationError as error:
-        problems = "; ".join(f"{'.'.join(map(str, problem['loc']))}: {problem['msg']}" for problem in error.errors())
-        raise ConfigurationError(problems) from error
+        wrong += [_wrong(settings, problem) for problem in error.errors()]
+        raise ConfigurationError("; ".join(wrong)) from error
+    if wrong:
+        raise ConfigurationError("; ".join(wrong))
+    return found
+
+
+def variable(settings: type[BaseSettings], field: str) -> str:
+    """The environment variable that sets a field."""
+    alias = settings.model_fields[field].validation_alias
+    if isinstance(alias, AliasChoices):
+        return str(alias.choices[-1])
+    return str(alias) if alias else f"{settings.model_config.get('env_prefix', '')}{field}".upper()
+
+
+def _wrong(settings: type[BaseSettings], problem: ErrorDetails) -> str:
+    """`GATEWAY_PORT=x: Input should be a valid integer`; of a secret the value is left out."""
+    where = str(problem["loc"][0]) if problem["loc"] else ""
+    names = {variable(settings, field): field for field in settings.model_fields}
+    field = where if where in settings.model_fields else names.get(where.upper(), "")
+    if not field:
+        return f"{where}: {problem['msg']}" if where else str(problem["msg"])
+    secret = "secret" in str(settings.model_fields[field].annotation).lower()
+    given = "" if secret else f"={problem['input']}"
+    return f"{variable(settings, field)}{given}: {problem['msg']}"

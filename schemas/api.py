@@ -13,7 +13,7 @@ from schemas.manifests import ConfusionMatrix
 
 T = TypeVar("T")
 AnyStatus = Literal["PENDING", "IN_PROGRESS", "PAUSED", "COMPLETED", "FAILED", "STOPPED", "PROGRESS", "SUCCESS", "FAILURE", "REVOKED"]
-"""The status words; the last four only under `GATEWAY_STATUS_STYLE=celery`."""
+"""The status words; the last four only in the dialects of old clients."""
 
 WORKSPACE_PATTERN = r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}"
 """What an `X-Workspace` header may hold."""
@@ -167,7 +167,7 @@ class TrainingProgress(Shape):
 class ChartPoint(Shape):
     """One point of a training curve."""
 
-    x: str = Field(examples=["Epoch 1"])
+    x: str | int = Field(examples=["Epoch 1"], description="a 0-based number in old clients' dialects")
     y: float
 
 

@@ -1,6 +1,6 @@
 """HTTP shapes of runs: the simulation routes of CONTRACT §1 and `/v1/runs`.
 
-A run on the simulation routes and on `/v1` is the same object; there its status words and scores may be in an old client's style.
+A run on the simulation routes and on `/v1` is the same object; there its words and scales follow the dialect of the routes (CONTRACT §2.1).
 """
 
 from datetime import datetime
@@ -27,6 +27,8 @@ class RunOptions(Shape):
 
 class SimulationStart(RunOptions):
     """Optional body of `POST /simulation/start`."""
+
+    model_version: str | None = Field(None, max_length=100, description="default: the workspace's latest model")
 
 
 class RunCreate(RunOptions):
@@ -101,13 +103,18 @@ class LiveStats(Shape):
 
 
 class LivePrediction(Shape):
-    """The newest prediction. `timestamp` is when it was made, `row_timestamp` the row's own time."""
+    """The newest prediction. `timestamp` is when it was made, `row_timestamp` the row's own time.
+
+    `top_features`: the largest contributions of this row. In the dialects of old clients the values of the model's strongest features, the
+    same for every row of a model, 0.0 where the row has none; the contributions are then in `top_contributions`.
+    """
 
     timestamp: datetime
     sample_id: str
-    prediction: Literal["PASS", "FAIL"]
+    prediction: Literal["PASS", "FAIL", "Pass", "Fail"]
     confidence: float
     top_features: dict[str, float]
+    top_contributions: dict[str, float]
     top_feature_values: dict[str, float | None]
     row_index: int
     row_timestamp: datetime | None
@@ -142,13 +149,21 @@ class SimulationProgress(Shape):
     eta_seconds: float | None
     phase: Literal["warmup", "streaming"]
     truth: Truth | None
+    status: str | None = Field(None, description="in old clients' dialects why the run failed")
+
+
+class Saying(Shape):
+    """`progress` of old clients' dialects while there is no row to show: what is going on, or why it failed."""
+
+    status: str
 
 
 class SimulationResult(Shape):
-    """How a run ended."""
+    """How a run ended. `error` is why it failed."""
 
     live_stats: LiveStats
     message: str
+    error: str | None = None
     truth: Truth | None
     dead_letters: int
 
@@ -158,7 +173,7 @@ class SimulationStatus(Shape):
 
     task_id: str
     status: AnyStatus
-    progress: SimulationProgress | None
+    progress: SimulationProgress | Saying | None
     result: SimulationResult | None
     phase: Literal["waiting", "warmup", "streaming", "ended"]
     error: str | None = None
@@ -264,6 +279,7 @@ class PredictionView(Shape):
     scored_at: datetime
     source: dict[str, str | int]
     redriven: bool = Field(False, description="a repaired row: answered later than its neighbours")
+    strongest: dict[str, float | None] | None = Field(None, description="the row's values of the model's own strongest features")
 
 
 class PredictionPage(Shape):

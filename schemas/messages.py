@@ -7,7 +7,7 @@ Tasks and orders: `schemas.tasks`.
 from typing import Annotated, Literal
 
 import msgspec
-from msgspec import Meta, Struct
+from msgspec import UNSET, Meta, Struct, UnsetType
 
 from schemas.bounds import Attempt, Count, Id, Lane, Lanes, LetterId, UtcTime, Workspace, untimely
 
@@ -145,6 +145,8 @@ class Prediction(Struct, kw_only=True):
     source: Source
     redriven: bool = False
     """A repaired row: answered late, so behind rows with a higher index."""
+    strongest: dict[str, float | None] | UnsetType = UNSET
+    """The row's values of the model's own strongest features, the same for every row of a model; only where there are reasons."""
 
 
 Reason = Literal[

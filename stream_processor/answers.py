@@ -1,6 +1,6 @@
 """What is said about a row: its prediction with the reasons, or the dead letter. Pure."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -123,9 +123,21 @@ def explain(
         inputs = matrices[version][[item.row for item, _ in group]]
         bundle = group[0][0].model.bundle
         parts = contributions(bundle, inputs, approximate=approximate)
+        names, strongest = bundle.manifest.features, _strongest(bundle, reasons.top)
         largest = np.argsort(-np.abs(parts), axis=1, kind="stable")[:, : reasons.top]
         for (_, prediction), part, values, best in zip(group, parts, inputs, largest.tolist(), strict=True):
-            names = bundle.manifest.features
             prediction.top_features = {names[i]: float(part[i]) for i in best}
-            prediction.top_feature_values = {names[i]: None if np.isnan(values[i]) else float(values[i]) for i in best}
+            prediction.top_feature_values = _values(names, values, best)
+            prediction.strongest = _values(names, values, strongest)
             prediction.reasons = "approximate" if approximate else "exact"
+
+
+def _values(names: Sequence[str], values: Matrix, columns: Iterable[int]) -> dict[str, float | None]:
+    return {names[i]: None if np.isnan(values[i]) else float(values[i]) for i in columns}
+
+
+def _strongest(bundle: Bundle, top: int) -> list[int]:
+    """Columns of the features that gain most in the model's trees, whatever the row; of equal ones those in front."""
+    gains = bundle.manifest.feature_gains
+    order = sorted(range(len(bundle.manifest.features)), key=lambda i: -gains.get(bundle.manifest.features[i], 0.0))
+    return order[:top]

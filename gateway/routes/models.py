@@ -54,6 +54,13 @@ async def set_champion(body: ChampionSet, workspace: Workspace, views: TheViews,
     return AliasView.model_validate(msgspec.structs.asdict(alias))
 
 
+@router.delete("/v1/models/champion", status_code=204, responses=documented("invalid", "unavailable"))
+async def unset_champion(workspace: Workspace, views: TheViews, commands: TheCommands) -> None:
+    """Choose no model version: the latest scores rows that name none. There need not be a champion."""
+    if await views.alias("champion", workspace) is not None:
+        await commands.record(Record(topics.MODELS, ids.alias_key("champion", workspace), None))
+
+
 @router.get("/v1/models/{model_version}", responses=READ_FAILURES)
 async def get_model(model_version: str, views: TheViews) -> Model:
     """A model version's manifest."""

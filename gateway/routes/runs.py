@@ -37,7 +37,8 @@ EVENTS: dict[int | str, dict[str, Any]] = {
     200: {
         "content": {"text/event-stream": {"schema": {"type": "string"}}},
         "description": "Events `status`, `prediction` (id: row index), `stats`, and at last `end`; `gone` when rows are not kept any more.",
-    }
+    },
+    204: {"description": "The run is over and its last event was received."},
 }
 After = Annotated[int, Query(ge=-1, lt=1 << 53, description="row index behind which to begin; -1: at the first row")]
 Attempt = Annotated[int | None, Query(ge=1, lt=1 << 31, description="which attempt; default: the newest")]
@@ -206,19 +207,27 @@ async def stream_events(
     after: After = -1,
     attempt: Attempt = None,
     last_event_id: Annotated[str | None, Header(description="id of the last event received; goes before `after`")] = None,
-) -> StreamingResponse:
+    last_event_id_of_query: Annotated[
+        str | None, Query(alias="lastEventId", description="the same, for clients that cannot set a header; the header goes before it")
+    ] = None,
+) -> Response:
     """Follow a run by server-sent events: each prediction once, in row order, from any row on. Close the connection at `end` and `gone`.
 
+    A client that comes back with the id of the last event of a run that is over gets 204, by which browsers end their reconnecting.
     An `id` is a row index, from the second attempt on `attempt:row index`. When the next attempt begins the stream goes on with its first
     row; with `attempt` it keeps to that one and ends with it.
     """
     run = await runs.find(views, run_id, attempt)
-    resumed, after = _resume_at(last_event_id, run.attempt, after)
+    where = ("header", "Last-Event-ID") if last_event_id else ("query", "lastEventId")
+    came_back = last_event_id or last_event_id_of_query
+    resumed, after = _resume_at(came_back, run.attempt, after, where)
     if attempt is not None and resumed != attempt:
-        raise _no_event_id(f"This is an event of attempt {resumed}, not {attempt}.")
+        raise _no_event_id(f"This is an event of attempt {resumed}, not {attempt}.", where)
+    if came_back and run.terminal and resumed == run.attempt and await feed.nothing_left(run_id, resumed, after, fixed=attempt is not None):
+        return Response(status_code=204)
     stream = Stream(feed, run_id, after, attempt=resumed, fixed=attempt is not None)
     return StreamingResponse(
-        stream.events(), media_type="text/event-stream", headers={"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
+        stream.events(), media_type="text/event-stream", headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
     )
 
 
@@ -258,14 +267,14 @@ async def export_run(run_id: str, views: TheViews, pages: ThePages, attempt: Att
     return StreamingResponse(export(answer, model, rows), media_type="application/zip", headers=headers)
 
 
-def _resume_at(last_event_id: str | None, attempt: int, after: int) -> tuple[int, int]:
+def _resume_at(last_event_id: str | None, attempt: int, after: int, where: tuple[str, str]) -> tuple[int, int]:
     """The attempt and the row index behind which to go on."""
     if not last_event_id:
         return attempt, after
     if found := LAST_EVENT_ID.fullmatch(last_event_id):
         return int(found[1] or 1), int(found[2])
-    raise _no_event_id("This is no id of an event: a row index, or attempt:row index.")
+    raise _no_event_id("This is no id of an event: a row index, or attempt:row index.", where)
 
 
-def _no_event_id(detail: str) -> Invalid:
-    return Invalid([problem(("header", "Last-Event-ID"), detail, "value_error.last_event_id")])
+def _no_event_id(detail: str, where: tuple[str, str]) -> Invalid:
+    return Invalid([problem(where, detail, "value_error.last_event_id")])

@@ -9,7 +9,8 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta, Struct
 
-from schemas.bounds import Attempt, Count, Id, Lane, Lanes, LetterId, UtcTime, Workspace, untimely
+from schemas.bounds import Attempt, Count, Id, Lane, Lanes, LetterId, Workspace, untimely
+from schemas.bounds import UtcTime as UtcTime
 
 Verdict = Literal["PASS", "FAIL"]
 Status = Literal["PENDING", "IN_PROGRESS", "PAUSED", "COMPLETED", "FAILED", "STOPPED"]

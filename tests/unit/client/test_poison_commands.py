@@ -16,7 +16,8 @@ Serve = Callable[..., str]
 PLACE = "run-commands.v1:2:1207"
 RECORD = QuarantineView(
     place=PLACE, topic="run-commands.v1", partition=2, offset=1207, reason="a \x1b[31mred\x1b[0m reason", reader="producer",
-    quarantined_at=NOON, by_hand=False, key_text="sim-task-1", key_base64="c2lt", value_text='{"a":"\x1b]0;title\x07"}', value_base64="e30=", value_bytes=9000,
+    quarantined_at=NOON, by_hand=False, key_text="sim-task-1", key_base64="c2lt",
+    value_text='{"a":"\x1b]0;title\x07"}', value_base64="e30=", value_bytes=9000,
 )  # fmt: skip
 
 

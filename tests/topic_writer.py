@@ -2,7 +2,7 @@
 
 import secrets
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import msgspec
@@ -27,7 +27,8 @@ class Writer:
     async def write(self, topic: Topic, key: str, value: bytes | None) -> None:
         """One record in a transaction of its own; the state of a run behind the position that makes its attempt and epoch known."""
         if topic is TASKS and value is not None:
-            await self._know(msgspec.json.decode(value, type=TaskState))
+            with suppress(msgspec.DecodeError, UnicodeDecodeError):
+                await self._know(msgspec.json.decode(value, type=TaskState))
         async with self._producer.transaction():
             await self._producer.send(topic.name, value, key=key.encode())
 

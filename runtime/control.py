@@ -267,7 +267,7 @@ class Owner(ConsumerRebalanceListener):  # type: ignore[misc]
             return f"its handling ended the process {tries} times"
         place = f"{record.topic}:{record.partition}:{record.offset}"
         try:
-            known = await in_time(read_quarantine(self._kafka), "kafka", "the quarantine cannot be read")
+            known = await in_time(read_quarantine(self._kafka, lambda _: False), "kafka", "the quarantine cannot be read")
         except (Unavailable, KafkaError, OSError) as error:
             log.warning("it is not known whether a person asked to pass a command over", place=place, error=str(error))
             return None

@@ -173,7 +173,7 @@ class DeadLetter(Struct, kw_only=True):
     value: bytes
     headers: dict[str, str]
     run_id: Id | None
-    attempt: Attempt | None
+    attempt: Annotated[int, Meta(ge=0, le=2**62)] | None
     lane: Annotated[int, Meta(ge=0, le=2**62)] | None
     row_index: Annotated[int, Meta(ge=0, le=2**62)] | None
     model_version: str | None

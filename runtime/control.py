@@ -236,6 +236,7 @@ class Owner(ConsumerRebalanceListener):  # type: ignore[misc]
             return
         tries, owned.tries = owned.tries, None
         if tries is not None:  # the first one since the takeover: what ended the former owner may have been this
+            tries = tries if record.offset == partition.committed + 1 else 0  # that one is gone
             if (reason := await self._given_up(record, tries)) is not None:
                 await self._pass_over(partition, record, reason, command)
                 return

@@ -31,17 +31,17 @@ class Poison:
         self._quarantine = Quarantine(kafka, "gateway")
         self._one_at_a_time = asyncio.Lock()
 
-    async def all(self) -> list[Quarantined]:
-        """The records in quarantine, newest first. Raises `Unavailable`."""
+    async def all(self, whole: str | None = None) -> list[Quarantined]:
+        """The records in quarantine, newest first, with the bytes of the one at the place `whole`. Raises `Unavailable`."""
         try:
             async with asyncio.timeout(READ_SECONDS), self._one_at_a_time:
-                return await read_quarantine(self._kafka)
+                return await read_quarantine(self._kafka, lambda one: one.place == whole)
         except (KafkaError, OSError, TimeoutError) as error:
             raise Unavailable("kafka", f"the quarantine cannot be read: {error!r}") from error
 
     async def find(self, place: str) -> Quarantined:
         """One of them. Raises `NotFound`, `Unavailable`."""
-        found = next((one for one in await self.all() if one.place == place), None) if PLACE.fullmatch(place) else None
+        found = next((one for one in await self.all(place) if one.place == place), None) if PLACE.fullmatch(place) else None
         if found is None:
             raise NotFound("record in quarantine", place)
         return found

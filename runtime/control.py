@@ -236,6 +236,7 @@ class Owner(ConsumerRebalanceListener):  # type: ignore[misc]
             return
         tries, owned.tries = owned.tries, None
         if tries is not None:  # the first one since the takeover: what ended the former owner may have been this
+            tries = tries if record.offset == partition.committed + 1 else 0  # that one is gone
             if (reason := await self._given_up(record, tries)) is not None:
                 await self._pass_over(partition, record, reason, command)
                 return
@@ -267,7 +268,7 @@ class Owner(ConsumerRebalanceListener):  # type: ignore[misc]
             return f"its handling ended the process {tries} times"
         place = f"{record.topic}:{record.partition}:{record.offset}"
         try:
-            known = await in_time(read_quarantine(self._kafka), "kafka", "the quarantine cannot be read")
+            known = await in_time(read_quarantine(self._kafka, lambda _: False), "kafka", "the quarantine cannot be read")
         except (Unavailable, KafkaError, OSError) as error:
             log.warning("it is not known whether a person asked to pass a command over", place=place, error=str(error))
             return None

@@ -5,9 +5,10 @@ place names it, and whoever lists them shows each once.
 """
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 
+import msgspec
 import structlog
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord
 from aiokafka.errors import KafkaError
@@ -24,9 +25,9 @@ from schemas.topics import QUARANTINE
 
 log = structlog.get_logger()
 
-KEPT_BYTES = 256 << 10
+KEPT_BYTES = 64 << 10
 """Of a larger record the beginning is kept; the whole stands where it stood."""
-NEWEST_RECORDS = 2000
+NEWEST_RECORDS = 500
 """How far back each partition of the topic is read."""
 REMEMBERED = 10_000
 _quarantined = reader(Quarantined)
@@ -50,8 +51,8 @@ def entry(record: ConsumerRecord, reason: str, by: str, *, by_hand: bool = False
     return QUARANTINE, said.place.encode(), encode(said)
 
 
-async def read_quarantine(kafka: dict[str, object]) -> list[Quarantined]:
-    """The newest records in quarantine, each once, newest first. Raises `KafkaError`."""
+async def read_quarantine(kafka: dict[str, object], whole: Callable[[Quarantined], bool] = lambda _: True) -> list[Quarantined]:
+    """The newest records in quarantine, each once, newest first, with the bytes of those that are wanted `whole`. Raises `KafkaError`."""
     async with open_reader(kafka) as consumer:
         starts = await _tails(consumer)
     found: dict[str, Quarantined] = {}
@@ -62,7 +63,7 @@ async def read_quarantine(kafka: dict[str, object]) -> list[Quarantined]:
                 continue
             known = found.get(said.place)
             if known is None or (said.by_hand and not known.by_hand):
-                found[said.place] = said
+                found[said.place] = said if whole(said) else msgspec.structs.replace(said, key=None, value=None)
     return sorted(found.values(), key=lambda one: (one.quarantined_at, one.place), reverse=True)
 
 

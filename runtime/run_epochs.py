@@ -156,12 +156,20 @@ class RunEpochs:
                     for record in records:
                         if (reason := self.take(record)) is not None:
                             log.error("a position is not believed", partition=record.partition, offset=record.offset, reason=reason)
-                            if self._rejected is not None:
-                                await self._rejected(record, reason)
+                            await self._tell(record, reason)
                 for tp in self._partitions:
                     self._next[tp] = await consumer.position(tp)
                 async with self._read:
                     self._read.notify_all()
+
+    async def _tell(self, record: ConsumerRecord, reason: str) -> None:
+        if self._rejected is None:
+            return
+        try:
+            await self._rejected(record, reason)
+        except BaseException:  # it is met again
+            self._next[TopicPartition(record.topic, record.partition)] = record.offset
+            raise
 
     async def _place(self, consumer: AIOKafkaConsumer) -> None:
         """Go on where the last consumer stood; a topic that is shorter than that is another one."""

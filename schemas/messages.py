@@ -9,7 +9,8 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-from schemas.bounds import Attempt, Count, Id, Lane, Lanes, LetterId, UtcTime, Workspace, untimely
+from schemas.bounds import Attempt, Count, Id, Lane, Lanes, LetterId, Workspace, untimely
+from schemas.bounds import UtcTime as UtcTime
 
 Verdict = Literal["PASS", "FAIL"]
 Status = Literal["PENDING", "IN_PROGRESS", "PAUSED", "COMPLETED", "FAILED", "STOPPED"]
@@ -183,7 +184,7 @@ class DeadLetter(Struct, kw_only=True):
     value: bytes
     headers: dict[str, str]
     run_id: Id | None
-    attempt: Attempt | None
+    attempt: Annotated[int, Meta(ge=0, le=2**62)] | None
     lane: Annotated[int, Meta(ge=0, le=2**62)] | None
     row_index: Annotated[int, Meta(ge=0, le=2**62)] | None
     model_version: str | None

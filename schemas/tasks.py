@@ -12,6 +12,7 @@ from schemas.bounds import (
     Count,
     Id,
     Lane,
+    Lanes,
     Pace,
     RunLanes,
     UtcTime,
@@ -83,7 +84,7 @@ class TopicRange(Struct, kw_only=True, frozen=True):
     partition: Lane
     from_offset: Count
     to_offset: Count
-    lanes: Annotated[list[Lane], Meta(max_length=RUN_LANES_MAX)]
+    lanes: Annotated[list[Lane], Meta(max_length=100_000)]
 
 
 class ReplaySource(Struct, kw_only=True):
@@ -97,7 +98,7 @@ class ReplaySource(Struct, kw_only=True):
 
     run_id: Id
     attempt: Attempt
-    lanes: Count
+    lanes: Lanes
     ranges: Annotated[list[TopicRange], Meta(max_length=10_000)]
     from_row: Count = 0
     external: bool = False

@@ -76,7 +76,7 @@ async def test_no_record_on_a_control_topic_stops_or_changes_more_than_itself(se
     await place.patient.set_speed(run.run_id, None)
     ended = await place.patient.wait_for_run(run.run_id, timeout_seconds=90)
     assert (ended.status, ended.attempt) == ("COMPLETED", 1), ended.error
-    evidence = await gather(place.kafka)
+    evidence = await gather(place.kafka, without=wanted)
     case = Case(Ordered(run.run_id, model, 1), 1, evidence.answers[run.run_id, 1], [], evidence.stats(run.run_id, 1))
     assert [*judge_attempt(case, recounted(place, model), "COMPLETED")] == []
     assert {name: place.stack.process(name).restarts for name in PROCESSES} == dict.fromkeys(PROCESSES, 0)

@@ -33,7 +33,9 @@ async def test_rows_arrive_complete_and_in_order_with_what_they_need(world: Repl
     assert (task.status, task.attempt, task.ended_lanes, task.error) == ("COMPLETED", 1, 1, None)
     assert task.progress is not None
     assert (task.progress["sent"], task.progress["total_rows"]) == (ROWS, ROWS)
-    assert await world.position(run_id) is None
+    position = await world.position(run_id)
+    assert position is not None
+    assert position.ended
     *rows, end = await world.records(run_id)
     assert [msgspec.json.decode(row.value)["row_index"] for row in rows] == list(range(ROWS))
     assert {row.key for row in rows} == {run_id.encode()}

@@ -79,7 +79,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
 
 
 def _task(number: int, version: int, kind: str) -> Record:
-    state = task(f"t{number}", kind="run" if kind == "run" else "training", created_at=at(number), epoch=version)
+    state = task(f"t{number}", kind="run" if kind == "run" else "training", created_at=at(number), progress={"version": version})
     return topics.TASKS, f"t{number}", None if kind == "deleted" else encode(state)
 
 

@@ -129,15 +129,13 @@ def _project_stats(partition: int, offset: int, key: str, value: bytes | None, l
     if key.encode().startswith(POSITION_PREFIX):
         return Projected(())
     run_id, attempt, lane = key.rsplit(":", 2)
-    field, at = f"{int(attempt)}:{int(lane)}", -1
-    if value:
-        stats = _stats(value)
-        if (stats.run_id, stats.attempt, stats.lane) != (run_id, int(attempt), int(lane)) or stats.partition != partition:
-            raise ValueError(
-                f"statistics of lane {stats.lane} of run {stats.run_id}, partition {stats.partition}, in partition {partition}"
-            )
-        at = stats.offset
-    return Projected((Lane(keys.stats(run_id), offset, (value or b"").decode(), field, at, partition),), run_id)
+    if not value:
+        raise ValueError("statistics have no tombstones: the processor writes none")
+    stats = _stats(value)
+    if (stats.run_id, stats.attempt, stats.lane) != (run_id, int(attempt), int(lane)) or stats.partition != partition:
+        raise ValueError(f"statistics of lane {stats.lane} of run {stats.run_id}, partition {stats.partition}, in partition {partition}")
+    kept = Lane(keys.stats(run_id), offset, value.decode(), f"{stats.attempt}:{stats.lane}", stats.offset, partition)
+    return Projected((kept,), run_id)
 
 
 def _project_dead_letter(partition: int, offset: int, key: str, value: bytes | None, limits: Limits) -> Projected:

@@ -63,6 +63,8 @@ class Picture:
     sizes: Mapping[str, int]
     durations: Sequence[Duration]
     brokers: int
+    stable: Mapping[int, int] = field(default_factory=dict)
+    """How far each partition of `rows.v1` can be read: less than its end while a transaction is open."""
 
 
 class _Scored(msgspec.Struct):
@@ -81,6 +83,7 @@ _scored = reader(_Scored)
 class _Open:
     admin: AIOKafkaAdminClient
     consumer: AIOKafkaConsumer
+    uncommitted: AIOKafkaConsumer
     positions: dict[int, int] = field(default_factory=dict)
     tails: dict[TopicPartition, int] = field(default_factory=dict)
     sampled: Mapping[TopicPartition, int] = field(default_factory=dict)
@@ -114,7 +117,7 @@ class Cluster:
         former, self._open = self._open, None
         if former is not None:
             with suppress(KafkaError, OSError):
-                await asyncio.gather(stop_client(former.consumer), former.admin.close())
+                await asyncio.gather(stop_client(former.consumer), stop_client(former.uncommitted), former.admin.close())
 
     async def _look(self) -> Picture:
         try:
@@ -134,17 +137,21 @@ class Cluster:
             fetch_max_wait_ms=50,
             max_partition_fetch_bytes=1 << 20,
         )
+        uncommitted = AIOKafkaConsumer(**self._kafka, enable_auto_commit=False)
         try:
-            await asyncio.gather(admin.start(), consumer.start())
+            await asyncio.gather(admin.start(), consumer.start(), uncommitted.start())
         except BaseException:
-            await asyncio.shield(asyncio.gather(stop_client(consumer), admin.close(), return_exceptions=True))
+            stopping = (stop_client(consumer), stop_client(uncommitted), admin.close())
+            await asyncio.shield(asyncio.gather(*stopping, return_exceptions=True))
             raise
-        return _Open(admin, consumer)
+        return _Open(admin, consumer, uncommitted)
 
     async def _ask(self, to: _Open) -> Picture:
         names = [topic.name for topic in TOPICS]
         cluster = await to.consumer._client.fetch_all_metadata()  # the public call answers from a cache that may not know them yet
         partitions = [TopicPartition(name, number) for name in names for number in sorted(cluster.partitions_for_topic(name) or ())]
+        rows = [tp for tp in partitions if tp.topic == ROWS.name]
+        high = await to.uncommitted.end_offsets(rows) if rows else {}  # before the ends for readers of committed records
         first, ends, groups, positions, configs, sizes = await asyncio.gather(
             to.consumer.beginning_offsets(partitions),
             to.consumer.end_offsets(partitions),
@@ -157,6 +164,8 @@ class Cluster:
             async with asyncio.timeout(SAMPLE_SECONDS):
                 await _scored_up_to(to, first, ends)
                 await _sample(to, first, ends)
+        stable = {tp.partition: ends[tp] for tp in rows}
+        ends |= {tp: max(high[tp], ends[tp]) for tp in rows}
         reported = {tp.partition: place.offset for tp, place in positions.items() if tp.topic == ROWS.name and place.offset >= 0}
         return Picture(
             at=time.monotonic(),
@@ -168,6 +177,7 @@ class Cluster:
             sizes=sizes,
             durations=to.durations,
             brokers=len(cluster.brokers()),
+            stable=stable,
         )
 
 

@@ -46,13 +46,16 @@ def _process(name: Literal["producer", "stream_processor", "trainer"], picture: 
         groups = [group for group in picture.groups if commands in group.topics]
     count = sum(group.members for group in groups)
     settling = any(group.state != "Stable" for group in groups)
-    return SystemPart(
-        name=name,
-        state="up" if count else "down",
-        processes=count,
-        detail="sharing the work out anew" if settling else None if count else "no process has joined",
-        meaning=MEANINGS[name],
-    )
+    detail = "sharing the work out anew" if settling else None if count else "no process has joined"
+    if name == "stream_processor" and detail is None and (blocked := blocked_partitions(picture)):
+        detail = f"partition {', '.join(map(str, blocked))} of {ROWS.name} waits behind an open transaction of another system"
+    return SystemPart(name=name, state="up" if count else "down", processes=count, detail=detail, meaning=MEANINGS[name])
+
+
+def blocked_partitions(picture: Picture) -> list[int]:
+    """Partitions of which all is scored that can be read, but not all there is."""
+    ends = {tp.partition: end for tp, end in picture.ends.items() if tp.topic == ROWS.name}
+    return sorted(p for p, stable in picture.stable.items() if picture.positions.get(p, 0) >= stable < ends.get(p, stable))
 
 
 def lag(picture: Picture | None) -> list[PartitionLag]:

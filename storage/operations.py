@@ -20,7 +20,7 @@ class Keep(Struct, frozen=True, array_like=True, tag="keep"):
 
 
 class Lane(Struct, frozen=True, array_like=True, tag="lane"):
-    """Keep a lane's statistics; an empty value deletes them. What stands at a lower record of the lane, `at`, is an old copy, however
+    """Keep a lane's statistics. What stands at a lower record of the lane, `at`, is an old copy, however
     late it was written; what is not of the `partition` of the first copy is foreign."""
 
     key: str

@@ -161,15 +161,13 @@ def _project_stats(partition: int, offset: int, key: str, value: bytes | None, l
         run_id, attempt, lane = found.groups()
     else:
         raise _Wrong(f"the key {key!r:.80} is none of statistics")
-    at = -1
-    if value is not None:
-        stats = _read(_stats, value)
-        _keyed(key, stats_key(stats.run_id, stats.attempt, stats.lane).decode())
-        if stats.partition != partition:
-            raise _Wrong(f"statistics of partition {stats.partition} in partition {partition}")
-        at = stats.offset
-    field = f"{attempt}:{lane}"
-    return Projected((Lane(keys.stats(run_id), offset, (value or b"").decode(), field, at, partition),), run_id)
+    if not value:
+        raise _Wrong("statistics have no tombstones: the processor writes none")
+    stats = _read(_stats, value)
+    _keyed(key, stats_key(stats.run_id, stats.attempt, stats.lane).decode())
+    if stats.partition != partition:
+        raise _Wrong(f"statistics of partition {stats.partition} in partition {partition}")
+    return Projected((Lane(keys.stats(run_id), offset, value.decode(), f"{attempt}:{lane}", stats.offset, partition),), run_id)
 
 
 def _project_dead_letter(partition: int, offset: int, key: str, value: bytes | None, limits: Limits) -> Projected:

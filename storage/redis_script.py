@@ -38,7 +38,6 @@ local function lane(key, offset, value, field, at, partition)
   if known_at then
     known_at, known_offset = tonumber(known_at), tonumber(known_offset)
     if tonumber(home) ~= partition then return end
-    if value == '' then at = known_at end
     if at < known_at or (at == known_at and offset <= known_offset) then return end
   end
   redis.call('HSET', key, field, string.format('%.0f:%.0f:%.0f ', at, offset, partition) .. value)

@@ -88,8 +88,9 @@ def ended(lost: Iterable[tuple[LaneStats, Place]], log_start: int, next_offset: 
     """End the lanes as FAILED, and have the producers of those runs that go on end them."""
     outcome = Outcome()
     for lane, place in lost:
-        gone = f"offsets {lane.offset + 1} to {log_start - 1} of partition {lane.partition} were removed before they were scored"
-        if log_start <= lane.offset + 1:
+        scored = lane.last.source.offset if lane.last else -1
+        gone = f"offsets {scored + 1} to {log_start - 1} of partition {lane.partition} were removed before they were scored"
+        if log_start <= scored + 1:
             gone = f"they are not on partition {lane.partition} of the topic any more"
         first, last = next_index(lane), place.acknowledged[lane.lane] - lane.lanes
         what = f"the end of lane {lane.lane} is" if last < first else f"rows {first} to {last} are"

@@ -17,6 +17,8 @@ from tests.brokers import DATA_PARTITIONS
 from tests.chaos.world import World
 
 FORGED = 2**60
+DEFAULTS = {"attempt": 1, "lane": 0, "lanes": 1}
+"""What a row in JSON leaves out when it is so."""
 Forged = tuple[bytes | None, Sequence[tuple[str, bytes | None]], int | None]
 """Value, headers, and the partition; null: that of the record that is imitated."""
 _rows = msgspec.msgpack.Decoder(PackedRows).decode
@@ -29,12 +31,12 @@ def forged(record: ConsumerRecord, chance: random.Random) -> list[Forged]:
     headers = dict(record.headers)
     packed = headers.get(CONTENT_TYPE_HEADER) == PACKED
     body: dict[str, Any] = {}
-    with suppress(msgspec.MsgspecError, AttributeError):
+    with suppress(msgspec.MsgspecError, ValueError, TypeError, AttributeError):
         if packed:
             rows = _rows(record.value)
             body = {name: getattr(rows, name) for name in ("run_id", "attempt", "epoch", "lane", "lanes", "row_index")}
         else:
-            body = msgspec.json.decode(record.value or b"{}")
+            body = DEFAULTS | msgspec.json.decode(record.value or b"{}")
     if body.get("epoch") is None or body.get("run_id") is None:
         return []
     away = (record.partition + chance.randint(1, DATA_PARTITIONS - 1)) % DATA_PARTITIONS

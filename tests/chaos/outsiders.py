@@ -21,7 +21,7 @@ from schemas.messages import PackedRows, Reason
 from schemas.topics import CONTENT_TYPE_HEADER, MAX_ROW_BYTES, PACKED, ROWS, TYPE_HEADER
 from storage.bundles import Bundle, load_bundle, score
 from tests.brokers import DATA_PARTITIONS
-from tests.chaos.hostile_records import Forged, forged
+from tests.chaos.hostile_records import DEFAULTS, Forged, forged
 from tests.chaos.world import World
 
 TOKEN_HEADER = "chaos-token"
@@ -173,7 +173,7 @@ class Impostor:
     def _versions(self, record: ConsumerRecord) -> list[tuple[bytes | None, Headers]]:
         headers = list(record.headers)
         copies: list[tuple[bytes | None, Headers]] = [(record.value, headers)] * self.chance.randint(1, 2)
-        with suppress(msgspec.MsgspecError, AttributeError):
+        with suppress(msgspec.MsgspecError, ValueError, TypeError, LookupError, AttributeError):
             packed = dict(headers).get(CONTENT_TYPE_HEADER) == PACKED
             altered = self._packed(record.value) if packed else self._plain(record.value, dict(headers).get(TYPE_HEADER, b"row"))
             copies += [(value, headers) for value in altered]
@@ -189,7 +189,7 @@ class Impostor:
         return [encode_packed(over), encode_packed(msgspec.structs.replace(rows, row_index=rows.row_index + rows.lanes * FAR))]
 
     def _plain(self, value: bytes | None, kind: bytes) -> list[bytes]:
-        body = msgspec.json.decode(value or b"null")
+        body = DEFAULTS | msgspec.json.decode(value or b"{}")
         if not body.get("epoch"):
             return []
         if kind != b"row":

@@ -65,6 +65,7 @@ async def play(folder: Path, seed: int, schedule: Sequence[Disturbance], *, seco
         try:
             async with load.at_work():
                 await asyncio.gather(disturber.carry_out(schedule), asyncio.sleep(seconds))
+            place.findings += [f"an outsider gave up: {task.exception()!r}" for task in outsiders if task.done()]
             await cancel_all(*outsiders)
             await place.all_ready()
             await load.stop_unknown()

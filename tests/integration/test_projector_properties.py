@@ -107,8 +107,8 @@ def _answer(run: int, row: int) -> Record:
     return topics.PREDICTIONS, f"r{run}", encode(prediction(f"r{run}", row * 300, lane=row % 2))
 
 
-def _stats(run: int, lane: int, rows: int | None) -> Record:
-    value = None if rows is None else encode(lane_stats(f"r{run}", [prediction(f"r{run}", i) for i in range(rows)], lane=lane))
+def _stats(run: int, lane: int, rows: int) -> Record:
+    value = encode(lane_stats(f"r{run}", [prediction(f"r{run}", i) for i in range(rows)], lane=lane))
     return topics.STATS_CHANGELOG, f"r{run}:1:{lane}", value
 
 
@@ -120,7 +120,7 @@ records = st.one_of(
     st.builds(_model, few, st.booleans()),
     st.builds(_alias, few),
     st.builds(_answer, st.integers(0, 1), st.integers(0, 15)),
-    st.builds(_stats, st.integers(0, 1), st.integers(0, 1), st.none() | st.integers(0, 5)),
+    st.builds(_stats, st.integers(0, 1), st.integers(0, 1), st.integers(0, 5)),
     st.builds(lambda row: (topics.DEAD_LETTERS, "", encode(dead_letter("r0", row, offset=row))), st.integers(0, 6)),
     st.builds(lambda number: (topics.TASK_LOGS, "t0", encode(log_entry("t0", number))), few),
 )

@@ -14,7 +14,7 @@ import msgspec
 import pytest
 from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
-from aiokafka.errors import InvalidTxnTimeout, KafkaError
+from aiokafka.errors import InvalidTransactionTimeout
 
 from runtime.kafka import partition_for, read_to_end
 from schemas.ids import position_key, stats_key
@@ -108,6 +108,7 @@ async def test_records_about_a_live_run_from_others_change_no_number(worker: Wor
         (home, b"\xdd\xff\xff\xff\xff", [("content-type", PACKED)], "undecodable"),
     ]
     await worker.start()
+    await run.claim(producer, 1)
     for start in range(0, 60, 20):  # before the first row, too
         for partition, value, headers, reason in hostile:
             sent = await producer.send_and_wait(ROWS.name, value, partition=partition, headers=headers)
@@ -201,7 +202,7 @@ async def test_an_open_transaction_of_another_system_is_said_and_waited_for(
 
 async def test_no_transaction_can_be_opened_for_longer_than_a_minute(fresh_kafka: Broker) -> None:
     other = AIOKafkaProducer(**fresh_kafka.kwargs, transactional_id="patient", transaction_timeout_ms=120_000)
-    with pytest.raises((InvalidTxnTimeout, KafkaError)):
+    with pytest.raises(InvalidTransactionTimeout):
         await other.start()
     await other.stop()
 
@@ -247,7 +248,6 @@ async def test_what_others_write_to_the_changelog_is_set_aside(
         (home, key, None),
         (home, key, encode(forged)),
         (forged.partition, key, encode(right)),
-        (home, None, encode(right)),
         (home, position_key(home), b"soon"),
         (home, position_key((home + 1) % DATA_PARTITIONS), b"999999"),
         (home, b"\xff", b"1"),

@@ -5,18 +5,22 @@ import pytest
 
 from runtime.run_epochs import Place
 from schemas.ids import stats_key
-from schemas.messages import LaneStats, encode
+from schemas.messages import LaneStats, Source, encode
 from schemas.tasks import Command
 from stream_processor.missing import Audit, ended, lost_lanes
 from tests.unit.stream_processor.toys import NOW, PARTITIONS, home, partition_of
+from tests.view_records import prediction
 
 RUN = "sim-task-11111111-1111-4111-8111-111111111111"
 HOME = home(RUN)
 Table = dict[bytes, bytes]
 
 
-def stats(last_row_index: int, *, finished: bool = False, offset: int = 9) -> Table:
-    lane = LaneStats(run_id=RUN, attempt=1, lane=0, lanes=1, partition=HOME, offset=offset, epoch=7, last_row_index=last_row_index)
+def stats(last_row_index: int, *, finished: bool = False, scored: int = 9) -> Table:
+    """`scored`: where the last row stood; rows that cannot be counted were read behind it."""
+    lane = LaneStats(run_id=RUN, attempt=1, lane=0, lanes=1, partition=HOME, offset=scored + 5, epoch=7, last_row_index=last_row_index)
+    lane.last = prediction(RUN, last_row_index)
+    lane.last.source = Source("rows.v1", HOME, scored)
     lane.finished = "COMPLETED" if finished else None
     return {stats_key(RUN, 1, 0): encode(lane)}
 
@@ -50,7 +54,7 @@ def test_a_lane_is_lost_when_it_lacks_rows_or_its_end(table: Table, where: Place
 
 
 def test_it_ends_as_failed_with_what_is_missing_and_the_producer_is_told() -> None:
-    table = stats(4, offset=99)
+    table = stats(4, scored=99)
     outcome = ended(lost_lanes({RUN: place(20)}, table.get, HOME, partition_of), 130, 131, NOW)
     ((key, value),) = outcome.states
     lane = msgspec.json.decode(value, type=LaneStats)

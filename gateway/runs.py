@@ -3,9 +3,11 @@
 import asyncio
 from collections.abc import Callable
 
+from gateway.bundles import check_bundle
 from gateway.changes import Changes
 from gateway.commands import Commands, Order, pending
 from gateway.errors import Conflict, Invalid, NotFound, problem
+from gateway.workshop import Workshop
 from schemas import ids, topics
 from schemas.api import Problem
 from schemas.api_runs import RunOptions
@@ -27,7 +29,7 @@ ORDER_WAIT_SECONDS = 2.0
 """How long an order waits until it shows, before the run is answered as it is."""
 
 
-async def start(views: Views, commands: Commands, workspace: str, options: RunOptions) -> TaskState:
+async def start(views: Views, commands: Commands, workshop: Workshop, workspace: str, options: RunOptions) -> TaskState:
     """Accept a run. Raises `Invalid` for what is named but unknown, `Conflict` where there is nothing to run or it does not fit."""
     problems: list[Problem] = []
     split = await _split(views, workspace, options.split_id, problems)
@@ -39,6 +41,7 @@ async def start(views: Views, commands: Commands, workspace: str, options: RunOp
     if model is None:
         raise Conflict("No model in this workspace: train one first.", "no_model")
     await _check_features(views, split, model)
+    await check_bundle(workshop, model)
     spec = RunSpec(
         dataset_id=split.dataset_id,
         split_id=split.split_id,

@@ -45,9 +45,9 @@ LAST_EVENT_ID = re.compile(r"(?:([1-9][0-9]{0,8}):)?([0-9]{1,15})", re.ASCII)
 
 
 @router.post("", status_code=201, responses=documented("invalid", "conflict", "unavailable"))
-async def create_run(body: RunCreate, workspace: Workspace, views: TheViews, commands: TheCommands) -> Run:
+async def create_run(body: RunCreate, workspace: Workspace, views: TheViews, commands: TheCommands, workshop: TheWorkshop) -> Run:
     """Start a run: the rows of a split's simulation set are replayed and scored."""
-    task = await runs.start(views, commands, workspace, body)
+    task = await runs.start(views, commands, workshop, workspace, body)
     view = run_view(task.task_id, task, ())
     assert view is not None
     return run_answer(view)

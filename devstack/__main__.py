@@ -1,4 +1,7 @@
-"""`python -m devstack`: up, down, status, logs, run, demo, doctor, topics. Exit codes: 0 done, 1 failed (it says why), 130 Ctrl-C."""
+"""`python -m devstack`: up, down, status, logs, run, demo, doctor, topics, storage.
+
+Exit codes: 0 done, 1 failed (it says why), 130 Ctrl-C.
+"""
 
 import argparse
 import asyncio
@@ -38,6 +41,10 @@ def _parser() -> argparse.ArgumentParser:
     commands.add_parser("run", help="run everything in the foreground until Ctrl-C")
     commands.add_parser("topics", help="create the topics on the broker, or say how they differ")
     commands.add_parser("demo", help="the whole job on generated data (DEMO_ROWS, DEMO_EXIT)")
+    storage = commands.add_parser("storage", help="say which storage there is")
+    storage.add_argument(
+        "--begin-anew", action="store_true", help="make an empty place the storage, although Kafka knows of datasets and models"
+    )
     for name, text in (("status", "parts, addresses, memory"), ("doctor", "check this machine, say how to mend it")):
         commands.add_parser(name, help=text).add_argument("--json", action="store_true")
     logs = commands.add_parser("logs", help="show and follow the logs")
@@ -81,6 +88,20 @@ def _topics(settings: DevstackSettings, console: Console, _: argparse.Namespace)
     counts = {"data_partitions": settings.data_partitions, "control_partitions": settings.control_partitions}
     created = asyncio.run(create_topics(settings.kafka(), **counts))
     console.print(f"created: {', '.join(created)}" if created else "all topics are there")
+
+
+def _storage(settings: DevstackSettings, console: Console, arguments: argparse.Namespace) -> None:
+    from storage.errors import StorageUnavailable
+    from storage.files import Storage
+
+    storage = Storage(settings.storage)
+    try:
+        if arguments.begin_anew:
+            storage.initialise()
+        storage.check()
+    except StorageUnavailable as error:
+        raise DevstackError(str(error)) from error
+    console.print(f"{storage.id} at {storage.url}", markup=False)
 
 
 def _status(settings: DevstackSettings, console: Console, arguments: argparse.Namespace) -> int:
@@ -135,6 +156,7 @@ def _demo(settings: DevstackSettings, console: Console, _: argparse.Namespace) -
 
 COMMANDS = {
     "up": _up, "down": _down, "run": _run, "topics": _topics, "status": _status, "doctor": _doctor, "logs": _logs, "demo": _demo,
+    "storage": _storage,
 }  # fmt: skip
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
+from typing import IO
 
 from devstack.errors import PartFailed
 
@@ -48,8 +49,7 @@ class Child:
 
     def launch(self) -> None:
         """Start it and return at once."""
-        self.log.parent.mkdir(parents=True, exist_ok=True)
-        with self.log.open("ab") as output:
+        with _opened(self.log) as output:
             self._process = subprocess.Popen(
                 [*_with_parent(), *self.command],
                 stdout=output,
@@ -91,6 +91,15 @@ class Child:
         """Send a signal, such as SIGSTOP, if it runs."""
         if self.running:
             os.kill(self.pid, number)
+
+
+def _opened(log: Path) -> IO[bytes]:
+    """The log to append to; nothing, when the disk has no room even for an empty file: what is to run runs without."""
+    try:
+        log.parent.mkdir(parents=True, exist_ok=True)
+        return log.open("ab")
+    except OSError:
+        return open(os.devnull, "wb")
 
 
 @cache

@@ -6,12 +6,12 @@ A lock in the same folder says whether a supervisor runs. A pid counts only with
 import contextlib
 import fcntl
 from collections.abc import Iterator
-from dataclasses import field
 from pathlib import Path
 from typing import Literal
 
 import msgspec
 import psutil
+import structlog
 
 from devstack.errors import DevstackError
 
@@ -20,6 +20,8 @@ PartState = Literal["waiting", "starting", "ready", "restarting", "stopped", "fa
 STOP_LAST = ("redis", "kafka")
 """Stopped after the processes, in this order."""
 STATE, LOCK = "state.json", "lock"
+
+log = structlog.get_logger()
 
 
 class PartStatus(msgspec.Struct):
@@ -46,17 +48,22 @@ class StackState(msgspec.Struct):
     redis_url: str
     storage_url: str
     logs: str
-    parts: list[PartStatus] = field(default_factory=list)
+    parts: list[PartStatus] = []
     ready_after_seconds: float | None = None
     failure: str = ""
 
 
 def write_state(folder: Path, state: StackState) -> None:
-    """Replace the state file in one step."""
-    folder.mkdir(parents=True, exist_ok=True)
+    """Replace the state file in one step. When the disk does not take it (it is full, say), the former one stays: the stack goes on."""
     temporary = folder / f"{STATE}.new"
-    temporary.write_bytes(msgspec.json.format(msgspec.json.encode(state)))
-    temporary.replace(folder / STATE)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        temporary.write_bytes(msgspec.json.format(msgspec.json.encode(state)))
+        temporary.replace(folder / STATE)
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
+        log.error("the state of the stack cannot be written", error=str(error))
 
 
 def read_state(folder: Path) -> StackState | None:

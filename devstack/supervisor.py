@@ -28,6 +28,8 @@ LIVE_SECONDS = 5.0
 LONGEST_BACKOFF_SECONDS = 10.0
 SERVER_STOP_SECONDS = 8.0
 ROTATE_SECONDS = 10.0
+KEPT_BYTES = 64 << 10
+"""Of a log that cannot be rotated because the disk is full."""
 
 log = structlog.get_logger()
 
@@ -204,10 +206,22 @@ class Supervisor:
 
 
 def rotate(path: Path, limit: int) -> None:
-    """Keep a grown log as `.1` and begin it anew. The writer goes on: it appends to the same file."""
-    if path.exists() and path.stat().st_size > limit:
-        shutil.copyfile(path, path.with_name(path.name + ".1"))
+    """Keep a grown log as `.1` and begin it anew. The writer goes on: it appends to the same file. Without room for the copy the log is
+    begun anew all the same, with its end kept: that makes room."""
+    kept = path.with_name(path.name + ".1")
+    try:
+        if not path.exists() or path.stat().st_size <= limit:
+            return
+        shutil.copyfile(path, kept)
         os.truncate(path, 0)
+    except OSError as error:
+        log.error("a log cannot be rotated", log=str(path), error=str(error))
+        with contextlib.suppress(OSError):
+            kept.unlink(missing_ok=True)
+            end = path.read_bytes()[-KEPT_BYTES:]
+            os.truncate(path, 0)
+            with path.open("ab") as file:
+                file.write(end)
 
 
 def meaning(exit_code: int | None) -> str:

@@ -1,12 +1,15 @@
 """The state file, the lock, and what a killed supervisor leaves behind."""
 
+import contextlib
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
 
+from devstack.child import Child
 from devstack.errors import DevstackError
 from devstack.state import (
     PartStatus,
@@ -19,6 +22,8 @@ from devstack.state import (
     start_time,
     write_state,
 )
+from devstack.supervisor import rotate
+from tests.full_disk import small_disk
 
 
 @pytest.fixture
@@ -63,3 +68,26 @@ def test_leftovers_are_ended_and_named(child: subprocess.Popen[bytes]) -> None:
     assert end_leftovers(state(left, gone)) == ["producer"]
     assert process_of(left) is None
     assert end_leftovers(None) == []
+
+
+def test_a_full_disk_ends_no_stack(tmp_path: Path) -> None:
+    with small_disk(tmp_path / "small", 128 << 10) as folder:
+        log = folder / "a.log"
+        log.write_bytes(b"old\n" * 20_000 + b"newest\n")
+        state = StackState("ready", 1, "http://x", "k", "r", "s", "logs")
+        write_state(folder, state)
+        with contextlib.suppress(OSError), (folder / "filler").open("wb", 0) as filler:
+            for _ in range(64):
+                filler.write(bytes(4096))
+        write_state(folder, msgspec.structs.replace(state, parts=[PartStatus(f"part-{i}", "u" * 5000, "l") for i in range(30)]))
+        found = read_state(folder)
+        assert found is not None
+        assert (found.phase, found.parts) == ("ready", [])
+        rotate(log, 1000)
+        assert log.read_bytes().endswith(b"newest\n")
+        assert log.stat().st_size <= 64 << 10
+        assert {path.name for path in folder.iterdir()} == {"a.log", "filler", "state.json"}
+        child = Child("child", [sys.executable, "-c", "print(1)"], folder / "new" / "child.log")
+        child.launch()
+        assert child._process is not None
+        assert child._process.wait(60) is not None

@@ -14,7 +14,6 @@ GatewayError
 Anything else is a bug: logged, 500.
 """
 
-import errno
 import json
 from collections.abc import Awaitable, Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -35,13 +34,13 @@ from schemas.api import Problem, Problems, Readiness, Refusal
 from schemas.api_dotnet import NotFound as DotnetNotFound
 from schemas.api_dotnet import RangesInvalid
 from schemas.api_runs import ExpiredRows
-from storage.errors import StorageUnavailable
+from storage.errors import StorageFull as NoRoom
+from storage.errors import StorageUnavailable, StoredFileMissing, is_full
 from storage.redis_store import RedisUnavailable, ViewRebuilding
 from storage.views import WrongCursor
 
 RETRY_AFTER_SECONDS = 5
 DOTNET_PREFIX = "/api/"
-FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 DOTNET_UPLOAD = "/api/Dataset/upload"
 log = structlog.get_logger()
 
@@ -109,30 +108,23 @@ class Stalled(GatewayError):
 class StorageFull(GatewayError):
     """There is no room left for this."""
 
-    def __init__(self) -> None:
-        super().__init__("The storage is full; nothing was kept.")
+    def __init__(self, free_bytes: int | None = None, needed_bytes: int | None = None) -> None:
+        free = "" if free_bytes is None else f": {free_bytes:,} bytes are free"
+        needed = "" if needed_bytes is None else f"{',' if free else ':'} at least {needed_bytes:,} are needed"
+        super().__init__(f"The storage is full{free}{needed}; nothing was kept.")
 
 
 @contextmanager
-def storage_is_full() -> Iterator[None]:
+def storage_is_full(free_bytes: Callable[[], int | None] = lambda: None, needed_bytes: int | None = None) -> Iterator[None]:
     """Turn an error that comes of a full disk into `StorageFull`, any other of the disk into `StorageUnavailable`."""
     try:
         yield
     except (OSError, StorageUnavailable) as error:
-        if _is_full(error):
-            raise StorageFull from error
+        if is_full(error):
+            raise StorageFull(free_bytes(), needed_bytes) from error
         if isinstance(error, OSError):
             raise StorageUnavailable(str(error)) from error
         raise
-
-
-def _is_full(error: BaseException | None) -> bool:
-    """The libraries below wrap the system's error, or keep only its words."""
-    while error is not None:
-        if getattr(error, "errno", None) in FULL or any(f"os error {number}" in str(error) for number in FULL):
-            return True
-        error = error.__cause__
-    return False
 
 
 def problem(loc: Iterable[str | int], msg: str, kind: str = "value_error") -> Problem:
@@ -218,7 +210,7 @@ def unavailable(detail: str) -> Response:
 
 def ready(problems: dict[str, str]) -> Response:
     """200 when every dependency answers, else 503 with what each says."""
-    dependencies = {"kafka": "ok", "redis": "ok", "view": "ok"} | problems
+    dependencies = {"kafka": "ok", "redis": "ok", "view": "ok", "storage": "ok"} | problems
     found = Readiness(status="unavailable" if problems else "ready", dependencies=dependencies)
     return ErrorResponse(found.model_dump(), 503 if problems else 200, {"Retry-After": str(RETRY_AFTER_SECONDS)} if problems else None)
 
@@ -297,6 +289,15 @@ async def _unavailable(request: Request, error: Exception) -> Response:
     return unavailable(f"{part} is unavailable; try again.")
 
 
+async def _no_room(request: Request, error: NoRoom) -> Response:
+    return refused(507, str(StorageFull(error.free_bytes)), "storage_full")
+
+
+async def _file_missing(request: Request, error: StoredFileMissing) -> Response:
+    log.error("a file is missing in the storage", path=request.url.path, file=str(error))
+    return refused(404, f"A file of this object is missing in the storage: {str(error)!r:.200}.", "stored_file_missing")
+
+
 async def _rebuilding(request: Request, error: ViewRebuilding) -> Response:
     return unavailable("The view is being rebuilt from the topics; try again.")
 
@@ -325,6 +326,8 @@ HANDLERS: dict[type[Exception], Handler] = {
     WrongCursor: _wrong_cursor,
     StorageFull: _full,
     Unavailable: _unavailable,
+    NoRoom: _no_room,
+    StoredFileMissing: _file_missing,
     StorageUnavailable: _unavailable,
     RedisUnavailable: _unavailable,
     ViewRebuilding: _rebuilding,

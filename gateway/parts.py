@@ -1,9 +1,10 @@
 """The gateway's long-lived parts, opened and closed together. None of them needs Kafka or Redis to be up yet."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from typing import Any
 
 from starlette.datastructures import State
 
@@ -20,11 +21,13 @@ from gateway.projector import Projector
 from gateway.ranges import Ranges
 from gateway.redrive import Redriver
 from gateway.settings import GatewaySettings
+from gateway.storage_start import settle
 from gateway.system_view import Throughput
 from runtime.tasks import cancel_all
 from storage.dead_letters import DeadLetters
 from storage.files import Storage
 from storage.operations import Limits
+from storage.presence import Presence
 from storage.redis_store import RedisStore, RedisUnavailable, ViewRebuilding
 from storage.views import Views
 
@@ -47,11 +50,12 @@ class Parts:
     redriver: Redriver
     projector: Projector
     cluster: Cluster
+    presence: Presence
     work: "asyncio.Task[None]"
 
     async def problems(self) -> dict[str, str]:
-        """What is wrong with each dependency (`kafka`, `redis`, `view`); empty when all is well. Bounded."""
-        found: dict[str, str] = {}
+        """What is wrong with each dependency (`kafka`, `redis`, `view`, `storage`); empty when all is well. Bounded."""
+        found = self.presence.problems()
         try:
             await self.views.ready()
         except RedisUnavailable as error:
@@ -60,7 +64,7 @@ class Parts:
             found["view"] = str(error)
         if (kafka := await self.commands.problem()) is not None:
             found["kafka"] = kafka
-        elif self.projector.problem is not None and not found:
+        elif self.projector.problem is not None and not {"redis", "view"} & found.keys():
             found["view"] = f"not kept up: {self.projector.problem}"
         return found
 
@@ -105,10 +109,11 @@ async def open_parts(settings: GatewaySettings) -> AsyncIterator[Parts]:
         session_timeout_ms=settings.projector_session_timeout_ms,
         show_waiting=outbox.show_again,
     )
+    presence = Presence(storage)
     pages = Pages(views, History(settings.kafka(), views))
-    work = asyncio.create_task(_together(projector, outbox, changes, letters))
+    work = asyncio.create_task(_together(projector, outbox, changes, letters, presence, settle(storage, settings.kafka())))
     try:
-        yield Parts(store, views, commands, outbox, changes, pages, letters, ranges, redriver, projector, cluster, work)
+        yield Parts(store, views, commands, outbox, changes, pages, letters, ranges, redriver, projector, cluster, presence, work)
     finally:
         changes.close()
         await cancel_all(work)
@@ -118,9 +123,13 @@ async def open_parts(settings: GatewaySettings) -> AsyncIterator[Parts]:
         await store.close()
 
 
-async def _together(projector: Projector, outbox: Outbox, changes: Changes, letters: Letters) -> None:
+async def _together(
+    projector: Projector, outbox: Outbox, changes: Changes, letters: Letters, presence: Presence, settling: Coroutine[Any, Any, None]
+) -> None:
     async with asyncio.TaskGroup() as group:
         group.create_task(projector.run())
         group.create_task(outbox.run())
         group.create_task(changes.run())
         group.create_task(letters.measure())
+        group.create_task(presence.run())
+        group.create_task(settling)

@@ -36,10 +36,15 @@ def simulation_status(run: RunView, style: Style = PLAIN) -> SimulationStatus:
     )
 
 
+_WAITING = {
+    "stream_processor": "Sending waits: many rows are not scored yet.",
+    "storage": "Sending waits: the storage is away.",
+}
+
+
 def _waiting(run: RunView) -> str | None:
     """Why nothing moves, when the producer says so."""
-    waits = run.task is not None and (run.task.progress or {}).get("waiting_for") == "stream_processor"
-    return "Sending waits: many rows are not scored yet." if waits else None
+    return _WAITING.get((run.task.progress or {}).get("waiting_for", "")) if run.task is not None else None
 
 
 def ending_message(run: RunView) -> str:

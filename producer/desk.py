@@ -23,6 +23,7 @@ from producer.errors import IllegalMove, RunFailed
 from producer.metrics import COMMANDS, RUNS_ENDED
 from producer.pacing import parse_rate
 from producer.positions import Positions
+from producer.registered import Registered
 from producer.replays import open_rows
 from producer.run import Run, utc_now
 from producer.sender import Sender
@@ -37,6 +38,8 @@ from storage.files import Storage
 
 log = structlog.get_logger()
 
+STORAGE_PAUSE_SECONDS = 1.0
+"""Between two rounds of tries while the storage is away."""
 LEAVE_TIMEOUT_SECONDS = 5.0
 """How long a producer that leaves waits for the confirmation of what it sent; the rest is sent again by its successor."""
 
@@ -49,7 +52,7 @@ class Desk:
     ) -> None:
         self.runs: dict[str, Run] = {}
         self._kafka, self._partition, self._sender, self._spools = kafka, partition, sender, spools
-        self._open_rows = partial(open_rows, kafka, storage)
+        self._open_rows = partial(open_rows, kafka, storage, Registered(kafka))
         self._lease_seconds = lease_seconds
         self._owner = f"{socket.gethostname()}:{os.getpid()}"
         self._confirmed_at = time.monotonic()
@@ -183,6 +186,10 @@ class Desk:
             await self._end(run, "FAILED", str(error))
             await self._partition.transaction([], command=record)
             return
+        except Unavailable as error:  # orders of other runs do not wait for it; what was sent of the step stands
+            if error.part != "storage":
+                raise
+            log.warning("step not done", run_id=run.run_id, reason=str(error))
         finally:
             run.stepping = False
         await self._write([run], record)
@@ -253,7 +260,7 @@ class Desk:
         message = ""
         try:
             if not run.stopping:
-                await run.send_rows(self._open_rows, self._confirm_ownership)
+                await self._send(run)
                 ending = "COMPLETED"
             elif run.failure:
                 ending, message = "FAILED", run.failure
@@ -261,6 +268,20 @@ class Desk:
             ending, message = "FAILED", str(error)
         run.ending = ending
         await self._end(run, ending, message)
+
+    async def _send(self, run: Run) -> None:
+        """Send all rows; a storage that is away is waited for, however long. An order ends the wait as it ends the sending."""
+        while True:
+            try:
+                await run.send_rows(self._open_rows, self._confirm_ownership)
+            except Unavailable as error:
+                if error.part != "storage":
+                    raise
+                run.wait_for_storage()
+                log.warning("the run waits for the storage", run_id=run.run_id, error=str(error))
+                await asyncio.sleep(STORAGE_PAUSE_SECONDS)
+            else:
+                return
 
     async def _end(self, run: Run, ending: Ending, message: str) -> None:
         marked = not (ending == "FAILED" and run.untouched)

@@ -7,16 +7,19 @@ the batch in hand, starts no other and touches the table no more: what it wrote 
 import asyncio
 import time
 from collections import deque
+from contextlib import suppress
 from typing import NamedTuple, Protocol
 
 import structlog
 from aiokafka import ConsumerRecord
 
+from runtime.errors import Unavailable
 from stream_processor.book import Outcome
 from stream_processor.metrics import BATCH_ROWS, DEAD_LETTERS, FENCED_ROWS, GAPS, POSITION, REWINDS, ROWS_SCORED, TRANSACTION_SECONDS
 from stream_processor.owner import Owner
 
 REWIND_SECONDS = 1.0
+STORAGE_PAUSE_SECONDS = 0.5
 
 log = structlog.get_logger()
 
@@ -70,6 +73,7 @@ class Lane:
         self._queued = self._queued_bytes = 0
         self._held = False
         self._filled = asyncio.Event()
+        self._closing = asyncio.Event()
         self._rewound_at = -REWIND_SECONDS
 
     def offer(self, records: list[ConsumerRecord]) -> None:
@@ -96,11 +100,12 @@ class Lane:
     def close(self) -> None:
         """Start no other batch."""
         self.closed = True
+        self._closing.set()
         self._queue.clear()
         self._filled.set()
 
     async def run(self) -> None:
-        """Work until closed. Raises `Fenced`, `Unavailable`, or whatever a bug raises."""
+        """Work until closed. Raises `Fenced`, `Unavailable` (of Kafka), or whatever a bug raises."""
         POSITION.labels(self.partition).set(self.next_offset)
         while not self.closed:
             await self._filled.wait()
@@ -110,8 +115,8 @@ class Lane:
                 self.busy = False
 
     async def _handle(self, records: list[ConsumerRecord]) -> None:
-        outcome = await self._around.scored(records)
-        if self.closed:
+        outcome = await self._scored(records)
+        if outcome is None or self.closed:
             return
         started = time.perf_counter()
         await self._owner.commit(outcome)
@@ -121,6 +126,21 @@ class Lane:
         self.next_offset = outcome.position + 1
         self.moved_at = time.monotonic()
         self._measure(outcome, len(records))
+
+    async def _scored(self, records: list[ConsumerRecord]) -> Outcome | None:
+        """Score them; a storage that is away is waited for until the lane is closed. Nothing is written meanwhile."""
+        while not self.closed:
+            try:
+                return await self._around.scored(records)
+            except Unavailable as error:
+                if error.part != "storage":
+                    raise
+                self.moved_at = time.monotonic()  # it waits for a part that is named: no stall
+                log.warning("rows wait for the storage", partition=self.partition, offset=self.next_offset, error=str(error))
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(STORAGE_PAUSE_SECONDS):
+                        await self._closing.wait()
+        return None
 
     def _measure(self, outcome: Outcome, records: int) -> None:
         POSITION.labels(self.partition).set(self.next_offset)

@@ -19,8 +19,8 @@ from runtime.errors import Unavailable
 from runtime.kafka import partition_for
 from runtime.process import settled
 from schemas.ids import position_key
-from storage.bundles import import_xgboost
 from storage.files import Storage
+from storage.presence import Presence
 from stream_processor.answers import Reasons
 from stream_processor.book import Outcome
 from stream_processor.count import DeadLetterLimits
@@ -33,6 +33,9 @@ from stream_processor.owner import EndWriter, Owner
 from stream_processor.registry import Registry
 from stream_processor.score import Needs, handle
 from stream_processor.settings import Settings
+
+STORAGE_SECONDS = 2.0
+"""How long a load tries before the lane that wants it looks whether it is still open."""
 
 log = structlog.get_logger()
 
@@ -51,9 +54,14 @@ class Worker:
         )
         self._settings = settings
         self._scoring = ThreadPoolExecutor(1, "scoring")
-        self._loading = ThreadPoolExecutor(1, "loading")
+        self._loading = ThreadPoolExecutor(2, "loading")
+        self.presence = Presence(storage := Storage(settings.storage_url))
         self._models = ModelCache(
-            Storage(settings.storage_url), self._loading, most=settings.models_max, timeout_seconds=settings.unavailable_after_seconds
+            storage,
+            self._loading,
+            most=settings.models_max,
+            timeout_seconds=min(STORAGE_SECONDS, settings.unavailable_after_seconds),
+            records=self.registry,
         )
         self._reasons = Reasons(settings.exact_reasons_max_rows, settings.approximate_reasons_max_rows, settings.top_features)
         self._limits = DeadLetterLimits(settings.max_consecutive_dead_letters, settings.max_dead_letter_share)
@@ -175,13 +183,18 @@ class Worker:
 
     async def warm_up(self) -> None:
         """Load the library that scores, and each model version that an alias names, before a row needs it. Never ends."""
-        await asyncio.get_running_loop().run_in_executor(self._loading, import_xgboost)
+        await asyncio.get_running_loop().run_in_executor(self._loading, self._models.warm)
         settled()
         done: set[str] = set()
         while True:
             for version in self.registry.named - done:
-                await self._models.get(version)
-                done.add(version)
+                try:
+                    await self._models.get(version)
+                except Unavailable as error:
+                    if error.part != "storage":  # a row that needs it waits
+                        raise
+                else:
+                    done.add(version)
             await self.registry.read_on()
 
     async def stop(self) -> None:
@@ -189,6 +202,7 @@ class Worker:
         await self.close(list(self.lanes))
         await self.app.stop()
         await asyncio.gather(*[owner.stop() for owner in self._owners.values()], self.broker.stop(), self._end.stop())
+        self._models.close()
         self._scoring.shutdown(wait=False)
         self._loading.shutdown(wait=False)
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import httpx
 
 from devstack.ports import LOOPBACK, free_port
+from storage.files import Storage
 from tests.brokers import Broker
 from tests.waiting import eventually
 
@@ -17,6 +18,7 @@ from tests.waiting import eventually
 @asynccontextmanager
 async def gateway(kafka: Broker, redis_url: str, folder: Path, **settings: object) -> AsyncIterator[httpx.AsyncClient]:
     """Start it with `GATEWAY_…` settings (in lower case, without the prefix), wait until it is ready; stop it as its supervisor would."""
+    Storage(f"file://{folder}").initialise()  # the broker may know the datasets of another one
     port = free_port()
     environment = os.environ | {
         "KAFKA_BOOTSTRAP_SERVERS": kafka.bootstrap,

@@ -330,7 +330,7 @@ def _messages(record: ConsumerRecord) -> list[dict[str, Any]]:
 async def replays(broker: Broker, folder: Path, frame: pl.DataFrame) -> AsyncIterator[Replays]:
     """A world for the producers of one module; ends them."""
     storage_url = f"file://{folder}/storage-{secrets.token_hex(4)}"
-    write_split_and_model(Storage(storage_url), frame, [name for name in frame.columns if not name.startswith("__")])
+    write_split_and_model(Storage(storage_url).initialise(), frame, [name for name in frame.columns if not name.startswith("__")])
     async with AIOKafkaProducer(**broker.kwargs, enable_idempotence=True) as sender, AIOKafkaConsumer(**broker.kwargs) as consumer:
         world = Replays(broker, storage_url, folder, sender, consumer)
         try:

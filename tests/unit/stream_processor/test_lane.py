@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from runtime.errors import Fenced
+from runtime.errors import Fenced, Unavailable
 from stream_processor.book import Outcome
 from stream_processor.lane import Lane
 from tests.unit.stream_processor.toys import Record
@@ -183,3 +183,37 @@ async def test_what_goes_wrong_ends_the_lane() -> None:
     with pytest.raises(Fenced):
         await lane.run()
     assert (around.stored, lane.next_offset) == ([], 0)
+
+
+class WithoutStorage(Around):
+    """`away` rounds of scoring need a model from a storage that is away."""
+
+    def __init__(self, away: int) -> None:
+        super().__init__(set(range(10)))
+        self.away, self.asked = away, 0
+
+    async def scored(self, records: list[Any]) -> Outcome:
+        self.asked += 1
+        if self.asked <= self.away:
+            raise Unavailable("storage", "not mounted")
+        return await super().scored(records)
+
+
+async def test_rows_wait_for_a_storage_that_is_away_and_count_as_no_stall() -> None:
+    around = WithoutStorage(away=2)
+    lane = await worked(around, 0, records(0, 1), done=lambda: around.committed)
+    assert (around.committed, lane.next_offset) == ([[0, 1]], 2)
+
+
+async def test_a_lane_that_waits_for_the_storage_can_be_given_back_at_once_with_nothing_committed() -> None:
+    around = WithoutStorage(away=1000)
+    lane = await worked(around, 0, records(0, 1), done=lambda: around.asked)
+    assert (around.committed, around.stored, lane.next_offset) == ([], [], 0)
+    assert around.asked <= 2
+
+
+async def test_another_part_that_is_away_still_ends_the_lane() -> None:
+    around = Around({0})
+    around.error = Unavailable("kafka", "gone")
+    with pytest.raises(Unavailable, match="kafka"):
+        await worked(around, 0, records(0), done=lambda: False)

@@ -67,8 +67,15 @@ def create_app(settings: GatewaySettings, work_ended: Ended = lambda _: None) ->
     app.add_middleware(BodyLimit, limit=settings.max_body_bytes, without=UPLOADS, stall_seconds=settings.body_stall_seconds)
     if settings.dotnet_dialect == "web":
         app.add_middleware(PlainErrors)
-    largest = settings.max_upload_bytes + MAX_PARTS * MAX_FIELD_BYTES
-    app.add_middleware(Spoken, document=lambda: app.openapi(), prefix=settings.root_path, most_bytes=largest, cached=(system.ASSETS,))
+    app.add_middleware(
+        Spoken,
+        document=lambda: app.openapi(),
+        uploads=UPLOADS,
+        upload_bytes=settings.max_upload_bytes,
+        form_bytes=MAX_PARTS * MAX_FIELD_BYTES,
+        prefix=settings.root_path,
+        cached=(system.ASSETS,),
+    )
     if origins := allowed_origins(settings.cors_origins, settings.host):
         app.add_middleware(CORSMiddleware, allow_origins=origins, allow_methods=["*"], allow_headers=["*"], expose_headers=["Retry-After"])
     app.add_middleware(Measured)

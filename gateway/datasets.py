@@ -31,7 +31,8 @@ async def store(
         with suppress(ViewRebuilding):  # it will show the dataset when it is whole
             await views.ready()  # no 10 GB for nothing
     except RedisUnavailable:
-        await drain(stream)
+        if "expect" not in request.headers:  # who waits to be asked for the body need not be
+            await drain(stream)
         raise
     with storage_is_full(), ExitStack() as cleaning:
         folder = await asyncio.to_thread(cleaning.enter_context, workshop.storage.scratch())

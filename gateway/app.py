@@ -47,9 +47,10 @@ def create_app(settings: GatewaySettings, work_ended: Ended = lambda _: None) ->
             app.state.problems, app.state.end_streams = parts.problems, parts.end_streams
             parts.work.add_done_callback(work_ended)
             watching = asyncio.create_task(watch_loop())
+            describing = asyncio.create_task(asyncio.to_thread(app.openapi))  # half a second; `Spoken` asks for it at the first /api/
             yield
             app.state.workshop.close()
-            await cancel_all(watching)
+            await cancel_all(watching, describing)
 
     app = FastAPI(
         title="IntelliInspect",

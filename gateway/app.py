@@ -47,9 +47,10 @@ def create_app(settings: GatewaySettings, work_ended: Ended = lambda _: None) ->
             app.state.problems, app.state.end_streams = parts.problems, parts.end_streams
             parts.work.add_done_callback(work_ended)
             watching = asyncio.create_task(watch_loop())
+            describing = asyncio.create_task(asyncio.to_thread(app.openapi))  # half a second; `Spoken` asks for it at the first /api/
             yield
             app.state.workshop.close()
-            await cancel_all(watching)
+            await cancel_all(watching, describing)
 
     app = FastAPI(
         title="IntelliInspect",
@@ -67,8 +68,15 @@ def create_app(settings: GatewaySettings, work_ended: Ended = lambda _: None) ->
     app.add_middleware(BodyLimit, limit=settings.max_body_bytes, without=UPLOADS, stall_seconds=settings.body_stall_seconds)
     if settings.dotnet_dialect == "web":
         app.add_middleware(PlainErrors)
-    largest = settings.max_upload_bytes + MAX_PARTS * MAX_FIELD_BYTES
-    app.add_middleware(Spoken, document=lambda: app.openapi(), prefix=settings.root_path, most_bytes=largest, cached=(system.ASSETS,))
+    app.add_middleware(
+        Spoken,
+        document=lambda: app.openapi(),
+        uploads=UPLOADS,
+        upload_bytes=settings.max_upload_bytes,
+        form_bytes=MAX_PARTS * MAX_FIELD_BYTES,
+        prefix=settings.root_path,
+        cached=(system.ASSETS,),
+    )
     if origins := allowed_origins(settings.cors_origins, settings.host):
         app.add_middleware(CORSMiddleware, allow_origins=origins, allow_methods=["*"], allow_headers=["*"], expose_headers=["Retry-After"])
     app.add_middleware(Measured)

@@ -32,7 +32,8 @@ async def store(
         with suppress(ViewRebuilding):  # it will show the dataset when it is whole
             await views.ready()  # no 10 GB for nothing
     except RedisUnavailable:
-        await drain(stream)
+        if "expect" not in request.headers:  # who waits to be asked for the body need not be
+            await drain(stream)
         raise
     length = request.headers.get("content-length", "")
     size = int(length) if length.isdecimal() else None

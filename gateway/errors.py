@@ -30,6 +30,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
 from gateway.operations import Operations, route_path
+from gateway.plain_errors import is_plain
 from runtime.errors import Unavailable
 from schemas.api import Problem, Problems, Readiness, Refusal
 from schemas.api_dotnet import NotFound as DotnetNotFound
@@ -312,7 +313,10 @@ async def _gone(request: Request, error: ClientDisconnect) -> Response:
 
 
 async def _bug(request: Request, error: Exception) -> Response:
-    return refused(500, "Internal error; the log knows more.", "bug")
+    detail = "Internal error; the log knows more."
+    if is_plain(route_path(request.scope)) and request.app.state.dotnet_dialect.old:
+        return Response(detail, 500, media_type="text/plain")  # it leaves by another way than `PlainErrors` stands in
+    return refused(500, detail, "bug")
 
 
 READING: dict[type[Exception], Handler] = {TooLarge: _too_large, Stalled: _stalled, ClientDisconnect: _gone}

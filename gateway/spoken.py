@@ -5,7 +5,7 @@ Below a prefix a proxy may have left it on the path or taken it off: from here o
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from functools import cached_property
 from typing import Any
 
@@ -21,12 +21,20 @@ REDIRECTS = (307, 308)
 
 class Spoken:
     """Stands before the routes. `document` gives the OpenAPI document; `cached`: below these paths are files that never change;
-    `most_bytes`: the largest body of all that any path takes."""
+    `uploads` may have so many bytes, and `form_bytes` around them."""
 
     def __init__(
-        self, app: ASGIApp, document: Callable[[], dict[str, Any]], most_bytes: int, prefix: str = "", cached: tuple[str, ...] = ()
+        self,
+        app: ASGIApp,
+        document: Callable[[], dict[str, Any]],
+        uploads: Collection[str],
+        upload_bytes: int,
+        form_bytes: int,
+        prefix: str = "",
+        cached: tuple[str, ...] = (),
     ) -> None:
-        self._app, self._document, self._most_bytes, self._prefix, self._cached = app, document, most_bytes, prefix, cached
+        self._app, self._document, self._prefix, self._cached = app, document, prefix, cached
+        self._uploads, self._upload_bytes, self._form_bytes = uploads, upload_bytes, form_bytes
 
     @cached_property
     def operations(self) -> Operations:
@@ -52,16 +60,20 @@ class Spoken:
             await answer(scope, receive, sending)
 
     def _refusal(self, scope: Scope, path: str) -> ASGIApp | None:
-        headers = Headers(scope=scope)
-        length = headers.get("content-length", "")
-        if headers.get("expect", "").lower() == "100-continue" and length.isdecimal() and int(length) > self._most_bytes:
-            return errors.too_large(errors.TooLarge(self._most_bytes))  # to read a little of the body would be to ask for all of it
+        if path in self._uploads and self._announces_too_much(Headers(scope=scope)):
+            return errors.too_large(errors.TooLarge(self._upload_bytes))
         query = scope["query_string"].decode("latin-1")
         if not query or not path.startswith(OWN):
             return None
         method = "GET" if scope["method"] == "HEAD" else scope["method"]
         wrong = self.operations.wrong_query(method, path, query)
         return errors.invalid(path, wrong) if wrong else None
+
+    def _announces_too_much(self, headers: Headers) -> bool:
+        """Of who waits to be asked for the body; to read a little of it, as for others, would be to ask for all of it."""
+        length = headers.get("content-length", "")
+        waits = headers.get("expect", "").lower() == "100-continue"
+        return waits and length.isdecimal() and int(length) > self._upload_bytes + self._form_bytes
 
     def _sending(self, send: Send, *, keep: bool) -> Send:
         async def sending(message: Message) -> None:

@@ -187,3 +187,10 @@ async def test_ranges_are_checked_in_json_in_any_dialect(tmp_path: Path) -> None
     async with client(tmp_path) as http:
         answer = await http.post("/api/dataset/validate-ranges", content=b"{", headers=JSON)
     assert (answer.status_code, answer.json()["status"]) == (400, "Invalid")
+
+
+async def test_a_bug_is_plain_text_for_the_web_client_too(tmp_path: Path) -> None:
+    async with client(tmp_path) as http:  # its parts are not there: any use of them is a bug
+        answer = await http.get("/api/training/status/00000000-0000-4000-8000-000000000000")
+        assert (answer.status_code, answer.text) == (500, "Internal error; the log knows more.")
+        assert (await http.get("/v1/runs/x")).json()["code"] == "bug"

@@ -23,7 +23,7 @@ RESULT: dict[str, Any] = {
 
 
 def task(status: Status, **more: Any) -> TaskState:
-    given = {"attempt": 1, "epoch": 1, "created_at": NOON, "updated_at": NOON, "spec": {}} | more
+    given: dict[str, Any] = {"attempt": 1, "epoch": 1, "created_at": NOON, "updated_at": NOON, "spec": {}} | more
     return TaskState(task_id="t", kind="training", workspace="w", status=status, **given)
 
 

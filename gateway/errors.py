@@ -24,9 +24,6 @@ import structlog
 from aiokafka.errors import KafkaError
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
-from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import OutOfMemoryError, ReadOnlyError
-from redis.exceptions import TimeoutError as RedisTimeoutError
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
@@ -294,11 +291,12 @@ async def _unavailable(request: Request, error: Exception) -> Response:
     if part is None:
         part = "kafka" if isinstance(error, KafkaError) else "storage" if isinstance(error, StorageUnavailable) else "redis"
     log.warning("a dependency does not answer", part=part, error=str(error), path=request.url.path)
-    return unavailable(f"{part} is unavailable; try again.")
+    why = f": {error}" if isinstance(error, RedisUnavailable) and str(error) else ""
+    return unavailable(f"{part} is unavailable{why}; try again.")
 
 
 async def _rebuilding(request: Request, error: ViewRebuilding) -> Response:
-    return unavailable("The view is being rebuilt from the topics; try again.")
+    return unavailable(f"The view is being rebuilt from the topics{error.because}; try again.")
 
 
 async def _gone(request: Request, error: ClientDisconnect) -> Response:
@@ -329,10 +327,6 @@ HANDLERS: dict[type[Exception], Handler] = {
     RedisUnavailable: _unavailable,
     ViewRebuilding: _rebuilding,
     KafkaError: _unavailable,
-    RedisConnectionError: _unavailable,
-    RedisTimeoutError: _unavailable,
-    OutOfMemoryError: _unavailable,
-    ReadOnlyError: _unavailable,
     Exception: _bug,
 }
 

@@ -10,7 +10,6 @@ import httpx
 import pytest
 from aiokafka.errors import KafkaConnectionError
 from fastapi import FastAPI
-from redis.exceptions import ConnectionError as RedisConnectionError
 
 from gateway import errors
 from gateway.edges import BodyLimit, Measured
@@ -19,7 +18,7 @@ from runtime.errors import Unavailable
 from schemas.api_dotnet import RangesRequest
 from schemas.api_v1 import SplitCreate, TrainingOptions
 from storage.errors import StorageUnavailable
-from storage.redis_store import ViewRebuilding
+from storage.redis_store import RedisUnavailable, ViewRebuilding
 
 RAISED: dict[str, tuple[Exception, int, dict[str, Any]]] = {
     "/invalid": (
@@ -49,7 +48,7 @@ RAISED: dict[str, tuple[Exception, int, dict[str, Any]]] = {
 UNAVAILABLE: dict[str, tuple[Exception, str]] = {
     "/kafka": (Unavailable("kafka", "gone"), "kafka is unavailable; try again."),
     "/kafka-too": (KafkaConnectionError("gone"), "kafka is unavailable; try again."),
-    "/redis": (RedisConnectionError("gone"), "redis is unavailable; try again."),
+    "/redis": (RedisUnavailable("gone"), "redis is unavailable: gone; try again."),
     "/storage": (StorageUnavailable("gone"), "storage is unavailable; try again."),
     "/view": (ViewRebuilding(), "The view is being rebuilt from the topics; try again."),
 }

@@ -97,10 +97,10 @@ class TooLarge(GatewayError):
 
 
 class Stalled(GatewayError):
-    """Nothing of the body came for so many seconds."""
+    """Nothing of the body, or next to nothing, came for so many seconds."""
 
     def __init__(self, seconds: float) -> None:
-        super().__init__(f"Nothing more of the request came for {seconds:g} s.")
+        super().__init__(f"Nothing more of the request, or next to nothing, came for {seconds:g} s.")
 
 
 class StorageFull(GatewayError):
@@ -211,6 +211,12 @@ def headers_too_large(limit: int) -> Response:
 def unavailable(detail: str) -> Response:
     """503; nothing was changed, or it is safe to ask again."""
     return refused(503, detail, "unavailable", headers={"Retry-After": str(RETRY_AFTER_SECONDS)})
+
+
+def busy(most: int) -> Response:
+    """503, on a connection beyond the bound."""
+    headers = {"Retry-After": str(RETRY_AFTER_SECONDS), "Connection": "close"}
+    return refused(503, f"The gateway has {most} connections, as many as it takes; try again.", "too_many_connections", headers=headers)
 
 
 def ready(problems: dict[str, str]) -> Response:

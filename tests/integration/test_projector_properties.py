@@ -44,7 +44,7 @@ class World:
         return self.runner.run(work)
 
     def clear(self) -> None:
-        self.redis.flushdb()
+        self.redis.flushall()
         assert self.run(self.store.clear())
 
     def state(self) -> str:

@@ -176,6 +176,19 @@ async def test_a_body_that_stops_coming_is_408(client: httpx.AsyncClient) -> Non
         assert (answer.status_code, answer.json()["code"]) == (408, "stalled")
 
 
+async def test_a_body_that_trickles_is_408_and_one_that_comes_slowly_is_not(client: httpx.AsyncClient) -> None:
+    async def trickling(piece: bytes, pieces: int) -> AsyncIterator[bytes]:
+        yield b'{"seed": "'
+        for _ in range(pieces):
+            yield piece
+            await asyncio.sleep(0.05)
+        yield b'"}'
+
+    answer = await client.post("/body", content=trickling(b"x", 200), headers=JSON)
+    assert (answer.status_code, answer.json()["code"]) == (408, "stalled")
+    assert (await client.post("/body", content=trickling(b"x" * 20, 12), headers=JSON)).status_code == 422
+
+
 async def test_huge_headers_are_431(client: httpx.AsyncClient) -> None:
     assert (await client.get("/nowhere", headers={"X-Long": "x" * 40_000})).status_code == 431
 

@@ -1,4 +1,4 @@
-"""`python -m devstack`: up, down, status, logs, run, demo, doctor, topics. Exit codes: 0 done, 1 failed (it says why), 130 Ctrl-C."""
+"""`python -m devstack`: up, down, status, logs, run, demo, doctor, topics. Exit codes: 0 done, 1 failed (it says why), 78 wrong settings, 130 Ctrl-C."""
 
 import argparse
 import asyncio
@@ -12,7 +12,8 @@ from rich.console import Console
 
 from devstack.errors import DevstackError
 from devstack.settings import DevstackSettings, load_settings
-from runtime.errors import ConfigurationError
+from runtime.errors import EXIT_CONFIGURATION, ConfigurationError
+from schemas.shown import printable, without_secrets
 
 FAILED, INTERRUPTED = 1, 130
 
@@ -24,8 +25,9 @@ def main() -> int:
     try:
         return int(COMMANDS[arguments.command](load_settings(), console, arguments) or 0)
     except (DevstackError, ConfigurationError) as error:
-        Console(stderr=True, highlight=False, markup=False).print(str(error), style="bold red", soft_wrap=True)
-        return FAILED
+        said = printable(without_secrets(str(error)))
+        Console(stderr=True, highlight=False, markup=False).print(said, style="bold red", soft_wrap=True)
+        return EXIT_CONFIGURATION if isinstance(error, ConfigurationError) else FAILED
     except KeyboardInterrupt:
         return INTERRUPTED
 

@@ -11,6 +11,7 @@ from functools import cache
 from pathlib import Path
 
 from devstack.errors import PartFailed
+from schemas.shown import printable, without_secrets
 
 STOP_SECONDS = 20.0
 
@@ -49,7 +50,7 @@ class Child:
     def launch(self) -> None:
         """Start it and return at once."""
         self.log.parent.mkdir(parents=True, exist_ok=True)
-        with self.log.open("ab") as output:
+        with open(self.log, "ab", opener=only_ours) as output:
             self._process = subprocess.Popen(
                 [*_with_parent(), *self.command],
                 stdout=output,
@@ -109,4 +110,9 @@ def tail(log: Path, *, lines: int = 15) -> str:
     with log.open("rb") as file:
         file.seek(max(0, log.stat().st_size - (64 << 10)))
         text = file.read().decode(errors="replace").splitlines()[-lines:]
-    return "\n".join([f"last lines of {log}:", *(f"  {line}" for line in text)])
+    return "\n".join([f"last lines of {log}:", *(f"  {printable(without_secrets(line))}" for line in text)])
+
+
+def only_ours(path: str, flags: int) -> int:
+    """Open a file that nobody else may read: what parts say may hold names and addresses."""
+    return os.open(path, flags, 0o600)

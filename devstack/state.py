@@ -13,6 +13,7 @@ from typing import Literal
 import msgspec
 import psutil
 
+from devstack.child import only_ours
 from devstack.errors import DevstackError
 
 Phase = Literal["starting", "ready", "stopping", "stopped", "failed"]
@@ -55,7 +56,8 @@ def write_state(folder: Path, state: StackState) -> None:
     """Replace the state file in one step."""
     folder.mkdir(parents=True, exist_ok=True)
     temporary = folder / f"{STATE}.new"
-    temporary.write_bytes(msgspec.json.format(msgspec.json.encode(state)))
+    with open(temporary, "wb", opener=only_ours) as file:
+        file.write(msgspec.json.format(msgspec.json.encode(state)))
     temporary.replace(folder / STATE)
 
 

@@ -22,6 +22,7 @@ from devstack.parts import Part
 from devstack.settings import DevstackSettings
 from devstack.state import STOP_LAST, PartState, PartStatus, Phase, StackState, start_time
 from runtime.errors import EXIT_BUG, EXIT_CONFIGURATION, EXIT_UNAVAILABLE
+from schemas.shown import without_secrets
 
 POLL_SECONDS = 0.1
 LIVE_SECONDS = 5.0
@@ -142,8 +143,8 @@ class Supervisor:
             supervisor_pid=os.getpid(),
             gateway_url=settings.gateway_url,
             bootstrap=settings.bootstrap,
-            redis_url=settings.redis,
-            storage_url=settings.storage,
+            redis_url=without_secrets(settings.redis),
+            storage_url=without_secrets(settings.storage),
             logs=str(settings.logs),
             parts=[supervised.status for supervised in self.parts.values()],
         )
@@ -160,7 +161,7 @@ class Supervisor:
                 for task in done:
                     task.result()
         except Exception as error:
-            self.state.failure = str(error)
+            self.state.failure = without_secrets(str(error))
             raise
         finally:
             self._enter("stopping")
@@ -206,7 +207,7 @@ class Supervisor:
 def rotate(path: Path, limit: int) -> None:
     """Keep a grown log as `.1` and begin it anew. The writer goes on: it appends to the same file."""
     if path.exists() and path.stat().st_size > limit:
-        shutil.copyfile(path, path.with_name(path.name + ".1"))
+        shutil.copy(path, path.with_name(path.name + ".1"))
         os.truncate(path, 0)
 
 

@@ -58,7 +58,7 @@ def guarded(
             super().connection_made(transport)
             if len(self.connections) > most:
                 app: ASGIApp = busy(most)
-                self.app = app  # type: ignore[assignment]
+                self.app = app
             if len(self.connections) > 2 * most:
                 transport.abort()
                 return

@@ -20,6 +20,7 @@ from gateway.comparing import Rows
 from schemas.api_runs import ExportFile, ExportManifest, Run
 from schemas.manifests import ModelManifest
 from schemas.messages import Prediction
+from schemas.shown import cell
 
 COLUMNS = (
     "row_index",
@@ -116,7 +117,7 @@ def _plain(model: BaseModel | None) -> dict[str, Any] | None:
 def _take(page: Rows, lines: _File, table: IO[bytes]) -> None:
     lines.write(b"".join(value + b"\n" for _, value in page.rows))
     text = io.StringIO()
-    csv.writer(text).writerows(_cells(_prediction(value)) for _, value in page.rows)
+    csv.writer(text).writerows([cell(one) for one in _cells(_prediction(value))] for _, value in page.rows)
     table.write(text.getvalue().encode())
 
 

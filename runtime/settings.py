@@ -1,8 +1,10 @@
 """Settings that every process shares: where Kafka, Redis and the storage are. Read once at start, passed on as plain values."""
 
-from typing import Literal, TypeVar
+from collections.abc import Iterable
+from typing import Literal, Self, TypeVar
+from urllib.parse import urlsplit
 
-from pydantic import AliasChoices, Field, SecretStr, ValidationError
+from pydantic import AliasChoices, Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from runtime.errors import ConfigurationError
@@ -40,6 +42,23 @@ class ProcessSettings(BaseSettings):
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", validation_alias=shared("log_level"))
     log_format: Literal["json", "console"] = Field("json", validation_alias=shared("log_format"))
 
+    @model_validator(mode="after")
+    def _are_whole(self) -> Self:
+        """Of settings that belong together all are given; addresses can be read."""
+        sasl = self.kafka_security_protocol.startswith("SASL")
+        secrets = {"KAFKA_SASL_USERNAME": self.kafka_sasl_username, "KAFKA_SASL_PASSWORD": self.kafka_sasl_password}
+        given = {name for name, value in secrets.items() if value and (not isinstance(value, SecretStr) or value.get_secret_value())}
+        if sasl and (missing := sorted(set(secrets) - given)):
+            raise ValueError(f"KAFKA_SECURITY_PROTOCOL is {self.kafka_security_protocol}: {' and '.join(missing)} must be set, too")
+        if given and not sasl:
+            raise ValueError(
+                f"{' and '.join(sorted(given))} would not be used: KAFKA_SECURITY_PROTOCOL is {self.kafka_security_protocol}, "
+                "set it to SASL_SSL or SASL_PLAINTEXT"
+            )
+        _check_redis(self.redis_url)
+        _check_brokers(self.kafka_bootstrap_servers)
+        return self
+
     def kafka(self) -> dict[str, object]:
         """Keyword arguments that every aiokafka client of this process takes."""
         from aiokafka.helpers import create_ssl_context
@@ -64,5 +83,30 @@ def load(settings: type[Settings]) -> Settings:
     try:
         return settings()
     except ValidationError as error:
-        problems = "; ".join(f"{'.'.join(map(str, problem['loc']))}: {problem['msg']}" for problem in error.errors())
+        problems = "; ".join(_said(problem["loc"], problem["msg"]) for problem in error.errors())
         raise ConfigurationError(problems) from error
+
+
+def _said(place: Iterable[int | str], message: str) -> str:
+    where = ".".join(map(str, place))
+    return (f"{where}: " if where else "") + message.removeprefix("Value error, ")
+
+
+def _check_redis(url: str) -> None:
+    """Raise `ValueError` unless it is the address of a Redis; the address itself is not named: it may hold a password."""
+    try:
+        found = urlsplit(url)
+        known = found.scheme in ("redis", "rediss", "unix")
+        numbered = found.scheme == "unix" or found.path.strip("/").isdecimal() or not found.path.strip("/")
+        whole = bool(found.path) if found.scheme == "unix" else found.port != 0
+    except ValueError:
+        known = numbered = whole = False
+    if not (known and numbered and whole):
+        raise ValueError("REDIS_URL must be like redis://host:6379/0, rediss://user:password@host:6379/0 or unix:///path")
+
+
+def _check_brokers(servers: str) -> None:
+    for server in servers.split(","):
+        host, _, port = server.strip().rpartition(":")
+        if not host or not port.isdecimal() or not 0 < int(port) < 65_536:
+            raise ValueError("KAFKA_BOOTSTRAP_SERVERS must be host:port, several separated by commas")

@@ -4,6 +4,7 @@ import asyncio
 import secrets
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import redis
 
 from schemas import topics
 from schemas.messages import encode
+from schemas.tasks import RunSpec
 from storage import redis_keys as keys
 from storage.operations import Keep
 from storage.redis_store import RedisStore, RedisUnavailable, RedisUnfit
@@ -23,11 +25,11 @@ from tests.view_records import dataset, lane_stats, prediction, task
 from tests.waiting import eventually, eventually_sync
 
 Admin = redis.Redis
-Step = Callable[[Admin], object]
+Step = Callable[[Any], object]
 
 
 @contextmanager
-def _script_that_does_not_end(admin: Admin) -> Iterator[None]:
+def _script_that_does_not_end(admin: Any) -> Iterator[None]:
     admin.config_set("lua-time-limit", 10)
     with redis.Redis(port=admin.get_connection_kwargs()["port"], socket_timeout=0.3) as other:
         with pytest.raises(redis.TimeoutError):
@@ -35,7 +37,7 @@ def _script_that_does_not_end(admin: Admin) -> Iterator[None]:
         yield
 
 
-def _fail_to_save(admin: Admin) -> None:
+def _fail_to_save(admin: Any) -> None:
     admin.config_set("dir", "/proc")  # where nobody can make a file
     admin.config_set("save", "1 1")
     with pytest.raises(redis.ResponseError):
@@ -43,7 +45,7 @@ def _fail_to_save(admin: Admin) -> None:
     eventually_sync(lambda: _starts_a_save(admin))
 
 
-def _starts_a_save(admin: Admin) -> bool:
+def _starts_a_save(admin: Any) -> bool:
     if admin.info("persistence")["rdb_last_bgsave_status"] == "err":
         return True
     try:
@@ -100,7 +102,7 @@ async def test_a_redis_that_is_busy_with_a_script_is_waited_for(fresh_redis_url:
 async def test_a_redis_without_rights_to_run_scripts_will_never_do(fresh_redis_url: str) -> None:
     store = RedisStore(fresh_redis_url)
     with redis.Redis.from_url(fresh_redis_url) as admin:
-        admin.execute_command("ACL", "SETUSER", "default", "-@scripting")
+        admin.acl_setuser("default", enabled=True, nopass=True, keys=["*"], categories=["+@all", "-@scripting"])
         with pytest.raises(RedisUnfit, match="EVALSHA"):
             await store.apply([], ["x"])
     await store.close()
@@ -116,7 +118,7 @@ def own_redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Admin]:
 
 
 @pytest.fixture(scope="module")
-async def client(kafka: Broker, own_redis: Admin, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[httpx.AsyncClient]:
+async def client(kafka: Broker, own_redis: Any, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[httpx.AsyncClient]:
     folder: Path = tmp_path_factory.mktemp("refusals")
     url = f"redis://127.0.0.1:{own_redis.get_connection_kwargs()['port']}/0"
     async with gateway(kafka, url, folder, projector_group=f"refusals-{secrets.token_hex(4)}") as found:
@@ -141,7 +143,7 @@ async def write(kafka: Broker, run_id: str, rows: int) -> None:
 
 @pytest.mark.parametrize("word", ["full", "MISCONF", "READONLY", "NOPERM"])
 async def test_while_writes_are_refused_nothing_old_is_shown_and_afterwards_nothing_is_missing(
-    word: str, client: httpx.AsyncClient, kafka: Broker, own_redis: Admin
+    word: str, client: httpx.AsyncClient, kafka: Broker, own_redis: Any
 ) -> None:
     run_id = f"ext-{secrets.token_hex(4)}"
     await write(kafka, run_id, 3)
@@ -178,7 +180,7 @@ async def is_ready(client: httpx.AsyncClient) -> bool:
     return (await client.get("/ready")).status_code == 200
 
 
-TAKEN: dict[str, Callable[[Admin, str], Any]] = {
+TAKEN: dict[str, Callable[[Any, str], Any]] = {
     "statistics deleted": lambda r, run: r.delete(keys.stats(run)),
     "statistics renamed": lambda r, run: r.rename(keys.stats(run), "ii:stats:other"),
     "the task deleted": lambda r, run: r.delete(keys.record("task", run)),
@@ -193,11 +195,12 @@ TAKEN: dict[str, Callable[[Admin, str], Any]] = {
 
 @pytest.mark.parametrize("taken", sorted(TAKEN))
 async def test_a_view_that_lost_keys_is_never_shown_as_whole_and_is_built_again(
-    taken: str, client: httpx.AsyncClient, kafka: Broker, own_redis: Admin
+    taken: str, client: httpx.AsyncClient, kafka: Broker, own_redis: Any
 ) -> None:
     run_id = f"ext-{secrets.token_hex(4)}"
     async with writer(kafka.kwargs) as topic:
-        await topic.write(topics.TASKS, run_id, encode(task(run_id)))
+        spec = RunSpec(dataset_id="d", split_id="s", model_version="m", total_rows=9)
+        await topic.write(topics.TASKS, run_id, encode(task(run_id, spec=spec, attempt=1)))
     await write(kafka, run_id, 5)
     await eventually(lambda: is_counted(client, run_id, 5))
     TAKEN[taken](own_redis, run_id)
@@ -211,13 +214,13 @@ async def test_a_view_that_lost_keys_is_never_shown_as_whole_and_is_built_again(
     await eventually(lambda: is_ready(client))
 
 
-async def test_evicted_keys_are_said_and_built_again(client: httpx.AsyncClient, kafka: Broker, own_redis: Admin) -> None:
+async def test_evicted_keys_are_said_and_built_again(client: httpx.AsyncClient, kafka: Broker, own_redis: Any) -> None:
     names = [f"ds-{secrets.token_hex(4)}" for _ in range(60)]
     async with writer(kafka.kwargs) as topic:
         for name in names:
             await topic.write(topics.DATASETS, name, dataset(name, workspace="evicted").model_dump_json().encode())
     for name in names:
-        await eventually(lambda name=name: is_found(client, name))
+        await eventually(partial(is_found, client, name))
     evicted = own_redis.info("stats")["evicted_keys"]
     own_redis.config_set("maxmemory-policy", "allkeys-lru")
     own_redis.config_set("maxmemory", own_redis.info("memory")["used_memory"] - 40_000)

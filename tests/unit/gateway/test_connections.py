@@ -15,6 +15,7 @@ from starlette.routing import Route
 
 from devstack.ports import LOOPBACK, free_port
 from gateway.connections import connection_bound, guarded
+from tests.waiting import eventually
 
 BOUND_SECONDS = 0.4
 GET = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
@@ -64,8 +65,7 @@ async def serving(most: int = 100, keep_alive: float = 5) -> AsyncIterator[int]:
     config = uvicorn.Config(APP, port=port, http=protocol, log_config=None, timeout_keep_alive=keep_alive)  # type: ignore[arg-type]
     server = uvicorn.Server(config)
     work = asyncio.create_task(server._serve())
-    while not server.started:
-        await asyncio.sleep(0.01)
+    await eventually(lambda: server.started)
     try:
         yield port
     finally:

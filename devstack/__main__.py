@@ -1,4 +1,7 @@
-"""`python -m devstack`: up, down, status, logs, run, demo, doctor, topics. Exit codes: 0 done, 1 failed (it says why), 78 wrong settings, 130 Ctrl-C."""
+"""`python -m devstack`: up, down, status, logs, run, demo, doctor, topics.
+
+Exit codes: 0 done, 1 failed (it says why), 78 wrong settings, 130 Ctrl-C.
+"""
 
 import argparse
 import asyncio

@@ -74,7 +74,7 @@ class Caretaker:
             except (RedisUnavailable, ViewRebuilding) as again:
                 log.warning("a damaged view cannot be marked", error=str(again))
         elif isinstance(error, RedisUnavailable):
-            self._store.refused = str(error)
+            self._store.refused = error
 
     async def let_go(self) -> None:
         """It is Kafka that is away: what is in Redis may be shown again if it takes writes."""
@@ -82,8 +82,10 @@ class Caretaker:
             return
         try:
             await self._store.check([], 0)
-        except (RedisUnavailable, ViewRebuilding) as error:
-            self._store.refused = str(error)
+        except RedisUnavailable as error:
+            self._store.refused = error
+        except ViewRebuilding as error:
+            log.warning("the view is damaged", error=str(error))
         else:
             self._store.refused = None
 

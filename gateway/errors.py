@@ -33,7 +33,7 @@ from schemas.api_dotnet import NotFound as DotnetNotFound
 from schemas.api_dotnet import RangesInvalid
 from schemas.api_runs import ExpiredRows
 from storage.errors import StorageUnavailable
-from storage.redis_store import RedisUnavailable, ViewRebuilding
+from storage.redis_store import RedisRefuses, RedisUnavailable, ViewRebuilding
 from storage.views import WrongCursor
 
 RETRY_AFTER_SECONDS = 5
@@ -297,7 +297,7 @@ async def _unavailable(request: Request, error: Exception) -> Response:
     if part is None:
         part = "kafka" if isinstance(error, KafkaError) else "storage" if isinstance(error, StorageUnavailable) else "redis"
     log.warning("a dependency does not answer", part=part, error=str(error), path=request.url.path)
-    why = f": {error}" if isinstance(error, RedisUnavailable) and str(error) else ""
+    why = f": {error}" if isinstance(error, RedisRefuses) else ""
     return unavailable(f"{part} is unavailable{why}; try again.")
 
 

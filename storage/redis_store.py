@@ -40,7 +40,11 @@ class RedisUnavailable(Exception):
     """Redis does not answer, or does not do what it is asked; it passes by itself, or when somebody mends it."""
 
 
-class RedisUnfit(RedisUnavailable):
+class RedisRefuses(RedisUnavailable):
+    """It answers, and says why it does not: in words for everybody."""
+
+
+class RedisUnfit(RedisRefuses):
     """This Redis will never do: it runs as a cluster, or lets us run no scripts."""
 
 
@@ -96,7 +100,7 @@ class RedisStore:
         self._check = self._redis.register_script(CHECK)
         self._drop = self._redis.register_script(DROP)
         self._census_cursor = "0"
-        self.refused: str | None = None
+        self.refused: RedisUnavailable | None = None
 
     async def close(self) -> None:
         """Close all connections."""
@@ -165,7 +169,7 @@ class RedisStore:
         Whole: it is ready, and no key that is read is missing.
         """
         if self.refused is not None:
-            raise RedisUnavailable(self.refused)
+            raise type(self.refused)(str(self.refused))
         async with self._redis.pipeline(transaction=True) as pipe:
             fill(pipe)
             names = dict.fromkeys(command[0][1] for command in pipe.command_stack)
@@ -240,4 +244,4 @@ def _meaning(error: Exception) -> Exception:
         return RedisUnavailable(str(error)[:500] or type(error).__name__)
     if found.kind == "damaged":
         return ViewDamaged(found.why)
-    return RedisUnfit(found.why) if found.kind == "unfit" else RedisUnavailable(found.why)
+    return RedisUnfit(found.why) if found.kind == "unfit" else RedisRefuses(found.why)

@@ -18,7 +18,7 @@ from runtime.errors import Unavailable
 from schemas.api_dotnet import RangesRequest
 from schemas.api_v1 import SplitCreate, TrainingOptions
 from storage.errors import StorageUnavailable
-from storage.redis_store import RedisUnavailable, ViewRebuilding
+from storage.redis_store import RedisRefuses, RedisUnavailable, ViewRebuilding
 
 RAISED: dict[str, tuple[Exception, int, dict[str, Any]]] = {
     "/invalid": (
@@ -48,7 +48,8 @@ RAISED: dict[str, tuple[Exception, int, dict[str, Any]]] = {
 UNAVAILABLE: dict[str, tuple[Exception, str]] = {
     "/kafka": (Unavailable("kafka", "gone"), "kafka is unavailable; try again."),
     "/kafka-too": (KafkaConnectionError("gone"), "kafka is unavailable; try again."),
-    "/redis": (RedisUnavailable("gone"), "redis is unavailable: gone; try again."),
+    "/redis": (RedisUnavailable("gone"), "redis is unavailable; try again."),
+    "/redis-full": (RedisRefuses("Redis is full"), "redis is unavailable: Redis is full; try again."),
     "/storage": (StorageUnavailable("gone"), "storage is unavailable; try again."),
     "/view": (ViewRebuilding(), "The view is being rebuilt from the topics; try again."),
 }

@@ -63,8 +63,11 @@ class Caretaker:
         self._cleared_at = now + self._wait_seconds
         await asyncio.sleep(self._wait_seconds)
         if await self._store.clear(self._remark(found.evicted)):
-            metrics.REBUILDS.inc()
-            log.error("the view is built again: keys of it were gone from Redis", evicted=found.evicted, **self._about())
+            if found.state == "missing":
+                log.info("there is no view in Redis: it is built", evicted=found.evicted)
+            else:
+                metrics.REBUILDS.inc()
+                log.error("the view is built again: keys of it were gone from Redis", evicted=found.evicted, **self._about())
 
     async def hold_back(self, error: Exception) -> None:
         """Show nothing until a look has found that what is projected gets there. What is not ours to read is built again."""

@@ -12,6 +12,7 @@ local view, ready = KEYS[1], KEYS[2]
 
 local function condition()
   local known = redis.call('HMGET', view, 'format', 'damage', 'dropping')
+  if not known[1] and not known[2] then return 'missing' end
   if known[1] ~= '1' or known[2] then return 'damaged' end
   if known[3] then
     if tonumber(known[3]) > tonumber(redis.call('TIME')[1]) then return 'dropping' end
@@ -323,17 +324,18 @@ return answer
 """
 )
 """Look after the view. KEYS: view, ready, and a key that is written, so that a Redis that takes no writes is noticed. ARGV: where to go on
-in the census, how much of it to look at, partitions expected, partitions whose positions are asked for. Answers `damaged` (or `dropping`,
-or nothing), where to go on (0: at its end), how many keys Redis has evicted (-1: it does not say), the positions."""
+in the census, how much of it to look at, partitions expected, partitions whose positions are asked for. Answers `damaged`, `missing`,
+`dropping` or nothing, where to go on (0: at its end), how many keys Redis has evicted (-1: it does not say), the positions."""
 
 DROP = (
     _VIEW
     + """
 local known = redis.call('HMGET', view, 'damage', 'why')
-if condition() ~= 'damaged' then return 0 end
+local state = condition()
+if state ~= 'damaged' and state ~= 'missing' then return 0 end
 redis.call('DEL', view, ready)
 redis.call('HSET', view, 'format', '1', 'dropping', redis.call('TIME')[1] + ARGV[1])
-local why = known[1] or known[2]
+local why = known[1] or known[2] or (ARGV[2] ~= '' and 'keys are gone from Redis')
 if why then redis.call('HSET', view, 'why', why .. ARGV[2]) end
 return 1
 """

@@ -71,10 +71,11 @@ class Advance(NamedTuple):
 class Check(NamedTuple):
     """What a look after the view has found.
 
-    `state` is empty while it is well. `evicted`: how many keys Redis has removed since its start to make room, -1 when it does not say.
+    `state` is empty while it is well; `missing`: there is none, as in an empty Redis.
+    `evicted`: how many keys Redis has removed since its start to make room, -1 when it does not say.
     """
 
-    state: Literal["", "damaged", "dropping"]
+    state: Literal["", "damaged", "missing", "dropping"]
     evicted: int
     positions: list[int | None]
 

@@ -218,7 +218,7 @@ def test_a_view_without_its_own_marks_is_not_shown_or_made_ready_again(world: Wo
     if taken == keys.POSITIONS:
         with pytest.raises(ViewRebuilding):
             world.run(world.store.read(lambda pipe: None))
-        assert world.state() == "damaged"
+        assert world.state() == "missing"
         assert world.apply([(5, _alias(2))], Advance("t:0", 0, 6)) == ["t:0"]
         assert world.run(world.store.clear())
         assert world.dump() == {}
@@ -252,7 +252,7 @@ def test_a_key_that_something_else_has_written_is_built_again(world: World, key:
     world.redis.set(key, "of another application")
     with pytest.raises(ViewDamaged):
         world.run(world.store.read(lambda pipe: pipe.hget(key, "value")))
-    assert world.state() == "damaged"
+    assert world.state() == "missing"
     assert world.run(world.store.clear("; as was said"))
     assert world.dump() == {}
     with pytest.raises(ViewRebuilding, match=r"WRONGTYPE.*as was said"):

@@ -198,3 +198,31 @@ def test_the_bound_leaves_files_for_what_is_not_a_connection() -> None:
         assert resource.getrlimit(resource.RLIMIT_NOFILE)[0] >= 700
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        b"\x00\xff\r\n\r\n",
+        b"GET / HTTP/1.1\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: x\r\nA\x00: b\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: x\r\nX: " + b"x" * 100_000,
+        b"POST /length HTTP/1.1\r\nHost: x\r\nContent-Length: -1\r\n\r\n",
+        b"POST /length HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n",
+        b"POST /length HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
+        b"POST /length HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: nonsense\r\n\r\n",
+        b"GET /events HTTP/1.1\r\nHost: x\r\n\r\n\x00\x00\r\n\r\n",
+    ],
+    ids=lambda sent: repr(sent[:70]),
+)
+async def test_what_is_no_http_is_refused_and_others_are_served(sent: bytes) -> None:
+    async with serving() as port:
+        connection = await connect(port)
+        with closing(connection[1]):
+            connection[1].write(sent)
+            said = await until_closed(connection)
+            assert b" 500 " not in said.partition(b"\r\n")[0]
+        other = await connect(port)
+        with closing(other[1]):
+            other[1].write(GET)
+            assert b"200 OK" in await other[0].readuntil(b"hello")

@@ -25,10 +25,12 @@ from rich.progress import (
     TimeRemainingColumn,
     TransferSpeedColumn,
 )
+from rich.segment import Segment
 
 from client.blocking import Client
 from client.errors import ClientError, GatewayError, GatewayFault, NoGateway, Problem, Refused, TaskFailed, TimedOut, Unavailable
 from schemas.api import TaskStatus
+from schemas.shown import printable
 
 FAILED, USAGE, REFUSED, UNAVAILABLE, FAULT, TIMED_OUT, INTERRUPTED = 1, 2, 3, 4, 5, 6, 130
 EXIT_CODES = """Exit codes: 0 done · 1 the task or a check failed · 2 wrong usage · 3 refused by the gateway (4xx) ·
@@ -81,7 +83,14 @@ def hint(error: ClientError) -> str | None:
     return None
 
 
-class _Out(Console):
+class PlainConsole(Console):
+    """A console that writes of all texts only what can be seen: names and messages of others may hold what a terminal obeys."""
+
+    def _render_buffer(self, buffer: Iterable[Segment]) -> str:
+        return super()._render_buffer(segment if segment.control else Segment(printable(segment.text), segment.style) for segment in buffer)
+
+
+class _Out(PlainConsole):
     """stdout. Who reads it may have enough, as `head` has: that is no failure."""
 
     def on_broken_pipe(self) -> None:
@@ -96,7 +105,7 @@ class Terminal:
     def __init__(self, context: typer.Context, *, json: bool = False) -> None:
         self.json = json
         self.out = _Out(highlight=False)
-        self.err = Console(stderr=True, highlight=False)
+        self.err = PlainConsole(stderr=True, highlight=False)
         self._url, self._workspace = context.obj
 
     def client(self) -> Client:
@@ -147,7 +156,7 @@ class Terminal:
         return self._progress(DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn())
 
     def percent_bar(self) -> Progress:
-        return self._progress(TextColumn("{task.percentage:>3.0f} %"), TextColumn("{task.fields[detail]}"))
+        return self._progress(TextColumn("{task.percentage:>3.0f} %"), TextColumn("{task.fields[detail]}", markup=False))
 
     def _progress(self, *columns: ProgressColumn) -> Progress:
         shown = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), *columns)
@@ -179,8 +188,8 @@ class Terminal:
 
 
 def as_json(answer: Any) -> str:
-    """One line of JSON of a model, or of a structure of models."""
-    return json.dumps(answer, default=_plain, ensure_ascii=False)
+    """One line of JSON of a model, or of a structure of models; what a terminal obeys is escaped."""
+    return "".join(one if printable(one) else f"\\u{ord(one):04x}" for one in json.dumps(answer, default=_plain, ensure_ascii=False))
 
 
 def _plain(value: Any) -> Any:

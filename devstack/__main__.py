@@ -1,6 +1,6 @@
 """`python -m devstack`: up, down, status, logs, run, demo, doctor, topics, storage.
 
-Exit codes: 0 done, 1 failed (it says why), 130 Ctrl-C.
+Exit codes: 0 done, 1 failed (it says why), 78 wrong settings, 130 Ctrl-C.
 """
 
 import argparse
@@ -17,7 +17,8 @@ from rich.console import Console
 from devstack.environment import changed_settings, check, open_to_others, remember_settings
 from devstack.errors import DevstackError
 from devstack.settings import DevstackSettings, load_settings, read_env_file
-from runtime.errors import ConfigurationError
+from runtime.errors import EXIT_CONFIGURATION, ConfigurationError
+from schemas.shown import printable, without_secrets
 
 FAILED, INTERRUPTED = 1, 130
 STARTING = ("up", "run", "demo")
@@ -33,8 +34,9 @@ def main() -> int:
             check()  # a wrong setting of a process is said now, not after Kafka has started
         return int(COMMANDS[arguments.command](load_settings(), console, arguments) or 0)
     except (DevstackError, ConfigurationError) as error:
-        Console(stderr=True, highlight=False, markup=False).print(str(error), style="bold red", soft_wrap=True)
-        return FAILED
+        said = printable(without_secrets(str(error)))
+        Console(stderr=True, highlight=False, markup=False).print(said, style="bold red", soft_wrap=True)
+        return EXIT_CONFIGURATION if isinstance(error, ConfigurationError) else FAILED
     except KeyboardInterrupt:
         return INTERRUPTED
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import IO
 
 from devstack.errors import PartFailed
+from schemas.shown import printable, without_secrets
 
 STOP_SECONDS = 20.0
 
@@ -97,7 +98,7 @@ def _opened(log: Path) -> IO[bytes]:
     """The log to append to; nothing, when the disk has no room even for an empty file: what is to run runs without."""
     try:
         log.parent.mkdir(parents=True, exist_ok=True)
-        return log.open("ab")
+        return open(log, "ab", opener=only_ours)
     except OSError:
         return open(os.devnull, "wb")
 
@@ -118,4 +119,9 @@ def tail(log: Path, *, lines: int = 15) -> str:
     with log.open("rb") as file:
         file.seek(max(0, log.stat().st_size - (64 << 10)))
         text = file.read().decode(errors="replace").splitlines()[-lines:]
-    return "\n".join([f"last lines of {log}:", *(f"  {line}" for line in text)])
+    return "\n".join([f"last lines of {log}:", *(f"  {printable(without_secrets(line))}" for line in text)])
+
+
+def only_ours(path: str, flags: int) -> int:
+    """Open a file that nobody else may read: what parts say may hold names and addresses."""
+    return os.open(path, flags, 0o600)

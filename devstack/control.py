@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, SpinnerColumn, TaskID, TextColumn
 from rich.text import Text
 
-from devstack.child import tail
+from devstack.child import only_ours, tail
 from devstack.errors import DevstackError, PartFailed
 from devstack.java import Progress as Downloaded
 from devstack.java import kafka_jars
@@ -94,7 +94,7 @@ def _follow(bar: Progress, task: TaskID, console: Console) -> Downloaded:
 def _launch(settings: DevstackSettings) -> None:
     settings.logs.mkdir(parents=True, exist_ok=True)
     (settings.folder / "state.json").unlink(missing_ok=True)
-    with (settings.logs / SUPERVISOR_LOG).open("ab") as log:
+    with open(settings.logs / SUPERVISOR_LOG, "ab", opener=only_ours) as log:
         process = subprocess.Popen(
             [sys.executable, "-P", "-m", "devstack", "run"], stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
         )

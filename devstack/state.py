@@ -14,6 +14,7 @@ import msgspec
 import psutil
 import structlog
 
+from devstack.child import only_ours
 from devstack.errors import DevstackError
 
 Phase = Literal["starting", "ready", "degraded", "stopping", "stopped", "failed"]
@@ -72,7 +73,8 @@ def write_state(folder: Path, state: StackState) -> None:
     temporary = folder / f"{STATE}.new"
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        temporary.write_bytes(msgspec.json.format(msgspec.json.encode(state)))
+        with open(temporary, "wb", opener=only_ours) as file:
+            file.write(msgspec.json.format(msgspec.json.encode(state)))
         temporary.replace(folder / STATE)
     except OSError as error:
         with contextlib.suppress(OSError):

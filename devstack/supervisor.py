@@ -24,6 +24,7 @@ from devstack.parts import Part
 from devstack.settings import DevstackSettings
 from devstack.state import STOP_LAST, PartState, PartStatus, Phase, StackState, start_time
 from runtime.errors import EXIT_BUG, EXIT_CONFIGURATION, EXIT_UNAVAILABLE
+from schemas.shown import without_secrets
 
 POLL_SECONDS = 0.1
 LIVE_SECONDS = 5.0
@@ -167,8 +168,8 @@ class Supervisor:
             supervisor_pid=os.getpid(),
             gateway_url=settings.gateway_url,
             bootstrap=settings.bootstrap,
-            redis_url=settings.redis,
-            storage_url=settings.storage,
+            redis_url=without_secrets(settings.redis),
+            storage_url=without_secrets(settings.storage),
             logs=str(settings.logs),
             parts=[supervised.status for supervised in self.parts.values()],
         )
@@ -185,7 +186,7 @@ class Supervisor:
                 for task in done:
                     task.result()
         except Exception as error:
-            self.state.failure = str(error)
+            self.state.failure = without_secrets(str(error))
             raise
         finally:
             self._enter("stopping")
@@ -244,7 +245,7 @@ def rotate(path: Path, limit: int) -> None:
     try:
         if not path.exists() or path.stat().st_size <= limit:
             return
-        shutil.copyfile(path, kept)
+        shutil.copy(path, kept)
         os.truncate(path, 0)
     except OSError as error:
         log.error("a log cannot be rotated", log=str(path), error=str(error))

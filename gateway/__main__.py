@@ -9,6 +9,7 @@ import structlog
 import uvicorn
 
 from gateway.app import create_app
+from gateway.connections import connection_bound, guarded
 from gateway.settings import GatewaySettings
 from runtime.errors import Unavailable
 from runtime.network import say_if_open
@@ -38,7 +39,7 @@ async def main(settings: GatewaySettings, stopping: asyncio.Event) -> None:
     server = Server(
         uvicorn.Config(
             app,
-            http="h11",  # bounds the size of headers; httptools does not
+            http=guarded(connection_bound(settings.max_connections)),  # h11 bounds the size of headers; httptools does not
             h11_max_incomplete_event_size=64 << 10,
             timeout_keep_alive=KEEP_ALIVE_SECONDS,
             log_config=None,

@@ -11,6 +11,8 @@ from gateway.metrics import REQUEST_SECONDS, REQUESTS, REQUESTS_OPEN
 from gateway.operations import route_path
 
 MAX_HEADER_BYTES = 32 << 10
+SLOWEST_BYTES_PER_SECOND = 100
+"""A body that trickles more slowly, over the time after which one that stops is given up, is given up as well."""
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 """Any other is counted as one, so that the number of series stays small."""
 
@@ -45,7 +47,7 @@ class Measured:
 
 
 class BodyLimit:
-    """Refuses headers and bodies above a limit, an announced length before it is read, and a body that stops coming.
+    """Refuses headers and bodies above a limit, an announced length before it is read, and a body that stops coming or trickles.
 
     `without`: paths with limits of their own.
     """
@@ -72,11 +74,13 @@ class BodyLimit:
             return receive
         limit = None if route_path(scope) in self._without else self._limit
         received, complete = 0, False
+        waited, had = 0.0, 0  # for the client, and what had come by then; not how long the application takes
 
         async def receiving() -> Message:
-            nonlocal received, complete
+            nonlocal received, complete, waited, had
             if complete:  # only the client's leaving is left to hear of
                 return await receive()
+            asked = time.monotonic()
             try:
                 async with asyncio.timeout(self._stall_seconds):
                     message = await receive()
@@ -86,6 +90,11 @@ class BodyLimit:
             received += len(message.get("body", b""))
             if limit is not None and received > limit:
                 raise TooLarge(limit)
+            waited += time.monotonic() - asked
+            if waited > self._stall_seconds:
+                if not complete and received - had < self._stall_seconds * SLOWEST_BYTES_PER_SECOND:
+                    raise Stalled(self._stall_seconds)
+                waited, had = 0.0, received
             return message
 
         return receiving

@@ -23,9 +23,6 @@ import structlog
 from aiokafka.errors import KafkaError
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
-from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import OutOfMemoryError, ReadOnlyError
-from redis.exceptions import TimeoutError as RedisTimeoutError
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
@@ -38,7 +35,7 @@ from schemas.api_dotnet import RangesInvalid
 from schemas.api_runs import ExpiredRows
 from storage.errors import StorageFull as NoRoom
 from storage.errors import StorageUnavailable, StoredFileMissing, is_full
-from storage.redis_store import RedisUnavailable, ViewRebuilding
+from storage.redis_store import RedisRefuses, RedisUnavailable, ViewRebuilding
 from storage.views import WrongCursor
 
 RETRY_AFTER_SECONDS = 5
@@ -101,10 +98,10 @@ class TooLarge(GatewayError):
 
 
 class Stalled(GatewayError):
-    """Nothing of the body came for so many seconds."""
+    """Nothing of the body, or next to nothing, came for so many seconds."""
 
     def __init__(self, seconds: float) -> None:
-        super().__init__(f"Nothing more of the request came for {seconds:g} s.")
+        super().__init__(f"Nothing more of the request, or next to nothing, came for {seconds:g} s.")
 
 
 class StorageFull(GatewayError):
@@ -210,6 +207,12 @@ def unavailable(detail: str) -> Response:
     return refused(503, detail, "unavailable", headers={"Retry-After": str(RETRY_AFTER_SECONDS)})
 
 
+def busy(most: int) -> Response:
+    """503, on a connection beyond the bound."""
+    headers = {"Retry-After": str(RETRY_AFTER_SECONDS), "Connection": "close"}
+    return refused(503, f"The gateway has {most} connections, as many as it takes; try again.", "too_many_connections", headers=headers)
+
+
 def ready(problems: dict[str, str]) -> Response:
     """200 when every dependency answers, else 503 with what each says."""
     dependencies = {"kafka": "ok", "redis": "ok", "view": "ok", "storage": "ok"} | problems
@@ -291,7 +294,8 @@ async def _unavailable(request: Request, error: Exception) -> Response:
     if part is None:
         part = "kafka" if isinstance(error, KafkaError) else "storage" if isinstance(error, StorageUnavailable) else "redis"
     log.warning("a dependency does not answer", part=part, error=str(error), path=request.url.path)
-    return unavailable(f"{part} is unavailable; try again.")
+    why = f": {error}" if isinstance(error, RedisRefuses) else ""
+    return unavailable(f"{part} is unavailable{why}; try again.")
 
 
 async def _no_room(request: Request, error: NoRoom) -> Response:
@@ -304,7 +308,7 @@ async def _file_missing(request: Request, error: StoredFileMissing) -> Response:
 
 
 async def _rebuilding(request: Request, error: ViewRebuilding) -> Response:
-    return unavailable("The view is being rebuilt from the topics; try again.")
+    return unavailable(f"The view is being rebuilt from the topics{error.because}; try again.")
 
 
 async def _gone(request: Request, error: ClientDisconnect) -> Response:
@@ -340,10 +344,6 @@ HANDLERS: dict[type[Exception], Handler] = {
     RedisUnavailable: _unavailable,
     ViewRebuilding: _rebuilding,
     KafkaError: _unavailable,
-    RedisConnectionError: _unavailable,
-    RedisTimeoutError: _unavailable,
-    OutOfMemoryError: _unavailable,
-    ReadOnlyError: _unavailable,
     Exception: _bug,
 }
 

@@ -21,6 +21,7 @@ from schemas.api_runs import ExportFile, ExportManifest, Run
 from schemas.decoding import Unreadable, reader
 from schemas.manifests import ModelManifest
 from schemas.messages import Prediction
+from schemas.shown import cell
 
 COLUMNS = (
     "row_index",
@@ -118,7 +119,7 @@ def _take(page: Rows, lines: _File, table: IO[bytes]) -> None:
     lines.write(b"".join(value + b"\n" for _, value in page.rows))
     text = io.StringIO()
     answers = (_prediction(value) for _, value in page.rows)
-    csv.writer(text).writerows(_cells(answer) for answer in answers if not isinstance(answer, Unreadable))
+    csv.writer(text).writerows([cell(one) for one in _cells(answer)] for answer in answers if not isinstance(answer, Unreadable))
     table.write(text.getvalue().encode())
 
 

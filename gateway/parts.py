@@ -24,12 +24,13 @@ from gateway.redrive import Redriver
 from gateway.settings import GatewaySettings
 from gateway.storage_start import settle
 from gateway.system_view import Throughput
+from runtime.errors import ConfigurationError
 from runtime.tasks import cancel_all
 from storage.dead_letters import DeadLetters
 from storage.files import Storage
 from storage.operations import Limits
 from storage.presence import Presence
-from storage.redis_store import RedisStore, RedisUnavailable, ViewRebuilding
+from storage.redis_store import RedisStore, RedisUnavailable, RedisUnfit, ViewRebuilding
 from storage.views import Views
 
 LOOK_SECONDS = 4.0
@@ -131,10 +132,17 @@ async def open_parts(settings: GatewaySettings) -> AsyncIterator[Parts]:
 async def _together(
     projector: Projector, outbox: Outbox, changes: Changes, letters: Letters, presence: Presence, settling: Coroutine[Any, Any, None]
 ) -> None:
-    async with asyncio.TaskGroup() as group:
-        group.create_task(projector.run())
-        group.create_task(outbox.run())
-        group.create_task(changes.run())
-        group.create_task(letters.measure())
-        group.create_task(presence.run())
-        group.create_task(settling)
+    """Raises `ConfigurationError` when Redis will never do; any other exception is a bug."""
+    try:
+        async with asyncio.TaskGroup() as group:
+            group.create_task(projector.run())
+            group.create_task(outbox.run())
+            group.create_task(changes.run())
+            group.create_task(letters.measure())
+            group.create_task(presence.run())
+            group.create_task(settling)
+    except* RedisUnfit as found:
+        unfit = found.exceptions[0]
+    else:
+        return
+    raise ConfigurationError(str(unfit)) from unfit

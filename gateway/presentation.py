@@ -11,6 +11,7 @@ from typing import Literal
 
 from schemas.api import AnyStatus
 from schemas.messages import Status
+from schemas.shown import without_secrets
 
 CELERY: dict[Status, AnyStatus] = {
     "PENDING": "PENDING",
@@ -78,5 +79,5 @@ def pass_rate(passed: int, failed: int) -> float:
 def shown_path(storage_url: str, path: str) -> str:
     """Where a stored file is, for a client: an absolute path when the storage is a folder, else its URL."""
     if "://" in storage_url and not storage_url.startswith("file://"):
-        return f"{storage_url.rstrip('/')}/{path}"
+        return f"{without_secrets(storage_url).rstrip('/')}/{path}"
     return str(Path(storage_url.removeprefix("file://")).absolute() / path)

@@ -2,7 +2,8 @@
 
 The consumer group only says which gateway projects which partition; where to read is in Redis, moved in the same step as the data. So a
 batch applied twice, a frozen projector that wakes up, or a flushed Redis do no harm: a position that is missing or has gone back is found
-at the next write, or within `CHECK_SECONDS`, and the view is not shown until it is whole again.
+at the next write, or within `CHECK_SECONDS`, and the view is not shown until it is whole again. So it is with keys that are missing; then
+all of the view is built again (ADR 29).
 """
 
 import asyncio
@@ -14,6 +15,7 @@ from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, ConsumerRecord
 from aiokafka.errors import IllegalStateError, KafkaError
 
 from gateway import metrics
+from gateway.caretaker import Caretaker
 from gateway.idle import Idle
 from runtime.errors import Unavailable
 from runtime.kafka import METADATA_MAX_AGE_MS, partition_for
@@ -25,7 +27,7 @@ from schemas.tasks import TaskState
 from schemas.topics import DEAD_LETTERS, RUN_POSITIONS, TASKS
 from storage.operations import Older, Operation, fold
 from storage.projection import PROJECTED, project_all
-from storage.redis_store import Advance, RedisStore, RedisUnavailable
+from storage.redis_store import Advance, RedisStore, RedisUnavailable, RedisUnfit, ViewRebuilding
 
 log = structlog.get_logger()
 
@@ -78,23 +80,36 @@ class Projector(ConsumerRebalanceListener):  # type: ignore[misc]
         self._epochs: RunEpochs | None = None
         self._following: asyncio.Task[None] | None = None
         self._counts: dict[str, int] = {}
+        self._caretaker = Caretaker(store)
         self.problem: str | None = "not started"
         """Why the view is not kept up at the moment; None when it is."""
 
     async def run(self) -> None:
-        """Project until cancelled. Waits for a Kafka or a Redis that is away; any other exception is a bug and ends the process."""
+        """Project until cancelled. Waits for a Kafka or a Redis that is away or takes no writes, and for a view that another clears away.
+
+        Raises `RedisUnfit`; any other exception is a bug and ends the process.
+        """
         try:
             while True:
                 try:
                     await self._follow()
-                except (KafkaError, OSError, TimeoutError, RedisUnavailable, Unavailable) as error:
-                    self.problem = str(error) or repr(error)
-                    log.warning("the projector waits", error=self.problem)
+                except RedisUnfit:
+                    raise
+                except (RedisUnavailable, ViewRebuilding) as error:
+                    self._waits(error)
+                    await self._caretaker.hold_back(error)
+                except (KafkaError, OSError, TimeoutError, Unavailable) as error:
+                    self._waits(error)
+                    await self._caretaker.let_go()
                 await asyncio.sleep(RETRY_SECONDS)
         finally:
             if self._following is not None:
                 await cancel_all(self._following)
             await self._quarantine.close()
+
+    def _waits(self, error: Exception) -> None:
+        self.problem = str(error) or repr(error)
+        log.warning("the projector waits", error=self.problem)
 
     async def on_partitions_revoked(self, revoked: Iterable[TopicPartition]) -> None:
         """A rebalance begins: every partition is placed anew behind it."""
@@ -152,6 +167,9 @@ class Projector(ConsumerRebalanceListener):  # type: ignore[misc]
             placed = tuple(self._placed)
             if not placed:
                 await self._wait_for_partitions(consumer)
+                if loop.time() - checked_at > CHECK_SECONDS:
+                    checked_at = loop.time()
+                    await self._check(expected)
                 if self._idle.due(loop.time()):
                     self.problem = await self._idle.look(consumer, [topic.name for topic in PROJECTED], loop.time())
                 continue
@@ -162,7 +180,7 @@ class Projector(ConsumerRebalanceListener):  # type: ignore[misc]
                 checked_at = loop.time()
                 owned = self._placed & consumer.assignment()
                 metrics.PROJECTOR_LAG.set(sum(max((consumer.highwater(tp) or 0) - self._next[tp], 0) for tp in owned))
-                await self._check()
+                await self._check(expected)
 
     async def _wait_for_partitions(self, consumer: AIOKafkaConsumer) -> None:
         """Poll, which says what is wrong with the group; what it may return is read again once its partition is placed."""
@@ -173,6 +191,7 @@ class Projector(ConsumerRebalanceListener):  # type: ignore[misc]
     async def _place(self, consumer: AIOKafkaConsumer, partitions: Sequence[TopicPartition], expected: int) -> None:
         """Read each partition from its position in Redis on; without one, build its part of the view again."""
         consumer.pause(*partitions)  # requests would wait behind a fetch, and it would fetch what is not wanted
+        await self._caretaker.clear()
         if self._show_waiting is not None:
             await self._show_waiting()
         async with asyncio.timeout(KAFKA_TIMEOUT_SECONDS):
@@ -208,7 +227,7 @@ class Projector(ConsumerRebalanceListener):  # type: ignore[misc]
             if position <= end:
                 return False
         log.error("the view is of other topics than these: dropped", partition=name(tp), position=position, end=end)
-        await self._store.drop()
+        await self._store.condemn("it was of other topics than these")
         self._next.clear()
         self._placed.clear()
         return True
@@ -282,16 +301,16 @@ class Projector(ConsumerRebalanceListener):  # type: ignore[misc]
             return None
         return {tp: Advance(name(tp), self._next[tp], position) for tp, position in reached.items() if position > self._next[tp]}
 
-    async def _check(self) -> None:
-        """Find out that Redis was emptied or went back, also while there is nothing to write."""
+    async def _check(self, expected: int) -> None:
+        """Find out that Redis was emptied, went back, or misses something, also while there is nothing to write."""
         placed = sorted(self._placed)
-        stored = await self._store.positions([name(tp) for tp in placed])
+        stored = await self._caretaker.look([name(tp) for tp in placed], expected)
         if lost := [name(tp) for tp, position in zip(placed, stored, strict=True) if position is None or position < self._next[tp]]:
             self._lost(lost)
 
     def _lost(self, partitions: list[str]) -> None:
         metrics.REBUILDS.inc()
-        log.warning("positions are gone from Redis: the view is built again", partitions=partitions)
+        log.warning("the view is built again: its positions are gone from Redis", partitions=partitions)
         self._placed.clear()
 
 

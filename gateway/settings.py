@@ -35,6 +35,7 @@ class GatewaySettings(ProcessSettings):
     max_upload_bytes: int = Field(10 * GIB, gt=0, description="larger uploads are answered 413")
     max_body_bytes: int = Field(1 << 20, gt=0, description="limit of every other request's body")
     body_stall_seconds: float = Field(60.0, gt=0, description="a client that sends nothing of its body for so long is answered 408")
+    max_connections: int = Field(2000, ge=1, description="a request on one more connection is answered 503")
     upload_jobs: int = Field(2, ge=1, description="uploads and splits that are worked on at once; more wait")
     feature_selection_wait_seconds: float = Field(
         80.0, ge=0, le=90, description="how long a split waits for a running feature selection; .NET clients give up after 100 s"

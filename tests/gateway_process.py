@@ -47,3 +47,20 @@ async def _is_ready(client: httpx.AsyncClient, process: asyncio.subprocess.Proce
         return (await client.get("/ready")).status_code == 200
     except httpx.TransportError:
         return False
+
+
+async def ended_gateway(kafka: Broker, redis_url: str, folder: Path, **settings: object) -> tuple[int, str]:
+    """Start one that cannot go on; its exit code and what it said."""
+    environment = os.environ | {
+        "KAFKA_BOOTSTRAP_SERVERS": kafka.bootstrap,
+        "REDIS_URL": redis_url,
+        "STORAGE_URL": f"file://{folder}",
+        "GATEWAY_PORT": "0",
+        **{f"GATEWAY_{name.upper()}": str(value) for name, value in settings.items()},
+    }
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "gateway", env=environment, stderr=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.DEVNULL
+    )
+    async with asyncio.timeout(60):
+        _, said = await process.communicate()
+    return process.returncode or 0, said.decode()

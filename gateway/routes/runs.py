@@ -28,6 +28,7 @@ from gateway.run_diffs import diff_answer
 from schemas import ids
 from schemas.api import Page
 from schemas.api_runs import Attempts, PredictionPage, ReplayCreate, Retry, Run, RunCreate, RunDiff, Seek, SpeedSet, Step
+from schemas.shown import attachment
 from storage.run_view import run_view
 
 router = APIRouter(prefix="/v1/runs", tags=["runs"])
@@ -263,7 +264,7 @@ async def export_run(run_id: str, views: TheViews, pages: ThePages, attempt: Att
     answer = run_answer(run)
     model = await views.model(answer.model_version) if answer.model_version else None
     rows = await begun(all_rows(pages, run))  # what cannot be had is said before the zip begins
-    headers = {"Content-Disposition": f'attachment; filename="{run_id}-{run.attempt}.zip"'}
+    headers = {"Content-Disposition": attachment(f"{run_id}-{run.attempt}.zip")}
     return StreamingResponse(export(answer, model, rows), media_type="application/zip", headers=headers)
 
 

@@ -68,7 +68,7 @@ async def whole_system(request: Request) -> System:
     problems, storage, picture, redis = await asyncio.gather(
         state.problems(), _storage_problem(state.workshop), _picture(state.cluster), _redis(state.store)
     )
-    parts, lag = system_view.parts(problems, storage, picture), system_view.lag(picture)
+    parts, lag = system_view.parts(problems, storage, picture, redis), system_view.lag(picture)
     return System(
         asked_at=datetime.now(UTC),
         status="ready" if all(part.state == "up" for part in parts) else "degraded",
@@ -113,6 +113,8 @@ async def _redis(store: RedisStore) -> RedisView | None:
         keys=keys,
         clients=info["connected_clients"],
         uptime_seconds=info["uptime_in_seconds"],
+        policy=info.get("maxmemory_policy"),
+        evicted_keys=info.get("evicted_keys"),
     )
 
 

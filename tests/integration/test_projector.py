@@ -41,7 +41,7 @@ def dump(url: str, *, containing: str = "") -> dict[str, Any]:
         for key in sorted(client.keys()):
             assert isinstance(key, bytes)
             name = key.decode()
-            if name in (keys.POSITIONS, keys.REBUILDING, keys.READY) or containing not in name:
+            if name in (keys.POSITIONS, keys.READY, keys.BEAT) or containing not in name:
                 continue
             found[name] = client.hgetall(key) if client.type(key) == b"hash" else client.zrange(key, 0, -1, withscores=True)
     return found

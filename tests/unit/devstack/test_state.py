@@ -1,6 +1,7 @@
 """The state file, the lock, and what a killed supervisor leaves behind."""
 
 import contextlib
+import io
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -8,9 +9,12 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from rich.console import Console
 
-from devstack.child import Child
+from devstack.child import Child, tail
 from devstack.errors import DevstackError
+from devstack.logs import last_lines
+from devstack.settings import DevstackSettings
 from devstack.state import (
     PartStatus,
     StackState,
@@ -22,8 +26,10 @@ from devstack.state import (
     start_time,
     write_state,
 )
-from devstack.supervisor import rotate
+from devstack.status import document, urls
+from devstack.supervisor import Supervisor, rotate
 from tests.full_disk import small_disk
+from tests.waiting import eventually_sync
 
 
 @pytest.fixture
@@ -91,3 +97,39 @@ def test_a_full_disk_ends_no_stack(tmp_path: Path) -> None:
         child.launch()
         assert child._process is not None
         assert child._process.wait(60) is not None
+
+
+def test_nobody_else_may_read_the_state(tmp_path: Path) -> None:
+    write_state(tmp_path, state())
+    assert (tmp_path / "state.json").stat().st_mode & 0o777 == 0o600
+
+
+def test_passwords_of_addresses_are_neither_kept_nor_shown(tmp_path: Path) -> None:
+    settings = DevstackSettings(
+        folder=tmp_path, redis_url="redis://user:hidden-one@host:6379/0", storage_url="s3://key:hidden-one@bucket/x?secret=hidden-one"
+    )
+    written: list[StackState] = []
+    supervisor = Supervisor(settings, [], prepare=_nothing, written=written.append)
+    write_state(tmp_path, supervisor.state)
+    shown = io.StringIO()
+    Console(file=shown).print(urls(supervisor.state))
+    for text in ((tmp_path / "state.json").read_text(), shown.getvalue(), str(document(supervisor.state))):
+        assert "hidden-one" not in text
+        assert "host:6379" in text
+
+
+async def _nothing() -> None:
+    """There are no topics to make."""
+
+
+def test_logs_of_parts_are_ours_alone_and_do_not_command_the_terminal(tmp_path: Path) -> None:
+    log = tmp_path / "part.log"
+    child = Child("part", [sys.executable, "-c", r"print('\x1b[2J\x9b2Jredis://:hidden-one@host')"], log)
+    child.launch()
+    eventually_sync(lambda: not child.running)
+    assert log.stat().st_mode & 0o777 == 0o600
+    said = tail(log)
+    assert "hidden-one" not in said
+    assert "\x1b" not in said
+    assert "\x9b" not in said
+    assert last_lines(log, 1) == ["[2J2Jredis://:hidden-one@host"]

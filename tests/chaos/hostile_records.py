@@ -31,7 +31,7 @@ def forged(record: ConsumerRecord, chance: random.Random) -> list[Forged]:
     headers = dict(record.headers)
     packed = headers.get(CONTENT_TYPE_HEADER) == PACKED
     body: dict[str, Any] = {}
-    with suppress(msgspec.MsgspecError, ValueError, TypeError, AttributeError):
+    with suppress(msgspec.MsgspecError, ValueError, TypeError, AttributeError, RecursionError):
         if packed:
             rows = _rows(record.value)
             body = {name: getattr(rows, name) for name in ("run_id", "attempt", "epoch", "lane", "lanes", "row_index")}

@@ -173,7 +173,7 @@ class Impostor:
     def _versions(self, record: ConsumerRecord) -> list[tuple[bytes | None, Headers]]:
         headers = list(record.headers)
         copies: list[tuple[bytes | None, Headers]] = [(record.value, headers)] * self.chance.randint(1, 2)
-        with suppress(msgspec.MsgspecError, ValueError, TypeError, LookupError, AttributeError):
+        with suppress(msgspec.MsgspecError, ValueError, TypeError, LookupError, AttributeError, RecursionError):
             packed = dict(headers).get(CONTENT_TYPE_HEADER) == PACKED
             altered = self._packed(record.value) if packed else self._plain(record.value, dict(headers).get(TYPE_HEADER, b"row"))
             copies += [(value, headers) for value in altered]

@@ -104,7 +104,7 @@ async def test_records_about_a_live_run_from_others_change_no_number(worker: Wor
         (home, json.dumps(skip | {"lanes": 2**62}).encode(), [("type", b"run-skip")], "invalid_field"),
         (home, row(), [("content-type", None)], "unsupported_encoding"),
         (home, row(model_version="../" * 100), [], "unknown_model"),
-        (home, b"[" * 5000, [], "undecodable"),
+        (home, b'{"zz":' + b"[" * 5000, [], "undecodable"),
         (home, b"\xdd\xff\xff\xff\xff", [("content-type", PACKED)], "undecodable"),
     ]
     await worker.start()

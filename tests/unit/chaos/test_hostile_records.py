@@ -38,7 +38,7 @@ def test_the_impostor_copies_every_record_of_ours(value: bytes, headers: Any) ->
     assert all(impostor._versions(record) for _ in range(20))
 
 
-@pytest.mark.parametrize("value", [None, b"", b"[]", b"{", b"\xff", b"null", b"{}", b'{"features":{}}'])
+@pytest.mark.parametrize("value", [None, b"", b"[]", b"{", b"\xff", b"null", b"{}", b'{"features":{}}', b'{"zz":' + b"[" * 5000])
 def test_what_is_none_of_ours_is_left_alone(value: bytes | None) -> None:
     for headers in ([], IS_PACKED):
         record: Any = Record(value, 3, 2, None, headers)

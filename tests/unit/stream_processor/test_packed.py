@@ -79,7 +79,7 @@ def lane(table: dict[bytes, bytes]) -> LaneStats:
 
 def comparable(answer: Prediction | None) -> Any:
     """Without what depends on where the row stood and on how many came with it."""
-    place = {"source": None, "reasons": None, "top_features": None, "top_feature_values": None}
+    place = {"source": None, "reasons": None, "top_features": None, "top_feature_values": None, "strongest": None}
     return None if answer is None else msgspec.structs.asdict(answer) | place
 
 

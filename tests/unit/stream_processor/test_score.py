@@ -173,6 +173,13 @@ def test_reasons_are_as_deep_as_the_number_of_rows_allows(exact: int, approximat
     assert answers[-1].top_feature_values.items() <= {"S1": 0.5, "S2": None, "S3": -1.0}.items()
 
 
+def test_strongest_features_are_the_model_s_and_the_same_in_every_row_that_has_reasons() -> None:
+    shown = predictions(handled(rows(0, 1, 2, 3), reasons=Reasons(4, 0, 2)))
+    assert [answer.strongest for answer in shown] == [{"S1": 0.5, "S2": None}] * 4  # the toys have no gains: those in front
+    spare = predictions(handled(rows(0, 1, 2, 3), reasons=Reasons(0, 0, 2)))
+    assert [answer.strongest is msgspec.UNSET for answer in spare] == [True, True, True, False]
+
+
 def test_values_beyond_float32_are_scored() -> None:
     assert len(predictions(handled(rows(0, features={"S1": 1e300, "S2": -1e300, "S3": 1e-300})))) == 1
 

@@ -1,6 +1,6 @@
 """The offline recount: what a run's numbers must be, from its files alone, without Kafka, Redis or any code of the stream.
 
-It shares only `storage.bundles.score` with the stream, so that a probability has the same bits; everything else is counted afresh.
+It shares only `storage.bundles.score`, and how a text becomes a code (`rows.inputs`), with the stream, so that a probability has the same bits; everything else is counted afresh.
 """
 
 from collections.abc import Collection
@@ -9,8 +9,10 @@ from math import fsum
 
 import polars
 
+from rows.inputs import numbers
 from storage.bundles import load_bundle, score
 from storage.files import Storage
+from storage.inputs import coded
 
 
 @dataclass(frozen=True)
@@ -44,9 +46,9 @@ def recount(
 ) -> Recount:
     """Score the first `rows` rows of a simulation set (all by default), leaving out the row indices `without`, and count."""
     bundle = load_bundle(storage, model_version)
-    names = bundle.manifest.features
-    table = polars.read_parquet(storage.local(simulation_path), columns=["__id__", "__label__", *names], n_rows=rows)
-    matrix = table.select(names).to_numpy().astype("float32")
+    inputs = bundle.inputs or numbers(bundle.manifest.features)
+    table = polars.read_parquet(storage.local(simulation_path), columns=["__id__", "__label__", *inputs.names], n_rows=rows)
+    matrix = coded(table, inputs).to_numpy()
     ids, labels = table["__id__"].to_list(), table["__label__"].to_list()
     probabilities = score(bundle, matrix).tolist()
     threshold = bundle.manifest.threshold

@@ -14,6 +14,8 @@ from msgspec import Meta, Raw, Struct
 
 from producer.counted import Counted
 from producer.encoding import Identity, maker
+from rows.inputs import ModelInputs
+from rows.packed import unknown_texts
 from schemas.ids import RUN_ID, external_run_id, is_task_id, row_key
 from schemas.messages import PackedRows, Redrive, RunEnd, RunSkip, encode
 from schemas.tasks import ReplaySource
@@ -21,7 +23,7 @@ from schemas.topics import CONTENT_TYPE_HEADER, JSON, MAX_MESSAGE_BYTES, PACKED,
 
 Index = Annotated[int, Meta(ge=0, le=2**62)]
 PartitionOf = Callable[[bytes], int]
-FeaturesOf = Callable[[str], Sequence[str]]
+FeaturesOf = Callable[[str], ModelInputs]
 OURS = frozenset({"run_id", "attempt", "epoch", "lane", "lanes", "row_index"})
 """Fields that a row gets anew."""
 LARGEST_BYTES = MAX_MESSAGE_BYTES - 8192
@@ -93,7 +95,7 @@ class Reader:
         self._source, self._model_version = source, model_version
         self._partition_of, self._features_of = partition_of, features_of
         self._name = source.run_id.encode()
-        self._makers: dict[str, tuple[Callable[[Sequence[Any]], Any], int]] = {}
+        self._makers: dict[str, tuple[Callable[[Sequence[Any]], Any], ModelInputs]] = {}
         self._counted = Counted()
 
     def read(self, record: SourceRecord) -> Iterator[Recorded | Unreadable | Passed]:
@@ -164,8 +166,11 @@ class Reader:
         indices = range(first, first + rows.count * rows.lanes, rows.lanes)
         counted = {row_index for row_index in indices if self._counted.row(rows, row_index)}
         try:
-            make, width = self._maker_of(rows.model_version)
-            cells_of = np.frombuffer(rows.features, "<f4").reshape(rows.count, width).astype(float).tolist()
+            make, inputs = self._maker_of(rows.model_version)
+            cells_of: list[list[Any]] = np.frombuffer(rows.features, "<f4").reshape(rows.count, len(inputs.names)).astype(float).tolist()
+            if inputs.categories:
+                texts = unknown_texts(body)
+                cells_of = [inputs.told(cells, texts.get(j)) for j, cells in enumerate(cells_of)]
             version = encode(rows.model_version if self._source.keep_models else self._model_version)
             columns = zip(indices, cells_of, rows.sample_ids, rows.timestamps, rows.labels, strict=True)
             for row_index, cells, sample_id, timestamp, label in columns:
@@ -181,11 +186,11 @@ class Reader:
         except UNREADABLE:  # a row that came through before counts as read
             yield from map(Unreadable, sorted(counted))
 
-    def _maker_of(self, model_version: str) -> tuple[Callable[[Sequence[Any]], Any], int]:
-        """What makes an object of a row's values for a model version, and how many they are."""
+    def _maker_of(self, model_version: str) -> tuple[Callable[[Sequence[Any]], Any], ModelInputs]:
+        """What makes an object of a row's values for a model version, and what they are."""
         if model_version not in self._makers:
-            names = self._features_of(model_version)
-            self._makers[model_version] = maker(names), len(names)
+            inputs = self._features_of(model_version)
+            self._makers[model_version] = maker(inputs.names), inputs
         return self._makers[model_version]
 
     def _index(self, record: SourceRecord, fields: Any) -> int | None:

@@ -18,6 +18,7 @@ from producer.positions import first_of_lane
 from producer.recorded import FeaturesOf, Passed, Reader, Recorded, Unreadable
 from producer.sources import RETRY_AFTER_SECONDS, Rows, open_split
 from producer.spool import ReplayRows, Spool, finished, on_disk, opened
+from rows.inputs import ModelInputs
 from runtime.errors import Unavailable
 from runtime.kafka import open_reader, partition_for, partitions_of
 from runtime.transactions import expected
@@ -26,6 +27,7 @@ from schemas.tasks import ReplaySource, RunSpec, TopicRange
 from schemas.topics import ROWS
 from storage.errors import StorageUnavailable
 from storage.files import Storage
+from storage.inputs import inputs_of
 
 log = structlog.get_logger()
 
@@ -81,12 +83,12 @@ async def _tried(kafka: dict[str, object], storage: Storage, run_id: str, spec: 
 
 def _features(storage: Storage) -> FeaturesOf:
     @cache
-    def features_of(model_version: str) -> Sequence[str]:
+    def features_of(model_version: str) -> ModelInputs:
         try:
             manifest = storage.read_bytes(f"models/{model_version}/manifest.json")
         except FileNotFoundError as error:
             raise ValueError(f"no model version {model_version}") from error
-        return ModelManifest.model_validate_json(manifest).features
+        return inputs_of(storage, ModelManifest.model_validate_json(manifest))
 
     return features_of
 

@@ -18,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import ValidationError
 
+from rows.inputs import PREPARATION, ModelInputs, read_inputs
 from schemas.manifests import ModelManifest
 
 if TYPE_CHECKING:
@@ -51,10 +52,14 @@ class BundleCorrupt(BundleError):
 
 @dataclass(frozen=True, slots=True)
 class Bundle:
-    """A loaded model version. `booster` takes `manifest.features` in order, as float32, NaN for missing."""
+    """A loaded model version. `booster` takes `manifest.features` in order, as float32, NaN for missing; categories as `inputs` codes them.
+
+    `inputs` is null where all are numbers.
+    """
 
     manifest: ModelManifest
     booster: Any
+    inputs: ModelInputs | None = None
 
 
 def bundle_path(model_version: str, name: str) -> str:
@@ -92,7 +97,7 @@ def load_bundle(storage: Storage, model_version: str, *, threads: int = 1) -> Bu
         raise BundleCorrupt(
             model_version, f"the model takes {booster.num_features()} features, the manifest names {len(manifest.features)}"
         )
-    return Bundle(manifest, booster)
+    return Bundle(manifest, booster, _inputs(manifest, booster, content.get(PREPARATION)))
 
 
 def score(bundle: Bundle, matrix: Matrix) -> Matrix:
@@ -150,6 +155,17 @@ def finite(matrix: npt.NDArray[np.floating[Any]]) -> Matrix:
     if not np.isinf(single).any():
         return single
     return np.clip(single, -LARGEST, LARGEST)
+
+
+def _inputs(manifest: ModelManifest, booster: Any, content: bytes | None) -> ModelInputs | None:
+    try:
+        inputs = None if content is None else read_inputs(manifest, content)
+    except ValueError as error:
+        raise BundleCorrupt(manifest.model_version, str(error)) from error
+    categories = {at for at, kind in enumerate(booster.feature_types or ()) if kind == "c"}
+    if categories != set(inputs.categories if inputs else ()):
+        raise BundleCorrupt(manifest.model_version, f"the categories of {MODEL} are not those of {PREPARATION}")
+    return inputs
 
 
 def _read_manifest(storage: Storage, model_version: str) -> ModelManifest:

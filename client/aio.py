@@ -165,8 +165,8 @@ class AsyncClient:
         """The model version that scores rows which name none. Raises `NotFound` while there is none."""
         return await self._transport.send(calls.champion())
 
-    async def set_champion(self, model_version: str) -> AliasView:
-        return await self._transport.send(calls.set_champion(model_version))
+    async def set_champion(self, model_version: str, *, force: bool = False) -> AliasView:
+        return await self._transport.send(calls.set_champion(model_version, force=force))
 
     async def start_run(self, request: RunCreate | None = None) -> Run:
         """Replay a simulation set through Kafka; by default the latest split, scored by the champion or else the latest model, 1 row/s."""

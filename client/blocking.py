@@ -163,8 +163,8 @@ class Client:
         """The model version that scores rows which name none. Raises `NotFound` while there is none."""
         return self._transport.send(calls.champion())
 
-    def set_champion(self, model_version: str) -> AliasView:
-        return self._transport.send(calls.set_champion(model_version))
+    def set_champion(self, model_version: str, *, force: bool = False) -> AliasView:
+        return self._transport.send(calls.set_champion(model_version, force=force))
 
     def start_run(self, request: RunCreate | None = None) -> Run:
         """Replay a simulation set through Kafka; by default the latest split, scored by the champion or else the latest model, 1 row/s."""

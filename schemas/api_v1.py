@@ -199,6 +199,7 @@ class ModelSummary(Shape):
     threshold: float
     threshold_objective: str
     test_metrics: Metrics
+    doubt: str | None = Field(None, description="why it is not shown to be better than calling every row PASS; null: it is")
     aliases: list[str]
 
 
@@ -209,9 +210,10 @@ class Model(ModelManifest):
 
 
 class ChampionSet(Request):
-    """Which model version scores rows that name none."""
+    """Which model version scores rows that name none. `force` takes one that its test set does not show to be better than calling all PASS."""
 
     model_version: str
+    force: bool = False
 
 
 class AliasView(Shape):

@@ -13,7 +13,7 @@ from pathlib import Path
 import polars as pl
 
 from schemas.ids import new_id
-from schemas.manifests import Cell, Choice, Column, DatasetManifest, LabelCounts, TimeAxis
+from schemas.manifests import Cell, Choice, Column, ColumnType, DatasetManifest, LabelCounts, TimeAxis
 from storage.columns import check_names, choose_id, choose_label, describe, value_text
 from storage.csv_lines import Layout, line_of
 from storage.csv_reader import Content, read_content, read_layout, write_parquet
@@ -29,6 +29,8 @@ __all__ = ["DatasetOptions", "ingest", "preview", "row_id", "row_label", "row_ti
 SYNTHETIC_START = datetime(2021, 1, 1, tzinfo=UTC)
 SYNTHETIC_STEP_SECONDS = 1.0
 MAX_BYTES = 10 << 30
+USABLE: tuple[ColumnType, ...] = ("numeric", "text", "boolean")
+"""Types of columns that a model may use; texts and yes/no as categories."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,9 +46,9 @@ class Settings:
     last: datetime
 
     def features(self) -> list[str]:
-        """The numeric columns that have no other purpose, constant ones included, empty ones not."""
+        """The columns of numbers, texts and yes/no that have no other purpose, constant ones included, empty ones and times not."""
         taken = {self.label.value, self.time.column, self.id_column.value if self.id_column else None}
-        return [column.name for column in self.columns if column.type == "numeric" and column.name not in taken]
+        return [column.name for column in self.columns if column.type in USABLE and column.name not in taken]
 
 
 def ingest(
@@ -167,7 +169,7 @@ def _choose(lazy: pl.LazyFrame, content: Content, options: DatasetOptions, line:
         return [ends]
     settings = Settings(describe(lazy, content, findings, line), *label, id_column, time, *ends)
     if not settings.features():
-        return [Problem("features_missing", "file", "No column of numbers is left to learn from.", {"columns": list(content.names)})]
+        return [Problem("features_missing", "file", "No column is left to learn from.", {"columns": list(content.names)})]
     return settings
 
 

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Response
 
 from gateway.commands import Record
 from gateway.dependencies import TheCommands, TheViews, TheWorkshop, Workspace
-from gateway.errors import Invalid, NotFound, documented, problem
+from gateway.errors import Conflict, Invalid, NotFound, documented, problem
 from gateway.routes.datasets import Cursor, Limit
 from gateway.workshop import Workshop
 from schemas import ids, topics
@@ -39,11 +39,17 @@ async def get_champion(workspace: Workspace, views: TheViews) -> AliasView:
     return AliasView.model_validate(msgspec.structs.asdict(alias))
 
 
-@router.put("/v1/models/champion", responses=documented("invalid", "unavailable"))
+@router.put("/v1/models/champion", responses=documented("invalid", "conflict", "unavailable"))
 async def set_champion(body: ChampionSet, workspace: Workspace, views: TheViews, commands: TheCommands) -> AliasView:
-    """Choose the model version that scores rows that name none; takes effect between two rows."""
-    if await views.model(body.model_version) is None:
+    """Choose the model version that scores rows that name none; takes effect between two rows.
+
+    One that is in doubt (`doubt` of the model) is a 409 unless `force` is true.
+    """
+    manifest = await views.model(body.model_version)
+    if manifest is None:
         raise Invalid([problem(("body", "model_version"), f"No model version {body.model_version!r:.80}.", "value_error.model_version")])
+    if manifest.doubt is not None and not body.force:
+        raise Conflict(f"{manifest.doubt} Send \"force\": true to make it the champion all the same.", "model_in_doubt")
     alias = Alias(alias="champion", workspace=workspace, model_version=body.model_version, set_at=datetime.now(UTC))
     await commands.record(Record(topics.MODELS, ids.alias_key("champion", workspace), encode(alias)))
     return AliasView.model_validate(msgspec.structs.asdict(alias))
@@ -112,5 +118,6 @@ def _summary(manifest: ModelManifest, aliases: dict[str, str]) -> ModelSummary:
         threshold=manifest.threshold,
         threshold_objective=manifest.threshold_objective,
         test_metrics=manifest.test_metrics,
+        doubt=manifest.doubt,
         aliases=_named(manifest, aliases),
     )

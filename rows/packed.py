@@ -16,7 +16,7 @@ from rows.identity import Identity, PartitionOf, Unidentified, identify
 from rows.inputs import ModelInputs, Said
 from rows.rejected import UNREADABLE, Rejected, located
 from schemas.manifests import ModelManifest
-from schemas.messages import PackedHead, PackedRows, PackedTexts, Row, UtcTime, Verdict, encode
+from schemas.messages import PackedHead, PackedRows, Row, UtcTime, Verdict, encode
 from schemas.topics import CONTENT_TYPE_HEADER, JSON, MAX_ROW_BYTES
 
 FLOAT32 = np.dtype("<f4")
@@ -65,8 +65,14 @@ class _Loose(PackedHead, array_like=True, gc=False):
     labels: list[Raw]
 
 
+class _LooseTexts(_Loose, array_like=True, gc=False):
+    """The same of `schemas.messages.PackedTexts`."""
+
+    unknown: list[tuple[int, int, str]] = []
+
+
 decode_packed = msgspec.msgpack.Decoder(PackedRows).decode
-_with_texts = msgspec.msgpack.Decoder(PackedTexts).decode
+_with_texts = msgspec.msgpack.Decoder(_LooseTexts).decode
 _loose = msgspec.msgpack.Decoder(_Loose).decode
 _head = msgspec.msgpack.Decoder(PackedHead).decode
 _COLUMNS: tuple[tuple[str, str, Any], ...] = (

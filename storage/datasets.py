@@ -16,11 +16,11 @@ from schemas.ids import new_id
 from schemas.manifests import Cell, Choice, Column, ColumnType, DatasetManifest, LabelCounts, TimeAxis
 from storage.columns import check_names, choose_id, choose_label, describe, value_text
 from storage.csv_lines import Layout, line_of
-from storage.csv_reader import Content, read_content, read_layout, write_parquet
+from storage.csv_reader import ID_NAMES, Content, read_content, read_layout, write_parquet
 from storage.csv_text import check_file_name
 from storage.errors import Problem
 from storage.files import Storage
-from storage.options import DatasetOptions, LineOf
+from storage.options import DatasetOptions, LineOf, plain_name
 from storage.time_axis import choose_time
 from storage.times import UTC_TIME, instant, microseconds, read_time
 
@@ -46,8 +46,9 @@ class Settings:
     last: datetime
 
     def features(self) -> list[str]:
-        """The columns of numbers, texts and yes/no that have no other purpose, constant ones included, empty ones and times not."""
+        """The columns of numbers, texts and yes/no that have no other purpose: constant ones too, but no empty ones, times and identifiers."""
         taken = {self.label.value, self.time.column, self.id_column.value if self.id_column else None}
+        taken |= {column.name for column in self.columns if column.type == "text" and plain_name(column.name) in ID_NAMES}
         return [column.name for column in self.columns if column.type in USABLE and column.name not in taken]
 
 

@@ -20,6 +20,8 @@ from trainer.wire import BackendSettings
 
 FEWEST_COLUMNS = 8
 """What a tree sees at least, where nothing else is said: half of five columns would be two, in which nothing meets."""
+REPEATED_CELLS, REPEATED = 100_000, 3
+"""Rows times features up to which each round grows so many trees, each on its own sample, that are averaged: with few rows the draw matters."""
 
 
 class Validated(NamedTuple):
@@ -30,12 +32,12 @@ class Validated(NamedTuple):
     warning: str | None = None
 
 
-def fitting_parameters(parameters: TrainingParameters, features: int) -> TrainingParameters:
-    """The parameters with the floor for columns, unless the share of columns was given."""
-    if "colsample_bytree" in parameters.model_fields_set:
-        return parameters
-    share = max(parameters.colsample_bytree, min(1.0, FEWEST_COLUMNS / features))
-    return parameters.model_copy(update={"colsample_bytree": share})
+def fitting_parameters(parameters: TrainingParameters, rows: int, features: int) -> TrainingParameters:
+    """The parameters with what few columns and few rows need; nothing that was given is changed."""
+    floors: dict[str, float] = {"colsample_bytree": max(parameters.colsample_bytree, min(1.0, FEWEST_COLUMNS / features))}
+    if rows * features <= REPEATED_CELLS:
+        floors["num_parallel_tree"] = REPEATED
+    return parameters.model_copy(update={name: value for name, value in floors.items() if name not in parameters.model_fields_set})
 
 
 def fit_and_validate(

@@ -72,7 +72,7 @@ def train(storage: Storage, task: TaskState, threads: int, backend: BackendSetti
     threading.Thread(target=importlib.import_module, args=["trainer.drawing"], daemon=True).start()  # slow; done while trees grow
     rows = _open_training_set(storage, subject, reporter)
     inputs = rows.inputs
-    parameters = fitting_parameters(subject.parameters, len(inputs.names))
+    parameters = fitting_parameters(subject.parameters, len(rows.fails), len(inputs.names))
     reporter.log("INFO", f"Training on {len(rows.fails)} rows of {len(inputs.names)} features", failures=int(rows.fails.sum()))
     plan = plan_for(rows, backend)
     reporter.log("INFO", plan.reason, backend=plan.backend)

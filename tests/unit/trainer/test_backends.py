@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from rows.inputs import numbers
 from schemas.training import TrainingParameters
 from storage.files import Storage
 from tests.small_split import USEFUL, write_small_split
@@ -53,7 +54,7 @@ def test_least_of_all_limits_counts(tmp_path: Path) -> None:
 
 def test_rows_are_read_alike_at_once_in_batches_by_number_and_by_feature(storage: Storage) -> None:
     small = write_small_split(storage)
-    rows = SetReader(storage, small.split.train.path, USEFUL)
+    rows = SetReader(storage, small.split.train.path, numbers(USEFUL))
     chosen = np.flatnonzero(np.arange(len(rows.fails)) % 3 > 0)
     pieces = [matrix for _, matrix in rows.batches(chosen, 1200)]
     columns = np.hstack([matrix for _, matrix in rows.columns()])
@@ -79,7 +80,7 @@ def test_training_from_disk_gives_the_model_of_a_training_in_memory(storage: Sto
 
 def test_without_a_cluster_the_reason_is_told_after_so_many_tries(storage: Storage) -> None:
     small = write_small_split(storage, rows=300)
-    rows, warnings = SetReader(storage, small.split.train.path, USEFUL), list[str]()
+    rows, warnings = SetReader(storage, small.split.train.path, numbers(USEFUL)), list[str]()
 
     def fit(address: str) -> None:
         settings = BackendSettings(name="dask", dask_scheduler=address, dask_timeout_seconds=0.2, dask_attempts=2)

@@ -10,6 +10,7 @@ import numpy as np
 import polars as pl
 import pytest
 
+from rows.inputs import numbers
 from schemas.api import TrainingProgress, TrainingResult
 from schemas.manifests import FeatureSelection
 from schemas.tasks import FeatureSelectionSpec, TaskState, TrainingSpec
@@ -49,7 +50,7 @@ class Job:
     def predictions(self, done: Done) -> Any:
         assert done.model_version is not None
         bundle = load_bundle(self.storage, done.model_version)
-        return score(bundle, read_set(self.storage, self.small.split.simulation, bundle.manifest.features).matrix)
+        return score(bundle, read_set(self.storage, self.small.split.simulation, bundle.inputs or numbers(bundle.manifest.features)).matrix)
 
 
 def make_task(kind: Any, spec: Any) -> TaskState:

@@ -59,7 +59,8 @@ def fit_in_folds(
     """Boost on `matrix` [n, k], which `in_folds` has found small; `types` are XGBoost's feature types, if not all are numbers."""
     said = booster_parameters(parameters, seed, threads)
     parts = stretches(fails)
-    folds = [_Fold(matrix, fails, part, said, types, threads) for part in parts]
+    apart = said | {"seed_per_iteration": True}  # else boosters that grow in turn draw from one stream of random numbers
+    folds = [_Fold(matrix, fails, part, apart, types, threads) for part in parts]
     rounds = _Rounds([fold.share for fold in folds])
     while rounds.count < parameters.n_estimators and rounds.count - rounds.best < parameters.early_stopping_rounds:
         rounds.add([fold.grow(rounds.count) for fold in folds])

@@ -1,10 +1,10 @@
-"""How good the models are, against the five lines that a person would write: XGBoost with its defaults and a threshold of 0.5, once with
-the texts as categories and once without.
+"""How good the models are, against the five lines that a person would write: XGBoost with its defaults and a threshold of 0.5,
+once with the texts as categories and once without.
 
-Each set is written as a CSV and goes the whole way: taken in, split 60/20/20 by time, features selected, trained, all with defaults. Judged is
-what comes after the training range, test and simulation rows together. Goal, by set, as the median over the seeds: never more than 0.02 of
-MCC or 0.01 of the area under precision and recall below the better of the two; and above it in most. The rivals know every text of the file, those of
-the future included; ours knows the training range alone.
+Each set is written as a CSV and goes the whole way: taken in, split 60/20/20 by time, features selected, trained, all with
+defaults. Judged is what comes after the training range, test and simulation rows together. Goal, by set, as the median over the
+seeds: never more than 0.02 of MCC or 0.01 of the area under precision and recall below the better of the two; and above it in
+most. The rivals know every text of the file, those of the future included; ours knows the training range alone.
 """
 
 import argparse
@@ -46,7 +46,10 @@ def rival(storage: Any, dataset: Any, split: Any, *, categories: bool) -> Reache
     numbers = {name: {text: code for code, text in enumerate(everything[name].unique().drop_nulls().sort())} for name in texts}
 
     def matrix(frame: Any) -> Any:
-        coded = [frame[name].replace_strict(numbers[name], default=None, return_dtype=pl.Float32) if name in texts else frame[name] for name in names]
+        coded = [
+            frame[name].replace_strict(numbers[name], default=None, return_dtype=pl.Float32) if name in texts else frame[name]
+            for name in names
+        ]
         return pl.DataFrame(coded).cast(pl.Float32).to_numpy()
 
     started = time.perf_counter()
@@ -76,7 +79,14 @@ def ours(storage: Any, dataset: Any, split: Any, seed: int) -> tuple[Reached, st
     from trainer.wire import BackendSettings, SelectionSettings
 
     now, quiet = datetime.now(UTC), Reporter("benchmark", lambda report: None)
-    shared: dict[str, Any] = {"workspace": "benchmark", "status": "IN_PROGRESS", "attempt": 1, "epoch": 0, "created_at": now, "updated_at": now}
+    shared: dict[str, Any] = {
+        "workspace": "benchmark",
+        "status": "IN_PROGRESS",
+        "attempt": 1,
+        "epoch": 0,
+        "created_at": now,
+        "updated_at": now,
+    }
     fields = TrainerSettings.model_fields
     selection = SelectionSettings(
         features=fields["selected_features"].default,
@@ -86,10 +96,14 @@ def ours(storage: Any, dataset: Any, split: Any, seed: int) -> tuple[Reached, st
         seed=seed,
     )
     spec = FeatureSelectionSpec(dataset_id=dataset.dataset_id)
-    select_features(storage, TaskState(task_id="select", kind="feature_selection", spec=msgspec.to_builtins(spec), **shared), selection, 1, quiet)
+    select_features(
+        storage, TaskState(task_id="select", kind="feature_selection", spec=msgspec.to_builtins(spec), **shared), selection, 1, quiet
+    )
     order = TrainingSpec(dataset_id=dataset.dataset_id, split_id=split.split_id, parameters={}, seed=seed)
     started = time.perf_counter()
-    done = train(storage, TaskState(task_id="train", kind="training", spec=msgspec.to_builtins(order), **shared), 1, BackendSettings(), quiet)
+    done = train(
+        storage, TaskState(task_id="train", kind="training", spec=msgspec.to_builtins(order), **shared), 1, BackendSettings(), quiet
+    )
     seconds = time.perf_counter() - started
     assert done.model_version is not None
     bundle = load_bundle(storage, done.model_version)
@@ -136,7 +150,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     """What can be said."""
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--sets", nargs="+", default=list(SETS), choices=list(SETS))
-    parser.add_argument("--file", type=Path, action="append", default=[], help="a CSV of your own, such as SECOM's; may be said several times")
+    parser.add_argument(
+        "--file", type=Path, action="append", default=[], help="a CSV of your own, such as SECOM's; may be said several times"
+    )
     parser.add_argument("--label", help="label column of the files")
 
 
@@ -162,7 +178,17 @@ def main(given: argparse.Namespace) -> dict[str, Any]:
 def table(contests: dict[str, list[dict[str, Any]]]) -> str:
     """Markdown: a line for each set."""
     head = ("set", "rows × columns", "failures, train + later", "MCC: ours", "plain", "plain, categories", "difference (seeds)")
-    more = ("PR-AUC: ours", "plain", "plain, categories", "difference (seeds)", "recall: ours", "plain best", "s: ours", "s: plain", "in doubt")
+    more = (
+        "PR-AUC: ours",
+        "plain",
+        "plain, categories",
+        "difference (seeds)",
+        "recall: ours",
+        "plain best",
+        "s: ours",
+        "s: plain",
+        "in doubt",
+    )
     lines = [f"| {' | '.join((*head, *more))} |", "|" + "---|" * len((*head, *more))]
     return "\n".join([*lines, *(f"| {' | '.join(_row(name, found))} |" for name, found in contests.items())])
 

@@ -1,6 +1,7 @@
 """The offline recount: what a run's numbers must be, from its files alone, without Kafka, Redis or any code of the stream.
 
-It shares only `storage.bundles.score`, and how a text becomes a code (`rows.inputs`), with the stream, so that a probability has the same bits; everything else is counted afresh.
+It shares only `storage.bundles.score`, and how a text becomes a code (`rows.inputs`), with the stream, so that a probability has the
+same bits; everything else is counted afresh.
 """
 
 from collections.abc import Collection

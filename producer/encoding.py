@@ -103,7 +103,7 @@ def row_packer(identity: Identity) -> Callable[[int, Columns], bytes]:
     """Return a function (row index of the first, consecutive rows of its lane) → record value, a `schemas.messages.PackedRows`."""
 
     def pack_rows(row_index: int, columns: Columns) -> bytes:
-        rows = {
+        rows: dict[str, Any] = {
             "run_id": identity.run_id,
             "attempt": identity.attempt,
             "epoch": identity.epoch,

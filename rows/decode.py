@@ -237,15 +237,20 @@ class FeatureReader:
     def _in_order(self, features: Raw) -> tuple[float | None, ...] | Rejected:
         """A list is how a packed row is told where its model is not at hand: a category's number is its code there, not its text."""
         try:
-            values = msgspec.json.decode(features, type=list[float | str | None] if self.inputs.categories else list[float | None])
+            values = msgspec.json.decode(features, type=list[float | str | None])
         except msgspec.MsgspecError as problem:
             return Rejected("invalid_field", located(str(problem))[0], "$.features")
         if len(values) != len(self.features):
             return Rejected("invalid_field", f"the model takes {len(self.features)} features, not {len(values)}", "$.features")
+        coded: list[float | None] = []
         for at, value in enumerate(values):
-            if isinstance(value, str) and at not in self.inputs.categories:
+            if not isinstance(value, str):
+                coded.append(value)
+            elif at in self.inputs.categories:
+                coded.append(self.inputs.categories[at].code(value))
+            else:
                 return Rejected("invalid_field", f"Expected `float | null`, got `str` - at `$[{at}]`", "$.features")
-        return tuple(self.inputs.categories[at].code(value) if isinstance(value, str) else value for at, value in enumerate(values))
+        return tuple(coded)
 
 
 def _decoders(manifest: ModelManifest, inputs: ModelInputs) -> tuple[Callable[[Raw], Any] | None, Callable[[bytes], Any] | None]:

@@ -68,7 +68,7 @@ class _Loose(PackedHead, array_like=True, gc=False):
 class _LooseTexts(_Loose, array_like=True, gc=False):
     """The same of `schemas.messages.PackedTexts`."""
 
-    unknown: list[tuple[int, int, str]] = []
+    unknown: list[tuple[int, int, str]] = field(default_factory=list)
 
 
 decode_packed = msgspec.msgpack.Decoder(PackedRows).decode

@@ -210,7 +210,7 @@ class Model(ModelManifest):
 
 
 class ChampionSet(Request):
-    """Which model version scores rows that name none. `force` takes one that its test set does not show to be better than calling all PASS."""
+    """Which model version scores rows that name none. `force` takes one that is in doubt, too (`doubt` of the model)."""
 
     model_version: str
     force: bool = False

@@ -21,8 +21,8 @@ Index = Annotated[int, Meta(ge=0)]
 class Row(Struct, kw_only=True, omit_defaults=True):
     """One inspected part. Only `features` is required; see docs/dataflow_architecture.md for what its absence means.
 
-    `features` maps a feature's name to its value, a number or, of a category, a text; null when missing. `attempt`, `epoch`, `lane`, `lanes` are set by our producer.
-    Row i of a run with n lanes travels in lane i % n, so `row_index` grows by exactly n within a lane.
+    `features` maps a feature's name to its value, of a category a text; null when missing. `attempt`, `epoch`, `lane`, `lanes` are set
+    by our producer. Row i of a run with n lanes travels in lane i % n, so `row_index` grows by exactly n within a lane.
     """
 
     features: dict[str, float | str | bool | None]

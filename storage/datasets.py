@@ -46,7 +46,7 @@ class Settings:
     last: datetime
 
     def features(self) -> list[str]:
-        """The columns of numbers, texts and yes/no that have no other purpose: constant ones too, but no empty ones, times and identifiers."""
+        """The columns of numbers, texts and yes/no without another purpose: constant ones too, no empty ones, times and identifiers."""
         taken = {self.label.value, self.time.column, self.id_column.value if self.id_column else None}
         taken |= {column.name for column in self.columns if column.type == "text" and plain_name(column.name) in ID_NAMES}
         return [column.name for column in self.columns if column.type in USABLE and column.name not in taken]

@@ -1,4 +1,4 @@
-"""A model's inputs in storage: read from its bundle, and applied to stored columns. Texts go through `rows.inputs`, each different one once."""
+"""A model's inputs in storage: read from its bundle, and applied to stored columns, each different text once by `rows.inputs`."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def inputs_of(storage: Storage, manifest: ModelManifest) -> ModelInputs:
-    """The inputs of a model version. Raises `FileNotFoundError`, `ValueError` when they are not those that were written, `StorageUnavailable`."""
+    """The inputs of a model version. Raises `FileNotFoundError`, `ValueError` for changed ones, `StorageUnavailable`."""
     if PREPARATION not in manifest.files:
         return read_inputs(manifest, None)
     content = storage.read_bytes(f"models/{manifest.model_version}/{PREPARATION}")
@@ -29,9 +29,7 @@ def coded(frame: pl.DataFrame, inputs: ModelInputs) -> pl.DataFrame:
     """The frame's columns of the model as it takes them: float32, null or NaN for missing."""
     import polars as pl
 
-    return frame.select(
-        codes(frame[one.name], one) if one.is_category else frame[one.name].cast(pl.Float32) for one in inputs.inputs
-    )
+    return frame.select(codes(frame[one.name], one) if one.is_category else frame[one.name].cast(pl.Float32) for one in inputs.inputs)
 
 
 def codes(texts: pl.Series, category: ModelInput) -> pl.Series:

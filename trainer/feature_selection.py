@@ -31,11 +31,11 @@ def select_features(storage: Storage, task: TaskState, settings: SelectionSettin
     inputs = learnable(fit_inputs(some, considered, categories_of(dataset)), reporter)
     considered, matrix = inputs.names, read_rows(some, len(rows), inputs)
     reporter.log("INFO", f"Ranking {len(considered)} features on {len(rows)} rows", failures=int(labels.sum()))
-    ranking = features.rank(matrix, labels, considered, seed=settings.seed, threads=threads, on_round=reporter.rounds(RANKING), types=inputs.types)
+    ranking = features.rank(
+        matrix, labels, considered, seed=settings.seed, threads=threads, on_round=reporter.rounds(RANKING), types=inputs.types
+    )
     if not ranking.features:
-        raise JobFailed(
-            f"None of the {len(considered)} columns varies in the {len(rows)} sampled rows: there is nothing to select."
-        )
+        raise JobFailed(f"None of the {len(considered)} columns varies in the {len(rows)} sampled rows: there is nothing to select.")
     reporter.phase(SAVING, TRAINED_PERCENT)
     selection = FeatureSelection(
         dataset_id=dataset_id,

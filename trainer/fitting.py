@@ -1,5 +1,5 @@
-"""From the training set to a fitted model and what it says of rows that it has not learnt from: in folds where rows are few, else by the end
-of the range."""
+"""From the training set to a fitted model, and what it says of rows that it has not learnt from: in folds where rows are few, else by
+the end of the range."""
 
 from typing import NamedTuple
 
@@ -17,11 +17,10 @@ from trainer.training import Fitted
 from trainer.validation import hold_out
 from trainer.wire import BackendSettings
 
-
 FEWEST_COLUMNS = 8
 """What a tree sees at least, where nothing else is said: half of five columns would be two, in which nothing meets."""
-REPEATED_CELLS, REPEATED = 100_000, 3
-"""Rows times features up to which each round grows so many trees, each on its own sample, that are averaged: with few rows the draw matters."""
+REPEATED_ROWS, REPEATED = 2_000, 3
+"""Rows up to which each round grows so many trees, each on its own sample, that are averaged: with few rows the draw matters."""
 
 
 class Validated(NamedTuple):
@@ -35,7 +34,7 @@ class Validated(NamedTuple):
 def fitting_parameters(parameters: TrainingParameters, rows: int, features: int) -> TrainingParameters:
     """The parameters with what few columns and few rows need; nothing that was given is changed."""
     floors: dict[str, float] = {"colsample_bytree": max(parameters.colsample_bytree, min(1.0, FEWEST_COLUMNS / features))}
-    if rows * features <= REPEATED_CELLS:
+    if rows <= REPEATED_ROWS:
         floors["num_parallel_tree"] = REPEATED
     return parameters.model_copy(update={name: value for name, value in floors.items() if name not in parameters.model_fields_set})
 

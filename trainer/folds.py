@@ -1,9 +1,9 @@
 """Few rows: boosting in folds of time, so that every training row is learnt from and every one judges (ADR 34). Pure but for `on_round`.
 
-The training range is cut into `FOLDS` stretches of time. A booster for each learns from all other stretches; they grow together, round by
-round, and stop when the loss on the rows that they have not seen stops falling. The model is then boosted anew on the whole range for that
-many rounds, and the threshold comes from the probabilities that the folds gave to their unseen rows. Cut by rows and by failures alike: where
-failures come late, each stretch still has its share of them.
+The training range is cut into `FOLDS` stretches of time. A booster for each learns from all other stretches; they grow together,
+round by round, and stop when the loss on the rows that they have not seen stops falling. The model is then boosted anew on the whole
+range for that many rounds, and the threshold comes from the probabilities that the folds gave to their unseen rows. Cut by rows and by
+failures alike: where failures come late, each stretch still has its share of them.
 """
 
 from typing import NamedTuple
@@ -77,11 +77,12 @@ def fit_in_folds(
 class _Fold:
     """A booster that learns from all rows but those of one stretch."""
 
-    def __init__(self, matrix: Matrix, fails: Labels, part: Indices, said: dict[str, object], types: list[str] | None, threads: int) -> None:
+    def __init__(
+        self, matrix: Matrix, fails: Labels, part: Indices, said: dict[str, object], types: list[str] | None, threads: int
+    ) -> None:
         others = np.delete(np.arange(len(fails)), part)
         self._fitting, self._held_out = (
-            xgboost.DMatrix(matrix[rows], fails[rows], nthread=threads, **typed(types))
-            for rows in (others, part)
+            xgboost.DMatrix(matrix[rows], fails[rows], nthread=threads, **typed(types)) for rows in (others, part)
         )
         self._booster = xgboost.Booster(said, [self._fitting, self._held_out])
         self.share = len(part) / len(fails)

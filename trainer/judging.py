@@ -69,7 +69,8 @@ def _counted(scored: Scored, threshold: float, samples: npt.NDArray[np.int64]) -
     """Figures that counts of the confusion matrix give, in each sample."""
     called, fails, block = scored.probabilities.astype(np.float64) >= threshold, scored.fails, _block_of(len(scored.fails))
     cells = [called & fails, called & ~fails, ~called & ~fails, ~called & fails]
-    tp, fp, tn, fn = (samples @ np.bincount(block, weights=cell, minlength=samples.shape[1]) for cell in cells)
+    counts = [np.bincount(block, weights=cell, minlength=samples.shape[1]).astype(np.float64) for cell in cells]
+    tp, fp, tn, fn = (samples.astype(np.float64) @ count for count in counts)
     correlation = mcc(ThresholdTable(np.full(len(tp), threshold), *(np.round(part).astype(np.int64) for part in (tp, fp, tn, fn))))
     return [("mcc", correlation), ("recall", _share(tp, tp + fn)), ("precision", _share(tp, tp + fp))]
 

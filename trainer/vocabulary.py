@@ -28,10 +28,12 @@ def fit_inputs(rows: pl.LazyFrame, names: Sequence[str], categories: set[str]) -
 
 
 def learnable(inputs: ModelInputs, reporter: Reporter) -> ModelInputs:
-    """Those from which something can be learnt; a category none of whose texts comes often enough, such as a name, is said to be left out."""
+    """Those from which something can be learnt; a category without values, such as a name, is said to be left out."""
     empty = [one.name for one in inputs.categories.values() if not one.values]
     if empty:
-        message = f"Left out: no text of these columns comes {RAREST} times: {', '.join(empty[:LISTED])}{' …' if len(empty) > LISTED else ''}"
+        message = (
+            f"Left out: no text of these columns comes {RAREST} times: {', '.join(empty[:LISTED])}{' …' if len(empty) > LISTED else ''}"
+        )
         reporter.log("INFO", message, columns=len(empty))
     return ModelInputs([one for one in inputs.inputs if one.name not in empty])
 

@@ -49,7 +49,7 @@ async def set_champion(body: ChampionSet, workspace: Workspace, views: TheViews,
     if manifest is None:
         raise Invalid([problem(("body", "model_version"), f"No model version {body.model_version!r:.80}.", "value_error.model_version")])
     if manifest.doubt is not None and not body.force:
-        raise Conflict(f"{manifest.doubt} Send \"force\": true to make it the champion all the same.", "model_in_doubt")
+        raise Conflict(f'{manifest.doubt} Send "force": true to make it the champion all the same.', "model_in_doubt")
     alias = Alias(alias="champion", workspace=workspace, model_version=body.model_version, set_at=datetime.now(UTC))
     await commands.record(Record(topics.MODELS, ids.alias_key("champion", workspace), encode(alias)))
     return AliasView.model_validate(msgspec.structs.asdict(alias))

@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from producer.encoding import Identity
-from rows.inputs import ModelInputs, numbers
 from producer.recorded import Passed, Reader, Recorded, Unreadable, sent_again
 from rows.decode import Opened, opened
+from rows.inputs import ModelInputs, numbers
 from rows.packed import Packet
 from rows.rejected import Rejected
 from runtime.kafka import partition_for

@@ -1,4 +1,4 @@
-"""A model that takes texts: the same bits from JSON, from packed rows, from a replay, after a redrive, in the trainer and in the recount."""
+"""A model that takes texts: the same bits from JSON, packed rows, a replay, after a redrive, in the trainer and in the recount."""
 
 import json
 from itertools import pairwise
@@ -35,10 +35,13 @@ from trainer.data import read_set
 
 NAMES = ["weight", "city", "hot"]
 CITIES = ("1", "LA", "NYC", "Ürümqi", "true", 'a "b" \\ c')
-INPUTS = ModelInputs([ModelInput("weight", "number"), ModelInput("city", "category", CITIES), ModelInput("hot", "category", ("False", "True"))])
+INPUTS = ModelInputs(
+    [ModelInput("weight", "number"), ModelInput("city", "category", CITIES), ModelInput("hot", "category", ("False", "True"))]
+)
 RUN = "sim-task-1"
 JSON_HEADERS = [("type", b"row"), ("content-type", b"application/json"), ("schema-version", b"1")]
 PACKED_HEADERS = [("type", b"row"), ("content-type", PACKED), ("schema-version", b"1")]
+NOTHING: dict[bytes, bytes] = {}
 ALL_REASONS = Reasons(exact_max_rows=1000, approximate_max_rows=1000, top=3)
 
 
@@ -69,13 +72,19 @@ def kept(tmp_path_factory: pytest.TempPathFactory) -> tuple[Storage, Bundle]:
 texts = st.one_of(st.none(), st.sampled_from([*CITIES, " LA", "la", "(unknown)", "True", "1.0"]), st.text(min_size=1, max_size=6))
 stored = texts.filter(lambda text: text is None or (text.strip() != "" and "\x00" not in text))
 table = st.lists(
-    st.tuples(st.one_of(st.none(), st.floats(-4, 4, width=32)), stored, st.sampled_from(["True", "False", None, "yes"])), min_size=1, max_size=24
+    st.tuples(st.one_of(st.none(), st.floats(-4, 4, width=32)), stored, st.sampled_from(["True", "False", None, "yes"])),
+    min_size=1,
+    max_size=24,
 )
 
 
 def frame_of(rows: list[tuple[float | None, str | None, str | None]]) -> pl.DataFrame:
     weight, city, hot = zip(*rows, strict=True)
-    features = {"weight": pl.Series(weight, dtype=pl.Float64), "city": pl.Series(city, dtype=pl.String), "hot": pl.Series(hot, dtype=pl.String)}
+    features = {
+        "weight": pl.Series(weight, dtype=pl.Float64),
+        "city": pl.Series(city, dtype=pl.String),
+        "hot": pl.Series(hot, dtype=pl.String),
+    }
     count = len(rows)
     labels = pl.Series(["PASS", "FAIL"] * count)[:count]
     times = pl.Series([1_700_000_000_000_000 + i for i in range(count)])
@@ -93,7 +102,7 @@ def predictions(bundle: Bundle, records: list[tuple[bytes, Any]], key: bytes = R
     models = {MODEL_A: Model(bundle, FeatureReader(bundle.manifest, bundle.inputs))}
     lines = [Record(value, offset, home(RUN), key, headers) for offset, (value, headers) in enumerate(records)]
     outcome = handle(
-        lines, state={}.get, models=models, champion=None, partition_of=partition_of, now=NOW, reasons=ALL_REASONS
+        lines, state=NOTHING.get, models=models, champion=None, partition_of=partition_of, now=NOW, reasons=ALL_REASONS
     )  # fmt: skip
     assert isinstance(outcome, Outcome)
     assert not outcome.dead_letters
@@ -205,7 +214,7 @@ def test_a_dead_letter_of_a_packed_row_keeps_its_texts(kept: tuple[Storage, Bund
     record = Record(msgspec.msgpack.encode(broken), 0, home(RUN), RUN.encode(), PACKED_HEADERS)
     models = {MODEL_A: Model(bundle, FeatureReader(bundle.manifest, bundle.inputs))}
     outcome = handle(
-        [record], state={}.get, models=models, champion=None, partition_of=partition_of, now=NOW, reasons=ALL_REASONS
+        [record], state=NOTHING.get, models=models, champion=None, partition_of=partition_of, now=NOW, reasons=ALL_REASONS
     )  # fmt: skip
     assert isinstance(outcome, Outcome)
     (letter,) = (msgspec.json.decode(value, type=DeadLetter) for _, value in outcome.dead_letters)
@@ -241,6 +250,8 @@ def test_a_bundle_whose_inputs_are_not_its_models_does_not_load(tmp_path: Path, 
 def test_a_changed_vocabulary_is_found(tmp_path: Path) -> None:
     storage = Storage(f"file://{tmp_path}")
     written(storage)
-    storage.write_bytes(bundle_path(MODEL_A, PREPARATION), write_inputs([*INPUTS.inputs[:2], ModelInput("hot", "category", ("True", "False"))]))
+    storage.write_bytes(
+        bundle_path(MODEL_A, PREPARATION), write_inputs([*INPUTS.inputs[:2], ModelInput("hot", "category", ("True", "False"))])
+    )
     with pytest.raises(BundleCorrupt, match=PREPARATION):
         load_bundle(storage, MODEL_A)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from schemas.training import TrainingParameters
-from trainer.fitting import FEWEST_COLUMNS, REPEATED, REPEATED_CELLS, fitting_parameters
+from trainer.fitting import FEWEST_COLUMNS, REPEATED, REPEATED_ROWS, fitting_parameters
 from trainer.folds import FEWEST_ROUNDS, SMALL_CELLS, Unseen, fit_in_folds, in_folds, stretches
 from trainer.thresholds import mcc, threshold_table
 from trainer.training import booster_parameters
@@ -92,13 +92,22 @@ def test_unseen_probabilities_are_those_of_boosters_without_the_stretch() -> Non
 
 def test_rounds_are_told_stop_early_and_never_fall_below_the_floor() -> None:
     random = np.random.default_rng(1)
-    matrix, fails = random.normal(size=(300, 4)).astype(np.float32), random.random(300) < 0.2  # nothing to learn: the best round is an early one
+    matrix, fails = (
+        random.normal(size=(300, 4)).astype(np.float32),
+        random.random(300) < 0.2,
+    )  # nothing to learn: the best round is an early one
     found, told = boosted(matrix, fails, early_stopping_rounds=70)
     assert told == [(number, 300) for number in range(1, len(told) + 1)]
     assert len(told) < 300
     assert found.fitted.booster.num_boosted_rounds() == found.fitted.best_iteration + 1 == FEWEST_ROUNDS
     history = found.fitted.history
-    assert len(told) == len(history.train_loss) == len(history.validation_loss) == len(history.train_accuracy) == len(history.validation_accuracy)
+    assert (
+        len(told)
+        == len(history.train_loss)
+        == len(history.validation_loss)
+        == len(history.train_accuracy)
+        == len(history.validation_accuracy)
+    )
     assert boosted(matrix, fails, n_estimators=7)[0].fitted.best_iteration == 6
 
 
@@ -106,17 +115,18 @@ def test_the_number_of_threads_changes_nothing() -> None:
     matrix, fails = late_failures()
     one, two = (boosted(matrix, fails, threads, n_estimators=30)[0] for threads in (1, 2))
     np.testing.assert_array_equal(one.probabilities, two.probabilities)
-    assert one.fitted.booster.save_raw("ubj") == two.fitted.booster.save_raw("ubj") or (
-        one.fitted.booster.inplace_predict(matrix) == two.fitted.booster.inplace_predict(matrix)
-    ).all()
+    assert (
+        one.fitted.booster.save_raw("ubj") == two.fitted.booster.save_raw("ubj")
+        or (one.fitted.booster.inplace_predict(matrix) == two.fitted.booster.inplace_predict(matrix)).all()
+    )
 
 
 @pytest.mark.parametrize(
     ("given", "rows", "features", "columns", "trees"),
     [
-        ({}, 6000, 5, 1.0, REPEATED),
-        ({}, 6000, 10, FEWEST_COLUMNS / 10, REPEATED),
-        ({}, REPEATED_CELLS, 100, 0.5, 1),
+        ({}, 600, 5, 1.0, REPEATED),
+        ({}, REPEATED_ROWS, 10, FEWEST_COLUMNS / 10, REPEATED),
+        ({}, REPEATED_ROWS + 1, 100, 0.5, 1),
         ({"colsample_bytree": 0.4, "num_parallel_tree": 2}, 600, 5, 0.4, 2),
     ],
 )

@@ -19,8 +19,9 @@ from trainer.wire import BackendSettings
 
 FEWEST_COLUMNS = 8
 """What a tree sees at least, where nothing else is said: half of five columns would be two, in which nothing meets."""
-REPEATED_ROWS, REPEATED = 2_000, 3
-"""Rows up to which each round grows so many trees, each on its own sample, that are averaged: with few rows the draw matters."""
+REPEATED_ROWS, REPEATED_CELLS, REPEATED = 2_000, 60_000, 3
+"""Rows, and rows times features, up to which each round grows so many trees, each on its own sample, that are averaged: with few rows
+the draw matters, and they cost little."""
 
 
 class Validated(NamedTuple):
@@ -34,7 +35,7 @@ class Validated(NamedTuple):
 def fitting_parameters(parameters: TrainingParameters, rows: int, features: int) -> TrainingParameters:
     """The parameters with what few columns and few rows need; nothing that was given is changed."""
     floors: dict[str, float] = {"colsample_bytree": max(parameters.colsample_bytree, min(1.0, FEWEST_COLUMNS / features))}
-    if rows <= REPEATED_ROWS:
+    if rows <= REPEATED_ROWS and rows * features <= REPEATED_CELLS:
         floors["num_parallel_tree"] = REPEATED
     return parameters.model_copy(update={name: value for name, value in floors.items() if name not in parameters.model_fields_set})
 

@@ -126,7 +126,8 @@ def test_the_number_of_threads_changes_nothing() -> None:
     [
         ({}, 600, 5, 1.0, REPEATED),
         ({}, REPEATED_ROWS, 10, FEWEST_COLUMNS / 10, REPEATED),
-        ({}, REPEATED_ROWS + 1, 100, 0.5, 1),
+        ({}, REPEATED_ROWS + 1, 20, 0.5, 1),
+        ({}, 1000, 100, 0.5, 1),
         ({"colsample_bytree": 0.4, "num_parallel_tree": 2}, 600, 5, 0.4, 2),
     ],
 )

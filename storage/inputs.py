@@ -46,4 +46,4 @@ def unknown(frame: pl.DataFrame, inputs: ModelInputs) -> Iterator[tuple[int, int
     for at, category in inputs.categories.items():
         strange = codes(frame[category.name], category) == len(category.values)
         for row in strange.arg_true().to_list():
-            yield row, at, frame[category.name][row]
+            yield row, at, str(frame[category.name][row])

@@ -26,6 +26,7 @@ EVIL = "<script>alert(1)</script>"
         markup.problems(EVIL, [Problem(EVIL, EVIL, EVIL)]),
         markup.bar(0.5, EVIL),
         markup.reasons({EVIL: 1.0}, {EVIL: None}),
+        markup.reasons({"S1": 1.0}, {"S1": EVIL}),
         markup.joined([EVIL, EVIL]),
     ],
 )

@@ -1,7 +1,7 @@
 """The vocabularies of a model's categories, fitted on the rows that it learns from: which texts have a code of their own."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import polars as pl
 
@@ -13,6 +13,8 @@ MOST_VALUES = 254
 RAREST = 3
 """A text of fewer rows is not learnt: it counts as unknown, so that the model knows what a strange text means."""
 LONGEST_TEXT = 200
+MOST_DIFFERENT = 100_000
+"""Columns of more different texts, such as numbers of parts, are not counted: that would take memory for each of them."""
 LISTED = 5
 
 
@@ -22,9 +24,12 @@ def categories_of(dataset: DatasetManifest) -> set[str]:
     return set(dataset.features) - numeric
 
 
-def fit_inputs(rows: pl.LazyFrame, names: Sequence[str], categories: set[str]) -> ModelInputs:
+def fit_inputs(rows: pl.LazyFrame, names: Sequence[str], categories: set[str], most_different: int = MOST_DIFFERENT) -> ModelInputs:
     """The inputs of these names, in order. A category none of whose texts comes often enough has no values."""
-    return ModelInputs([_category(rows, name) if name in categories else ModelInput(name, "number") for name in names])
+    texts = [name for name in names if name in categories]
+    different = rows.select(pl.col(texts).approx_n_unique()).collect(engine="streaming").row(0, named=True) if texts else {}
+    few = {name for name, count in different.items() if count <= most_different}
+    return ModelInputs([_input(rows, name, different.keys(), few) for name in names])
 
 
 def learnable(inputs: ModelInputs, reporter: Reporter) -> ModelInputs:
@@ -38,7 +43,12 @@ def learnable(inputs: ModelInputs, reporter: Reporter) -> ModelInputs:
     return ModelInputs([one for one in inputs.inputs if one.name not in empty])
 
 
-def _category(rows: pl.LazyFrame, name: str) -> ModelInput:
+def _input(rows: pl.LazyFrame, name: str, categories: Collection[str], few: Collection[str]) -> ModelInput:
+    """A number, or a category, with a vocabulary if it has few different texts."""
+    if name not in categories:
+        return ModelInput(name, "number")
+    if name not in few:
+        return ModelInput(name, "category")
     counted = rows.select(pl.col(name).cast(pl.String).alias("text")).drop_nulls().group_by("text").len()
     found: Counter[str] = Counter()
     for text, count in counted.collect(engine="streaming").iter_rows():

@@ -155,9 +155,9 @@ def test_texts_are_features_and_a_run_of_them_is_scored(http: httpx.Client) -> N
     task = ok(http.post("/process/train/start"))["task_id"]
     result = finished(http, f"/process/train/status/{task}")["result"]
     assert result["metrics"]["mcc"] > 0.6
-    run = ok(http.post("/v1/runs", json={"rows_per_second": None, "warmup_seconds": 0}), 202)
+    run = ok(http.post("/v1/runs", json={"rows_per_second": None, "warmup_seconds": 0}), 201)
     ended = finished(http, f"/v1/runs/{run['run_id']}")
-    assert (ended["status"], ended["dead_letter_count"]) == ("COMPLETED", 0)
+    assert (ended["status"], ended["statistics"]["dead_letters"], ended["statistics"]["total_predictions"]) == ("COMPLETED", 0, 100)
     last = ok(http.get(f"/v1/runs/{run['run_id']}/predictions", params={"limit": 1}))["items"][0]
     assert isinstance(last["top_feature_values"]["hot"], str)
 

@@ -13,7 +13,7 @@ import polars
 from rows.inputs import numbers
 from storage.bundles import load_bundle, score
 from storage.files import Storage
-from storage.inputs import coded
+from storage.inputs import model_columns
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ def recount(
     bundle = load_bundle(storage, model_version)
     inputs = bundle.inputs or numbers(bundle.manifest.features)
     table = polars.read_parquet(storage.local(simulation_path), columns=["__id__", "__label__", *inputs.names], n_rows=rows)
-    matrix = coded(table, inputs).to_numpy()
+    matrix = model_columns(table, inputs).to_numpy()
     ids, labels = table["__id__"].to_list(), table["__label__"].to_list()
     probabilities = score(bundle, matrix).tolist()
     threshold = bundle.manifest.threshold

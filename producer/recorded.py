@@ -170,7 +170,7 @@ class Reader:
             cells_of: list[list[Any]] = np.frombuffer(rows.features, "<f4").reshape(rows.count, len(inputs.names)).astype(float).tolist()
             if inputs.categories:
                 texts = unknown_texts(body)
-                cells_of = [inputs.told(cells, texts.get(j)) for j, cells in enumerate(cells_of)]
+                cells_of = [inputs.row_of(cells, texts.get(j)) for j, cells in enumerate(cells_of)]
             version = encode(rows.model_version if self._source.keep_models else self._model_version)
             columns = zip(indices, cells_of, rows.sample_ids, rows.timestamps, rows.labels, strict=True)
             for row_index, cells, sample_id, timestamp, label in columns:

@@ -21,7 +21,7 @@ from runtime.errors import Unavailable
 from schemas.manifests import ModelManifest, SplitManifest
 from storage.errors import StorageUnavailable
 from storage.files import Storage
-from storage.inputs import coded, inputs_of, unknown
+from storage.inputs import inputs_of, model_columns, unknown
 
 if TYPE_CHECKING:
     import polars as pl
@@ -54,7 +54,7 @@ class Page:
         """These rows as `producer.encoding.row_packer` takes them."""
         frame = self.frame.slice(start - self.start, end - start)
         assert self.inputs is not None  # rows of a replay are JSON, and stay it
-        features = coded(frame, self.inputs).to_numpy(order="c")
+        features = model_columns(frame, self.inputs).to_numpy(order="c")
         texts = {(row, at): text for row, at, text in unknown(frame, self.inputs)}
         return Columns(features, frame[ID].to_list(), frame[TIME].to_list(), frame[LABEL].to_list(), texts)
 

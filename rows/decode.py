@@ -203,7 +203,7 @@ class FeatureReader:
         """The model's input from the features of a row that `decode_row` read."""
         values: tuple[float | None, ...] = msgspec.structs.astuple(features)
         values = values if self._plain else values[: len(self.features)]
-        return tuple(self.inputs.coded(values)) if self.inputs.categories else values
+        return tuple(self.inputs.numbers_of(values)) if self.inputs.categories else values
 
     def read(self, features: Raw) -> tuple[float | None, ...] | Rejected:
         """Return the model's input, or the reason why these are not features of this model."""
@@ -232,7 +232,7 @@ class FeatureReader:
                 values.append(msgspec.json.decode(given[one.name], type=Said if one.is_category else float | None))
             except UNREADABLE as problem:
                 return Rejected("invalid_field", str(problem), f"$.features.{one.name}")
-        return tuple(self.inputs.coded(values))
+        return tuple(self.inputs.numbers_of(values))
 
     def _in_order(self, features: Raw) -> tuple[float | None, ...] | Rejected:
         """A list is how a packed row is told where its model is not at hand: a category's number is its code there, not its text."""

@@ -86,7 +86,7 @@ class ModelInputs:
         """XGBoost's feature types; none when all are numbers."""
         return ["c" if one.is_category else "q" for one in self.inputs] if self.categories else None
 
-    def coded(self, values: Sequence[Said]) -> list[float | None]:
+    def numbers_of(self, values: Sequence[Said]) -> list[float | None]:
         """The model's input of a row whose categories are texts."""
         coded: list[float | None] = list(values)  # type: ignore[arg-type]  # those of the categories are replaced
         for at, codes, category in self._codes:
@@ -94,8 +94,8 @@ class ModelInputs:
             coded[at] = category.code(values[at]) if code is None else code
         return coded
 
-    def told(self, values: Sequence[float | None], unknown: Mapping[int, str] | None = None) -> list[Said]:
-        """The row that `coded` makes these values of; `unknown` has texts that are not in the vocabulary, by position."""
+    def row_of(self, values: Sequence[float | None], unknown: Mapping[int, str] | None = None) -> list[Said]:
+        """The row that `numbers_of` makes these values of; `unknown` has texts that are not in the vocabulary, by position."""
         told: list[Said] = list(values)
         for at, category in self.categories.items():
             told[at] = (unknown or {}).get(at) or category.text(values[at])

@@ -137,7 +137,7 @@ def row_record(record: Any, packet: Packet, j: int, inputs: ModelInputs | None) 
     if not rest and size % 4 == 0:
         values = [None if value != value else value for value in np.frombuffer(rows.features, FLOAT32, size // 4, size * j).tolist()]
     if inputs is not None and len(inputs.names) == len(values):
-        named: Any = dict(zip(inputs.names, inputs.told(values, texts), strict=True))  # type: ignore[arg-type]  # numbers until now
+        named: Any = dict(zip(inputs.names, inputs.row_of(values, texts), strict=True))  # type: ignore[arg-type]  # numbers until now
     else:
         named = [texts.get(at, value) for at, value in enumerate(values)]
     said: Any = {name: column[j] if len(column) == rows.count else None for name, column in _said(rows)}

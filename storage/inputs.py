@@ -25,7 +25,7 @@ def inputs_of(storage: Storage, manifest: ModelManifest) -> ModelInputs:
     return read_inputs(manifest, content)
 
 
-def coded(frame: pl.DataFrame, inputs: ModelInputs) -> pl.DataFrame:
+def model_columns(frame: pl.DataFrame, inputs: ModelInputs) -> pl.DataFrame:
     """The frame's columns of the model as it takes them: float32, null or NaN for missing."""
     import polars as pl
 

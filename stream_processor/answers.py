@@ -131,6 +131,6 @@ def explain(
         for (_, prediction), part, values, best in zip(group, parts, inputs, largest.tolist(), strict=True):
             names = bundle.manifest.features
             prediction.top_features = {names[i]: float(part[i]) for i in best}
-            told = known.told([None if np.isnan(value) else float(value) for value in values]) if known.categories else values
+            told = known.row_of([None if np.isnan(value) else float(value) for value in values]) if known.categories else values
             prediction.top_feature_values = {names[i]: _value(told[i]) for i in best}
             prediction.reasons = "approximate" if approximate else "exact"

@@ -18,7 +18,7 @@ from rows.inputs import ModelInput, ModelInputs
 from schemas.training import TrainingParameters
 from trainer.data import Numbers, SetReader, labels
 from trainer.patience import PatientStorage
-from trainer.training import History, OnRound, boost, typed
+from trainer.training import History, OnRound, boost, column_types
 
 CLAIM = "intelliinspect_training"
 
@@ -74,7 +74,7 @@ def train_part(part: Part, tracker: dict[str, Any], rank: int) -> Trained | None
     parameters, threads = TrainingParameters(**part.parameters), worker.state.nthreads
     fitting, held_out = rows.read(part.fitting), rows.read(part.held_out)
     with collective.CommunicatorContext(**tracker, dmlc_task_id=f"{rank:06}"):
-        kwargs: dict[str, Any] = {"nthread": threads, "max_bin": parameters.max_bin, **typed(rows.inputs.types)}
+        kwargs: dict[str, Any] = {"nthread": threads, "max_bin": parameters.max_bin, **column_types(rows.inputs.types)}
         data = QuantileDMatrix(fitting, labels(rows.fails, part.fitting), **kwargs)
         validation = None
         if len(part.held_out):

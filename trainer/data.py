@@ -13,7 +13,7 @@ from rows.inputs import ModelInput, ModelInputs
 from schemas.manifests import SetManifest
 from storage.bundles import Matrix, finite
 from storage.files import Storage
-from storage.inputs import coded
+from storage.inputs import model_columns
 from trainer.errors import JobFailed
 from trainer.validation import Indices, Labels
 
@@ -123,7 +123,7 @@ def _matrix(lazy: pl.LazyFrame, inputs: Sequence[ModelInput], rows: int) -> Matr
     for first in range(0, len(inputs), COLUMNS_AT_A_TIME):
         some = ModelInputs(inputs[first : first + COLUMNS_AT_A_TIME])
         frame = lazy.select(some.names).collect(engine="streaming")
-        matrix[:, first : first + len(some.names)] = coded(frame, some).to_numpy()
+        matrix[:, first : first + len(some.names)] = model_columns(frame, some).to_numpy()
     return finite(matrix)
 
 

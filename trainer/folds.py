@@ -14,7 +14,7 @@ import xgboost
 
 from schemas.training import TrainingParameters
 from storage.bundles import Matrix
-from trainer.training import Fitted, History, OnRound, booster_parameters, typed
+from trainer.training import Fitted, History, OnRound, booster_parameters, column_types
 from trainer.validation import Indices, Labels
 
 FOLDS = 3
@@ -69,7 +69,7 @@ def fit_in_folds(
     probabilities = np.empty(len(fails), np.float32)
     for part, fold in zip(parts, folds, strict=True):
         probabilities[part] = fold.predict(best)
-    whole = xgboost.DMatrix(matrix, fails, nthread=threads, **typed(types))
+    whole = xgboost.DMatrix(matrix, fails, nthread=threads, **column_types(types))
     booster = xgboost.train(said, whole, best)
     return Unseen(Fitted(booster, best - 1, rounds.history), probabilities)
 
@@ -82,7 +82,7 @@ class _Fold:
     ) -> None:
         others = np.delete(np.arange(len(fails)), part)
         self._fitting, self._held_out = (
-            xgboost.DMatrix(matrix[rows], fails[rows], nthread=threads, **typed(types)) for rows in (others, part)
+            xgboost.DMatrix(matrix[rows], fails[rows], nthread=threads, **column_types(types)) for rows in (others, part)
         )
         self._booster = xgboost.Booster(said, [self._fitting, self._held_out])
         self.share = len(part) / len(fails)

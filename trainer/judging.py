@@ -32,7 +32,7 @@ def intervals(scored: Scored, threshold: float) -> dict[str, Interval]:
     return {name: _interval(values) for name, values in (*_counted(scored, threshold, samples), ("pr_auc", _ranked(scored, samples)))}
 
 
-def judged(scored: Scored, threshold: float) -> Metrics:
+def judge(scored: Scored, threshold: float) -> Metrics:
     """`evaluate`, with intervals and what calling every row PASS would reach. The rows are in time order."""
     found = evaluate(scored, threshold)
     return found.model_copy(update={"intervals": intervals(scored, threshold), "baseline": baseline(scored.fails)})

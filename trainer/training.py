@@ -54,8 +54,8 @@ def fit(
     types: list[str] | None = None,
 ) -> Fitted:
     """`boost` on `matrix` [n, k] and `held_out` [m, k], which may be empty."""
-    fitting = xgboost.DMatrix(matrix, fails, nthread=threads, **typed(types))
-    validation = xgboost.DMatrix(held_out, held_out_fails, nthread=threads, **typed(types)) if len(held_out) else None
+    fitting = xgboost.DMatrix(matrix, fails, nthread=threads, **column_types(types))
+    validation = xgboost.DMatrix(held_out, held_out_fails, nthread=threads, **column_types(types)) if len(held_out) else None
     return boost(fitting, validation, parameters, seed=seed, threads=threads, on_round=on_round)
 
 
@@ -86,7 +86,7 @@ def boost(
     return Fitted(booster[: best + 1], best, _history(results))
 
 
-def typed(types: list[str] | None) -> dict[str, Any]:
+def column_types(types: list[str] | None) -> dict[str, Any]:
     """What a matrix is told about its columns: XGBoost's feature types, none where all are numbers."""
     return {} if types is None else {"feature_types": types, "enable_categorical": True}
 

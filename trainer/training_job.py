@@ -30,7 +30,7 @@ from trainer.errors import JobFailed
 from trainer.evaluation import Scored
 from trainer.feature_selection import features_path
 from trainer.fitting import Validated, fit_and_validate, fitting_parameters, score_rows
-from trainer.judging import doubt, judged
+from trainer.judging import doubt, judge
 from trainer.reference import reference_histograms
 from trainer.reporting import EVALUATED_PERCENT, EVALUATING, LOADING, SAVING, TRAINED_PERCENT, Reporter
 from trainer.thresholds import choose_threshold
@@ -173,9 +173,9 @@ def _evaluate(storage: Storage, subject: Subject, inputs: ModelInputs, validated
     rows = _open(storage, subject, "test", inputs)
     test = score_rows(fitted, rows, range(len(rows.fails)), batch_bytes)
     one_class = None if test.both_classes else "the test set has one class only: metrics that need both are null"
-    figures = judged(test, choice.threshold)
+    figures = judge(test, choice.threshold)
     warnings = [text for text in (doubt(figures), validated.warning, choice.warning, one_class) if text]
-    return Model(fitted, unseen, test, judged(unseen, choice.threshold), figures, warnings)
+    return Model(fitted, unseen, test, judge(unseen, choice.threshold), figures, warnings)
 
 
 def _files(manifest: ModelManifest, model: Model, inputs: ModelInputs) -> dict[str, bytes]:

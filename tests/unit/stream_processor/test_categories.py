@@ -120,7 +120,7 @@ def test_a_row_scores_to_the_same_bits_however_it_comes(
         frame.write_parquet(folder / "rows.parquet")
         storage.put_file(folder / "rows.parquet", "simulation.parquet")
     path = storage.local("simulation.parquet")
-    expected = score(bundle, np.array([INPUTS.coded(row) for row in rows], np.float32)).tolist()
+    expected = score(bundle, np.array([INPUTS.numbers_of(row) for row in rows], np.float32)).tolist()
     assert [answer.probability_fail for answer in recount(storage, MODEL_A, "simulation.parquet").answers] == expected
     part = SetManifest(path="simulation.parquet", range=DateRange(start=NOW, end=NOW), rows=len(rows), failures=0)
     assert score(bundle, read_set(storage, part, INPUTS).matrix).tolist() == expected

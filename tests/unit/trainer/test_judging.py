@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from trainer.evaluation import Scored
-from trainer.judging import baseline, doubt, intervals, judged
+from trainer.judging import baseline, doubt, intervals, judge
 
 
 def scored(rows: int, strength: float, seed: int, share: float = 0.1) -> Scored:
@@ -18,7 +18,7 @@ def scored(rows: int, strength: float, seed: int, share: float = 0.1) -> Scored:
 
 @pytest.mark.parametrize("name", ["mcc", "recall", "precision", "pr_auc"])
 def test_intervals_hold_the_figure_of_many_rows_about_nineteen_times_of_twenty(name: str) -> None:
-    truth = getattr(judged(scored(200_000, 2.0, 99), 0.8), name)
+    truth = getattr(judge(scored(200_000, 2.0, 99), 0.8), name)
     found = [intervals(scored(1500, 2.0, seed), 0.8)[name] for seed in range(60)]
     assert sum(one.low <= truth <= one.high for one in found) >= 50
     assert all(one.high - one.low < 0.4 for one in found)
@@ -53,7 +53,7 @@ def test_calling_every_row_pass_is_the_baseline() -> None:
     ],
 )
 def test_doubt_is_one_sentence_with_the_figures(strength: float, rows: int, begin: str | None) -> None:
-    found = doubt(judged(scored(rows, strength, 7), 0.7))
+    found = doubt(judge(scored(rows, strength, 7), 0.7))
     if begin is None:
         assert found is None
         return
@@ -64,11 +64,11 @@ def test_doubt_is_one_sentence_with_the_figures(strength: float, rows: int, begi
 
 
 def test_a_set_of_one_class_is_in_doubt_and_has_no_intervals() -> None:
-    one: Any = judged(Scored.of(np.full(9, 0.2, np.float32), np.zeros(9, bool)), 0.5)
+    one: Any = judge(Scored.of(np.full(9, 0.2, np.float32), np.zeros(9, bool)), 0.5)
     assert one.intervals == {}
     assert "one class only" in (doubt(one) or "")
 
 
 def test_an_empty_set_is_judged_without_an_error() -> None:
-    empty = judged(Scored.of(np.empty(0, np.float32), np.empty(0, bool)), 0.5)
+    empty = judge(Scored.of(np.empty(0, np.float32), np.empty(0, bool)), 0.5)
     assert (empty.rows, empty.intervals) == (0, {})

@@ -1,5 +1,7 @@
 """Vocabularies: the texts that come often enough in the rows learnt from, in a stable order, whatever stands around them."""
 
+from collections.abc import Sequence
+
 import polars as pl
 
 from rows.inputs import ModelInput, ModelInputs
@@ -8,12 +10,12 @@ from trainer.vocabulary import LONGEST_TEXT, MOST_VALUES, RAREST, fit_inputs, le
 from trainer.wire import Log, Progress
 
 
-def fitted(texts: list[str | None]) -> tuple[str, ...]:
-    return fit_inputs(pl.LazyFrame({"city": texts}, schema={"city": pl.String}), ["city"], {"city"}).inputs[0].values
+def fitted(texts: Sequence[str | None]) -> tuple[str, ...]:
+    return fit_inputs(pl.LazyFrame({"city": list(texts)}, schema={"city": pl.String}), ["city"], {"city"}).inputs[0].values
 
 
 def test_texts_that_come_often_enough_have_codes_in_a_stable_order() -> None:
-    texts: list[str | None] = ["NYC"] * RAREST + ["LA"] * (RAREST + 5) + ["rare"] * (RAREST - 1) + [None, ""]
+    texts = [*["NYC"] * RAREST, *["LA"] * (RAREST + 5), *["rare"] * (RAREST - 1), None, ""]
     assert fitted(texts) == fitted(texts[::-1]) == ("LA", "NYC")
 
 
@@ -22,7 +24,7 @@ def test_blanks_around_a_text_make_no_other_text() -> None:
 
 
 def test_the_most_frequent_texts_are_kept_and_long_ones_are_not() -> None:
-    texts: list[str | None] = [f"v{number:03}" for number in range(MOST_VALUES + 20) for _ in range(RAREST + (number >= 20))]
+    texts = [f"v{number:03}" for number in range(MOST_VALUES + 20) for _ in range(RAREST + (number >= 20))]
     assert fitted(texts) == tuple(f"v{number:03}" for number in range(20, MOST_VALUES + 20))
     assert fitted(["x" * (LONGEST_TEXT + 1)] * 9 + ["y" * LONGEST_TEXT] * 9) == ("y" * LONGEST_TEXT,)
 

@@ -54,7 +54,7 @@ chaos: $(DEV) ## kill, freeze and starve everything, then compare every number (
 soak: $(DEV) ## runs at full speed with pauses: memory, topics and Redis stay bounded (MINUTES=30)
 	@$(BIN)/python -m tests.chaos.soak --minutes $(or $(MINUTES),30) $(ARGS)
 
-bench: $(DEV) ## measure, under 20 minutes, and write benchmarks/REPORT.md (BENCH=scoring|latency|ingest|split|training|growth, ARGS="…")
+bench: $(DEV) ## measure, under 20 minutes, and write benchmarks/REPORT.md (BENCH=scoring|latency|ingest|split|training|quality|growth, ARGS="…")
 	@$(BIN)/python -m benchmarks $(or $(BENCH),all) $(ARGS)
 
 screenshots: $(DEV) ## pictures of every page of the running stack's dashboard, in docs/screenshots

@@ -9,7 +9,7 @@ from pathlib import Path
 from benchmarks import report
 from benchmarks.world import machine
 
-NAMES = ("scoring", "latency", "ingest", "split", "training", "growth")
+NAMES = ("scoring", "latency", "ingest", "split", "training", "quality", "growth")
 RESULTS = Path(__file__).parent / "results"
 
 

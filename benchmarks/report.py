@@ -25,6 +25,7 @@ def write() -> None:
         "ingest": tables("Data in: a CSV becomes a dataset", "ingest"),
         "split": tables("Data in: a dataset is split", "split"),
         "training": tables("Training", "training"),
+        "quality": tables("How good the models are", "quality"),
         "growth": growth,
     }
     for name, section in sections.items():

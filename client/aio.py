@@ -166,8 +166,8 @@ class AsyncClient:
         """The model version that scores rows which name none. Raises `NotFound` while there is none."""
         return await self._transport.send(calls.champion())
 
-    async def set_champion(self, model_version: str) -> AliasView:
-        return await self._transport.send(calls.set_champion(model_version))
+    async def set_champion(self, model_version: str, *, force: bool = False) -> AliasView:
+        return await self._transport.send(calls.set_champion(model_version, force=force))
 
     async def unset_champion(self) -> None:
         """Let the latest model score rows that name none."""

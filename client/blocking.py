@@ -164,8 +164,8 @@ class Client:
         """The model version that scores rows which name none. Raises `NotFound` while there is none."""
         return self._transport.send(calls.champion())
 
-    def set_champion(self, model_version: str) -> AliasView:
-        return self._transport.send(calls.set_champion(model_version))
+    def set_champion(self, model_version: str, *, force: bool = False) -> AliasView:
+        return self._transport.send(calls.set_champion(model_version, force=force))
 
     def unset_champion(self) -> None:
         """Let the latest model score rows that name none."""

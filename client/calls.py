@@ -155,8 +155,9 @@ def champion() -> Call[AliasView]:
     return Call("GET", "/v1/models/champion", _read(AliasView))
 
 
-def set_champion(model_version: str) -> Call[AliasView]:
-    return Call("PUT", "/v1/models/champion", _read(AliasView), json={"model_version": model_version})
+def set_champion(model_version: str, *, force: bool = False) -> Call[AliasView]:
+    body = {"model_version": model_version} | ({"force": True} if force else {})
+    return Call("PUT", "/v1/models/champion", _read(AliasView), json=body)
 
 
 def unset_champion() -> Call[None]:

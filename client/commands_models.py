@@ -82,11 +82,14 @@ def models(
 def champion(
     context: typer.Context,
     model_version: Annotated[str | None, typer.Argument(help="Make this one the champion. [default: show it]")] = None,
+    force: Annotated[
+        bool, typer.Option("--force", help="Also one that its test set does not show to be better than calling every row PASS.")
+    ] = False,
     json: Json = False,
 ) -> None:
     """Show or choose the model version that scores rows which name none."""
     with Terminal(context, json=json) as terminal, terminal.client() as client:
-        alias = client.champion() if model_version is None else client.set_champion(model_version)
+        alias = client.champion() if model_version is None else client.set_champion(model_version, force=force)
         terminal.show(alias, lambda: f"champion: {alias.model_version}, since {show.when(alias.set_at)}")
 
 

@@ -10,9 +10,9 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from schemas.api import Page, Readiness, TaskStatus
+from schemas.api import Page, Readiness, TaskStatus, TrainingMetrics
 from schemas.api_v1 import Dataset, DatasetSummary, Model, ModelSummary, Split, SuggestedSplit, Training
-from schemas.manifests import ConfusionMatrix
+from schemas.manifests import ConfusionMatrix, Metrics
 
 STATUS_STYLES = {
     "COMPLETED": "green",
@@ -150,17 +150,29 @@ def training(task: Training) -> RenderableType:
         metrics = task.result.metrics
         rows += [
             ("model", task.result.model_version),
-            ("accuracy", figure(metrics.accuracy)),
-            ("precision", figure(metrics.precision)),
-            ("recall", figure(metrics.recall)),
+            ("accuracy", figure(metrics.accuracy) + always_pass(metrics)),
+            ("precision", ranged(metrics, "precision")),
+            ("recall", ranged(metrics, "recall")),
             ("F1", figure(metrics.f1_score)),
-            ("MCC", figure(metrics.mcc)),
+            ("MCC", ranged(metrics, "mcc")),
             ("ROC AUC", figure(metrics.roc_auc)),
+            ("PR AUC", ranged(metrics, "pr_auc")),
             ("threshold", figure(metrics.threshold)),
             ("confusion", confusion(task.result.confusion_matrix)),
             *(("warning", warning) for warning in task.result.warnings),
         ]
     return facts(f"training {task.task_id}", rows)
+
+
+def ranged(metrics: TrainingMetrics | Metrics, name: str) -> str:
+    """A figure with its 95 % interval."""
+    found = metrics.intervals.get(name)
+    return figure(getattr(metrics, name)) + (f"  ({figure(found.low)} to {figure(found.high)})" if found else "")
+
+
+def always_pass(metrics: TrainingMetrics | Metrics) -> str:
+    """The accuracy of calling every row PASS, beside the model's."""
+    return "" if metrics.baseline is None else f"  (all PASS: {figure(metrics.baseline.accuracy)})"
 
 
 def confusion(matrix: ConfusionMatrix) -> str:
@@ -175,7 +187,7 @@ def models(page: Page[ModelSummary]) -> RenderableType:
         (
             item.model_version,
             ", ".join(item.aliases) or "–",
-            figure(item.test_metrics.mcc),
+            figure(item.test_metrics.mcc) + (" ?" if item.doubt else ""),
             figure(item.test_metrics.f1_score),
             figure(item.test_metrics.accuracy),
             f"{item.feature_count:,}",
@@ -185,7 +197,9 @@ def models(page: Page[ModelSummary]) -> RenderableType:
         for item in page.items
     ]
     columns = ("model", "alias", "MCC ", "F1 ", "accuracy ", "features ", "dataset", "trained")
-    return listing(columns, rows, empty="No models yet: intelliinspect train", next_cursor=page.next_cursor)
+    found = listing(columns, rows, empty="No models yet: intelliinspect train", next_cursor=page.next_cursor)
+    doubts = [Text(f"? {item.model_version}: {item.doubt}", style="yellow") for item in page.items if item.doubt]
+    return Group(found, *doubts) if doubts else found
 
 
 def model(found: Model) -> RenderableType:
@@ -201,7 +215,8 @@ def model(found: Model) -> RenderableType:
             ("threshold", f"{figure(found.threshold)} ({found.threshold_objective})"),
             (
                 "test set",
-                f"MCC {figure(metrics.mcc)} · F1 {figure(metrics.f1_score)} · accuracy {figure(metrics.accuracy)} · {metrics.rows:,} rows",
+                f"MCC {ranged(metrics, 'mcc')} · F1 {figure(metrics.f1_score)} · accuracy {figure(metrics.accuracy)}{always_pass(metrics)}"
+                f" · {metrics.rows:,} rows",
             ),
             ("confusion", confusion(metrics.confusion_matrix)),
             *(("warning", warning) for warning in found.warnings),

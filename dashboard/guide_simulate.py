@@ -7,7 +7,7 @@ from dashboard import texts
 from dashboard.frame import card, explained, frame, guarded, heading, page_at, show
 from dashboard.gateway import client
 from dashboard.guide_train import sets
-from dashboard.markup import Html
+from dashboard.markup import Html, note
 from dashboard.page_runs import runs_table
 from dashboard.run_view import RunView
 from dashboard.stepper import stepper
@@ -33,6 +33,8 @@ async def _start(model_version: str) -> None:
     links = {0: f"/guide/dataset/{model.dataset_id}", 1: f"/guide/ranges/{model.dataset_id}", 2: f"/guide/training/{model.task_id}"}
     stepper(3, links)
     heading(texts.SIMULATE_TITLE, texts.SIMULATE_LEAD)
+    if model.doubt:
+        show(note("warn", model.doubt))
     show(sets(await client.get_split(model.split_id)))
     with card():
         with ui.element("div").style("display:grid;grid-template-columns:repeat(auto-fit,minmax(190px,1fr));gap:14px;width:100%"):

@@ -144,12 +144,12 @@ def matrix(found: ConfusionMatrix) -> Html:
     )
 
 
-def reasons(contributions: Mapping[str, float], values: Mapping[str, float | None]) -> Html:
+def reasons(contributions: Mapping[str, float], values: Mapping[str, float | str | None]) -> Html:
     """Why a row was scored so: the largest contributions, towards FAIL up, towards PASS down."""
     chips = []
     for name, amount in contributions.items():
         value = values.get(name)
-        shown = texts.MISSING_VALUE if value is None else f"{value:,.4g}"
+        shown = texts.MISSING_VALUE if value is None else escape(value) if isinstance(value, str) else f"{value:,.4g}"
         direction, side = ("up", texts.TOWARDS_FAIL) if amount > 0 else ("dn", texts.TOWARDS_PASS)
         chips.append(
             f'<span class="ii-chip" title="{escape(name)} = {shown}: {side}"><span>{escape(name)}</span>'

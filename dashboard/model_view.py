@@ -8,7 +8,7 @@ from nicegui import ui
 from dashboard import charts, figures, texts
 from dashboard.frame import card, show
 from dashboard.gateway import client
-from dashboard.markup import Html, cards, matrix, metric, note
+from dashboard.markup import Html, cards, html, matrix, metric, note
 from schemas.manifests import ConfusionMatrix, Metrics
 
 
@@ -16,10 +16,18 @@ def measured(metrics: Metrics, warnings: Sequence[str]) -> None:
     """Metric cards of a model."""
     if warnings:
         show(note("warn", texts.WARNINGS, warnings))
-    show(cards(metric(text, figures.score(getattr(metrics, name)), texts.METRIC_HINTS[name]) for name, text in texts.METRICS.items()))
+    show(cards(metric(text, figures.score(getattr(metrics, name)), _beside(metrics, name)) for name, text in texts.MODEL_METRICS.items()))
     ui.label(texts.ON_TEST.format(rows=figures.count(metrics.rows), threshold=figures.score(metrics.threshold))).classes(
         "ii-muted ii-small"
     )
+
+
+def _beside(metrics: Metrics, name: str) -> Html:
+    """How sure a figure is, what calling every row PASS would reach, and what it means."""
+    found, always = metrics.intervals.get(name), getattr(metrics.baseline, name, None)
+    parts = [texts.INTERVAL.format(low=figures.score(found.low), high=figures.score(found.high))] if found else []
+    parts += [texts.ALL_PASS.format(value=figures.score(always))] if always is not None else []
+    return html(" · ".join([*parts, texts.METRIC_HINTS[name]]))
 
 
 async def understood(model_version: str, metrics: Metrics, threshold: float) -> None:

@@ -6,7 +6,7 @@ from client.errors import ClientError
 from dashboard import charts, figures, texts
 from dashboard.frame import card, explained, frame, guarded, heading, page_at, show, sure
 from dashboard.gateway import client
-from dashboard.markup import Html, badge, facts, joined, link, mono, table, time
+from dashboard.markup import Html, badge, facts, html, joined, link, mono, table, time
 from dashboard.model_view import measured, understood
 from dashboard.page_runs import runs_table
 from schemas.api_v1 import Model, ModelSummary
@@ -53,7 +53,7 @@ def _row(item: ModelSummary) -> list[str]:
     return [
         link(f"/models/{item.model_version}", mono(item.model_version)),
         roles(item.aliases),
-        figures.score(item.test_metrics.mcc),
+        joined([html(figures.score(item.test_metrics.mcc)), badge(texts.IN_DOUBT, "warn") if item.doubt else Html("")], " "),
         figures.score(item.test_metrics.f1_score),
         figures.score(item.test_metrics.recall),
         figures.count(item.feature_count),
@@ -70,7 +70,7 @@ async def _model(model_version: str) -> None:
             "unelevated no-caps color=primary"
         )
         if texts.CHAMPION not in model.aliases:
-            ui.button(texts.MAKE_CHAMPION, icon="star", on_click=lambda: _crown(model_version)).props("outline no-caps color=primary")
+            ui.button(texts.MAKE_CHAMPION, icon="star", on_click=lambda: _crown(model)).props("outline no-caps color=primary")
     measured(model.test_metrics, model.warnings)
     with ui.element("div").classes("ii-two"):
         with card(texts.IMPORTANCE):
@@ -112,11 +112,13 @@ def _manifest(model: Model) -> Html:
     )
 
 
-async def _crown(model_version: str) -> None:
-    if not await sure(texts.CHAMPION_SURE.format(model=model_version), texts.MAKE_CHAMPION, kind="primary"):
+async def _crown(model: Model) -> None:
+    if not await sure(texts.CHAMPION_SURE.format(model=model.model_version), texts.MAKE_CHAMPION, kind="primary"):
+        return
+    if model.doubt and not await sure(texts.CHAMPION_DOUBT.format(doubt=model.doubt), texts.MAKE_CHAMPION_ANYWAY):
         return
     try:
-        await client.set_champion(model_version)
+        await client.set_champion(model.model_version, force=model.doubt is not None)
     except ClientError as error:
         with ui.dialog(value=True), ui.card():
             show(explained(error))

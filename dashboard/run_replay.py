@@ -16,7 +16,8 @@ async def ask(run: Run, from_row: int) -> None:
     """Ask how, order it, and go to the new run."""
     models = {"": texts.REPLAY_SAME_MODEL}
     for item in (await client.models(limit=MODELS_SHOWN)).items:
-        models[item.model_version] = f"{item.model_version} · MCC {figures.score(item.test_metrics.mcc)}"
+        doubt = f" · {texts.IN_DOUBT}" if item.doubt else ""
+        models[item.model_version] = f"{item.model_version} · MCC {figures.score(item.test_metrics.mcc)}{doubt}"
     with ui.dialog() as dialog, ui.card().classes("ii-dialog"):
         ui.label(texts.REPLAY_TITLE).classes("ii-h2")
         ui.label(texts.REPLAY_LEAD).classes("ii-muted ii-small")

@@ -125,6 +125,7 @@ METRICS: Final = {
     "mcc": "MCC",
     "roc_auc": "ROC AUC",
 }
+MODEL_METRICS: Final = {**METRICS, "pr_auc": "PR AUC"}
 METRIC_HINTS: Final = {
     "accuracy": "share of rows predicted right",
     "precision": "share of the alarms that were failures",
@@ -132,6 +133,7 @@ METRIC_HINTS: Final = {
     "f1_score": "balance of precision and recall",
     "mcc": "0 is chance, 1 is perfect",
     "roc_auc": "0.5 is chance, 1 is perfect",
+    "pr_auc": "the share of failures is chance, 1 is perfect",
 }
 ON_TEST: Final = "Measured on the test set, {rows} rows, at threshold {threshold}. FAIL is the positive class."
 CONFUSION: Final = "Confusion matrix"
@@ -252,6 +254,11 @@ MODELS_NONE: Final = "No models yet. The guide leads to the first one."
 COLUMNS_MODELS: Final = ("model", "role", "MCC ", "F1 ", "recall ", "features ", "dataset", "trained (UTC)")
 CHAMPION: Final = "champion"
 MAKE_CHAMPION: Final = "Make champion"
+CHAMPION_DOUBT: Final = "{doubt} Make it the champion all the same?"
+MAKE_CHAMPION_ANYWAY: Final = "Make champion all the same"
+IN_DOUBT: Final = "not shown to be better than all PASS"
+ALL_PASS: Final = "all PASS: {value}"
+INTERVAL: Final = "{low} to {high}"
 CHAMPION_SURE: Final = "From the next row on, {model} scores every row that names no model."
 MANIFEST: Final = "Manifest"
 IMPORTANCE: Final = "Feature importance (gain)"

@@ -1,6 +1,7 @@
 """The offline recount: what a run's numbers must be, from its files alone, without Kafka, Redis or any code of the stream.
 
-It shares only `storage.bundles.score` with the stream, so that a probability has the same bits; everything else is counted afresh.
+It shares only `storage.bundles.score`, and how a text becomes a code (`rows.inputs`), with the stream, so that a probability has the
+same bits; everything else is counted afresh.
 """
 
 from collections.abc import Collection
@@ -9,8 +10,10 @@ from math import fsum
 
 import polars
 
+from rows.inputs import numbers
 from storage.bundles import load_bundle, score
 from storage.files import Storage
+from storage.inputs import model_columns
 
 
 @dataclass(frozen=True)
@@ -51,9 +54,9 @@ def recount(
     """Score the first `rows` rows of a simulation set (all by default), leaving out the row indices `without`, and count. `registered`: the
     digest of the model version's record, which its bundle must have."""
     bundle = load_bundle(storage, model_version, registered=registered)
-    names = bundle.manifest.features
-    table = polars.read_parquet(storage.local(simulation_path), columns=["__id__", "__label__", *names], n_rows=rows)
-    matrix = table.select(names).to_numpy().astype("float32")
+    inputs = bundle.inputs or numbers(bundle.manifest.features)
+    table = polars.read_parquet(storage.local(simulation_path), columns=["__id__", "__label__", *inputs.names], n_rows=rows)
+    matrix = model_columns(table, inputs).to_numpy()
     ids, labels = table["__id__"].to_list(), table["__label__"].to_list()
     probabilities = score(bundle, matrix).tolist()
     threshold = bundle.manifest.threshold

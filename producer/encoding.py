@@ -4,14 +4,14 @@ Packed by `row_packer` (ADR 19), or JSON by msgspec, NaN and missing as null. Th
 feature list: measured half the time of a dict for each row.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
-from schemas.messages import Ending, PackedRows, Row, RunEnd, RunSkip, encode, pack
+from schemas.messages import Ending, PackedRows, PackedTexts, Row, RunEnd, RunSkip, encode, pack
 from schemas.topics import CONTENT_TYPE_HEADER, JSON, PACKED, SCHEMA_VERSION, SCHEMA_VERSION_HEADER, TYPE_HEADER, MessageType
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ def row_encoder(identity: Identity, features: Sequence[str]) -> Callable[[int, S
 
 def maker(features: Sequence[str]) -> Callable[[Sequence[Any]], Any]:
     """Return a function that makes of values what encodes as an object with these names."""
-    fields = [(f"f{number}", float | None) for number in range(len(features))]
+    fields = [(f"f{number}", float | str | None) for number in range(len(features))]
     try:
         struct: Any = msgspec.defstruct("Features", fields, rename=dict(zip((name for name, _ in fields), features, strict=True)))
     except ValueError:  # msgspec takes no quotes, backslashes or control characters in field names; a CSV's columns may have them
@@ -88,33 +88,38 @@ class Columns(NamedTuple):
     samples: Sequence[str]
     microseconds: Sequence[int]
     labels: Sequence[Any]
+    unknown: Mapping[tuple[int, int], str] = {}
+    """Texts that the model does not know, by row and position of the feature."""
 
     def every(self, start: int, stop: int, step: int) -> "Columns":
         """Every so manieth row of a range."""
         taken = slice(start, stop, step)
-        return Columns(self.features[taken], self.samples[taken], self.microseconds[taken], self.labels[taken])
+        places = range(len(self.samples))[taken]
+        texts = {(places.index(row), at): text for (row, at), text in self.unknown.items() if row in places}
+        return Columns(self.features[taken], self.samples[taken], self.microseconds[taken], self.labels[taken], texts)
 
 
 def row_packer(identity: Identity) -> Callable[[int, Columns], bytes]:
     """Return a function (row index of the first, consecutive rows of its lane) → record value, a `schemas.messages.PackedRows`."""
 
     def pack_rows(row_index: int, columns: Columns) -> bytes:
-        return pack(
-            PackedRows(
-                run_id=identity.run_id,
-                attempt=identity.attempt,
-                epoch=identity.epoch,
-                lane=row_index % identity.lanes,
-                lanes=identity.lanes,
-                row_index=row_index,
-                model_version=identity.model_version,
-                count=len(columns.samples),
-                features=columns.features.astype("<f4", copy=False).tobytes(),
-                sample_ids=[f"SAMPLE_{sample}" for sample in columns.samples],
-                timestamps=[EPOCH + timedelta(microseconds=since) for since in columns.microseconds],
-                labels=list(columns.labels),
-            )
-        )
+        rows: dict[str, Any] = {
+            "run_id": identity.run_id,
+            "attempt": identity.attempt,
+            "epoch": identity.epoch,
+            "lane": row_index % identity.lanes,
+            "lanes": identity.lanes,
+            "row_index": row_index,
+            "model_version": identity.model_version,
+            "count": len(columns.samples),
+            "features": columns.features.astype("<f4", copy=False).tobytes(),
+            "sample_ids": [f"SAMPLE_{sample}" for sample in columns.samples],
+            "timestamps": [EPOCH + timedelta(microseconds=since) for since in columns.microseconds],
+            "labels": list(columns.labels),
+        }
+        if not columns.unknown:
+            return pack(PackedRows(**rows))
+        return pack(PackedTexts(**rows, unknown=[(row, at, text) for (row, at), text in columns.unknown.items()]))
 
     return pack_rows
 

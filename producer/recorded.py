@@ -18,13 +18,14 @@ from rows import identity as whose
 from rows.admission import Admission, Epochs
 from rows.decode import Opened, SourceRecord, opened
 from rows.identity import PartitionOf
-from rows.packed import Packet
+from rows.inputs import ModelInputs
+from rows.packed import Packet, unknown_texts
 from rows.rejected import UNREADABLE, Rejected
 from schemas.messages import Reason, RunEnd, RunSkip, encode
 from schemas.tasks import ReplaySource
 from schemas.topics import MAX_MESSAGE_BYTES, REDRIVE_HEADER
 
-FeaturesOf = Callable[[str], Sequence[str]]
+FeaturesOf = Callable[[str], ModelInputs]
 OURS = frozenset({"run_id", "attempt", "epoch", "lane", "lanes", "row_index"})
 """Fields that a row gets anew."""
 LARGEST_BYTES = MAX_MESSAGE_BYTES - 8192
@@ -82,7 +83,7 @@ class Reader:
         self._partition_of, self._features_of = partition_of, features_of
         self._admission = Admission(epochs or Anybody(), partition_of)
         self._name = source.run_id.encode()
-        self._makers: dict[str, tuple[Callable[[Sequence[Any]], Any], int]] = {}
+        self._makers: dict[str, tuple[Callable[[Sequence[Any]], Any], ModelInputs]] = {}
         self._counted = Counted()
 
     def read(self, record: SourceRecord) -> Iterator[Recorded | Unreadable | Passed]:
@@ -95,7 +96,7 @@ class Reader:
         if isinstance(item, RunEnd | RunSkip):
             yield from self._passed(item)
         elif isinstance(item, Packet):
-            yield from self._packed(item)
+            yield from self._packed(item, body)
         elif isinstance(item, Opened | Rejected) and item.identity is not None and self._is_ours(item.identity):
             yield from self._row(item.identity, body, item)
 
@@ -124,7 +125,7 @@ class Reader:
             return
         yield Recorded(identity.row_index, identity.redriven, fragment)
 
-    def _packed(self, packet: Packet) -> Iterator[Recorded | Unreadable]:
+    def _packed(self, packet: Packet, body: bytes) -> Iterator[Recorded | Unreadable]:
         rows, first = packet.rows, packet.identity
         if not self._is_ours(first):
             return
@@ -132,8 +133,11 @@ class Reader:
         counted = {index for index in indices if not first.owned or self._counted.row(first, index)}
         unread = {index for j, index in enumerate(indices) if j in packet.bad}
         try:
-            make, width = self._maker_of(rows.model_version)
-            cells_of = np.frombuffer(rows.features, "<f4").reshape(rows.count, width).astype(float).tolist()
+            make, inputs = self._maker_of(rows.model_version)
+            cells_of: list[list[Any]] = np.frombuffer(rows.features, "<f4").reshape(rows.count, len(inputs.names)).astype(float).tolist()
+            if inputs.categories:
+                texts = unknown_texts(body)
+                cells_of = [inputs.row_of(cells, texts.get(j)) for j, cells in enumerate(cells_of)]
             version = encode(rows.model_version if self._source.keep_models else self._model_version)
             columns = list(zip(indices, cells_of, rows.sample_ids, rows.timestamps, rows.labels, strict=True))
         except UNREADABLE:
@@ -153,11 +157,11 @@ class Reader:
                 parts.append(b'"label":' + encode(label))
             yield Recorded(row_index, False, b",".join(parts))
 
-    def _maker_of(self, model_version: str) -> tuple[Callable[[Sequence[Any]], Any], int]:
-        """What makes an object of a row's values for a model version, and how many they are."""
+    def _maker_of(self, model_version: str) -> tuple[Callable[[Sequence[Any]], Any], ModelInputs]:
+        """What makes an object of a row's values for a model version, and what they are."""
         if model_version not in self._makers:
-            names = self._features_of(model_version)
-            self._makers[model_version] = maker(names), len(names)
+            inputs = self._features_of(model_version)
+            self._makers[model_version] = maker(inputs.names), inputs
         return self._makers[model_version]
 
     def _fragment(self, fields: dict[str, Raw], row_index: int) -> bytes:

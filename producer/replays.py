@@ -18,6 +18,7 @@ from producer.recorded import FeaturesOf, Passed, Reader, Recorded, Unreadable
 from producer.registered import Registered
 from producer.sources import RETRY_AFTER_SECONDS, Rows, open_split
 from producer.spool import ReplayRows, Spool, finished, on_disk, opened
+from rows.inputs import ModelInputs
 from runtime.errors import Unavailable
 from runtime.kafka import open_reader, partition_for, partitions_of, read_to_end
 from runtime.run_epochs import RunEpochs
@@ -28,6 +29,7 @@ from schemas.topics import ROWS, RUN_POSITIONS
 from storage.bundles import BundleError, read_manifest
 from storage.errors import StorageUnavailable, is_full
 from storage.files import Storage
+from storage.inputs import inputs_of
 
 log = structlog.get_logger()
 
@@ -103,11 +105,11 @@ async def _epochs(kafka: dict[str, object], run_id: str, partitions: int) -> Run
 
 def _features(storage: Storage, digests: Mapping[str, str]) -> FeaturesOf:
     @cache
-    def features_of(model_version: str) -> Sequence[str]:
+    def features_of(model_version: str) -> ModelInputs:
         if not MODEL_VERSION.fullmatch(model_version):
             raise ValueError("that is not the name of a model version")
         try:
-            return read_manifest(storage, model_version, digests.get(model_version)).features
+            return inputs_of(storage, read_manifest(storage, model_version, digests.get(model_version)))
         except BundleError as error:
             raise ValueError(str(error)) from error
 

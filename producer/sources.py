@@ -17,11 +17,13 @@ from pydantic import ValidationError
 
 from producer.encoding import Columns, Identity, row_encoder
 from producer.errors import RunFailed
+from rows.inputs import ModelInputs
 from runtime.errors import Unavailable
 from schemas.manifests import SplitManifest
 from storage.bundles import BundleCorrupt, BundleMissing, read_manifest
 from storage.errors import NotAPath, StorageUnavailable, StoredFileMissing
 from storage.files import Storage
+from storage.inputs import inputs_of, model_columns, unknown
 
 if TYPE_CHECKING:
     import polars as pl
@@ -35,10 +37,11 @@ ID, TIME, LABEL = "__id__", "__time__", "__label__"
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """Consecutive rows, the first of them at `start`."""
+    """Consecutive rows, the first of them at `start`. `inputs`: what their features are to the model; null when they are JSON already."""
 
     start: int
     frame: "pl.DataFrame"
+    inputs: ModelInputs | None = None
 
     @property
     def end(self) -> int:
@@ -51,11 +54,11 @@ class Page:
 
     def columns(self, start: int, end: int) -> Columns:
         """These rows as `producer.encoding.row_packer` takes them."""
-        import polars as pl
-
         frame = self.frame.slice(start - self.start, end - start)
-        features = frame.drop(ID, TIME, LABEL).cast(pl.Float32).to_numpy(order="c")
-        return Columns(features, frame[ID].to_list(), frame[TIME].to_list(), frame[LABEL].to_list())
+        assert self.inputs is not None  # rows of a replay are JSON, and stay it
+        features = model_columns(frame, self.inputs).to_numpy(order="c")
+        texts = {(row, at): text for row, at, text in unknown(frame, self.inputs)}
+        return Columns(features, frame[ID].to_list(), frame[TIME].to_list(), frame[LABEL].to_list(), texts)
 
 
 Encoder = Callable[[int, Sequence[Any]], bytes]
@@ -81,12 +84,12 @@ class SplitRows:
 
     storage: Storage
     path: Path
-    features: list[str]
+    inputs: ModelInputs
     total: int
 
     def encoder(self, identity: Identity) -> Encoder:
         """Return what makes records of the rows."""
-        return row_encoder(identity, self.features)
+        return row_encoder(identity, self.inputs.names)
 
     async def pages(self, start: int, rows_per_page: int) -> AsyncGenerator[Page, None]:
         """Yield pages from a row to the end; the next one is read while the last one is worked on."""
@@ -102,14 +105,14 @@ class SplitRows:
                 ahead.cancel()
 
     async def _page(self, start: int, rows: int) -> Page:
-        return Page(start, await tried(self.storage, lambda: self._read(start, rows)))
+        return Page(start, await tried(self.storage, lambda: self._read(start, rows)), self.inputs)
 
     def _read(self, start: int, rows: int) -> "pl.DataFrame":
         import polars as pl
 
         largest = 1.7976931348623157e308  # JSON has no infinity; as float32 this is one again, which scoring takes for the largest float
         lazy = pl.scan_parquet(self.path).slice(start, rows)
-        columns = [pl.col(name).clip(-largest, largest) for name in self.features]
+        columns = [pl.col(one.name) if one.is_category else pl.col(one.name).clip(-largest, largest) for one in self.inputs.inputs]
         frame = lazy.select(*columns, pl.col(ID), pl.col(TIME).cast(pl.Int64), pl.col(LABEL)).collect()
         if not frame.height:
             raise RunFailed(f"{self.path.name} ends at row {start} of {self.total}")
@@ -135,7 +138,7 @@ def _open(storage: Storage, split_id: str, model_version: str, registered: str |
     missing = [name for name in [*model.features, ID, TIME, LABEL] if name not in pl.read_parquet_schema(path)]
     if missing:
         raise RunFailed(f"the simulation set of {split_id} lacks columns of {model_version}: {', '.join(missing[:5])}")
-    return SplitRows(storage, path, model.features, split.simulation.rows)
+    return SplitRows(storage, path, inputs_of(storage, model), split.simulation.rows)
 
 
 async def tried(storage: Storage, read: Callable[[], T]) -> T:
@@ -161,5 +164,5 @@ def _classified(storage: Storage, read: Callable[[], T]) -> T:
         raise RunFailed(f"no name of anything in the storage: {error}") from error
     except StoredFileMissing as error:
         raise RunFailed(f"missing in the storage: {error}") from error
-    except (ValidationError, PolarsError, msgspec.MsgspecError) as error:
+    except (ValidationError, PolarsError, msgspec.MsgspecError, ValueError) as error:
         raise RunFailed(f"broken in the storage: {str(error).splitlines()[0]}") from error

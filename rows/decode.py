@@ -13,6 +13,7 @@ import msgspec
 from msgspec import UNSET, Raw, Struct, UnsetType
 
 from rows.identity import Identity, PartitionOf, Unidentified, identify, stranger
+from rows.inputs import ModelInputs, Said, numbers
 from rows.packed import Packet, unpacked
 from rows.redrive import identity_of, read_purge, read_redrive
 from rows.rejected import UNREADABLE, Rejected, located
@@ -189,19 +190,21 @@ def _marker(decoder: msgspec.json.Decoder[RunEnd] | msgspec.json.Decoder[RunSkip
 
 
 class FeatureReader:
-    """Reads the features of rows for one model version: values in the model's order, null as None."""
+    """Reads the features of rows for one model version: values in the model's order, null as None, texts as the model's codes."""
 
-    def __init__(self, manifest: ModelManifest) -> None:
+    def __init__(self, manifest: ModelManifest, inputs: ModelInputs | None = None) -> None:
         self.features = manifest.features
+        self.inputs = inputs or numbers(manifest.features)
         self._known = {*manifest.features, *manifest.ignored_features}
         self._plain = not manifest.ignored_features
-        self._decode, self.decode_row = _decoders(manifest)
+        self._decode, self.decode_row = _decoders(manifest, self.inputs)
         """The latter reads a whole row with its features, as `Envelope`; null when msgspec does not take the names."""
 
     def values(self, features: Any) -> tuple[float | None, ...]:
         """The model's input from the features of a row that `decode_row` read."""
         values: tuple[float | None, ...] = msgspec.structs.astuple(features)
-        return values if self._plain else values[: len(self.features)]
+        values = values if self._plain else values[: len(self.features)]
+        return tuple(self.inputs.numbers_of(values)) if self.inputs.categories else values
 
     def read(self, features: Raw) -> tuple[float | None, ...] | Rejected:
         """Return the model's input, or the reason why these are not features of this model."""
@@ -224,27 +227,36 @@ class FeatureReader:
             return Rejected("unknown_feature", f"the model does not know {_listed(unknown)}", f"$.features.{unknown[0]}")
         if missing := [name for name in self.features if name not in given]:
             return Rejected("missing_feature", f"the row lacks {_listed(missing)}; a missing value is null", f"$.features.{missing[0]}")
-        values: list[float | None] = []
-        for name in self.features:
+        values: list[Said] = []
+        for one in self.inputs.inputs:
             try:
-                values.append(msgspec.json.decode(given[name], type=float | None))
+                values.append(msgspec.json.decode(given[one.name], type=Said if one.is_category else float | None))
             except UNREADABLE as problem:
-                return Rejected("invalid_field", str(problem), f"$.features.{name}")
-        return tuple(values)
+                return Rejected("invalid_field", str(problem), f"$.features.{one.name}")
+        return tuple(self.inputs.numbers_of(values))
 
     def _in_order(self, features: Raw) -> tuple[float | None, ...] | Rejected:
+        """A list is how a packed row is told where its model is not at hand: a category's number is its code there, not its text."""
         try:
-            values = msgspec.json.decode(features, type=list[float | None])
+            values = msgspec.json.decode(features, type=list[float | str | None])
         except UNREADABLE as problem:
             return Rejected("invalid_field", located(str(problem))[0], "$.features")
         if len(values) != len(self.features):
             return Rejected("invalid_field", f"the model takes {len(self.features)} features, not {len(values)}", "$.features")
-        return tuple(values)
+        coded: list[float | None] = []
+        for at, value in enumerate(values):
+            if not isinstance(value, str):
+                coded.append(value)
+            elif at in self.inputs.categories:
+                coded.append(self.inputs.categories[at].code(value))
+            else:
+                return Rejected("invalid_field", f"Expected `float | null`, got `str` - at `$[{at}]`", "$.features")
+        return tuple(coded)
 
 
-def _decoders(manifest: ModelManifest) -> tuple[Callable[[Raw], Any] | None, Callable[[bytes], Any] | None]:
+def _decoders(manifest: ModelManifest, inputs: ModelInputs) -> tuple[Callable[[Raw], Any] | None, Callable[[bytes], Any] | None]:
     """Decoders of features, and of rows, into a struct with a field per feature, the model's first; null for names that msgspec refuses."""
-    fields: list[Any] = [(f"f{i}", float | None) for i in range(len(manifest.features))]
+    fields: list[Any] = [(f"f{i}", Said if one.is_category else float | None) for i, one in enumerate(inputs.inputs)]
     fields += [(f"i{i}", Raw | UnsetType, UNSET) for i in range(len(manifest.ignored_features))]
     names = dict(zip((field[0] for field in fields), [*manifest.features, *manifest.ignored_features], strict=True))
     try:

@@ -13,6 +13,7 @@ import numpy as np
 from msgspec import Raw, Struct, field
 
 from rows.identity import Identity, PartitionOf, Unidentified, identify
+from rows.inputs import ModelInputs, Said
 from rows.rejected import UNREADABLE, Rejected, located
 from schemas.bounds import UtcTime
 from schemas.manifests import ModelManifest
@@ -65,7 +66,14 @@ class _Loose(PackedHead, array_like=True, gc=False):
     labels: list[Raw]
 
 
+class _LooseTexts(_Loose, array_like=True, gc=False):
+    """The same of `schemas.messages.PackedTexts`."""
+
+    unknown: list[tuple[int, int, str]] = field(default_factory=list)
+
+
 decode_packed = msgspec.msgpack.Decoder(PackedRows).decode
+_with_texts = msgspec.msgpack.Decoder(_LooseTexts).decode
 _loose = msgspec.msgpack.Decoder(_Loose).decode
 _head = msgspec.msgpack.Decoder(PackedHead).decode
 _COLUMNS: tuple[tuple[str, str, Any], ...] = (
@@ -104,8 +112,20 @@ def fits(packet: Packet, manifest: ModelManifest) -> bool:
     return False
 
 
-def row_record(record: Any, packet: Packet, j: int, names: Sequence[str] | None) -> RowRecord:
-    """Row j as a JSON record, which scores as the row does. Without the feature names its features are a list in the model's order.
+def unknown_texts(value: bytes | None) -> dict[int, dict[int, str]]:
+    """The texts that a packed record keeps because its model does not know them: by row, then by position of the feature."""
+    try:
+        kept = _with_texts(value or b"").unknown
+    except UNREADABLE:
+        return {}
+    found: dict[int, dict[int, str]] = {}
+    for j, at, text in kept:
+        found.setdefault(j, {})[at] = text
+    return found
+
+
+def row_record(record: Any, packet: Packet, j: int, inputs: ModelInputs | None) -> RowRecord:
+    """Row j as a JSON record, which scores as the row does. Without the model's inputs its features are a list in the model's order.
 
     Of a record that is broken as a whole, the first row keeps the bytes, the others know only who they are.
     """
@@ -113,10 +133,14 @@ def row_record(record: Any, packet: Packet, j: int, names: Sequence[str] | None)
     if not rows.features and not j:
         return RowRecord(record.topic, record.partition, record.offset, record.key, record.value, record.headers)
     size, rest = divmod(len(rows.features), rows.count)
-    values: list[float | None] = []
+    values: list[Said] = []
+    texts = unknown_texts(record.value).get(j, {})
     if not rest and size % 4 == 0:
         values = [None if value != value else value for value in np.frombuffer(rows.features, FLOAT32, size // 4, size * j).tolist()]
-    named: Any = dict(zip(names, values, strict=True)) if names is not None and len(names) == len(values) else values
+    if inputs is not None and len(inputs.names) == len(values):
+        named: Any = dict(zip(inputs.names, inputs.row_of(values, texts), strict=True))  # type: ignore[arg-type]  # numbers until now
+    else:
+        named = [texts.get(at, value) for at, value in enumerate(values)]
     said: Any = {name: column[j] if len(column) == rows.count else None for name, column in _said(rows)}
     row = Row(
         features=named,

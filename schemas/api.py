@@ -9,7 +9,7 @@ from typing import Annotated, Any, Generic, Literal, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
-from schemas.manifests import ConfusionMatrix
+from schemas.manifests import Baseline, ConfusionMatrix, Interval
 
 T = TypeVar("T")
 AnyStatus = Literal["PENDING", "IN_PROGRESS", "PAUSED", "COMPLETED", "FAILED", "STOPPED", "PROGRESS", "SUCCESS", "FAILURE", "REVOKED"]
@@ -190,6 +190,8 @@ class TrainingMetrics(Shape):
     roc_auc: float | None = None
     pr_auc: float | None = None
     threshold: float | None = None
+    intervals: dict[str, Interval] = Field({}, description="95 % intervals by name of the figure, by a bootstrap over blocks of time")
+    baseline: Baseline | None = Field(None, description="what calling every row PASS would reach")
 
 
 class TrainingResult(Shape):
@@ -202,6 +204,7 @@ class TrainingResult(Shape):
     curves_path: str
     model_version: str
     warnings: list[str] = []
+    doubt: str | None = Field(None, description="why the model is not shown to be better than calling every row PASS; null: it is")
 
 
 class TrainingStatus(Shape):

@@ -115,7 +115,7 @@ class LivePrediction(Shape):
     confidence: float
     top_features: dict[str, float]
     top_contributions: dict[str, float]
-    top_feature_values: dict[str, float | None]
+    top_feature_values: dict[str, float | str | None]
     row_index: int
     row_timestamp: datetime | None
     model_version: str
@@ -273,7 +273,7 @@ class PredictionView(Shape):
     threshold: float
     model_version: str
     top_features: dict[str, float]
-    top_feature_values: dict[str, float | None]
+    top_feature_values: dict[str, float | str | None]
     reasons: Literal["exact", "approximate", "none"]
     label: Literal["PASS", "FAIL"] | None
     scored_at: datetime

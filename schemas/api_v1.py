@@ -200,6 +200,7 @@ class ModelSummary(Shape):
     threshold: float
     threshold_objective: str
     test_metrics: Metrics
+    doubt: str | None = Field(None, description="why it is not shown to be better than calling every row PASS; null: it is")
     aliases: list[str]
 
 
@@ -210,9 +211,10 @@ class Model(ModelManifest):
 
 
 class ChampionSet(Request):
-    """Which model version scores rows that name none."""
+    """Which model version scores rows that name none. `force` takes one that is in doubt, too (`doubt` of the model)."""
 
     model_version: str
+    force: bool = False
 
 
 class AliasView(Shape):

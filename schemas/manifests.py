@@ -77,7 +77,9 @@ class DatasetManifest(Manifest):
     row_count: ManifestCount
     column_count: ManifestCount
     columns: Annotated[list[Column], FailFast()]
-    features: Annotated[list[str], FailFast()] = Field(description="numeric columns that a model may use, in file order")
+    features: Annotated[list[str], FailFast()] = Field(
+        description="columns that a model may use, in file order: numbers, and texts and yes/no as categories"
+    )
     label: Choice
     labels: LabelCounts
     id_column: Choice | None = Field(description="null: the row number, 1-based, is the id")
@@ -106,7 +108,7 @@ class SplitManifest(Manifest):
     """Three sets of one dataset.
 
     Each set's Parquet has the columns `__index__` (row number in the file, 0-based), `__id__` (text), `__time__` (UTC microseconds),
-    `__label__` ("PASS"/"FAIL"), then the dataset's features as float64 with null for missing.
+    `__label__` ("PASS"/"FAIL"), then the dataset's features as float64 or text with null for missing.
     """
 
     split_id: ManifestId
@@ -142,8 +144,27 @@ class ConfusionMatrix(Manifest):
     false_negatives: ManifestCount
 
 
+class Interval(Manifest):
+    """Where a figure lies in 95 of 100 cases, by a bootstrap over blocks of time."""
+
+    low: float
+    high: float
+
+
+class Baseline(Manifest):
+    """What calling every row PASS would reach on the same rows."""
+
+    accuracy: float | None
+    mcc: float
+    recall: float
+    pr_auc: float
+
+
 class Metrics(Manifest):
-    """Evaluation on one set at `threshold`; null where the set has one class only and the figure is undefined."""
+    """Evaluation on one set at `threshold`; null where the set has one class only and the figure is undefined.
+
+    `intervals` are by name of the figure; empty with one class only, and in models from before there were any.
+    """
 
     accuracy: float | None
     precision: float | None
@@ -155,6 +176,8 @@ class Metrics(Manifest):
     threshold: float
     rows: ManifestCount
     confusion_matrix: ConfusionMatrix
+    intervals: dict[str, Interval] = {}
+    baseline: Baseline | None = None
 
 
 class ReferenceHistogram(Manifest):
@@ -168,8 +191,9 @@ class ReferenceHistogram(Manifest):
 class ModelManifest(Manifest):
     """A model version: everything needed to score as at training time. Its folder is `models/{model_version}/` below the storage root.
 
-    `features` is the order of the model's input. `ignored_features` are the other columns of the dataset's features: a row may carry
-    them, they are not used; any other name is unknown. `files` maps a file name in the folder to its SHA-256.
+    `features` is the order of the model's input; which of them are categories says `preparation.json` beside it, if there is one.
+    `ignored_features` are the other columns of the dataset's features: a row may carry them, they are not used; any other name is unknown.
+    `files` maps a file name in the folder to its SHA-256.
     """
 
     model_version: ManifestId
@@ -194,4 +218,5 @@ class ModelManifest(Manifest):
     reference: dict[str, ReferenceHistogram]
     library_versions: dict[str, str]
     warnings: Annotated[list[str], FailFast()] = []
+    doubt: str | None = Field(None, description="why it is not shown to be better than calling every row PASS; null: it is")
     files: dict[str, str]

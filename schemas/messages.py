@@ -30,11 +30,11 @@ Said = Annotated[str, Meta(max_length=10_000)]
 class Row(Struct, kw_only=True, omit_defaults=True):
     """One inspected part. Only `features` is required; see docs/dataflow_architecture.md for what its absence means.
 
-    `features` maps a feature's name to its value, null when missing. `attempt`, `epoch`, `lane`, `lanes` are set by our producer.
-    Row i of a run with n lanes travels in lane i % n, so `row_index` grows by exactly n within a lane.
+    `features` maps a feature's name to its value, of a category a text; null when missing. `attempt`, `epoch`, `lane`, `lanes` are set
+    by our producer. Row i of a run with n lanes travels in lane i % n, so `row_index` grows by exactly n within a lane.
     """
 
-    features: dict[str, float | None]
+    features: dict[str, float | str | bool | None]
     run_id: str | None = None
     attempt: Attempt = 1
     epoch: Index | None = None
@@ -80,6 +80,15 @@ class PackedRows(PackedHead, array_like=True, gc=False):
     def even(self) -> bool:
         """Whether every column has `count` rows."""
         return self.count == len(self.sample_ids) == len(self.timestamps) == len(self.labels)
+
+
+class PackedTexts(PackedRows, array_like=True, gc=False):
+    """`PackedRows` of a model that takes texts, whose codes are among the features, with the texts that it does not know.
+
+    An entry is the row of the record, the position of the feature, the text. Nothing but dead letters and replays reads them.
+    """
+
+    unknown: list[tuple[int, int, str]] = []
 
 
 class RunEnd(Struct, kw_only=True):
@@ -139,7 +148,7 @@ class Prediction(Struct, kw_only=True):
     threshold: float
     model_version: str
     top_features: dict[str, float]
-    top_feature_values: dict[str, float | None]
+    top_feature_values: dict[str, float | str | None]
     reasons: Literal["exact", "approximate", "none"]
     label: Verdict | None
     scored_at: UtcTime

@@ -21,6 +21,7 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import ValidationError
 
+from rows.inputs import PREPARATION, ModelInputs, read_inputs
 from schemas.manifests import ModelManifest
 from storage import golden
 
@@ -55,10 +56,14 @@ class BundleCorrupt(BundleError):
 
 @dataclass(frozen=True, slots=True)
 class Bundle:
-    """A loaded model version. `booster` takes `manifest.features` in order, as float32, NaN for missing."""
+    """A loaded model version. `booster` takes `manifest.features` in order, as float32, NaN for missing; categories as `inputs` codes them.
+
+    `inputs` is null where all are numbers.
+    """
 
     manifest: ModelManifest
     booster: Any
+    inputs: ModelInputs | None = None
 
 
 def bundle_path(model_version: str, name: str) -> str:
@@ -85,6 +90,7 @@ class Content(NamedTuple):
     manifest: ModelManifest
     model: bytes
     golden_rows: bytes | None
+    preparation: bytes | None = None
 
 
 def digest(manifest: ModelManifest) -> str:
@@ -106,7 +112,7 @@ def read_bundle(storage: Storage, model_version: str, registered: str | None = N
     content = {name: _read_verified(storage, manifest, name) for name in manifest.files}
     if MODEL not in content:
         raise BundleCorrupt(model_version, f"the manifest names no {MODEL}")
-    return Content(manifest, content[MODEL], content.get(golden.NAME))
+    return Content(manifest, content[MODEL], content.get(golden.NAME), content.get(PREPARATION))
 
 
 def read_file(storage: Storage, manifest: ModelManifest, name: str) -> bytes:
@@ -134,7 +140,7 @@ def make_bundle(content: Content, *, threads: int = 1) -> Bundle:
         raise BundleCorrupt(
             model_version, f"the model takes {booster.num_features()} features, the manifest names {len(manifest.features)}"
         )
-    bundle = Bundle(manifest, booster)
+    bundle = Bundle(manifest, booster, _inputs(manifest, booster, content.preparation))
     try:
         wrong = (
             golden.problem(content.golden_rows, len(manifest.features), partial(score, bundle)) if content.golden_rows is not None else None
@@ -202,6 +208,17 @@ def finite(matrix: npt.NDArray[np.floating[Any]]) -> Matrix:
     if not np.isinf(single).any():
         return single
     return np.clip(single, -LARGEST, LARGEST)
+
+
+def _inputs(manifest: ModelManifest, booster: Any, content: bytes | None) -> ModelInputs | None:
+    try:
+        inputs = None if content is None else read_inputs(manifest, content)
+    except ValueError as error:
+        raise BundleCorrupt(manifest.model_version, str(error)) from error
+    categories = {at for at, kind in enumerate(booster.feature_types or ()) if kind == "c"}
+    if categories != set(inputs.categories if inputs else ()):
+        raise BundleCorrupt(manifest.model_version, f"the categories of {MODEL} are not those of {PREPARATION}")
+    return inputs
 
 
 def read_manifest(storage: Storage, model_version: str, registered: str | None = None) -> ModelManifest:

@@ -13,14 +13,14 @@ from pathlib import Path
 import polars as pl
 
 from schemas.ids import new_id
-from schemas.manifests import Cell, Choice, Column, DatasetManifest, LabelCounts, TimeAxis
+from schemas.manifests import Cell, Choice, Column, ColumnType, DatasetManifest, LabelCounts, TimeAxis
 from storage.columns import check_names, choose_id, choose_label, describe, value_text
 from storage.csv_lines import Layout, line_of
-from storage.csv_reader import Content, read_content, read_layout, write_parquet
+from storage.csv_reader import ID_NAMES, Content, read_content, read_layout, write_parquet
 from storage.csv_text import check_file_name
 from storage.errors import Problem
 from storage.files import Storage
-from storage.options import DatasetOptions, LineOf
+from storage.options import DatasetOptions, LineOf, plain_name
 from storage.time_axis import choose_time
 from storage.times import UTC_TIME, instant, microseconds, read_time
 
@@ -29,6 +29,8 @@ __all__ = ["DatasetOptions", "ingest", "preview", "row_id", "row_label", "row_ti
 SYNTHETIC_START = datetime(2021, 1, 1, tzinfo=UTC)
 SYNTHETIC_STEP_SECONDS = 1.0
 MAX_BYTES = 10 << 30
+USABLE: tuple[ColumnType, ...] = ("numeric", "text", "boolean")
+"""Types of columns that a model may use; texts and yes/no as categories."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,9 +46,10 @@ class Settings:
     last: datetime
 
     def features(self) -> list[str]:
-        """The numeric columns that have no other purpose, constant ones included, empty ones not."""
+        """The columns of numbers, texts and yes/no without another purpose: constant ones too, no empty ones, times and identifiers."""
         taken = {self.label.value, self.time.column, self.id_column.value if self.id_column else None}
-        return [column.name for column in self.columns if column.type == "numeric" and column.name not in taken]
+        taken |= {column.name for column in self.columns if column.type == "text" and plain_name(column.name) in ID_NAMES}
+        return [column.name for column in self.columns if column.type in USABLE and column.name not in taken]
 
 
 def ingest(
@@ -167,7 +170,7 @@ def _choose(lazy: pl.LazyFrame, content: Content, options: DatasetOptions, line:
         return [ends]
     settings = Settings(describe(lazy, content, findings, line), *label, id_column, time, *ends)
     if not settings.features():
-        return [Problem("features_missing", "file", "No column of numbers is left to learn from.", {"columns": list(content.names)})]
+        return [Problem("features_missing", "file", "No column is left to learn from.", {"columns": list(content.names)})]
     return settings
 
 

@@ -64,13 +64,13 @@ class Trial:
         child, began = self._running(), time.monotonic()
         seconds = self._seconds + len(content.model) / BYTES_PER_SECOND
         manifest = content.manifest.model_dump_json().encode()
-        golden = content.golden_rows
+        golden, preparation = content.golden_rows, content.preparation
         memory = MEMORY_BYTES + MEMORY_PER_BYTE * len(content.model)
-        order = Order(len(manifest), len(content.model), None if golden is None else len(golden), memory, int(seconds) + 1)
+        order = Order(len(manifest), len(content.model), _size(golden), _size(preparation), memory, int(seconds) + 1)
         too_long = threading.Timer(seconds, child.kill)
         too_long.start()
         try:
-            answer = _asked(child, msgspec.json.encode(order) + b"\n" + manifest + content.model + (golden or b""))
+            answer = _asked(child, msgspec.json.encode(order) + b"\n" + manifest + content.model + (golden or b"") + (preparation or b""))
         finally:
             too_long.cancel()
         took = time.monotonic() - began
@@ -94,3 +94,7 @@ def _asked(child: subprocess.Popen[bytes], order: bytes) -> Answer | None:
         return msgspec.json.decode(child.stdout.readline(), type=Answer)
     except (OSError, msgspec.MsgspecError):
         return None
+
+
+def _size(file: bytes | None) -> int | None:
+    return None if file is None else len(file)

@@ -22,11 +22,12 @@ EXPLAINED_ROWS, SCORED_ROWS = 4, 64
 
 
 class Order(Struct):
-    """What follows, in bytes; `golden` null: there are no golden rows. The bounds come on top of what is used by now."""
+    """What follows, in bytes; null: there is no such file. The bounds come on top of what is used by now."""
 
     manifest: int
     model: int
     golden: int | None
+    preparation: int | None
     memory: int
     seconds: int
 
@@ -51,7 +52,8 @@ def main() -> None:
 
 def _content(order: Order, source: BinaryIO) -> Content:
     manifest = ModelManifest.model_validate_json(source.read(order.manifest))
-    return Content(manifest, source.read(order.model), None if order.golden is None else source.read(order.golden))
+    model, golden = source.read(order.model), None if order.golden is None else source.read(order.golden)
+    return Content(manifest, model, golden, None if order.preparation is None else source.read(order.preparation))
 
 
 def _problem(content: Content) -> str | None:

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 import numpy as np
 
@@ -101,6 +102,10 @@ def dead_letter(record: SourceRecord, item: Rejected, now: datetime) -> DeadLett
     )
 
 
+def _value(told: Any) -> float | str | None:
+    return told if told is None or isinstance(told, str) else None if np.isnan(told) else float(told)
+
+
 def _text(header: bytes | None) -> str:
     return (header or b"")[:KEPT_HEADER_BYTES].decode("utf-8", "replace")
 
@@ -121,14 +126,15 @@ def explain(
         by_version.setdefault(item.version, []).append((item, prediction))
     for version, group in by_version.items():
         inputs = matrices[version][[item.row for item, _ in group]]
-        bundle = group[0][0].model.bundle
+        bundle, known = group[0][0].model.bundle, group[0][0].model.reader.inputs
         parts = contributions(bundle, inputs, approximate=approximate)
         names, strongest = bundle.manifest.features, _strongest(bundle, reasons.top)
         largest = np.argsort(-np.abs(parts), axis=1, kind="stable")[:, : reasons.top]
         for (_, prediction), part, values, best in zip(group, parts, inputs, largest.tolist(), strict=True):
             prediction.top_features = {names[i]: float(part[i]) for i in best}
-            prediction.top_feature_values = _values(names, values, best)
-            prediction.strongest = _values(names, values, strongest)
+            told = known.row_of([None if np.isnan(value) else float(value) for value in values]) if known.categories else values
+            prediction.top_feature_values = {names[i]: _value(told[i]) for i in best}
+            prediction.strongest = _values(names, values, (i for i in strongest if i not in known.categories))
             prediction.reasons = "approximate" if approximate else "exact"
 
 

@@ -126,7 +126,7 @@ class Book:
         """Each record is admitted once, by its offset; its rows one by one, by their index, unless it is plain that all follow."""
         packet = item.packet
         packet.identity = first = self._with_room(packet.identity)
-        lane = self._lane_of(record if first.owned else row_record(record, packet, 0, item.features), first)
+        lane = self._lane_of(record if first.owned else row_record(record, packet, 0, item.inputs), first)
         if lane is None:
             return
         plain = self._brief and not packet.bad and item.model and first.owned and record.offset > lane.offset
@@ -143,7 +143,7 @@ class Book:
                 last_record, unread = one, note(lane, one.offset)
             identity, bad = packet.identity_of(j), packet.bad.get(j)
             admission = place(lane, identity) if unread else "read_again"
-            alone = row_record(one, packet, j, item.features) if bad else one
+            alone = row_record(one, packet, j, item.inputs) if bad else one
             self._enter(alone, identity, bad or item.answered(j), lane, admission)
 
     def _lane_of(self, record: SourceRecord, identity: Identity) -> LaneStats | None:

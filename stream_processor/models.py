@@ -130,7 +130,7 @@ class ModelCache:
         any_row = np.full((1, len(bundle.manifest.features)), np.nan, np.float32)
         score(bundle, any_row)  # the first call is slower than all others
         contributions(bundle, any_row)
-        return Model(bundle, FeatureReader(bundle.manifest))
+        return Model(bundle, FeatureReader(bundle.manifest, bundle.inputs))
 
     def _keep(self, version: str, model: Model) -> Model:
         self._models[version], self._digests[version] = model, digest(model.bundle.manifest)

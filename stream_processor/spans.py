@@ -14,6 +14,7 @@ from msgspec import Raw
 from rows.admission import Admission
 from rows.decode import Envelope, Opened, SourceRecord
 from rows.identity import Identity, PartitionOf, identify
+from rows.inputs import ModelInputs
 from rows.packed import Packet, decode_packed
 from rows.rejected import UNREADABLE
 from schemas.messages import PackedRows, Source
@@ -40,9 +41,9 @@ class Span:
     probabilities: Sequence[float] = ()
 
     @property
-    def features(self) -> list[str] | None:
-        """The names of the features, when the model is known."""
-        return self.model.reader.features if self.model else None
+    def inputs(self) -> ModelInputs | None:
+        """What the features are, when the model is known."""
+        return self.model.reader.inputs if self.model else None
 
     def answered(self, j: int) -> Answered:
         """Row j, as if it had come alone."""

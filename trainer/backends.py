@@ -60,4 +60,4 @@ def fit_as_planned(
             rows, fitting, held_out, parameters, seed=seed, threads=threads, on_round=on_round, batch_bytes=plan.batch_bytes
         )
     matrices = rows.read(fitting), labels(rows.fails, fitting), rows.read(held_out), labels(rows.fails, held_out)
-    return fit(*matrices, parameters, seed=seed, threads=threads, on_round=on_round)
+    return fit(*matrices, parameters, seed=seed, threads=threads, on_round=on_round, types=rows.inputs.types)

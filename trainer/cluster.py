@@ -137,7 +137,7 @@ class _Training:
         from trainer import cluster_part
 
         storage = self._rows.storage
-        fixed = (storage.url, getattr(storage, "attempts", 1), self._rows.path, self._rows.features)
+        fixed = (storage.url, getattr(storage, "attempts", 1), self._rows.path, self._rows.inputs.inputs)
         shares = zip(_shares(self._fitting, count), _shares(self._held_out, count), strict=True)
         return [cluster_part.Part(*fixed, *share, self._parameters.model_dump(), self._seed, topic) for share in shares]
 

@@ -14,10 +14,11 @@ from xgboost import QuantileDMatrix, collective
 from xgboost.callback import TrainingCallback
 from xgboost.tracker import RabitTracker
 
+from rows.inputs import ModelInput, ModelInputs
 from schemas.training import TrainingParameters
 from trainer.data import Numbers, SetReader, labels
 from trainer.patience import PatientStorage
-from trainer.training import History, OnRound, boost
+from trainer.training import History, OnRound, boost, column_types
 
 CLAIM = "intelliinspect_training"
 
@@ -28,7 +29,7 @@ class Part(NamedTuple):
     storage_url: str
     storage_attempts: int
     path: str
-    features: list[str]
+    inputs: tuple[ModelInput, ...]
     fitting: Numbers
     held_out: Numbers
     parameters: dict[str, Any]
@@ -69,15 +70,15 @@ def train_part(part: Part, tracker: dict[str, Any], rank: int) -> Trained | None
     """On a worker: read its rows, boost together with the others; the first one returns the model."""
     worker = get_worker()
     storage = PatientStorage(part.storage_url, part.storage_attempts)
-    rows = SetReader(storage, part.path, part.features)
+    rows = SetReader(storage, part.path, ModelInputs(part.inputs))
     parameters, threads = TrainingParameters(**part.parameters), worker.state.nthreads
     fitting, held_out = rows.read(part.fitting), rows.read(part.held_out)
     with collective.CommunicatorContext(**tracker, dmlc_task_id=f"{rank:06}"):
-        data = QuantileDMatrix(fitting, labels(rows.fails, part.fitting), nthread=threads, max_bin=parameters.max_bin)
+        kwargs: dict[str, Any] = {"nthread": threads, "max_bin": parameters.max_bin, **column_types(rows.inputs.types)}
+        data = QuantileDMatrix(fitting, labels(rows.fails, part.fitting), **kwargs)
         validation = None
         if len(part.held_out):
-            kwargs = {"nthread": threads, "max_bin": parameters.max_bin, "ref": data}
-            validation = QuantileDMatrix(held_out, labels(rows.fails, part.held_out), **kwargs)
+            validation = QuantileDMatrix(held_out, labels(rows.fails, part.held_out), ref=data, **kwargs)
         tell: OnRound = _teller(worker, part.topic) if rank == 0 else lambda *_: None
         watch = _StillWanted(worker, worker.get_current_task())
         fitted = boost(data, validation, parameters, seed=part.seed, threads=threads, on_round=tell, watch=watch)

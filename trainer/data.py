@@ -9,9 +9,11 @@ import numpy.typing as npt
 import polars as pl
 from pydantic import BaseModel, ValidationError
 
+from rows.inputs import ModelInput, ModelInputs
 from schemas.manifests import SetManifest
 from storage.bundles import Matrix, finite
 from storage.files import Storage
+from storage.inputs import model_columns
 from trainer.errors import JobFailed
 from trainer.validation import Indices, Labels
 
@@ -35,9 +37,9 @@ class Rows:
 class SetReader:
     """A split's set: labels in memory, feature values read as they are wanted. After `load` they are in memory too."""
 
-    def __init__(self, storage: Storage, path: str, features: Sequence[str]) -> None:
+    def __init__(self, storage: Storage, path: str, inputs: ModelInputs) -> None:
         """Open it: read the labels. Raises `FileNotFoundError`, `StorageUnavailable`."""
-        self.storage, self.path, self.features = storage, path, list(features)
+        self.storage, self.path, self.inputs, self.features = storage, path, inputs, inputs.names
         self._lazy = pl.scan_parquet(storage.local(path))
         self.fails: Labels = self._lazy.select(pl.col("__label__") == "FAIL").collect().to_series().to_numpy()
         self._whole: Matrix | None = None
@@ -45,7 +47,7 @@ class SetReader:
     def load(self) -> None:
         """Read it whole, once."""
         if self._whole is None:
-            self._whole = _matrix(self._lazy, self.features, len(self.fails))
+            self._whole = _matrix(self._lazy, self.inputs.inputs, len(self.fails))
 
     def unload(self) -> None:
         """Forget what `load` read."""
@@ -59,7 +61,7 @@ class SetReader:
             return self._whole[rows.start : rows.stop] if isinstance(rows, range) else self._whole[rows]
         first = int(rows[0])
         span = int(rows[-1]) + 1 - first
-        matrix = _matrix(self._lazy.slice(first, span), self.features, span)
+        matrix = _matrix(self._lazy.slice(first, span), self.inputs.inputs, span)
         return matrix if len(rows) == span else matrix[np.asarray(rows) - first]
 
     def batches(self, rows: Numbers, batch_bytes: int = BATCH_BYTES) -> Iterator[tuple[Numbers, Matrix]]:
@@ -69,15 +71,15 @@ class SetReader:
             chosen = rows[start : start + size]
             yield chosen, self.read(chosen)
 
-    def columns(self) -> Iterator[tuple[list[str], Matrix]]:
+    def columns(self) -> Iterator[tuple[Sequence[ModelInput], Matrix]]:
         """All rows, some features at a time."""
         for first in range(0, len(self.features), COLUMNS_AT_A_TIME):
-            names = self.features[first : first + COLUMNS_AT_A_TIME]
+            some = self.inputs.inputs[first : first + COLUMNS_AT_A_TIME]
             if self._whole is not None:
-                yield names, self._whole[:, first : first + len(names)]
+                yield some, self._whole[:, first : first + len(some)]
                 continue
-            for name in names:
-                yield [name], _matrix(self._lazy, [name], len(self.fails))
+            for one in some:
+                yield [one], _matrix(self._lazy, [one], len(self.fails))
 
 
 def labels(fails: Labels, rows: Numbers) -> Labels:
@@ -97,26 +99,31 @@ def batch_rows(features: int, batch_bytes: int) -> int:
     return max(1, batch_bytes // (4 * max(1, features)))
 
 
-def read_set(storage: Storage, part: SetManifest, features: Sequence[str]) -> Rows:
-    """Read these features of a split's set; only their columns are touched. Raises `FileNotFoundError`, `StorageUnavailable`."""
-    reader = SetReader(storage, part.path, features)
+def read_set(storage: Storage, part: SetManifest, inputs: ModelInputs) -> Rows:
+    """Read these inputs of a split's set; only their columns are touched. Raises `FileNotFoundError`, `StorageUnavailable`."""
+    reader = SetReader(storage, part.path, inputs)
     return Rows(reader.read(range(len(reader.fails))), reader.fails)
 
 
-def read_rows(storage: Storage, path: str, rows: npt.NDArray[np.int64], features: Sequence[str]) -> Matrix:
-    """Read some rows, by ascending row number, of a dataset's Parquet."""
+def some_rows(storage: Storage, path: str, rows: npt.NDArray[np.int64]) -> pl.LazyFrame:
+    """Some rows, by ascending row number, of a dataset's Parquet."""
     wanted = pl.LazyFrame({ROW: rows}, schema={ROW: pl.UInt32})
     lazy = pl.scan_parquet(storage.local(path)).with_row_index(ROW)
-    return _matrix(lazy.join(wanted, on=ROW, how="semi").sort(ROW), features, len(rows))
+    return lazy.join(wanted, on=ROW, how="semi").sort(ROW)
 
 
-def _matrix(lazy: pl.LazyFrame, features: Sequence[str], rows: int) -> Matrix:
+def read_rows(rows: pl.LazyFrame, count: int, inputs: ModelInputs) -> Matrix:
+    """The values of all of these rows."""
+    return _matrix(rows, inputs.inputs, count)
+
+
+def _matrix(lazy: pl.LazyFrame, inputs: Sequence[ModelInput], rows: int) -> Matrix:
     """A few columns at a time, so that memory holds little beside the result."""
-    matrix = np.empty((rows, len(features)), np.float32)
-    for first in range(0, len(features), COLUMNS_AT_A_TIME):
-        names = features[first : first + COLUMNS_AT_A_TIME]
-        frame = lazy.select(pl.col(name).cast(pl.Float32) for name in names).collect(engine="streaming")
-        matrix[:, first : first + len(names)] = frame.to_numpy()
+    matrix = np.empty((rows, len(inputs)), np.float32)
+    for first in range(0, len(inputs), COLUMNS_AT_A_TIME):
+        some = ModelInputs(inputs[first : first + COLUMNS_AT_A_TIME])
+        frame = lazy.select(some.names).collect(engine="streaming")
+        matrix[:, first : first + len(some.names)] = model_columns(frame, some).to_numpy()
     return finite(matrix)
 
 

@@ -54,7 +54,7 @@ def _fit(
     batch_bytes: int,
 ) -> Fitted:
     """A function of its own, so that the caches are given up before their folder is removed."""
-    kwargs: dict[str, Any] = {"max_bin": parameters.max_bin, "nthread": threads}
+    kwargs: dict[str, Any] = {"max_bin": parameters.max_bin, "nthread": threads, "enable_categorical": rows.inputs.types is not None}
     data = xgboost.ExtMemQuantileDMatrix(_Batches(rows, fitting, batch_bytes, folder / "fitting"), **kwargs)
     validation = None
     if len(held_out):
@@ -67,7 +67,7 @@ class _Batches(xgboost.DataIter):
 
     def __init__(self, rows: SetReader, chosen: Numbers, batch_bytes: int, cache: Path) -> None:
         self._begin: Callable[[], Iterator[tuple[Numbers, Matrix]]] = lambda: rows.batches(chosen, batch_bytes)
-        self._fails, self._batches = rows.fails, self._begin()
+        self._fails, self._types, self._batches = rows.fails, rows.inputs.types, self._begin()
         super().__init__(cache_prefix=str(cache), on_host=False)
 
     def reset(self) -> None:
@@ -78,5 +78,5 @@ class _Batches(xgboost.DataIter):
         if batch is None:
             return False
         chosen, matrix = batch
-        input_data(data=matrix, label=labels(self._fails, chosen))
+        input_data(data=matrix, label=labels(self._fails, chosen), feature_types=self._types)
         return True

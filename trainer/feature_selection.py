@@ -7,9 +7,10 @@ from schemas.tasks import FeatureSelectionSpec, TaskState
 from storage.files import Storage
 from storage.splits import times_and_fails
 from trainer import features
-from trainer.data import read_manifest, read_rows
+from trainer.data import read_manifest, read_rows, some_rows
 from trainer.errors import JobFailed
 from trainer.reporting import LOADING, RANKING, SAVING, TRAINED_PERCENT, Reporter
+from trainer.vocabulary import categories_of, fit_inputs, learnable
 from trainer.wire import Done, SelectionSettings
 
 SHOWN = 10
@@ -26,13 +27,15 @@ def select_features(storage: Storage, task: TaskState, settings: SelectionSettin
     rows = features.choose_rows(
         times, fails, time_share=settings.time_share, fraction=settings.fraction, minimum=settings.minimum_rows, seed=settings.seed
     )
-    matrix, labels = read_rows(storage, dataset.path, rows, considered), fails[rows]
+    some, labels = some_rows(storage, dataset.path, rows), fails[rows]
+    inputs = learnable(fit_inputs(some, considered, categories_of(dataset)), reporter)
+    considered, matrix = inputs.names, read_rows(some, len(rows), inputs)
     reporter.log("INFO", f"Ranking {len(considered)} features on {len(rows)} rows", failures=int(labels.sum()))
-    ranking = features.rank(matrix, labels, considered, seed=settings.seed, threads=threads, on_round=reporter.rounds(RANKING))
+    ranking = features.rank(
+        matrix, labels, considered, seed=settings.seed, threads=threads, on_round=reporter.rounds(RANKING), types=inputs.types
+    )
     if not ranking.features:
-        raise JobFailed(
-            f"None of the {len(considered)} numeric columns varies in the {len(rows)} sampled rows: there is nothing to select."
-        )
+        raise JobFailed(f"None of the {len(considered)} columns varies in the {len(rows)} sampled rows: there is nothing to select.")
     reporter.phase(SAVING, TRAINED_PERCENT)
     selection = FeatureSelection(
         dataset_id=dataset_id,
@@ -61,5 +64,5 @@ def usable_features(dataset: DatasetManifest) -> list[str]:
     varying = {column.name for column in dataset.columns if not column.constant and column.missing < dataset.row_count}
     usable = [name for name in dataset.features if name in varying]
     if not usable:
-        raise JobFailed("The dataset has no numeric column that holds more than one value: there is nothing to learn from.")
+        raise JobFailed("The dataset has no column that holds more than one value: there is nothing to learn from.")
     return usable

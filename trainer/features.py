@@ -44,14 +44,17 @@ def choose_rows(times: npt.NDArray[np.int64], fails: Labels, *, time_share: floa
     return np.sort(np.concatenate(kept))
 
 
-def rank(matrix: Matrix, fails: Labels, names: list[str], *, seed: int, threads: int, on_round: OnRound) -> Ranking:
+def rank(
+    matrix: Matrix, fails: Labels, names: list[str], *, seed: int, threads: int, on_round: OnRound, types: list[str] | None = None
+) -> Ranking:
     """Rank the columns of `matrix` [n, k]; those with one value at most in these rows are left out."""
     usable = [column for column in range(len(names)) if _varies(matrix[:, column])]
     if not usable or not fails.any() or fails.all():
         return Ranking([names[column] for column in usable], [0.0] * len(usable))
     chosen = np.ascontiguousarray(matrix[:, usable])
     nothing = np.empty((0, len(usable)), np.float32), np.empty(0, np.bool_)
-    fitted = fit(chosen, fails, *nothing, PRELIMINARY, seed=seed, threads=threads, on_round=on_round)
+    kinds = types and [types[column] for column in usable]
+    fitted = fit(chosen, fails, *nothing, PRELIMINARY, seed=seed, threads=threads, on_round=on_round, types=kinds)
     gains = total_gains(fitted.booster, [names[column] for column in usable])
     best_first = sorted(gains, key=lambda name: -gains[name])  # stable: equal gains stay in file order
     return Ranking(best_first, [gains[name] for name in best_first])

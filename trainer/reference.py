@@ -5,15 +5,30 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
+from rows.inputs import ModelInput
 from schemas.manifests import ReferenceHistogram
 from storage.bundles import Matrix
 
 BINS = 20
 
 
-def reference_histograms(matrix: Matrix, names: Sequence[str]) -> dict[str, ReferenceHistogram]:
-    """A histogram of each column [n, k], bins of about equal counts: the last one is closed, all others are half open."""
-    return {name: histogram(matrix[:, column]) for column, name in enumerate(names)}
+def reference_histograms(matrix: Matrix, inputs: Sequence[ModelInput]) -> dict[str, ReferenceHistogram]:
+    """A histogram of each column [n, k], bins of about equal counts: the last one is closed, all others are half open.
+
+    Of a category: a bin for each code, the last one for unknown texts.
+    """
+    return {
+        one.name: category_histogram(matrix[:, column], len(one.values)) if one.is_category else histogram(matrix[:, column])
+        for column, one in enumerate(inputs)
+    }
+
+
+def category_histogram(column: npt.NDArray[np.float32], values: int) -> ReferenceHistogram:
+    """How often each code comes, those up to `values` (unknown) included."""
+    present = column[~np.isnan(column)].astype(np.int64)
+    edges = [code - 0.5 for code in range(values + 2)]
+    counts = np.bincount(present, minlength=values + 1).tolist()
+    return ReferenceHistogram(edges=edges, counts=counts, missing_rate=1 - len(present) / len(column) if len(column) else 0.0)
 
 
 def histogram(column: npt.NDArray[np.float32]) -> ReferenceHistogram:

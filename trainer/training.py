@@ -51,10 +51,11 @@ def fit(
     seed: int,
     threads: int,
     on_round: OnRound,
+    types: list[str] | None = None,
 ) -> Fitted:
     """`boost` on `matrix` [n, k] and `held_out` [m, k], which may be empty."""
-    fitting = xgboost.DMatrix(matrix, fails, nthread=threads)
-    validation = xgboost.DMatrix(held_out, held_out_fails, nthread=threads) if len(held_out) else None
+    fitting = xgboost.DMatrix(matrix, fails, nthread=threads, **column_types(types))
+    validation = xgboost.DMatrix(held_out, held_out_fails, nthread=threads, **column_types(types)) if len(held_out) else None
     return boost(fitting, validation, parameters, seed=seed, threads=threads, on_round=on_round)
 
 
@@ -83,6 +84,11 @@ def boost(
     )
     best = int(booster.best_iteration) if held_out is not None else booster.num_boosted_rounds() - 1
     return Fitted(booster[: best + 1], best, _history(results))
+
+
+def column_types(types: list[str] | None) -> dict[str, Any]:
+    """What a matrix is told about its columns: XGBoost's feature types, none where all are numbers."""
+    return {} if types is None else {"feature_types": types, "enable_categorical": True}
 
 
 def booster_parameters(parameters: TrainingParameters, seed: int, threads: int) -> dict[str, Any]:

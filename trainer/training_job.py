@@ -13,9 +13,11 @@ from typing import NamedTuple
 
 import msgspec
 import numpy
+import polars as pl
 import xgboost
 from pydantic import ValidationError
 
+from rows.inputs import PREPARATION, ModelInputs, write_inputs
 from schemas.ids import new_id
 from schemas.manifests import DatasetManifest, FeatureSelection, Metrics, ModelManifest, SplitManifest
 from schemas.tasks import TaskState, TrainingSpec
@@ -23,21 +25,23 @@ from schemas.training import TrainingParameters
 from storage import golden
 from storage.bundles import CURVES, CURVES_IMAGE, MODEL, Matrix, bundle_path, probability_fail, write_bundle
 from storage.files import Storage
-from trainer.backends import Plan, fit_as_planned, plan_for
+from trainer.backends import plan_for
 from trainer.curves import curves, training_chart
-from trainer.data import Numbers, SetReader, compact, labels, read_manifest
+from trainer.data import SetReader, read_manifest
 from trainer.errors import JobFailed
-from trainer.evaluation import Scored, evaluate
+from trainer.evaluation import Scored
 from trainer.feature_selection import features_path
+from trainer.fitting import Validated, fit_and_validate, fitting_parameters, score_rows
+from trainer.judging import doubt, judge
 from trainer.reference import reference_histograms
-from trainer.reporting import EVALUATED_PERCENT, EVALUATING, LOADING, SAVING, TRAINED_PERCENT, TRAINING, Reporter
+from trainer.reporting import EVALUATED_PERCENT, EVALUATING, LOADING, SAVING, TRAINED_PERCENT, Reporter
 from trainer.thresholds import choose_threshold
 from trainer.training import Fitted, total_gains
-from trainer.validation import Labels, Validation, hold_out
+from trainer.vocabulary import categories_of, fit_inputs, learnable
 from trainer.wire import BackendSettings, Done
 
 
-class Inputs(NamedTuple):
+class Subject(NamedTuple):
     """What a training is about."""
 
     spec: TrainingSpec
@@ -48,7 +52,7 @@ class Inputs(NamedTuple):
 
 
 class Model(NamedTuple):
-    """A fitted model with its threshold, and how it does."""
+    """A fitted model with its threshold, and how it does; `validation`: on training rows that it, or its like, has not learnt from."""
 
     fitted: Fitted
     validation: Scored
@@ -66,56 +70,59 @@ class Model(NamedTuple):
 def train(storage: Storage, task: TaskState, threads: int, backend: BackendSettings, reporter: Reporter) -> Done:
     """Train, evaluate, write the bundle. Raises `JobFailed`, `StorageUnavailable`."""
     reporter.phase(LOADING, 0)
-    inputs = read_inputs(storage, task)
+    subject = read_subject(storage, task)
     threading.Thread(target=importlib.import_module, args=["trainer.drawing"], daemon=True).start()  # slow; done while trees grow
-    rows = _open(storage, inputs, "train")
-    reporter.log("INFO", f"Training on {len(rows.fails)} rows of {len(inputs.features)} features", failures=int(rows.fails.sum()))
-    validation = _hold_out(rows.fails, inputs)
+    rows = _open_training_set(storage, subject, reporter)
+    inputs = rows.inputs
+    parameters = fitting_parameters(subject.parameters, len(rows.fails), len(inputs.names))
+    reporter.log("INFO", f"Training on {len(rows.fails)} rows of {len(inputs.names)} features", failures=int(rows.fails.sum()))
     plan = plan_for(rows, backend)
     reporter.log("INFO", plan.reason, backend=plan.backend)
     if plan.backend == "memory":
         rows.load()
-    reference = {name: histogram for names, part in rows.columns() for name, histogram in reference_histograms(part, names).items()}
-    fitted, validated = _fit(rows, validation, inputs, plan, threads, backend, reporter)
+    reference = {name: histogram for some, part in rows.columns() for name, histogram in reference_histograms(part, some).items()}
+    validated = fit_and_validate(rows, parameters, plan, backend, subject.spec.seed, threads, reporter)
     golden_rows = numpy.vstack([rows.read(some) for some in golden.chosen(len(rows.fails))])
     rows.unload()
     reporter.phase(EVALUATING, TRAINED_PERCENT)
-    model = _evaluate(storage, inputs, fitted, validated, validation.warning, plan.batch_bytes)
+    fitted = validated.fitted
+    model = _evaluate(storage, subject, inputs, validated, plan.batch_bytes)
     for warning in model.warnings:
         reporter.log("WARNING", warning)
     reporter.phase(SAVING, EVALUATED_PERCENT)
-    gains = total_gains(fitted.booster, inputs.features)
+    gains = total_gains(fitted.booster, inputs.names)
     manifest = ModelManifest(
         model_version=new_id("model"),
         workspace=task.workspace,
         task_id=task.task_id,
-        dataset_id=inputs.dataset.dataset_id,
-        dataset_sha256=inputs.dataset.sha256,
-        split_id=inputs.split.split_id,
+        dataset_id=subject.dataset.dataset_id,
+        dataset_sha256=subject.dataset.sha256,
+        split_id=subject.split.split_id,
         created_at=datetime.now(UTC),
-        features=inputs.features,
-        ignored_features=sorted(set(inputs.dataset.features) - set(inputs.features)),
-        label=inputs.dataset.label.value,
-        pass_value=inputs.dataset.labels.pass_value,
+        features=inputs.names,
+        ignored_features=sorted(set(subject.dataset.features) - set(inputs.names)),
+        label=subject.dataset.label.value,
+        pass_value=subject.dataset.labels.pass_value,
         threshold=model.threshold,
-        threshold_objective=inputs.spec.objective,
+        threshold_objective=subject.spec.objective,
         best_iteration=fitted.best_iteration,
-        parameters=inputs.parameters.model_dump(),
-        seed=inputs.spec.seed,
+        parameters=parameters.model_dump(),
+        seed=subject.spec.seed,
         validation_metrics=model.validation_metrics,
         test_metrics=model.test_metrics,
         feature_gains=gains,
         reference=reference,
         library_versions={"xgboost": xgboost.__version__, "numpy": numpy.__version__, "python": platform.python_version()},
         warnings=model.warnings,
+        doubt=doubt(model.test_metrics),
         files={},
     )
-    manifest = write_bundle(storage, manifest, _files(manifest, model, golden_rows))
+    manifest = write_bundle(storage, manifest, _files(manifest, model, inputs, golden_rows))
     reporter.log("INFO", f"Model {manifest.model_version} is complete", threshold=model.threshold, mcc=model.test_metrics.mcc)
     return Done(result=_result(manifest, model), model_version=manifest.model_version, manifest=manifest.model_dump_json())
 
 
-def read_inputs(storage: Storage, task: TaskState) -> Inputs:
+def read_subject(storage: Storage, task: TaskState) -> Subject:
     """Read and check everything but the rows."""
     spec = msgspec.convert(task.spec, TrainingSpec)
     try:
@@ -131,72 +138,56 @@ def read_inputs(storage: Storage, task: TaskState) -> Inputs:
     features = [name for name in selection.features if name in present]
     if not features:
         raise JobFailed(f"{what} names no column of the dataset.")
-    return Inputs(spec, parameters, dataset, split, features)
+    return Subject(spec, parameters, dataset, split, features)
 
 
-def _open(storage: Storage, inputs: Inputs, name: str) -> SetReader:
+def _open_training_set(storage: Storage, subject: Subject, reporter: Reporter) -> SetReader:
+    """The training set with the vocabularies that its texts give."""
     try:
-        return SetReader(storage, getattr(inputs.split, name).path, inputs.features)
+        lazy = pl.scan_parquet(storage.local(subject.split.train.path))
     except FileNotFoundError as error:
-        raise JobFailed(f"The {name} set of the split {inputs.split.split_id} does not exist in the storage.") from error
+        raise _missing(subject, "train") from error
+    inputs = learnable(fit_inputs(lazy, subject.features, categories_of(subject.dataset)), reporter)
+    if not inputs.names:
+        raise JobFailed("The selected features are texts, none of which comes often enough in the training set to be learnt.")
+    return _open(storage, subject, "train", inputs)
 
 
-def _hold_out(fails: Labels, inputs: Inputs) -> Validation:
+def _open(storage: Storage, subject: Subject, name: str, inputs: ModelInputs) -> SetReader:
     try:
-        return hold_out(fails, inputs.parameters.validation_fraction, inputs.spec.seed)
-    except ValueError as error:
-        raise JobFailed("The training set needs PASS and FAIL rows, but all of its rows have one label.") from error
+        return SetReader(storage, getattr(subject.split, name).path, inputs)
+    except FileNotFoundError as error:
+        raise _missing(subject, name) from error
 
 
-def _fit(
-    rows: SetReader, validation: Validation, inputs: Inputs, plan: Plan, threads: int, backend: BackendSettings, reporter: Reporter
-) -> tuple[Fitted, Scored]:
-    fitting, held_out = compact(validation.fitting), compact(validation.held_out)
-    fitted = fit_as_planned(
-        plan,
-        rows,
-        fitting,
-        held_out,
-        inputs.parameters,
-        backend,
-        seed=inputs.spec.seed,
-        threads=threads,
-        on_round=reporter.rounds(TRAINING),
-        warn=lambda message: reporter.log("WARNING", message),
-    )
-    reporter.log("INFO", f"Best of {len(fitted.history.train_loss)} boosting rounds: {fitted.best_iteration + 1}")
-    return fitted, _score(fitted, rows, held_out, plan.batch_bytes)
+def _missing(subject: Subject, name: str) -> JobFailed:
+    return JobFailed(f"The {name} set of the split {subject.split.split_id} does not exist in the storage.")
 
 
-def _evaluate(storage: Storage, inputs: Inputs, fitted: Fitted, validated: Scored, warning: str | None, batch_bytes: int) -> Model:
-    spec = inputs.spec
+def _evaluate(storage: Storage, subject: Subject, inputs: ModelInputs, validated: Validated, batch_bytes: int) -> Model:
+    spec, fitted, unseen = subject.spec, validated.fitted, validated.unseen
     choice = choose_threshold(
-        validated.table,
+        unseen.table,
         spec.objective,
         fixed=spec.threshold,
         cost_false_positive=spec.cost_false_positive,
         cost_false_negative=spec.cost_false_negative,
     )
-    rows = _open(storage, inputs, "test")
-    test = _score(fitted, rows, range(len(rows.fails)), batch_bytes)
+    rows = _open(storage, subject, "test", inputs)
+    test = score_rows(fitted, rows, range(len(rows.fails)), batch_bytes)
     one_class = None if test.both_classes else "the test set has one class only: metrics that need both are null"
-    warnings = [text for text in (warning, choice.warning, one_class) if text]
-    return Model(fitted, validated, test, evaluate(validated, choice.threshold), evaluate(test, choice.threshold), warnings)
+    figures = judge(test, choice.threshold)
+    warnings = [text for text in (doubt(figures), validated.warning, choice.warning, one_class) if text]
+    return Model(fitted, unseen, test, judge(unseen, choice.threshold), figures, warnings)
 
 
-def _score(fitted: Fitted, rows: SetReader, chosen: Numbers, batch_bytes: int) -> Scored:
-    parts = [probability_fail(fitted.booster, fitted.best_iteration, matrix) for _, matrix in rows.batches(chosen, batch_bytes)]
-    probabilities = numpy.concatenate(parts) if parts else numpy.empty(0, numpy.float32)
-    return Scored.of(probabilities, labels(rows.fails, chosen))
-
-
-def _files(manifest: ModelManifest, model: Model, golden_rows: Matrix) -> dict[str, bytes]:
+def _files(manifest: ModelManifest, model: Model, inputs: ModelInputs, golden_rows: Matrix) -> dict[str, bytes]:
     from trainer.drawing import draw_curves  # imported beside the training, by then
 
     history, best = model.fitted.history, model.fitted.best_iteration
     title = f"{manifest.model_version}, {len(manifest.features)} features, seed {manifest.seed}"
     numbers = curves(history, best, model.threshold, model.validation, model.test)
-    return {
+    return ({PREPARATION: write_inputs(inputs.inputs)} if inputs.categories else {}) | {
         MODEL: bytes(model.fitted.booster.save_raw("ubj")),
         golden.NAME: golden.encode(partial(probability_fail, model.fitted.booster, best), golden_rows),
         CURVES: json.dumps(numbers).encode(),
@@ -215,4 +206,5 @@ def _result(manifest: ModelManifest, model: Model) -> dict[str, object]:
         "curves_path": bundle_path(manifest.model_version, CURVES_IMAGE),
         "model_version": manifest.model_version,
         "warnings": model.warnings,
+        "doubt": doubt(model.test_metrics),
     }

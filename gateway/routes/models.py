@@ -44,10 +44,15 @@ async def get_champion(workspace: Workspace, views: TheViews) -> AliasView:
 
 @router.put("/v1/models/champion", responses=documented("invalid", "conflict", "unavailable"))
 async def set_champion(body: ChampionSet, workspace: Workspace, views: TheViews, commands: TheCommands, workshop: TheWorkshop) -> AliasView:
-    """Choose the model version that scores rows that name none; takes effect between two rows."""
+    """Choose the model version that scores rows that name none; takes effect between two rows.
+
+    One that is in doubt (`doubt` of the model) is a 409 unless `force` is true.
+    """
     model = await views.model(body.model_version)
     if model is None:
         raise Invalid([problem(("body", "model_version"), f"No model version {body.model_version!r:.80}.", "value_error.model_version")])
+    if model.doubt is not None and not body.force:
+        raise Conflict(f'{model.doubt} Send "force": true to make it the champion all the same.', "model_in_doubt")
     await check_bundle(workshop, model)
     alias = Alias(alias="champion", workspace=workspace, model_version=body.model_version, set_at=datetime.now(UTC))
     await commands.record(Record(topics.MODELS, ids.alias_key("champion", workspace), encode(alias)))
@@ -126,5 +131,6 @@ def _summary(manifest: ModelManifest, aliases: dict[str, str]) -> ModelSummary:
         threshold=manifest.threshold,
         threshold_objective=manifest.threshold_objective,
         test_metrics=manifest.test_metrics,
+        doubt=manifest.doubt,
         aliases=_named(manifest, aliases),
     )

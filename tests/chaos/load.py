@@ -175,7 +175,7 @@ class Load:
         self.world.trainings.append(training.task_id)
 
     async def _promote(self) -> None:
-        await self.world.client.set_champion(self.chance.choice(self.world.models))
+        await self.world.client.set_champion(self.chance.choice(self.world.models), force=True)
         self.orders["promote"] += 1
 
     async def stop_unknown(self) -> None:

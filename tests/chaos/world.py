@@ -169,5 +169,5 @@ async def _prepared(client: AsyncClient, csv: Path) -> tuple[Split, list[str], l
         assert ended.result is not None
         models.append(ended.result.model_version)
         trainings.append(training.task_id)
-    await client.set_champion(models[0])
+    await client.set_champion(models[0], force=True)
     return split, models, trainings

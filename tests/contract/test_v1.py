@@ -1,11 +1,12 @@
 """`/v1` for datasets, splits, trainings and models: every object by id, lists by cursor."""
 
+import random
 from typing import Any
 
 import httpx
 import pytest
 
-from tests.contract_help import DAYS, finished, ok, prepared, problems, store, table
+from tests.contract_help import DAYS, finished, ok, prepared, problems, split_body, store, table
 from tests.waiting import eventually_sync
 
 
@@ -115,6 +116,50 @@ def test_a_training_gives_a_model_that_can_be_champion(http: httpx.Client) -> No
     assert ok(http.get(f"/v1/models/{version}/curves.json"))
     assert problems(http.put("/v1/models/champion", json={"model_version": "nonsense"})) == [("model_version", "value_error.model_version")]
     assert problems(http.put("/v1/models/champion", json={})) == [("model_version", "missing")]
+
+
+def test_a_model_in_doubt_says_so_everywhere_and_is_champion_only_when_forced(http: httpx.Client) -> None:
+    chance = random.Random(11)
+    lines = [f"{number},{chance.gauss(0, 1):.3f},{chance.gauss(0, 1):.3f},{int(chance.random() < 0.1)}" for number in range(500)]
+    ok(store(http, ("\n".join(["Id,S1,S2,Response", *lines]) + "\n").encode()), 202)
+    ok(http.post("/process/split-data", json=split_body()))
+    task = ok(http.post("/process/train/start"))["task_id"]
+    result = finished(http, f"/process/train/status/{task}")["result"]
+    assert "every row PASS" in result["doubt"]
+    assert result["doubt"] in result["warnings"]
+    assert result["metrics"]["baseline"]["mcc"] == 0
+    assert set(result["metrics"]["intervals"]) == {"mcc", "recall", "precision", "pr_auc"}
+    (model,) = ok(http.get("/v1/models"))["items"]
+    version = result["model_version"]
+    assert model["doubt"] == ok(http.get(f"/v1/models/{version}"))["doubt"] == result["doubt"]
+    refused = ok(http.put("/v1/models/champion", json={"model_version": version}), 409)
+    assert refused["code"] == "model_in_doubt"
+    assert result["doubt"] in refused["detail"]
+    assert "force" in refused["detail"]
+    assert ok(http.get("/v1/models/champion"), 404)["code"] == "champion_not_found"
+    assert ok(http.put("/v1/models/champion", json={"model_version": version, "force": True}))["model_version"] == version
+
+
+def test_texts_are_features_and_a_run_of_them_is_scored(http: httpx.Client) -> None:
+    chance = random.Random(3)
+    lines = []
+    for number in range(1, 501):
+        city, hot = chance.choice(["LA", "NYC", "Ürümqi", ""]), chance.choice(["True", "False"])
+        late = "Oslo" if number % 50 == 0 else city
+        failed = int((city == "LA" and hot == "True") != (chance.random() < 0.03))
+        lines.append(f"{number},{late},{hot},{chance.gauss(0, 1):.3f},{failed}")
+    content = ("\n".join(["Id,city,hot,S1,Response", *lines]) + "\n").encode()
+    dataset = ok(store(http, content, path="/v1/datasets"), 201)
+    assert dataset["features"] == ["city", "hot", "S1"]
+    ok(http.post("/process/split-data", json=split_body()))
+    task = ok(http.post("/process/train/start"))["task_id"]
+    result = finished(http, f"/process/train/status/{task}")["result"]
+    assert result["metrics"]["mcc"] > 0.6
+    run = ok(http.post("/v1/runs", json={"rows_per_second": None, "warmup_seconds": 0}), 201)
+    ended = finished(http, f"/v1/runs/{run['run_id']}")
+    assert (ended["status"], ended["statistics"]["dead_letters"], ended["statistics"]["total_predictions"]) == ("COMPLETED", 0, 100)
+    last = ok(http.get(f"/v1/runs/{run['run_id']}/predictions", params={"limit": 1}))["items"][0]
+    assert isinstance(last["top_feature_values"]["hot"], str)
 
 
 def test_a_cancelled_training_is_stopped(http: httpx.Client) -> None:

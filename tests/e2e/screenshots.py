@@ -62,7 +62,7 @@ def furnish(client: Client, bootstrap: str) -> None:
     split = client.split(client.suggest_split(dataset.dataset_id))
     shallow = trained(client, split.split_id, "f1", max_depth=2, n_estimators=40)
     model = trained(client, split.split_id, "mcc")
-    client.set_champion(model.model_version)
+    client.set_champion(model.model_version, force=True)
     first = client.start_run(RunCreate(model_version=model.model_version, split_id=split.split_id, rows_per_second=None, warmup_seconds=0))
     client.wait_for_run(first.run_id)
     replay = client.replay_run(first.run_id, ReplayCreate(model_version=shallow.model_version, rows_per_second=None))

@@ -297,10 +297,17 @@ def test_a_run_is_replayed_by_another_model_compared_with_it_and_exported(page: 
     assert set(ZipFile(started.value.path()).namelist()) == {"predictions.csv", "predictions.jsonl", "manifest.json"}
 
 
-def test_model_becomes_champion(page: Page, url: str, client: Client, finished_run: Run) -> None:
+def test_model_in_doubt_says_so_and_becomes_champion_when_confirmed_twice(page: Page, url: str, client: Client, finished_run: Run) -> None:
+    assert finished_run.model_version is not None
+    doubt = client.model(finished_run.model_version).doubt
+    assert doubt  # of SECOM's failures none is found
+    open_page(page, f"{url}/models")
+    expect(page.get_by_text(texts.IN_DOUBT).first).to_be_visible()
     open_page(page, f"{url}/models/{finished_run.model_version}")
+    expect(page.get_by_text(doubt).first).to_be_visible()
     page.get_by_role("button", name=texts.MAKE_CHAMPION).click()
-    page.get_by_role("dialog").get_by_role("button", name=texts.MAKE_CHAMPION).click()
+    page.get_by_role("dialog").get_by_role("button", name=texts.MAKE_CHAMPION, exact=True).click()
+    page.get_by_role("dialog").get_by_role("button", name=texts.MAKE_CHAMPION_ANYWAY).click()
     expect(page.locator(".ii-badge", has_text=texts.CHAMPION)).to_be_visible()
     assert client.champion().model_version == finished_run.model_version
 

@@ -31,6 +31,7 @@ def test_links_stay_below_a_prefix_and_texts_stay_as_they_are() -> None:
         markup.problems(EVIL, [Problem(EVIL, EVIL, EVIL)]),
         markup.bar(0.5, EVIL),
         markup.reasons({EVIL: 1.0}, {EVIL: None}),
+        markup.reasons({"S1": 1.0}, {"S1": EVIL}),
         markup.joined([EVIL, EVIL]),
     ],
 )

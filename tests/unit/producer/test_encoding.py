@@ -25,7 +25,9 @@ def test_a_row_reads_back_with_missing_values_as_null(
 ) -> None:
     cells = [data.draw(values) for _ in features]
     row = msgspec.json.decode(row_encoder(IDENTITY, features)(row_index, [*cells, sample, microseconds, label]), type=Row)
-    expected = {name: None if value is None or math.isnan(value) else value for name, value in zip(features, cells, strict=True)}
+    expected: dict[str, float | str | bool | None] = {
+        name: None if value is None or math.isnan(value) else value for name, value in zip(features, cells, strict=True)
+    }
     assert row == Row(
         features=expected,
         run_id="sim-task-1",

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from producer.encoding import Identity
 from producer.recorded import Passed, Reader, Recorded, Unreadable, sent_again
 from rows.decode import Opened, opened
+from rows.inputs import ModelInputs, numbers
 from rows.packed import Packet
 from rows.rejected import Rejected
 from runtime.kafka import partition_for
@@ -45,10 +46,10 @@ def reader(run_id: str = OURS, *, external: bool = False, keep_models: bool = Tr
     return Reader(source, "model-new", partition_of=partition_of, features_of=features_of)
 
 
-def features_of(model_version: str) -> list[str]:
+def features_of(model_version: str) -> ModelInputs:
     if model_version != "model-a":
         raise ValueError(f"no model version {model_version}")
-    return ["a", "b"]
+    return numbers(["a", "b"])
 
 
 def row(**fields: Any) -> bytes:

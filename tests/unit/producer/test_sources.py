@@ -43,7 +43,8 @@ async def test_pages_hold_the_rows_from_any_start_in_the_models_column_order(sto
 async def test_a_page_gives_the_same_rows_by_column(storage: Storage) -> None:
     async for page in (await open_split(storage, SPLIT, MODEL)).pages(100, 300):
         rows, columns = page.rows(page.start + 7, page.end), page.columns(page.start + 7, page.end)
-        assert [row[2:] for row in rows] == list(zip(*columns[1:], strict=True))
+        assert [row[2:] for row in rows] == list(zip(*columns[1:4], strict=True))
+        assert not columns.unknown
         assert np.array_equal(columns.features, np.array([row[:2] for row in rows], np.float32), equal_nan=True)
 
 

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from producer.encoding import Identity
 from producer.recorded import Reader, Recorded, sent_again
 from rows.decode import opened
+from rows.inputs import ModelInputs, numbers
 from rows.rejected import Rejected
 from schemas.messages import PackedRows, Purge, Redrive, RunEnd, RunSkip, encode, pack
 from schemas.tasks import ReplaySource
@@ -84,10 +85,10 @@ def _named(record: Record) -> Iterator[str]:
             yield named
 
 
-def _features(model_version: str) -> list[str]:
+def _features(model_version: str) -> ModelInputs:
     if model_version != MODEL_A:
         raise ValueError("no such model")
-    return ["S1", "S2", "S3"]
+    return numbers(["S1", "S2", "S3"])
 
 
 @pytest.mark.parametrize("kind", KINDS)

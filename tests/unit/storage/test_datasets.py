@@ -228,7 +228,7 @@ def test_column_types_are_told(storage: Storage, tmp_path: Path) -> None:
         ("a,Response\n1,0\n2,1\n3,2\n", {}, [("label_values", "it has 3")]),
         ("a,Response\n1,\n2,\n", {}, [("label_empty", "line 2"), ("label_values", "it has 0")]),
         ("a,Response\n1,1\n2,2\n", {}, [("pass_value_ambiguous", "'1' (1 row), '2' (1 row)")]),
-        ("a,Response\nx,0\ny,1\n", {}, [("features_missing", "numbers")]),
+        ("id,Response\nx,0\ny,1\n", {}, [("features_missing", "No column")]),
         ("a,t,Response\n1,01/02/2021,0\n2,03/04/2021,1\n", {"time_column": "t"}, [("time_ambiguous", "%d/%m/%Y or as %m/%d/%Y")]),
         ("a,t,Response\n1,01/02/2021,0\n2,03/04/2021,2\n2,03/04/2021,5\n", {}, [("label_values", "3"), ("time_ambiguous", "'t'")]),
         (

@@ -80,7 +80,8 @@ def manifest(
 ) -> ModelManifest:
     """A manifest with what scoring needs."""
     matrix = ConfusionMatrix(true_positives=0, false_positives=0, true_negatives=0, false_negatives=0)
-    nothing = Metrics.model_construct(threshold=threshold, rows=0, confusion_matrix=matrix, **dict.fromkeys(UNDEFINED))
+    undefined: dict[str, Any] = dict.fromkeys(UNDEFINED)
+    nothing = Metrics.model_construct(threshold=threshold, rows=0, confusion_matrix=matrix, **undefined)
     return ModelManifest(
         model_version=model_version,
         workspace="default",

@@ -6,9 +6,10 @@ import numpy as np
 import polars as pl
 import pytest
 
+from rows.inputs import numbers
 from schemas.manifests import DateRange, SetManifest
 from storage.files import Storage
-from trainer.data import COLUMNS_AT_A_TIME, read_rows, read_set
+from trainer.data import COLUMNS_AT_A_TIME, read_rows, read_set, some_rows
 
 ROWS, NAMES = 5000, [f"S{number}" for number in range(2 * COLUMNS_AT_A_TIME + 3)]
 
@@ -29,7 +30,7 @@ def storage(storage_url: str) -> Storage:
 def test_set_is_read_in_order_as_float32_with_nan_for_missing(storage: Storage) -> None:
     moment = datetime(2026, 1, 1, tzinfo=UTC)
     part = SetManifest(path="rows.parquet", range=DateRange(start=moment, end=moment), rows=ROWS, failures=0)
-    rows = read_set(storage, part, [*NAMES[::-1], "huge"])
+    rows = read_set(storage, part, numbers([*NAMES[::-1], "huge"]))
     expected = (np.arange(ROWS)[:, None] + 0.1 + np.arange(len(NAMES))[::-1]).astype(np.float32)
     expected[::7, -2] = np.nan
     assert rows.matrix.dtype == np.float32
@@ -40,6 +41,6 @@ def test_set_is_read_in_order_as_float32_with_nan_for_missing(storage: Storage) 
 
 def test_some_rows_are_read_in_ascending_order(storage: Storage) -> None:
     wanted = np.sort(np.random.default_rng(0).choice(ROWS, 1234, replace=False))
-    matrix = read_rows(storage, "rows.parquet", wanted, ["S0", NAMES[-1]])
+    matrix = read_rows(some_rows(storage, "rows.parquet", wanted), len(wanted), numbers(["S0", NAMES[-1]]))
     np.testing.assert_array_equal(matrix[:, 0], (wanted + 0.1).astype(np.float32))
     np.testing.assert_array_equal(matrix[:, 1], (wanted + 0.1 + len(NAMES) - 1).astype(np.float32))

@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
+from rows.inputs import numbers
 from trainer.reference import BINS, histogram, reference_histograms
 
 
@@ -30,6 +31,6 @@ def test_bins_hold_about_equal_counts() -> None:
 
 
 def test_constant_and_empty_columns_have_one_bin_and_none() -> None:
-    result = reference_histograms(np.array([[5, np.nan], [5, np.nan]], np.float32), ["constant", "empty"])
+    result = reference_histograms(np.array([[5, np.nan], [5, np.nan]], np.float32), numbers(["constant", "empty"]).inputs)
     assert (result["constant"].edges, result["constant"].counts) == ([5.0, 5.0], [2])
     assert (result["empty"].edges, result["empty"].counts, result["empty"].missing_rate) == ([], [], 1.0)

@@ -6,6 +6,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from rows.inputs import numbers
 from schemas.api import TrainingResult
 from schemas.manifests import DatasetManifest, FeatureSelection, SplitManifest
 from schemas.tasks import FeatureSelectionSpec, TaskState, TrainingSpec
@@ -68,5 +69,5 @@ def test_training_completes_with_every_metric_and_is_repeatable(
     for done in (first, second):
         assert done.model_version is not None
         bundle = load_bundle(storage, done.model_version)
-        answers.append(score(bundle, read_set(storage, parts.simulation, bundle.manifest.features).matrix).tobytes())
+        answers.append(score(bundle, read_set(storage, parts.simulation, numbers(bundle.manifest.features)).matrix).tobytes())
     assert answers[0] == answers[1]

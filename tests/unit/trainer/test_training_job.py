@@ -10,8 +10,9 @@ import numpy as np
 import polars as pl
 import pytest
 
+from rows.inputs import numbers
 from schemas.api import TrainingProgress, TrainingResult
-from schemas.manifests import FeatureSelection
+from schemas.manifests import Column, FeatureSelection
 from schemas.tasks import FeatureSelectionSpec, TaskState, TrainingSpec
 from storage.bundles import load_bundle, score
 from storage.files import Storage
@@ -49,7 +50,7 @@ class Job:
     def predictions(self, done: Done) -> Any:
         assert done.model_version is not None
         bundle = load_bundle(self.storage, done.model_version)
-        return score(bundle, read_set(self.storage, self.small.split.simulation, bundle.manifest.features).matrix)
+        return score(bundle, read_set(self.storage, self.small.split.simulation, bundle.inputs or numbers(bundle.manifest.features)).matrix)
 
 
 def make_task(kind: Any, spec: Any) -> TaskState:
@@ -192,3 +193,41 @@ def test_training_set_with_one_class_fails_in_words(job: Job, tmp_path: Path) ->
     pl.read_parquet(path).with_columns(pl.lit("PASS").alias("__label__")).write_parquet(path)
     with pytest.raises(JobFailed, match="one label"):
         job.train()
+
+
+def test_texts_are_learnt_and_their_vocabulary_is_that_of_the_training_rows(storage: Storage) -> None:
+    small = write_small_split(storage)
+    texts = {"train": ["LA", "NYC", "once"], "test": ["LA", "NYC", "Oslo"], "simulation": ["Oslo"]}
+    random = np.random.default_rng(1)
+    names = ["city", "nobody", *small.dataset.features]
+    columns = [Column(name=name, type="text", missing=0, constant=False) for name in ("city", "nobody")]
+    dataset = small.dataset.model_copy(update={"features": names, "columns": [*columns, *small.dataset.columns]})
+    storage.write_bytes(f"datasets/{dataset.dataset_id}/manifest.json", dataset.model_dump_json().encode())
+    for name in ("train", "test", "simulation"):
+        path = storage.local(getattr(small.split, name).path)
+        frame = pl.read_parquet(path)
+        failed = (frame["__label__"] == "FAIL").to_numpy()
+        city = np.where(
+            failed ^ (random.random(len(failed)) < 0.1), texts[name][0], random.choice(texts[name][1:2] or texts[name], len(failed))
+        )
+        if name == "train":
+            city[0] = "once"
+        frame.with_columns(city=pl.Series(city), nobody=pl.Series([f"part-{i}" for i in range(len(failed))])).write_parquet(path)
+    selection = FeatureSelection(
+        dataset_id=dataset.dataset_id, features=names[:3], gains=[3.0, 2.0, 1.0], considered=3, sampled_rows=9, seed=0, parameters={}
+    )
+    storage.write_bytes(features_path(dataset.dataset_id), selection.model_dump_json().encode())
+    job = Job(storage, SmallSplit(dataset, small.split))
+    done = job.train()
+    assert done.model_version is not None
+    bundle = load_bundle(storage, done.model_version)
+    assert bundle.inputs is not None
+    assert [(one.name, one.kind, one.values) for one in bundle.inputs.inputs] == [
+        ("city", "category", ("LA", "NYC")),
+        (names[2], "number", ()),
+    ]
+    assert "nobody" in bundle.manifest.ignored_features
+    assert any("nobody" in entry.message for entry in job.logs)
+    assert bundle.manifest.reference["city"].counts[-1] == 1  # the text that came once counts as unknown
+    assert done.result["metrics"]["mcc"] > 0.6
+    assert len(set(job.predictions(done).tolist())) > 1

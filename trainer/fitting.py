@@ -1,0 +1,89 @@
+"""From the training set to a fitted model, and what it says of rows that it has not learnt from: in folds where rows are few, else by
+the end of the range."""
+
+from typing import NamedTuple
+
+import numpy
+
+from schemas.training import TrainingParameters
+from storage.bundles import probability_fail
+from trainer.backends import Plan, fit_as_planned
+from trainer.data import Numbers, SetReader, compact, labels
+from trainer.errors import JobFailed
+from trainer.evaluation import Scored
+from trainer.folds import fit_in_folds, in_folds
+from trainer.reporting import TRAINING, Reporter
+from trainer.training import Fitted
+from trainer.validation import hold_out
+from trainer.wire import BackendSettings
+
+FEWEST_COLUMNS = 8
+"""What a tree sees at least, where nothing else is said: half of five columns would be two, in which nothing meets."""
+REPEATED_ROWS, REPEATED_CELLS, REPEATED = 2_000, 60_000, 3
+"""Rows, and rows times features, up to which each round grows so many trees, each on its own sample, that are averaged: with few rows
+the draw matters, and they cost little."""
+
+
+class Validated(NamedTuple):
+    """A model, its probabilities for rows that it, or its like, has not learnt from, and what is to be said about them."""
+
+    fitted: Fitted
+    unseen: Scored
+    warning: str | None = None
+
+
+def fitting_parameters(parameters: TrainingParameters, rows: int, features: int) -> TrainingParameters:
+    """The parameters with what few columns and few rows need; nothing that was given is changed."""
+    floors: dict[str, float] = {"colsample_bytree": max(parameters.colsample_bytree, min(1.0, FEWEST_COLUMNS / features))}
+    if rows <= REPEATED_ROWS and rows * features <= REPEATED_CELLS:
+        floors["num_parallel_tree"] = REPEATED
+    return parameters.model_copy(update={name: value for name, value in floors.items() if name not in parameters.model_fields_set})
+
+
+def fit_and_validate(
+    rows: SetReader, parameters: TrainingParameters, plan: Plan, backend: BackendSettings, seed: int, threads: int, reporter: Reporter
+) -> Validated:
+    """Boost as planned. Raises `JobFailed` when the set has one class only, `StorageUnavailable`."""
+    if not rows.fails.any() or rows.fails.all():
+        raise JobFailed("The training set needs PASS and FAIL rows, but all of its rows have one label.")
+    if plan.backend == "memory" and "validation_fraction" not in parameters.model_fields_set and in_folds(rows.fails, len(rows.features)):
+        reporter.log("INFO", "Few rows: best round and threshold come from folds of time, the model from all training rows")
+        everything = rows.read(range(len(rows.fails)))
+        found = fit_in_folds(
+            everything,
+            rows.fails,
+            parameters,
+            types=rows.inputs.types,
+            seed=seed,
+            threads=threads,
+            on_round=reporter.rounds(TRAINING),
+        )
+        _tell(found.fitted, reporter)
+        return Validated(found.fitted, Scored.of(found.probabilities, rows.fails))
+    validation = hold_out(rows.fails, parameters.validation_fraction, seed)
+    held_out = compact(validation.held_out)
+    fitted = fit_as_planned(
+        plan,
+        rows,
+        compact(validation.fitting),
+        held_out,
+        parameters,
+        backend,
+        seed=seed,
+        threads=threads,
+        on_round=reporter.rounds(TRAINING),
+        warn=lambda message: reporter.log("WARNING", message),
+    )
+    _tell(fitted, reporter)
+    return Validated(fitted, score_rows(fitted, rows, held_out, plan.batch_bytes), validation.warning)
+
+
+def score_rows(fitted: Fitted, rows: SetReader, chosen: Numbers, batch_bytes: int) -> Scored:
+    """P(FAIL) of these rows, read a batch at a time."""
+    parts = [probability_fail(fitted.booster, fitted.best_iteration, matrix) for _, matrix in rows.batches(chosen, batch_bytes)]
+    probabilities = numpy.concatenate(parts) if parts else numpy.empty(0, numpy.float32)
+    return Scored.of(probabilities, labels(rows.fails, chosen))
+
+
+def _tell(fitted: Fitted, reporter: Reporter) -> None:
+    reporter.log("INFO", f"Best of {len(fitted.history.train_loss)} boosting rounds: {fitted.best_iteration + 1}")

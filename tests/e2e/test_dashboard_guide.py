@@ -1,6 +1,7 @@
 """The whole job in a real browser on SECOM, and what must hold for every page."""
 
 import json
+import random
 import re
 import time
 from collections.abc import Iterator
@@ -297,17 +298,30 @@ def test_a_run_is_replayed_by_another_model_compared_with_it_and_exported(page: 
     assert set(ZipFile(started.value.path()).namelist()) == {"predictions.csv", "predictions.jsonl", "manifest.json"}
 
 
-def test_model_in_doubt_says_so_and_becomes_champion_when_confirmed_twice(page: Page, url: str, client: Client, finished_run: Run) -> None:
-    assert finished_run.model_version is not None
-    doubt = client.model(finished_run.model_version).doubt
-    assert doubt  # of SECOM's failures none is found
+def test_model_in_doubt_says_so_and_becomes_champion_when_confirmed_twice(page: Page, url: str, client: Client, tmp_path: Path) -> None:
+    chance = random.Random(11)
+    lines = [f"{chance.gauss(0, 1):.3f},{chance.gauss(0, 1):.3f},{int(chance.random() < 0.1)}" for _ in range(500)]
+    (tmp_path / "noise.csv").write_text("\n".join(["S1,S2,Response", *lines]) + "\n")
+    split = client.split(client.suggest_split(client.upload(tmp_path / "noise.csv").dataset_id))
+    training = client.train(TrainingCreate(split_id=split.split_id))
+    model_version = (client.wait_for(training.task_id, timeout_seconds=150).result or {})["model_version"]
+    doubt = client.model(model_version).doubt
+    assert doubt
     open_page(page, f"{url}/models")
     expect(page.get_by_text(texts.IN_DOUBT).first).to_be_visible()
-    open_page(page, f"{url}/models/{finished_run.model_version}")
+    open_page(page, f"{url}/models/{model_version}")
     expect(page.get_by_text(doubt).first).to_be_visible()
     page.get_by_role("button", name=texts.MAKE_CHAMPION).click()
     page.get_by_role("dialog").get_by_role("button", name=texts.MAKE_CHAMPION, exact=True).click()
     page.get_by_role("dialog").get_by_role("button", name=texts.MAKE_CHAMPION_ANYWAY).click()
+    expect(page.locator(".ii-badge", has_text=texts.CHAMPION)).to_be_visible()
+    assert client.champion().model_version == model_version
+
+
+def test_model_becomes_champion(page: Page, url: str, client: Client, finished_run: Run) -> None:
+    open_page(page, f"{url}/models/{finished_run.model_version}")
+    page.get_by_role("button", name=texts.MAKE_CHAMPION).click()
+    page.get_by_role("dialog").get_by_role("button", name=texts.MAKE_CHAMPION).click()
     expect(page.locator(".ii-badge", has_text=texts.CHAMPION)).to_be_visible()
     assert client.champion().model_version == finished_run.model_version
 

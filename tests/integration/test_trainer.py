@@ -31,7 +31,7 @@ from tests.small_split import SmallSplit, write_small_split
 from tests.storage_away import bring_back, take_away
 from tests.waiting import eventually, eventually_sync
 
-LONG = {"n_estimators": 5000, "early_stopping_rounds": 5000, "learning_rate": 0.001}
+LONG = {"n_estimators": 5000, "early_stopping_rounds": 5000, "learning_rate": 0.001, "validation_fraction": 0.2, "num_parallel_tree": 1}
 """Parameters of a training that takes several seconds."""
 
 

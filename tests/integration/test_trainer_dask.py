@@ -18,7 +18,7 @@ from tests.unit.trainer.test_training_job import Job, make_task
 from tests.waiting import eventually_sync
 from trainer import wire
 
-LONG = {"n_estimators": 5000, "early_stopping_rounds": 5000, "learning_rate": 0.001}
+LONG = {"n_estimators": 5000, "early_stopping_rounds": 5000, "learning_rate": 0.001, "validation_fraction": 0.2, "num_parallel_tree": 1}
 
 
 class Cluster:

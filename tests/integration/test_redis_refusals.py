@@ -21,7 +21,7 @@ from storage.redis_store import RedisStore, RedisUnavailable, RedisUnfit
 from tests.brokers import Broker, redis_server
 from tests.gateway_process import gateway
 from tests.topic_writer import writer
-from tests.view_records import dataset, lane_stats, prediction, task
+from tests.view_records import dataset, prediction, task
 from tests.waiting import eventually, eventually_sync
 
 Admin = redis.Redis
@@ -136,9 +136,8 @@ async def counted(client: httpx.AsyncClient, run_id: str) -> int | None:
 
 
 async def write(kafka: Broker, run_id: str, rows: int) -> None:
-    found = [prediction(run_id, row) for row in range(rows)]
     async with writer(kafka.kwargs) as topic:
-        await topic.write(topics.STATS_CHANGELOG, f"{run_id}:1:0", encode(lane_stats(run_id, found)))
+        await topic.answer(run_id, [prediction(run_id, row) for row in range(rows)])
 
 
 @pytest.mark.parametrize("word", ["full", "MISCONF", "READONLY", "NOPERM"])

@@ -338,13 +338,16 @@ end
 local stats = redis.pcall('INFO', 'stats')
 local evicted = type(stats) == 'string' and string.match(stats, 'evicted_keys:(%d+)') or '-1'
 local answer = {state, cursor, evicted}
-for i = 4, #ARGV do answer[i] = redis.call('HGET', view, ARGV[i]) end
+if state == '' then
+  for i = 4, #ARGV do answer[i] = redis.call('HGET', view, ARGV[i]) end
+end
 return answer
 """
 )
 """Look after the view. KEYS: view, ready, and a key that is written, so that a Redis that takes no writes is noticed. ARGV: where to go on
 in the census, how much of it to look at, partitions expected, partitions whose positions are asked for. Answers `damaged`, `missing`,
-`dropping` or nothing, where to go on (0: at its end), how many keys Redis has evicted (-1: it does not say), the positions."""
+`dropping` or nothing, where to go on (0: at its end), how many keys Redis has evicted (-1: it does not say), and, if it is nothing, the
+positions."""
 
 DROP = (
     _VIEW

@@ -7,7 +7,7 @@ What says whether the view is whole is one hash, `storage.redis_keys.POSITIONS`:
 nothing is believed. It names every key that must be there (the census, ADR 29); whichever script misses one of them says so in it.
 """
 
-_VIEW = """
+_CENSUS = """
 local view, ready = KEYS[1], KEYS[2]
 
 local function condition()
@@ -30,7 +30,11 @@ local function damage(key)
   redis.call('DEL', ready)
   redis.call('HSETNX', view, 'damage', key .. ' is gone from Redis')
 end
+"""
 
+_VIEW = (
+    _CENSUS
+    + """
 local function settle(expected)
   local known = redis.call('HMGET', view, 'rebuilding', 'placed')
   if expected > 0 and tonumber(known[1] or 0) == 0 and tonumber(known[2] or 0) >= expected then
@@ -50,6 +54,7 @@ local function rebuild(name, goal)
   end
 end
 """
+)
 """`view`: the hash; `ready`: see `redis_keys`. In `view` beside the positions: `format`; `damage`: what is missing, so that all must be
 built again; `dropping`: until when somebody clears the rest away; `why`: what was missing, for people, until the view is whole again;
 `placed`, `rebuilding`: how many partitions have a position, and a goal; `>topic:partition`: that goal; `=key`: until when the key must
@@ -280,18 +285,28 @@ partitions expected, the position known formerly (0: none), how many records the
 -1: there is no view to place it in."""
 
 WHOLE = (
-    _VIEW
+    _CENSUS
     + """
+local function lost()
+  for first = 3, #KEYS, 1000 do
+    local last = math.min(first + 999, #KEYS)
+    if redis.call('EXISTS', unpack(KEYS, first, last)) <= last - first then
+      for i = first, last do
+        local till = redis.call('HGET', view, '=' .. KEYS[i])
+        if till and is_lost(KEYS[i], till) then return KEYS[i] end
+      end
+    end
+  end
+end
+
 if redis.call('EXISTS', ready) == 0 or condition() ~= '' then
   local known = redis.call('HMGET', view, 'damage', 'why')
   return {0, known[1] or known[2] or ''}
 end
-for i = 3, #KEYS do
-  local till = redis.call('HGET', view, '=' .. KEYS[i])
-  if till and is_lost(KEYS[i], till) then
-    damage(KEYS[i])
-    return {0, KEYS[i] .. ' is gone from Redis'}
-  end
+local gone = lost()
+if gone then
+  damage(gone)
+  return {0, gone .. ' is gone from Redis'}
 end
 return {1, ''}
 """
@@ -323,13 +338,16 @@ end
 local stats = redis.pcall('INFO', 'stats')
 local evicted = type(stats) == 'string' and string.match(stats, 'evicted_keys:(%d+)') or '-1'
 local answer = {state, cursor, evicted}
-for i = 4, #ARGV do answer[i] = redis.call('HGET', view, ARGV[i]) end
+if state == '' then
+  for i = 4, #ARGV do answer[i] = redis.call('HGET', view, ARGV[i]) end
+end
 return answer
 """
 )
 """Look after the view. KEYS: view, ready, and a key that is written, so that a Redis that takes no writes is noticed. ARGV: where to go on
 in the census, how much of it to look at, partitions expected, partitions whose positions are asked for. Answers `damaged`, `missing`,
-`dropping` or nothing, where to go on (0: at its end), how many keys Redis has evicted (-1: it does not say), the positions."""
+`dropping` or nothing, where to go on (0: at its end), how many keys Redis has evicted (-1: it does not say), and, if it is nothing, the
+positions."""
 
 DROP = (
     _VIEW

@@ -148,7 +148,10 @@ class RedisStore:
         return position
 
     async def check(self, partitions: Sequence[str], expected: int, *, whole_census: bool = False) -> Check:
-        """Look for some of the keys that must be there, or for all; see whether Redis takes writes; return the partitions' positions."""
+        """Look for some of the keys that must be there, or for all; see whether Redis takes writes; return the partitions' positions.
+
+        None of a view that is not well counts.
+        """
         while True:
             asked = [self._census_cursor, CENSUS_KEYS, expected, *partitions]
             state, cursor, evicted, *found = await self._call(lambda asked=asked: self._check(keys=_KEPT, args=asked))  # type: ignore[misc]

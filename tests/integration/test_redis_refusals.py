@@ -11,17 +11,19 @@ from typing import Any
 import httpx
 import pytest
 import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 from schemas import topics
 from schemas.messages import encode
 from schemas.tasks import RunSpec
 from storage import redis_keys as keys
 from storage.operations import Keep
-from storage.redis_store import RedisStore, RedisUnavailable, RedisUnfit
+from storage.redis_store import Advance, RedisStore, RedisUnavailable, RedisUnfit
 from tests.brokers import Broker, redis_server
 from tests.gateway_process import gateway
 from tests.topic_writer import writer
-from tests.view_records import dataset, lane_stats, prediction, task
+from tests.view_records import dataset, prediction, task
 from tests.waiting import eventually, eventually_sync
 
 Admin = redis.Redis
@@ -31,7 +33,7 @@ Step = Callable[[Any], object]
 @contextmanager
 def _script_that_does_not_end(admin: Any) -> Iterator[None]:
     admin.config_set("lua-time-limit", 10)
-    with redis.Redis(port=admin.get_connection_kwargs()["port"], socket_timeout=0.3) as other:
+    with redis.Redis(port=admin.get_connection_kwargs()["port"], socket_timeout=0.3, retry=Retry(NoBackoff(), 0)) as other:
         with pytest.raises(redis.TimeoutError):
             other.eval("while true do end", 0)
         yield
@@ -88,6 +90,20 @@ async def test_a_write_that_is_refused_says_why_and_succeeds_later(word: str, fr
     await store.close()
 
 
+async def test_a_view_that_misses_a_key_has_no_positions(fresh_redis_url: str) -> None:
+    store = RedisStore(fresh_redis_url)
+    with redis.Redis.from_url(fresh_redis_url) as admin:
+        await store.clear()
+        await store.begin("tasks.v1:0", start=0, target=0, expected=1)
+        assert await store.apply([Keep("ii:task:x", 7, "{}")], ["x"], advances=[Advance("tasks.v1:0", 0, 8)], expected=1) == []
+        assert (await store.check(["tasks.v1:0"], 1)).positions == [8]
+        admin.delete("ii:task:x")
+        for _ in range(2):
+            found = await store.check(["tasks.v1:0"], 1)
+            assert (found.state, found.positions) == ("damaged", [None])
+    await store.close()
+
+
 async def test_a_redis_that_is_busy_with_a_script_is_waited_for(fresh_redis_url: str) -> None:
     store = RedisStore(fresh_redis_url)
     with redis.Redis.from_url(fresh_redis_url) as admin:
@@ -136,9 +152,8 @@ async def counted(client: httpx.AsyncClient, run_id: str) -> int | None:
 
 
 async def write(kafka: Broker, run_id: str, rows: int) -> None:
-    found = [prediction(run_id, row) for row in range(rows)]
     async with writer(kafka.kwargs) as topic:
-        await topic.write(topics.STATS_CHANGELOG, f"{run_id}:1:0", encode(lane_stats(run_id, found)))
+        await topic.answer(run_id, [prediction(run_id, row) for row in range(rows)])
 
 
 @pytest.mark.parametrize("word", ["full", "MISCONF", "READONLY", "NOPERM"])

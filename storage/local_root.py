@@ -32,17 +32,15 @@ class LocalRoot:
 
     def initialise(self) -> None:
         with self._classified():
-            self.root.mkdir(parents=True, exist_ok=True)
-            made = self.root / f".{sentinel.NAME}.{uuid.uuid4().hex}"
-            made.write_bytes(sentinel.new_sentinel())
-            try:
+            scratches = self.root / scratch.NAME
+            scratches.mkdir(parents=True, exist_ok=True)
+            with scratch.scratch_in(os.open(scratches, scratch.FOLDER)) as name:  # what a killed process leaves there is swept
+                made = scratches / name / sentinel.NAME
+                made.write_bytes(sentinel.new_sentinel())
                 _sync_path(made)
-                os.link(made, self.root / sentinel.NAME)  # the first of several wins
-                _sync_path(self.root)
-            except FileExistsError:
-                pass
-            finally:
-                made.unlink(missing_ok=True)
+                with suppress(FileExistsError):  # the first of several wins
+                    os.link(made, self.root / sentinel.NAME)
+                    _sync_path(self.root)
 
     def holds(self, parts: Parts) -> bool:
         """Whether the file is there, sentinel or not."""

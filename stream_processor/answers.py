@@ -1,9 +1,10 @@
 """What is said about a row: its prediction with the reasons, or the dead letter. Pure."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from functools import cached_property
+from math import isnan
 
 import numpy as np
 
@@ -20,12 +21,19 @@ KEPT_TEXT = 2_000
 """Of a larger record the dead letter keeps the beginning: in base64 it must fit into a record itself."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Model:
     """A model version, ready to score."""
 
     bundle: Bundle
     reader: FeatureReader
+
+    @cached_property
+    def by_gain(self) -> list[int]:
+        """Columns of the features that are numbers, those first that gain most in the trees; of equal ones those in front."""
+        manifest = self.bundle.manifest
+        numbers = [i for i in range(len(manifest.features)) if i not in self.reader.inputs.categories]
+        return sorted(numbers, key=lambda i: -manifest.feature_gains.get(manifest.features[i], 0.0))
 
 
 @dataclass(slots=True)
@@ -102,10 +110,6 @@ def dead_letter(record: SourceRecord, item: Rejected, now: datetime) -> DeadLett
     )
 
 
-def _value(told: Any) -> float | str | None:
-    return told if told is None or isinstance(told, str) else None if np.isnan(told) else float(told)
-
-
 def _text(header: bytes | None) -> str:
     return (header or b"")[:KEPT_HEADER_BYTES].decode("utf-8", "replace")
 
@@ -126,24 +130,22 @@ def explain(
         by_version.setdefault(item.version, []).append((item, prediction))
     for version, group in by_version.items():
         inputs = matrices[version][[item.row for item, _ in group]]
-        bundle, known = group[0][0].model.bundle, group[0][0].model.reader.inputs
-        parts = contributions(bundle, inputs, approximate=approximate)
-        names, strongest = bundle.manifest.features, _strongest(bundle, reasons.top)
+        model = group[0][0].model
+        known = model.reader.inputs.categories
+        parts = contributions(model.bundle, inputs, approximate=approximate)
+        names, strongest = model.bundle.manifest.features, model.by_gain[: reasons.top]
         largest = np.argsort(-np.abs(parts), axis=1, kind="stable")[:, : reasons.top]
-        for (_, prediction), part, values, best in zip(group, parts, inputs, largest.tolist(), strict=True):
-            prediction.top_features = {names[i]: float(part[i]) for i in best}
-            told = known.row_of([None if np.isnan(value) else float(value) for value in values]) if known.categories else values
-            prediction.top_feature_values = {names[i]: _value(told[i]) for i in best}
-            prediction.strongest = _values(names, values, (i for i in strongest if i not in known.categories))
+        columns = (largest, np.take_along_axis(parts, largest, 1), np.take_along_axis(inputs, largest, 1), inputs[:, strongest])
+        always = [names[i] for i in strongest]
+        for (_, prediction), best, part, values, fixed in zip(group, *(column.tolist() for column in columns), strict=True):
+            top = [names[i] for i in best]
+            prediction.top_features = dict(zip(top, part, strict=True))
+            numbers = _values(top, values)
+            texts = {names[i]: known[i].text(numbers[names[i]]) for i in best if i in known} if known else {}
+            prediction.top_feature_values = numbers | texts
+            prediction.strongest = _values(always, fixed)
             prediction.reasons = "approximate" if approximate else "exact"
 
 
-def _values(names: Sequence[str], values: Matrix, columns: Iterable[int]) -> dict[str, float | None]:
-    return {names[i]: None if np.isnan(values[i]) else float(values[i]) for i in columns}
-
-
-def _strongest(bundle: Bundle, top: int) -> list[int]:
-    """Columns of the features that gain most in the model's trees, whatever the row; of equal ones those in front."""
-    gains = bundle.manifest.feature_gains
-    order = sorted(range(len(bundle.manifest.features)), key=lambda i: -gains.get(bundle.manifest.features[i], 0.0))
-    return order[:top]
+def _values(names: list[str], values: list[float]) -> dict[str, float | None]:
+    return {name: None if isnan(value) else value for name, value in zip(names, values, strict=True)}

@@ -25,7 +25,7 @@ SPLITS = {
 }
 ML = ("train_start_date", "train_end_date", "test_start_date", "test_end_date", "simulation_start_date", "simulation_end_date")
 DOTNET = ("trainStart", "trainEnd", "testStart", "testEnd", "simulationStart", "simulationEnd")
-DONE = {"COMPLETED", "FAILED", "STOPPED"}
+DONE = {"COMPLETED", "FAILED", "STOPPED", "SUCCESS", "FAILURE", "REVOKED"}
 
 
 @pytest.fixture

@@ -8,8 +8,10 @@ import polars as pl
 import pytest
 
 from runtime.kafka import partition_for
+from runtime.quarantine import read_quarantine
+from schemas.topics import RUN_COMMANDS
 from storage.files import Storage
-from tests.brokers import DATA_PARTITIONS, Broker
+from tests.brokers import CONTROL_PARTITIONS, DATA_PARTITIONS, Broker
 from tests.replays import MODEL, ProducerProcess, Replays, counted, frame_of, replays, write_split_and_model
 from tests.waiting import eventually
 
@@ -147,7 +149,8 @@ async def test_a_run_with_too_many_dead_letters_ends_as_failed(world: Replays, p
     run_id = await world.start(ROWS, rows_per_second=50)
     await eventually(lambda: world.sent(run_id, 5))
     await world.order(run_id, "fail", attempt=2, message="of another attempt")
-    await world.order(run_id, "fail", attempt=1, message="Stopped at row 3.")
+    await world.statistics(run_id, limit_reached=True, finished="FAILED", message="Stopped at row 3.")
+    await world.order(run_id, "fail", attempt=1, message="whatever the order says")
     task = await world.ended(run_id)
     assert (task.status, task.error, task.ended_lanes) == ("FAILED", "Stopped at row 3.", 1)
     lane = counted(await world.records(run_id))[0]
@@ -265,7 +268,7 @@ async def test_a_retry_keeps_the_pace_that_was_set_last_unless_one_is_given(worl
 
 
 async def test_what_cannot_run_fails_again_when_tried_again(world: Replays, producer: ProducerProcess) -> None:
-    for run_id in (await world.start(10, model_version="model-ffffffffffff"), await world.start(10, rows_per_second=1e7)):
+    for run_id in (await world.start(10, model_version="model-ffffffffffff"), await world.start(ROWS + 1)):
         reason = (await world.ended(run_id)).error
         await world.order(run_id, "retry")
         await eventually(lambda run_id=run_id: _attempt(world, run_id, 2))  # type: ignore[misc]
@@ -282,10 +285,20 @@ async def test_a_run_without_its_model_fails_with_the_reason(world: Replays, pro
     assert await world.records(run_id) == []
 
 
-async def test_a_run_with_an_impossible_order_fails_with_the_reason(world: Replays, producer: ProducerProcess) -> None:
-    too_fast, too_long = await world.start(10, rows_per_second=1e7), await world.start(ROWS + 1, rows_per_second=None)
-    assert "rows_per_second" in ((await world.ended(too_fast)).error or "")
-    assert f"{ROWS} rows" in ((await world.ended(too_long)).error or "")
+async def test_a_run_with_more_rows_than_the_split_has_fails_with_the_reason(world: Replays, producer: ProducerProcess) -> None:
+    run_id = await world.start(ROWS + 1, rows_per_second=None)
+    assert f"{ROWS} rows" in ((await world.ended(run_id)).error or "")
+
+
+async def test_an_order_that_no_run_can_have_is_in_quarantine_and_those_behind_it_are_carried_out(
+    world: Replays, producer: ProducerProcess
+) -> None:
+    too_fast = await world.start(10, rows_per_second=1e7)
+    partition = partition_for(too_fast.encode(), CONTROL_PARTITIONS)
+    await world.ended(await world.start(10, rows_per_second=None, partition=partition))
+    [kept] = [one for one in await read_quarantine(world.kafka) if too_fast.encode() in (one.value or b"")]
+    assert (kept.topic, kept.reader, "rows_per_second" in kept.reason) == (RUN_COMMANDS.name, "producer", True)
+    assert await world.records(too_fast) == []
 
 
 async def test_a_row_too_large_for_the_topic_fails_the_run_and_not_the_producer(world: Replays, producer: ProducerProcess) -> None:

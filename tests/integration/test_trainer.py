@@ -18,11 +18,12 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
 from devstack.ports import free_port
 from runtime.kafka import read_to_end
+from runtime.quarantine import read_quarantine
 from schemas.api import TrainingStatus
 from schemas.ids import new_id, new_training_id
 from schemas.manifests import ModelManifest
 from schemas.messages import Alias, encode
-from schemas.tasks import Command, FeatureSelectionSpec, LogEntry, TaskState, TrainingSpec
+from schemas.tasks import Command, FeatureSelectionSpec, LogEntry, Quarantined, TaskState, TrainingSpec
 from schemas.topics import MODELS, TASK_LOGS, TASKS, TRAINING_COMMANDS
 from storage.bundles import load_bundle
 from storage.files import Storage
@@ -263,13 +264,21 @@ async def test_what_cannot_be_done_fails_with_its_reason(world: World, small: Sm
     without_selection = await world.ended(await world.train(small))
     spec = TrainingSpec(dataset_id="ds-1", split_id="split-000000000000")
     without_split = await world.ended(await world.begin(world.task("training", spec)))
-    nonsense = await world.ended(await world.begin(world.task("training", {"colour": "red"})))
-    assert [state.status for state in (without_selection, without_split, nonsense)] == ["FAILED"] * 3
+    assert [state.status for state in (without_selection, without_split)] == ["FAILED"] * 2
     assert without_selection.error == f"The feature selection of the dataset {small.dataset.dataset_id} does not exist in the storage."
     assert without_split.error == "The split split-000000000000 does not exist in the storage."
-    assert nonsense.error is not None
-    assert "dataset_id" in nonsense.error
     assert (await world.models())[0] == []
+
+
+async def test_an_order_that_no_training_can_have_is_in_quarantine(world: World) -> None:
+    world.start_trainer()
+    nonsense = await world.begin(world.task("training", {"colour": "red"}))
+
+    async def in_quarantine() -> list[Quarantined]:
+        return [one for one in await read_quarantine(world.kafka) if nonsense.encode() in (one.value or b"")]
+
+    [kept] = await eventually(in_quarantine, timeout_seconds=120)
+    assert (kept.topic, kept.reader, "dataset_id" in kept.reason) == (TRAINING_COMMANDS.name, "trainer", True)
 
 
 async def test_a_task_that_was_left_behind_too_often_fails(world: World) -> None:

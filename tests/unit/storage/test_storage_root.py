@@ -146,7 +146,7 @@ def test_all_who_initialise_at_once_make_one_storage(tmp_path: Path) -> None:
     for thread in threads:
         thread.join()
     assert len({storage.id for storage in storages}) == 1
-    assert [path.name for path in (tmp_path / "root").iterdir()] == ["storage.json"]
+    assert sorted(path.name for path in (tmp_path / "root").rglob("*")) == [".scratch", "storage.json"]
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b"[]", b'{"id":1}', b"\xff"])

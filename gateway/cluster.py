@@ -23,7 +23,7 @@ from gateway.cluster_requests import DescribeGroups, DescribeLogDirs
 from runtime.errors import Unavailable
 from runtime.tasks import stop_client
 from schemas.ids import position_key
-from schemas.topics import APP_ID, PREDICTIONS, ROWS, STATS_CHANGELOG, TOPICS
+from schemas.topics import APP_ID, INLETS, PREDICTIONS, STATS_CHANGELOG, TOPICS
 
 KEPT_SECONDS = 1.0
 SAMPLED_OFFSETS = 60
@@ -33,7 +33,8 @@ TAIL_OFFSETS = 6
 """Within so many offsets of its end a partition of the changelog has its newest position."""
 SAMPLE_SECONDS = 1.5
 Duration = tuple[datetime, float]
-"""When a row was scored, and how many seconds after its record entered `rows.v1`."""
+"""When a row was scored, and how many seconds after its record entered its topic."""
+OF_ROWS = tuple(topic.name for topic in INLETS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,13 +49,13 @@ class Group:
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """One look. Keys are partitions of `rows.v1`, or names of topics; `at` is in seconds of a clock that never goes back."""
+    """One look. Keys are partitions, or names of topics; `at` is in seconds of a clock that never goes back."""
 
     at: float
     groups: Sequence[Group]
     first: Mapping[TopicPartition, int]
     ends: Mapping[TopicPartition, int]
-    positions: Mapping[int, int]
+    positions: Mapping[TopicPartition, int]
     configs: Mapping[str, Mapping[str, str]]
     sizes: Mapping[str, int]
     durations: Sequence[Duration]
@@ -63,6 +64,7 @@ class Picture:
 
 class _Scored(msgspec.Struct):
     class Place(msgspec.Struct):
+        topic: str
         partition: int
         offset: int
 
@@ -77,7 +79,7 @@ _scored = msgspec.json.Decoder(_Scored).decode
 class _Open:
     admin: AIOKafkaAdminClient
     consumer: AIOKafkaConsumer
-    positions: dict[int, int] = field(default_factory=dict)
+    positions: dict[TopicPartition, int] = field(default_factory=dict)
     tails: dict[TopicPartition, int] = field(default_factory=dict)
     sampled: Mapping[TopicPartition, int] = field(default_factory=dict)
     durations: Sequence[Duration] = ()
@@ -153,13 +155,13 @@ class Cluster:
             async with asyncio.timeout(SAMPLE_SECONDS):
                 await _scored_up_to(to, first, ends)
                 await _sample(to, first, ends)
-        reported = {tp.partition: place.offset for tp, place in positions.items() if tp.topic == ROWS.name and place.offset >= 0}
+        reported = {tp: place.offset for tp, place in positions.items() if tp.topic in OF_ROWS and place.offset >= 0}
         return Picture(
             at=time.monotonic(),
             groups=groups,
             first=first,
             ends=ends,
-            positions={number: max(offset, to.positions.get(number, 0)) for number, offset in reported.items()},
+            positions={tp: max(offset, to.positions.get(tp, 0)) for tp, offset in reported.items()},
             configs=configs,
             sizes=sizes,
             durations=to.durations,
@@ -205,8 +207,9 @@ async def _scored_up_to(to: _Open, first: Mapping[TopicPartition, int], ends: Ma
     """The position that each transaction writes last; what the processor reports to the broker is up to a second old."""
     moved = {tp: end for tp, end in ends.items() if tp.topic == STATS_CHANGELOG.name and end > first[tp] and end != to.tails.get(tp)}
     for record in await _read(to.consumer, {tp: (max(first[tp], end - TAIL_OFFSETS), end) for tp, end in moved.items()}):
-        if record.key == position_key(record.partition) and record.value:
-            to.positions[record.partition] = int(record.value) + 1
+        for topic in OF_ROWS:
+            if record.key == position_key(record.partition, topic) and record.value:
+                to.positions[TopicPartition(topic, record.partition)] = int(record.value) + 1
     to.tails |= moved
 
 
@@ -220,15 +223,15 @@ async def _sample(to: _Open, first: Mapping[TopicPartition, int], ends: Mapping[
     newest = sorted(scored, key=lambda one: one.scored_at.timestamp())[-SAMPLED_ROWS:]
     spans: dict[TopicPartition, tuple[int, int]] = {}
     for one in newest:
-        tp = TopicPartition(ROWS.name, one.source.partition)
+        tp = TopicPartition(one.source.topic, one.source.partition)
         if first.get(tp, 0) <= one.source.offset < ends.get(tp, 0):
             low, high = spans.get(tp, (one.source.offset, 0))
             spans[tp] = (min(low, one.source.offset), max(high, one.source.offset + 1))
-    entered = {(record.partition, record.offset): record.timestamp / 1000 for record in await _read(to.consumer, spans)}
+    entered = {(record.topic, record.partition, record.offset): record.timestamp / 1000 for record in await _read(to.consumer, spans)}
     to.durations = [
         (one.scored_at, max(one.scored_at.timestamp() - at, 0.0))
         for one in newest
-        if (at := entered.get((one.source.partition, one.source.offset))) is not None
+        if (at := entered.get((one.source.topic, one.source.partition, one.source.offset))) is not None
     ]
     to.sampled = tails
 

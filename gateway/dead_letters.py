@@ -44,8 +44,9 @@ class Letters:
             return found[0]
         search = await self._old.find([name])
         place = Place.of(name)
-        if name not in search.letters and place is not None and place.offset < search.first.get(place.partition, 0):
-            raise Gone(search.first[place.partition], place.partition)
+        first = search.first.get((place.topic, place.partition), 0) if place is not None else 0
+        if name not in search.letters and place is not None and place.offset < first:
+            raise Gone(first, place.partition)
         if name not in search.letters:
             raise NotFound("dead letter", name)
         return search.letters[name]

@@ -87,7 +87,10 @@ def _source(spec: RunSpec) -> RunSource:
         run_id=replay.run_id,
         attempt=replay.attempt,
         from_row=replay.from_row,
-        ranges=[OffsetRange(partition=one.partition, from_offset=one.from_offset, to_offset=one.to_offset) for one in replay.ranges],
+        ranges=[
+            OffsetRange(topic=one.topic, partition=one.partition, from_offset=one.from_offset, to_offset=one.to_offset)
+            for one in replay.ranges
+        ],
         unreplayable=None if spec.total_rows is None else spec.unreplayable,
     )
 

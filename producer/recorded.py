@@ -1,4 +1,4 @@
-"""Records of `rows.v1` as rows that can be sent again. Pure.
+"""Records of the topics of rows as rows that can be sent again. Pure.
 
 A row is kept as the inside of its JSON object, without what says whose it is: `fragment` of a `Recorded`. So whatever it held, right or
 wrong, scores or becomes a dead letter again as it did; sending it costs one concatenation. Which row of which run a record holds is told
@@ -14,10 +14,10 @@ from msgspec import Meta, Raw, Struct
 
 from producer.counted import Counted
 from producer.encoding import Identity, maker
-from schemas.ids import RUN_ID, external_run_id, is_task_id, row_key
+from schemas.ids import RUN_ID, external_run_id, foreign_lane, former_external_run_id, is_task_id, row_key
 from schemas.messages import PackedRows, Redrive, RunEnd, RunSkip, encode
 from schemas.tasks import ReplaySource
-from schemas.topics import CONTENT_TYPE_HEADER, JSON, MAX_MESSAGE_BYTES, PACKED, REDRIVE_HEADER, TYPE_HEADER
+from schemas.topics import CONTENT_TYPE_HEADER, INGRESS, JSON, MAX_MESSAGE_BYTES, PACKED, REDRIVE_HEADER, TYPE_HEADER
 
 Index = Annotated[int, Meta(ge=0, le=2**62)]
 PartitionOf = Callable[[bytes], int]
@@ -33,6 +33,8 @@ UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, ValueErr
 class SourceRecord(Protocol):
     """What is used of a Kafka record."""
 
+    @property
+    def topic(self) -> str: ...
     @property
     def partition(self) -> int: ...
     @property
@@ -69,10 +71,10 @@ class _Named(Struct):
     """The fields that say whose row it is, and any others whatever they are."""
 
     run_id: str | None = None
-    attempt: Annotated[int, Meta(ge=1, le=2**31)] = 1
+    attempt: Annotated[int, Meta(ge=1, le=2**31)] | None = 1
     epoch: Index | None = None
-    lane: Index = 0
-    lanes: Annotated[int, Meta(ge=1, le=2**31)] = 1
+    lane: Index | None = 0
+    lanes: Annotated[int, Meta(ge=1, le=2**31)] | None = 1
     row_index: Index | None = None
 
 
@@ -145,8 +147,8 @@ class Reader:
                 return
             fields = _object(body)
         except UNREADABLE:
-            if self._source.external and self._keyed(record) == self._source.run_id:
-                yield Unreadable(record.offset)
+            if self._source.external and self._called(record, None) == self._source.run_id:
+                yield Unreadable(self._foreign_index(record))
             return
         fragment = self._fragment(fields, row_index)
         yield Recorded(row_index, False, fragment) if len(fragment) <= LARGEST_BYTES else Unreadable(row_index)
@@ -156,12 +158,13 @@ class Reader:
             rows = _packed(body)
             first = self._index(record, rows)
         except UNREADABLE:
-            if self._source.external and self._keyed(record) == self._source.run_id:
-                yield Unreadable(record.offset)
+            if self._source.external and self._called(record, None) == self._source.run_id:
+                yield Unreadable(self._foreign_index(record))
             return
         if first is None:
             return
-        indices = range(first, first + rows.count * rows.lanes, rows.lanes)
+        lanes = rows.lanes or 1
+        indices = range(first, first + rows.count * lanes, lanes)
         counted = {row_index for row_index in indices if self._counted.row(rows, row_index)}
         try:
             make, width = self._maker_of(rows.model_version)
@@ -191,8 +194,8 @@ class Reader:
     def _index(self, record: SourceRecord, fields: Any) -> int | None:
         """The row's index in the run; null when it is another's. Raises `ValueError` when nobody can tell."""
         source = self._source
-        if fields.epoch is not None:
-            lane, lanes, index = fields.lane, fields.lanes, fields.row_index
+        if fields.epoch is not None and record.topic != INGRESS.name:
+            lane, lanes, index = fields.lane or 0, fields.lanes or 1, fields.row_index
             if fields.run_id is None or not RUN_ID.fullmatch(fields.run_id) or index is None or index % lanes != lane:
                 raise ValueError("not a row of a producer")
             if self._partition_of(row_key(fields.run_id, lane, lanes)) != record.partition:
@@ -200,20 +203,20 @@ class Reader:
             return int(index) if (fields.run_id, fields.attempt) == (source.run_id, source.attempt) else None
         if not source.external:
             return None
-        if fields.run_id is None:
-            name = self._keyed(record)
-        elif not RUN_ID.fullmatch(fields.run_id) or is_task_id(fields.run_id):
+        if fields.run_id is not None and (not RUN_ID.fullmatch(fields.run_id) or is_task_id(fields.run_id)):
             raise ValueError("not the name of another system's run")
-        else:
-            home = self._partition_of(fields.run_id.encode())
-            at_home = home == record.partition
-            name = fields.run_id if at_home else external_run_id(fields.run_id.encode(), record.partition, keyed_partition=home)
-        return record.offset if name == source.run_id else None
+        return self._foreign_index(record) if self._called(record, fields.run_id) == source.run_id else None
 
-    def _keyed(self, record: SourceRecord) -> str:
-        """The run of a record that names none."""
-        home = self._partition_of(record.key) if record.key is not None else None
-        return external_run_id(record.key, record.partition, keyed_partition=home)
+    def _called(self, record: SourceRecord, run_id: str | None) -> str:
+        """The run of another system's record."""
+        if self._source.foreign_lanes > 1:
+            return external_run_id(record.key) if run_id is None else run_id
+        named = record.key if run_id is None else run_id.encode()
+        return former_external_run_id(record.key, run_id, record.partition, None if named is None else self._partition_of(named))
+
+    def _foreign_index(self, record: SourceRecord) -> int:
+        lanes = self._source.foreign_lanes
+        return record.offset if lanes == 1 else record.offset * lanes + foreign_lane(record.topic, record.partition, lanes // 2)
 
     def _fragment(self, fields: dict[str, Raw], row_index: int) -> bytes:
         kept = {name: bytes(value) for name, value in fields.items() if name not in OURS}

@@ -1,4 +1,4 @@
-"""The rows of a replay: read from `rows.v1` once, before the first is sent, into the storage. From then on a replay is like any other run:
+"""The rows of a replay: read from the topic once, before the first is sent, into the storage. From then on a replay is like any other run:
 it knows how many rows it has, goes on after a crash, can be sought and tried again, and retention cannot touch it.
 
 Belongs to no consumer group, so nobody's offsets move. Interrupted, it begins anew; what it made so far is thrown away. Raises `RunFailed`
@@ -93,7 +93,7 @@ def _features(storage: Storage) -> FeaturesOf:
 
 async def _spool(consumer: AIOKafkaConsumer, reader: Reader, spool: Spool, source: ReplaySource, part: TopicRange) -> None:
     """Take the run's rows of one range."""
-    tp = TopicPartition(ROWS.name, part.partition)
+    tp = TopicPartition(part.topic, part.partition)
     consumer.assign([tp])
     first = (await consumer.beginning_offsets([tp]))[tp]
     whole = _Whole(source, first, part)

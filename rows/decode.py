@@ -1,6 +1,7 @@
 """From a record's bytes to what is to be done with it. Pure; never raises, whatever the bytes are.
 
-A record is a row (`Opened`), several packed rows (`Packet`), a marker of our producer (`RunEnd`, `RunSkip`), or `Rejected` with the reason.
+On `ingress.rows.v1` a record is a row of another system and nothing else. On `rows.v1` it is a row (`Opened`), several packed rows
+(`Packet`), a marker of our producer (`RunEnd`, `RunSkip`), an order to purge, or `Rejected` with the reason.
 A row is decoded in two steps: the envelope, its features left as they are (`opened`), then the features into a struct made from the
 model's own list (`FeatureReader`), which is the fast way from JSON to an array. Only what fails is looked at again, to say where.
 """
@@ -12,7 +13,7 @@ from typing import Annotated, Any, Protocol
 import msgspec
 from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 
-from rows.identity import Identity, PartitionOf, Unidentified, identify, stranger
+from rows.identity import MARKERS, Identity, PartitionOf, Unidentified, carried, identify, stranger
 from rows.packed import Packet, unpacked
 from rows.redrive import identity_of, read_purge, read_redrive
 from rows.rejected import UNREADABLE, Rejected, located
@@ -20,6 +21,7 @@ from schemas.manifests import ModelManifest
 from schemas.messages import Purge, Redrive, RunEnd, RunSkip, UtcTime, Verdict
 from schemas.topics import (
     CONTENT_TYPE_HEADER,
+    INGRESS,
     JSON,
     MAX_ROW_BYTES,
     PACKED,
@@ -57,10 +59,10 @@ class Envelope(Struct, gc=False):
 
     features: Raw
     run_id: str | None = None
-    attempt: Attempt = 1
+    attempt: Attempt | None = None
     epoch: Index | None = None
-    lane: Index = 0
-    lanes: Lanes = 1
+    lane: Index | None = None
+    lanes: Lanes | None = None
     row_index: Index | None = None
     sample_id: str | None = None
     timestamp: UtcTime | None = None
@@ -79,10 +81,10 @@ class _Named(Struct):
     """The fields that say whose row it is, and any others whatever they are."""
 
     run_id: str | None = None
-    attempt: Attempt = 1
+    attempt: Attempt | None = None
     epoch: Index | None = None
-    lane: Index = 0
-    lanes: Lanes = 1
+    lane: Index | None = None
+    lanes: Lanes | None = None
     row_index: Index | None = None
     model_version: Any = None
 
@@ -94,7 +96,7 @@ _run_skip = msgspec.json.Decoder(RunSkip)
 
 
 def opened(record: SourceRecord, partition_of: PartitionOf) -> Opened | Packet | RunEnd | RunSkip | Purge | Rejected:
-    """Open one record of `rows.v1`. What is rejected has an identity: every dead letter counts in one run."""
+    """Open one record of a topic of rows. What is rejected has an identity: every dead letter counts in one run."""
     kind: bytes | None = b"row"
     redrive: Redrive | None = None
     packed, wrong = False, None
@@ -109,11 +111,14 @@ def opened(record: SourceRecord, partition_of: PartitionOf) -> Opened | Packet |
             packed = True
         elif (name == CONTENT_TYPE_HEADER and _media_type(value) != JSON) or (name == SCHEMA_VERSION_HEADER and value != SCHEMA_VERSION):
             wrong = Rejected("unsupported_encoding", f"{name} {_text(value)!r} is not supported")
-    found = wrong or _opened(record, kind, redrive, packed, partition_of)
+    if record.topic == INGRESS.name and (redrive is not None or kind not in (None, b"row")):
+        what = "the header 'redrive'" if redrive else f"record type {_text(kind)!r}"
+        redrive, wrong = None, Rejected("invalid_field", f"{what} is for our own processes, on rows.v1; {INGRESS.name} holds rows only")
+    found = wrong or _opened(record, kind or b"row", redrive, packed, partition_of)
     if isinstance(found, Rejected) and redrive is not None:
         found.identity = identity_of(redrive)
     elif isinstance(found, Rejected) and found.identity is None:
-        found.identity = stranger(record.key, record.partition, record.offset, partition_of)
+        found.identity = stranger(record, partition_of)
     return found
 
 
@@ -159,7 +164,9 @@ def _row(record: SourceRecord, body: bytes, redrive: Redrive | None, partition_o
             return _identified(far, record, body, partition_of)
     if redrive is not None:
         return Opened(identity_of(redrive), envelope)
-    found = identify(envelope, key=record.key, partition=record.partition, offset=record.offset, partition_of=partition_of)
+    if record.topic == INGRESS.name and (marked := carried(envelope)):
+        return _identified(Rejected(marked.reason, marked.message, marked.path), record, body, partition_of)
+    found = identify(envelope, record, partition_of)
     if isinstance(found, Unidentified):
         return Rejected(found.reason, found.message, found.path, None, envelope.model_version)
     return Opened(found, envelope)
@@ -169,7 +176,7 @@ def _identified(rejected: Rejected, record: SourceRecord, body: bytes, partition
     """Add whose row it is, if that much can be read: the run must know which of its rows are dead letters."""
     try:
         named = _named(body)
-        found = identify(named, key=record.key, partition=record.partition, offset=record.offset, partition_of=partition_of)
+        found = identify(named, record, partition_of)
     except UNREADABLE:
         return rejected
     identity = None if isinstance(found, Unidentified) else found
@@ -250,7 +257,7 @@ def _decoders(manifest: ModelManifest) -> tuple[Callable[[Raw], Any] | None, Cal
         features = msgspec.defstruct("Features", fields, rename=names, forbid_unknown_fields=True, gc=False)
     except ValueError:  # quotes, backslashes and control characters, which a CSV's columns may have
         return None, None
-    said = [(one.name, one.type, one.default) for one in msgspec.structs.fields(Envelope) if one.name != "features"]
+    said = [(one.name, one.type, MARKERS.get(one.name)) for one in msgspec.structs.fields(Envelope) if one.name != "features"]
     row = msgspec.defstruct("Row", [("features", features), *said], gc=False)
     return msgspec.json.Decoder(features).decode, msgspec.json.Decoder(row).decode
 

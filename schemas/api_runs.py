@@ -67,7 +67,8 @@ class Step(Shape):
 class ReplayCreate(Shape):
     """Which recorded rows of a run are sent again, and how. Without a range: all rows of the attempt.
 
-    Offsets are those of the topic `rows.v1`; they need `partition` when the run has rows in several.
+    Offsets are those of the run's topic, `rows.v1` or, for rows of other systems, `ingress.rows.v1`; they need `partition` when the run
+    has rows in several.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -194,8 +195,9 @@ class Attempts(Shape):
 
 
 class OffsetRange(Shape):
-    """Records of one partition of `rows.v1`, from `from_offset` up to, not including, `to_offset`."""
+    """Records of one partition of a topic, from `from_offset` up to, not including, `to_offset`."""
 
+    topic: str = "rows.v1"
     partition: int
     from_offset: int
     to_offset: int

@@ -15,6 +15,7 @@ Message = type[msgspec.Struct] | type[BaseModel]
 REF = "#/components/schemas/{name}"
 CARRIED: dict[t.Topic, tuple[Message, ...]] = {
     t.ROWS: (m.Row, m.PackedRows, m.RunEnd, m.RunSkip, m.Purge),
+    t.INGRESS: (m.Row, m.PackedRows),
     t.PREDICTIONS: (m.Prediction,),
     t.DEAD_LETTERS: (m.DeadLetter, m.DeadLetterMark),
     t.STATS_CHANGELOG: (m.LaneStats,),
@@ -27,7 +28,8 @@ CARRIED: dict[t.Topic, tuple[Message, ...]] = {
     t.TASK_LOGS: (LogEntry,),
 }
 WRITERS: dict[t.Topic, tuple[str, ...]] = {
-    t.ROWS: ("producer", "gateway", "any other system"),
+    t.ROWS: ("producer", "gateway"),
+    t.INGRESS: ("any other system",),
     t.PREDICTIONS: ("stream_processor",),
     t.DEAD_LETTERS: ("stream_processor",),
     t.STATS_CHANGELOG: ("stream_processor",),
@@ -56,7 +58,9 @@ def document(version: str) -> dict[str, Any]:
         "info": {
             "title": "IntelliInspect topics",
             "version": version,
-            "description": "Everyone reads with isolation_level=read_committed. A null value is the deletion of its key.",
+            "description": "Read with isolation_level=read_committed, which is not the default of most clients: else records of "
+            "transactions that were aborted are seen, and predictions twice. Other systems send rows to ingress.rows.v1 and to no other "
+            "topic. A null value is the deletion of its key.",
         },
         "defaultContentType": t.JSON.decode(),
         "channels": {topic.name: _channel(topic) for topic in t.TOPICS},

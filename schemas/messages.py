@@ -27,10 +27,10 @@ class Row(Struct, kw_only=True, omit_defaults=True):
 
     features: dict[str, float | None]
     run_id: str | None = None
-    attempt: Annotated[int, Meta(ge=1)] = 1
+    attempt: Annotated[int, Meta(ge=1)] | None = 1
     epoch: Index | None = None
-    lane: Index = 0
-    lanes: Annotated[int, Meta(ge=1)] = 1
+    lane: Index | None = 0
+    lanes: Annotated[int, Meta(ge=1)] | None = 1
     row_index: Index | None = None
     sample_id: str | None = None
     timestamp: UtcTime | None = None
@@ -46,10 +46,10 @@ class PackedHead(Struct, array_like=True, gc=False):
     """The beginning of `PackedRows`: whose rows they are."""
 
     run_id: str | None
-    attempt: Annotated[int, Meta(ge=1, le=2**31)]
+    attempt: Annotated[int, Meta(ge=1, le=2**31)] | None
     epoch: Annotated[int, Meta(ge=0, le=2**62)] | None
-    lane: Annotated[int, Meta(ge=0, le=2**31)]
-    lanes: Annotated[int, Meta(ge=1, le=2**31)]
+    lane: Annotated[int, Meta(ge=0, le=2**31)] | None
+    lanes: Annotated[int, Meta(ge=1, le=2**31)] | None
     row_index: Annotated[int, Meta(ge=0, le=2**62)] | None
     model_version: str
     count: Annotated[int, Meta(ge=1, le=MAX_PACKED_ROWS)]
@@ -114,7 +114,8 @@ class Prediction(Struct, kw_only=True):
 
     `confidence` is the probability of the predicted class; `prediction` is FAIL when `probability_fail >= threshold`.
     `top_features` holds the largest tree contributions (log-odds towards FAIL) of this row, largest magnitude first;
-    `reasons` says how they were computed. `row_index` of external rows is their offset.
+    `reasons` says how they were computed. `row_index` of another system's row is `offset * lanes + lane`, where its run has two lanes for
+    each partition: `partition` on `ingress.rows.v1`, `partitions + partition` on `rows.v1`.
     """
 
     prediction_id: str
@@ -149,6 +150,7 @@ Reason = Literal[
     "oversized",
     "unsupported_encoding",
     "run_owned",
+    "wrong_topic",
 ]
 
 
@@ -227,7 +229,8 @@ HISTOGRAM_BINS = 20
 class LaneStats(Struct, kw_only=True):
     """Statistics of one lane of one attempt of a run: the value of the Faust table (DESIGN §5).
 
-    `offset` is the row record it stands at in `partition`; `epoch` the highest producer epoch counted; `last_row_index` the last row
+    `offset` is the record of `rows.v1`, `ingress_offset` that of `ingress.rows.v1` it stands at in `partition`; `begun_at` when the first
+    of another system's rows was handled; `epoch` the highest producer epoch counted; `last_row_index` the last row
     taken, -1 before the first, `last_answered_index` the last that was answered in order; `skipped` the dead-lettered rows that may still
     be redriven, ascending, bounded; `redriven` those that were, as (time of the answers in microseconds, row indices), so that their late
     predictions can be found. Sums are added row by row in order, so any batching gives the same bits.
@@ -240,6 +243,8 @@ class LaneStats(Struct, kw_only=True):
     partition: int
     offset: int
     epoch: int
+    ingress_offset: int = -1
+    begun_at: datetime | None = None
     last_row_index: int = -1
     last_answered_index: int = -1
     skipped: list[int] = []

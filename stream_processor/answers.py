@@ -8,7 +8,7 @@ import numpy as np
 
 from rows.decode import FeatureReader, Opened, SourceRecord
 from rows.rejected import Rejected
-from schemas.ids import prediction_id
+from schemas.ids import dead_letter_id, prediction_id
 from schemas.messages import DeadLetter, Prediction, Source
 from storage.bundles import Bundle, Matrix, contributions
 
@@ -80,7 +80,7 @@ def dead_letter(record: SourceRecord, item: Rejected, now: datetime) -> DeadLett
     kept = f" (the first {KEPT_BYTES} of {len(value)} bytes are kept here)" if len(value) > KEPT_BYTES else ""
     identity = item.identity
     return DeadLetter(
-        dead_letter_id=f"{record.partition}-{record.offset}" + ("" if item.row is None else f"-{item.row}"),
+        dead_letter_id=dead_letter_id(record.topic, record.partition, record.offset, item.row),
         reason=item.reason,
         message=item.message[:KEPT_TEXT] + kept + ("" if item.row is None else f" (row {item.row} of a packed record)"),
         path=item.path and item.path[:KEPT_TEXT],

@@ -13,10 +13,10 @@ from typing import TypeAlias
 import msgspec
 
 from rows.decode import SourceRecord
-from rows.identity import Identity, PartitionOf, stranger
+from rows.identity import Identity, PartitionOf, foreign, stranger
 from rows.packed import row_record
 from rows.rejected import Rejected
-from schemas.ids import position_key, stats_key
+from schemas.ids import UNKEYED_RUN_ID, position_key, stats_key
 from schemas.messages import DeadLetter, DeadLetterMark, LaneStats, Prediction, Purge, RunEnd, RunSkip, encode
 from schemas.tasks import Command
 from stream_processor.answers import Answered, dead_letter, prediction
@@ -84,6 +84,7 @@ class Book:
 
     def enter(self, record: SourceRecord, item: Handled) -> None:
         """Count one record, or a span of them, of which `record` is the first."""
+        self._renumber(item)
         if isinstance(item, Answered):
             self._row(record, item.opened.identity, item)
         elif isinstance(item, Span):
@@ -100,18 +101,41 @@ class Book:
         """What is to be written; `last` is the batch's last record."""
         outcome = self._outcome
         outcome.predictions = [pair if type(pair[1]) is bytes else (pair[0], encode(pair[1])) for pair in self._predictions]  # type: ignore[misc]
-        outcome.states = [(key, encode(lane)) for key, lane in self._lanes.items() if lane.offset >= 0]
-        outcome.states.append((position_key(self._partition), b"%d" % last.offset))
+        outcome.states = [(key, encode(lane)) for key, lane in self._lanes.items() if max(lane.offset, lane.ingress_offset) >= 0]
+        outcome.states.append((position_key(self._partition, last.topic), b"%d" % last.offset))
         outcome.position = last.offset
         outcome.models_used = {item.version for _, item, _ in self.answered}
         return outcome
+
+    def _renumber(self, item: Handled) -> None:
+        """Have a row of another system count in the attempt whose lanes are numbered as it is."""
+        if isinstance(item, Answered):
+            item.opened.identity = self._attempted(item.opened.identity)
+        elif isinstance(item, Rejected) and item.identity is not None:
+            item.identity = self._attempted(item.identity)
+        elif isinstance(item, Span) and item.packet.identity.foreign:
+            item.packet.identity = self._attempted(item.packet.identity)
+            for j, bad in item.packet.bad.items():
+                bad.identity = item.packet.identity_of(j)
+
+    def _attempted(self, identity: Identity) -> Identity:
+        """The identity; where this partition's lanes of the run were numbered otherwise (before `ingress.rows.v1`), in the next attempt."""
+        while identity.foreign and any(lane.lanes != identity.lanes for lane in self._both(identity)):
+            identity = msgspec.structs.replace(identity, attempt=identity.attempt + 1)
+        return identity
+
+    def _both(self, identity: Identity) -> list[LaneStats]:
+        """What is known of the lanes in which a run of another system has this partition's rows of either topic."""
+        other = (identity.lane + identity.lanes // 2) % identity.lanes
+        lanes = (self._known(identity), self._known(msgspec.structs.replace(identity, lane=other)))
+        return [lane for lane in lanes if lane is not None]
 
     def _row(self, record: SourceRecord, identity: Identity, item: Answered | Rejected) -> None:
         if identity.redriven and self._known(identity) is None:
             self._outcome.passed_by["not_skipped"] += 1
             return self._mark(record, in_vain(None, identity, self._now))
         if (lane := self._lane_of(record, identity)) is not None:
-            self._enter(record, identity, item, lane, admit(lane, identity, record.offset))
+            self._enter(record, identity, item, lane, admit(lane, identity, record.offset, record.topic))
         return None
 
     def _span(self, record: SourceRecord, item: Span) -> None:
@@ -131,7 +155,7 @@ class Book:
         last_record, unread = None, False
         for j, one in enumerate(item.records):
             if one is not last_record:
-                last_record, unread = one, note(lane, one.offset)
+                last_record, unread = one, note(lane, one.offset, one.topic)
             identity, bad = packet.identity_of(j), packet.bad.get(j)
             admission = place(lane, identity) if unread else "read_again"
             alone = row_record(one, packet, j, item.features) if bad else one
@@ -170,12 +194,12 @@ class Book:
 
     def _run_owned(self, record: SourceRecord, run_id: str) -> None:
         """A row of another system that names a run of ours: it counts where rows count that do not say whose they are."""
-        identity = stranger(record.key, record.partition, record.offset, self._partition_of)
+        identity = stranger(record, self._partition_of)
         if (lane := self._lane(identity)).epoch > 0:
-            identity = stranger(None, record.partition, record.offset, self._partition_of)
+            identity = foreign(UNKEYED_RUN_ID, record, self._partition_of.partitions)
             lane = self._lane(identity)
         owned = Rejected("run_owned", f"run {run_id} is replayed by our producer; its rows carry an epoch", "$.run_id", identity)
-        self._enter(record, identity, owned, lane, admit(lane, identity, record.offset))
+        self._enter(record, identity, owned, lane, admit(lane, identity, record.offset, record.topic))
 
     def _purge(self, record: SourceRecord, order: Purge) -> None:
         lane = self._known(order)
@@ -209,6 +233,7 @@ class Book:
         if lane is None:
             key = stats_key(identity.run_id, identity.attempt, identity.lane)
             lane = self._lanes[key] = new_lane(identity, self._partition)
+            lane.begun_at = self._now if isinstance(identity, Identity) and identity.foreign else None
         return lane
 
     def _dead(self, record: SourceRecord, item: Rejected) -> DeadLetter:

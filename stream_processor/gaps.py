@@ -10,12 +10,11 @@ from collections.abc import Collection
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from runtime.tasks import stop_client
-from schemas.topics import ROWS
 from stream_processor.errors import classify
 
 
 class Broker:
-    """A groupless reader of `rows.v1`; one question at a time."""
+    """A groupless reader of the topics of rows; one question at a time."""
 
     def __init__(self, kafka: dict[str, object], *, timeout_seconds: float) -> None:
         self._kafka = kafka
@@ -23,9 +22,8 @@ class Broker:
         self._lock = asyncio.Lock()
         self._consumer: AIOKafkaConsumer | None = None
 
-    async def first_offset(self, partition: int, wanted: int) -> int | None:
+    async def first_offset(self, tp: TopicPartition, wanted: int) -> int | None:
         """Return the offset of the first committed record at or behind `wanted`, null when there is none. Raises `Unavailable`."""
-        tp = TopicPartition(ROWS.name, partition)
         async with self._lock:
             try:
                 async with asyncio.timeout(self._timeout_seconds):
@@ -38,24 +36,26 @@ class Broker:
                             return int(record.offset)
                     return None
             except BaseException as error:
-                raise classify(error, f"asking for the rows of partition {partition}") from error
+                raise classify(error, f"asking for the rows of {tp.topic} partition {tp.partition}") from error
 
-    async def log_start(self, partition: int) -> int:
+    async def log_start(self, tp: TopicPartition) -> int:
         """Return the first offset that retention has left. Raises `Unavailable`."""
-        return (await self._offsets([partition], beginning=True))[partition]
+        return (await self._offsets([tp], beginning=True))[tp]
 
-    async def ends(self, partitions: Collection[int]) -> dict[int, int]:
+    async def ends(self, partitions: Collection[TopicPartition]) -> dict[TopicPartition, int]:
         """Return the end of each partition as a reader of committed records sees it. Raises `Unavailable`."""
         return await self._offsets(partitions, beginning=False)
 
-    async def _offsets(self, partitions: Collection[int], *, beginning: bool) -> dict[int, int]:
+    async def _offsets(self, partitions: Collection[TopicPartition], *, beginning: bool) -> dict[TopicPartition, int]:
         async with self._lock:
             try:
                 async with asyncio.timeout(self._timeout_seconds):
                     consumer = await self._started()
-                    wanted = [TopicPartition(ROWS.name, partition) for partition in partitions]
-                    found = await (consumer.beginning_offsets(wanted) if beginning else consumer.end_offsets(wanted))
-                    return {tp.partition: offset for tp, offset in found.items()}
+                    wanted = list(partitions)
+                    found: dict[TopicPartition, int] = await (
+                        consumer.beginning_offsets(wanted) if beginning else consumer.end_offsets(wanted)
+                    )
+                    return found
             except BaseException as error:
                 raise classify(error, "asking for offsets") from error
 

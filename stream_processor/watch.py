@@ -5,9 +5,10 @@ import time
 from collections.abc import Callable
 
 import structlog
+from aiokafka import TopicPartition
 
 from runtime.errors import Unavailable
-from stream_processor.lane import Lane
+from stream_processor.inlet import Inlet
 from stream_processor.metrics import LAG
 from stream_processor.worker import Worker
 
@@ -40,9 +41,9 @@ class Watch:
         self._unavailable_after_seconds = unavailable_after_seconds
         self._clock = clock
         self._ready_at = self._answered_at = clock()
-        self._committed: dict[int, int] = {}
+        self._committed: dict[TopicPartition, int] = {}
         self._stalled: dict[str, str] = {}
-        self._read_again_at: dict[int, float] = {}
+        self._read_again_at: dict[TopicPartition, float] = {}
 
     def live(self) -> dict[str, str]:
         """Return what is stuck."""
@@ -79,8 +80,7 @@ class Watch:
 
     async def report(self) -> None:
         """Store how far the lanes have come, if they moved. Only lag displays and the producer's pace depend on it."""
-        at = {partition: lane.next_offset for partition, lane in self._worker.lanes.items()}
-        moved = {partition: offset for partition, offset in at.items() if offset != self._committed.get(partition)}
+        moved = {tp: inlet.next_offset for tp, inlet in self._inlets().items() if inlet.next_offset != self._committed.get(tp)}
         if moved and not self._worker.app.rebalancing and await self._worker.app.commit_positions(moved):
             self._committed |= moved
 
@@ -102,32 +102,41 @@ class Watch:
             self._worker.fail(Unavailable("kafka", f"no progress: {self._stalled}"))
 
     async def _look(self, now: float) -> None:
-        lanes = dict(self._worker.lanes)
-        if not lanes:
+        inlets = self._inlets()
+        if not inlets:
             return
-        ends = await self._worker.broker.ends(list(lanes))
-        for partition, lane in lanes.items():
-            lag = max(0, ends[partition] - lane.next_offset)
-            LAG.labels(partition).set(lag)
+        ends = await self._worker.broker.ends(list(inlets))
+        for tp, inlet in inlets.items():
+            lag = max(0, ends[tp] - inlet.next_offset)
+            LAG.labels(tp.topic, tp.partition).set(lag)
             if not lag:
-                lane.moved_at = now
-            elif now - lane.moved_at > self._stall_timeout_seconds and not lane.closed:
-                await self._suspect(partition, lag)
-            elif lane.waiting and not self._worker.app.rebalancing:
-                await self._read_again(lane, now)
+                inlet.moved_at = now
+            elif now - inlet.moved_at > self._stall_timeout_seconds and not inlet.closed:
+                await self._suspect(inlet, ends[tp])
+            elif inlet.waiting and not self._worker.app.rebalancing:
+                await self._read_again(inlet, now, ends[tp])
 
-    async def _read_again(self, lane: Lane, now: float) -> None:
-        if now - max(lane.moved_at, self._read_again_at.get(lane.partition, 0.0)) > READ_AGAIN_SECONDS:
-            self._read_again_at[lane.partition] = now
-            if await self._worker.broker.first_offset(lane.partition, lane.next_offset) is not None:
-                log.warning("records do not arrive, reading again", partition=lane.partition, wanted=lane.next_offset)
-                await lane.read_again()
+    def _inlets(self) -> dict[TopicPartition, Inlet]:
+        return {inlet.tp: inlet for lane in self._worker.lanes.values() for inlet in lane.inlets.values()}
 
-    async def _suspect(self, partition: int, lag: int) -> None:
-        lane = self._worker.lanes.get(partition)
-        if lane is None:
-            return
-        if await self._worker.broker.first_offset(partition, lane.next_offset) is None:
-            lane.moved_at = self._clock()  # nothing but transaction markers
-        else:
-            self._stalled[f"partition {partition}"] = f"{lag} offsets behind, at {lane.next_offset} for {self._stall_timeout_seconds:.0f} s"
+    async def _read_again(self, inlet: Inlet, now: float, end: int) -> None:
+        if now - max(inlet.moved_at, self._read_again_at.get(inlet.tp, 0.0)) > READ_AGAIN_SECONDS:
+            self._read_again_at[inlet.tp] = now
+            if not await self._only_markers(inlet, end):
+                where = {"topic": inlet.tp.topic, "partition": inlet.tp.partition}
+                log.warning("records do not arrive, reading again", **where, wanted=inlet.next_offset)
+                await inlet.read_again()
+
+    async def _suspect(self, inlet: Inlet, end: int) -> None:
+        if not await self._only_markers(inlet, end):
+            where, lag = f"{inlet.tp.topic} partition {inlet.tp.partition}", end - inlet.next_offset
+            self._stalled[where] = f"{lag} offsets behind, at {inlet.next_offset} for {self._stall_timeout_seconds:.0f} s"
+
+    async def _only_markers(self, inlet: Inlet, end: int) -> bool:
+        """Whether nothing but the markers of transactions and what was aborted stands before the end; then the inlet has come there."""
+        wanted = inlet.next_offset
+        if await self._worker.broker.first_offset(inlet.tp, wanted) is not None:
+            return False
+        if inlet.next_offset == wanted:
+            inlet.done(end)
+        return True

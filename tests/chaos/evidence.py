@@ -11,7 +11,7 @@ from runtime.kafka import read_to_end
 from schemas.ids import POSITION_PREFIX
 from schemas.messages import LaneStats, Verdict
 from schemas.tasks import TaskState
-from schemas.topics import DEAD_LETTERS, MARK_TYPE, PREDICTIONS, REDRIVE_HEADER, ROWS, STATS_CHANGELOG, TASKS, TYPE_HEADER
+from schemas.topics import DEAD_LETTERS, INLETS, MARK_TYPE, PREDICTIONS, REDRIVE_HEADER, ROWS, STATS_CHANGELOG, TASKS, TYPE_HEADER
 from tests.chaos.outsiders import TOKEN_HEADER
 
 
@@ -20,6 +20,7 @@ class Place(msgspec.Struct, frozen=True):
 
     partition: int
     offset: int
+    topic: str = ROWS.name
 
 
 class Answer(msgspec.Struct):
@@ -48,6 +49,7 @@ class Letter(msgspec.Struct):
     message: str
     partition: int
     offset: int
+    topic: str
     run_id: str | None
     attempt: int | None
     lane: int | None
@@ -63,7 +65,7 @@ class Evidence:
     lanes: dict[bytes, LaneStats] = field(default_factory=dict)
     tasks: dict[str, TaskState] = field(default_factory=dict)
     tokens: dict[str, list[Place]] = field(default_factory=lambda: defaultdict(list))
-    """Where the records of the other system stand on `rows.v1`."""
+    """Where the records of the other system stand."""
     rows: int = 0
     marks: int = 0
 
@@ -102,9 +104,10 @@ async def gather(kafka: dict[str, Any], answers_of: Collection[str] | None = Non
         if record.value:
             state = task(record.value)
             found.tasks[state.task_id] = state
-    async for record in read_to_end(kafka, ROWS.name):
-        found.rows += 1
-        for name, value in record.headers:
-            if name == TOKEN_HEADER and not any(other == REDRIVE_HEADER for other, _ in record.headers):
-                found.tokens[value.decode()].append(Place(record.partition, record.offset))
+    for topic in INLETS:
+        async for record in read_to_end(kafka, topic.name):
+            found.rows += 1
+            for name, value in record.headers:
+                if name == TOKEN_HEADER and not any(other == REDRIVE_HEADER for other, _ in record.headers):
+                    found.tokens[value.decode()].append(Place(record.partition, record.offset, record.topic))
     return found

@@ -18,7 +18,7 @@ def picture(at: float = 0.0, positions: dict[int, int] | None = None, *groups: G
         groups=groups,
         first=dict.fromkeys(rows, 10),
         ends=dict.fromkeys(rows, 100),
-        positions=positions or {},
+        positions={TopicPartition(ROWS.name, number): offset for number, offset in (positions or {}).items()},
         configs={ROWS.name: {"cleanup.policy": "delete", "retention.ms": "60000"}},
         sizes={ROWS.name: 4096},
         durations=(),

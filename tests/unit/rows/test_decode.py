@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from rows.decode import FeatureReader, Opened, opened
 from rows.rejected import Rejected
 from schemas.messages import RunEnd, RunSkip, encode
-from schemas.topics import MAX_ROW_BYTES
+from schemas.topics import INGRESS, MAX_ROW_BYTES
 from tests.unit.stream_processor.toys import MODEL_A, Record, home, manifest, partition_of, row
 
 RUN = "sim-task-6f1c2a52-6a86-4f3a-9a0f-0e6c5b8a1d11"
@@ -21,7 +21,8 @@ def open_(value: bytes | None, **fields: Any) -> Any:
 
 
 def test_a_row_is_opened_with_its_features_unread() -> None:
-    found = open_(row(sample_id="SAMPLE_9", label="FAIL", timestamp="2021-01-01T01:00:00+01:00"), offset=5, partition=2, key=b"line-1")
+    value = row(sample_id="SAMPLE_9", label="FAIL", timestamp="2021-01-01T01:00:00+01:00")
+    found = open_(value, offset=5, partition=2, key=b"line-1", topic=INGRESS.name)
     assert isinstance(found, Opened)
     assert found.envelope.timestamp is not None
     assert found.envelope.timestamp.isoformat() == "2021-01-01T00:00:00+00:00"
@@ -93,7 +94,7 @@ def test_other_encodings_are_rejected(headers: list[tuple[str, bytes]]) -> None:
     [[], [("content-type", b"application/json")], [("content-type", b"Application/JSON; charset=utf-8"), ("schema-version", b"1")]],
 )
 def test_json_is_recognised(headers: list[tuple[str, bytes]]) -> None:
-    assert isinstance(open_(row(), headers=headers), Opened)
+    assert isinstance(open_(row(), headers=headers, topic=INGRESS.name), Opened)
 
 
 def test_markers_are_recognised_by_their_header() -> None:

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from schemas.ids import stats_key
 from schemas.messages import DeadLetter, LaneStats, Prediction, RunEnd, encode
+from schemas.topics import INGRESS
 from storage.bundles import score
 from stream_processor.answers import KEPT_BYTES, Reasons
 from stream_processor.book import Outcome
@@ -106,11 +107,10 @@ def test_a_dead_letter_holds_the_record_and_the_run_counts_it() -> None:
 
 def test_a_record_without_identity_is_counted_in_the_run_of_its_key() -> None:
     table: dict[bytes, bytes] = {}
-    (letter,) = letters(handled([Record(b"\x00", offset=3)], table))
-    run = f"ext-line-1@{0}" if partition_of(b"line-1") else "ext-line-1"
-    assert (letter.reason, letter.run_id, letter.row_index, letter.dead_letter_id) == ("undecodable", run, 3, "0-3")
-    stats = msgspec.json.decode(table[stats_key(run, 1, 0)], type=LaneStats)
-    assert (stats.dead_letters, stats.skipped, stats.total) == (1, [3], 0)
+    (letter,) = letters(handled([Record(b"\x00", offset=3, topic=INGRESS.name)], table))
+    assert (letter.reason, letter.run_id, letter.row_index, letter.dead_letter_id) == ("undecodable", "ext-line-1", 48, "i0-3")
+    stats = msgspec.json.decode(table[stats_key("ext-line-1", 1, 0)], type=LaneStats)
+    assert (stats.dead_letters, stats.skipped, stats.total, stats.begun_at) == (1, [48], 0, NOW)
 
 
 def test_of_a_record_that_would_not_fit_the_dead_letter_keeps_the_beginning() -> None:
@@ -126,7 +126,7 @@ def test_a_row_without_an_epoch_is_not_counted_in_a_run_that_our_producer_owns()
     run = next(name for name in (f"run-{i}" for i in range(100)) if home(name) == 0)  # lane 0 of partition 0: the keys are the same
     handled([Record(row(run_id=run, epoch=4, row_index=0), offset=0)], table)
     outcome = handled([Record(row(run_id=run), offset=1)], table)
-    assert [letter.reason for letter in letters(outcome)] == ["run_owned"]
+    assert [letter.reason for letter in letters(outcome)] == ["wrong_topic"]
     assert lane(table, f"{run}:1:0".encode()).total == 1
 
 

@@ -2,9 +2,12 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from aiokafka import TopicPartition
 
 from runtime.errors import Unavailable
 from stream_processor.watch import Watch
+
+TP = TopicPartition("ingress.rows.v1", 0)
 
 
 class Scene:
@@ -16,10 +19,12 @@ class Scene:
         self.away = False
         self.failures: list[BaseException] = []
         self.read_again_at: list[float] = []
-        self.reports: list[dict[int, int]] = []
-        self.lane = SimpleNamespace(partition=0, next_offset=5, moved_at=100.0, closed=False, waiting=False, read_again=self.read_again)
+        self.reports: list[dict[TopicPartition, int]] = []
+        self.lane = SimpleNamespace(
+            tp=TP, next_offset=5, moved_at=100.0, closed=False, waiting=False, read_again=self.read_again, done=self.done
+        )
         self.app = SimpleNamespace(rebalancing=False, in_recovery=False, recovered={0}, commit_positions=self.commit)
-        self.lanes = {0: self.lane}
+        self.lanes = {0: SimpleNamespace(inlets={TP.topic: self.lane})}
         self.started = True
         self.broker = self
         self.failure = SimpleNamespace(done=lambda: bool(self.failures))
@@ -31,20 +36,23 @@ class Scene:
             clock=lambda: self.now,
         )
 
-    async def commit(self, positions: dict[int, int]) -> bool:
+    async def commit(self, positions: dict[TopicPartition, int]) -> bool:
         self.reports.append(positions)
         return True
 
-    async def ends(self, partitions: Any) -> dict[int, int]:
+    async def ends(self, partitions: Any) -> dict[TopicPartition, int]:
         if self.away:
             raise Unavailable("kafka", "gone")
         return dict.fromkeys(partitions, self.end)
 
-    async def first_offset(self, partition: int, wanted: int) -> int | None:
+    async def first_offset(self, tp: TopicPartition, wanted: int) -> int | None:
         return self.first
 
     async def read_again(self) -> None:
         self.read_again_at.append(self.now)
+
+    def done(self, next_offset: int) -> None:
+        self.lane.next_offset, self.lane.moved_at = next_offset, self.now
 
     def fail(self, error: BaseException) -> None:
         self.failures.append(error)
@@ -64,7 +72,7 @@ async def test_lag_without_progress_ends_the_worker_after_the_bound(scene: Scene
     assert (scene.failures, scene.watch.live()) == ([], {})
     await scene.later(2)
     assert isinstance(scene.failures[0], Unavailable)
-    assert "partition 0" in scene.watch.live()
+    assert "ingress.rows.v1 partition 0" in scene.watch.live()
 
 
 async def test_rows_that_do_not_arrive_are_read_again_now_and_then(scene: Scene) -> None:
@@ -93,6 +101,13 @@ async def test_transaction_markers_at_the_end_are_no_lag(scene: Scene) -> None:
     await scene.later(100)
     await scene.later(100)
     assert scene.failures == []
+
+
+async def test_what_ends_in_transaction_markers_is_reported_as_read_to_its_end(scene: Scene) -> None:
+    scene.first, scene.lane.waiting = None, True  # type: ignore[assignment]
+    await scene.later(4)
+    await scene.watch.report()
+    assert (scene.reports, scene.read_again_at) == ([{TP: 10}], [])
 
 
 async def test_a_rebalance_without_end_ends_the_worker(scene: Scene) -> None:
@@ -134,13 +149,13 @@ def test_a_worker_that_has_not_joined_yet_is_not_ready(scene: Scene) -> None:
 
 async def test_positions_are_reported_when_they_moved_unless_the_group_settles(scene: Scene) -> None:
     await scene.watch.report()
-    assert scene.reports == [{0: 5}]
+    assert scene.reports == [{TP: 5}]
     await scene.watch.report()
-    assert scene.reports == [{0: 5}]
+    assert scene.reports == [{TP: 5}]
     scene.lane.next_offset = 7
     scene.app.rebalancing = True
     await scene.watch.report()
-    assert scene.reports == [{0: 5}]
+    assert scene.reports == [{TP: 5}]
     scene.app.rebalancing = False
     await scene.watch.report()
-    assert scene.reports == [{0: 5}, {0: 7}]
+    assert scene.reports == [{TP: 5}, {TP: 7}]

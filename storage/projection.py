@@ -4,19 +4,19 @@ No record of ours can stop it: one that cannot be read is `Rejected`, with the r
 """
 
 from collections.abc import Callable, Iterable
-from datetime import datetime
+from datetime import UTC, datetime
 
 import msgspec
 from msgspec import Struct
 from pydantic import ValidationError
 
 from schemas import topics
-from schemas.ids import POSITION_PREFIX, microseconds
+from schemas.ids import POSITION_PREFIX, is_task_id, microseconds
 from schemas.manifests import DatasetManifest, ModelManifest, SplitManifest
 from schemas.messages import Alias, DeadLetter, DeadLetterMark, LaneStats, encode
 from schemas.tasks import LogEntry, TaskState
 from storage import redis_keys as keys
-from storage.operations import DEFAULT, Add, Keep, Lane, Letter, Limits, Mark, Operation
+from storage.operations import DEFAULT, Add, Keep, Lane, Letter, Limits, ListRun, Mark, Operation
 from storage.predictions import ProjectedBatch, project_predictions
 
 PROJECTED = (
@@ -30,6 +30,8 @@ PROJECTED = (
 )
 FINAL = 1 << 52
 """Above any offset: a purged letter stays purged, whatever is tried with it afterwards."""
+FOREIGN_WORKSPACE = "default"
+"""Where runs of other systems are listed: it is this workspace's champion that scores rows which name no model."""
 SHOWN_BYTES = 4096
 KEPT_BYTES = 16_384
 """A dead letter with a larger record is not kept whole: of its value and key the beginning is shown, the rest is read from Kafka."""
@@ -129,9 +131,13 @@ def _project_stats(partition: int, offset: int, key: str, value: bytes | None, l
     if key.encode().startswith(POSITION_PREFIX):
         return Projected(())
     run_id, attempt, lane = key.rsplit(":", 2)
-    if value:
-        _stats(value)
-    return Projected((Lane(keys.stats(run_id), offset, (value or b"").decode(), f"{int(attempt)}:{int(lane)}"),), run_id)
+    kept = Lane(keys.stats(run_id), offset, (value or b"").decode(), f"{int(attempt)}:{int(lane)}")
+    found = _stats(value) if value else None
+    if found is None or found.epoch or is_task_id(run_id):
+        return Projected((kept,), run_id)
+    begun = found.begun_at or found.first_scored_at or datetime.fromtimestamp(0, UTC)
+    index = keys.index("task", FOREIGN_WORKSPACE, "run")
+    return Projected((kept, ListRun(index, run_id, member(begun, run_id))), run_id)
 
 
 def _project_dead_letter(partition: int, offset: int, key: str, value: bytes | None, limits: Limits) -> Projected:

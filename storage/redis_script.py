@@ -111,9 +111,13 @@ local function mark(id, order, value)
   redis.call('HSET', marks, id, string.format('%.0f ', order) .. value)
 end
 
+local function listed(index, run, member)
+  if redis.call('HSETNX', prefix .. 'foreign-runs', run, member) == 1 then redis.call('ZADD', index, 0, member) end
+end
+
 local function older() redis.call('SET', older_letters, '1') end
 
-local carry_out = {keep = keep, lane = lane, add = add, answers = answers, letter = letter, mark = mark, older = older}
+local carry_out = {keep = keep, lane = lane, add = add, answers = answers, letter = letter, mark = mark, listed = listed, older = older}
 for _, operation in ipairs(operations) do carry_out[operation[1]](unpack(operation, 2)) end
 for _, p in ipairs(positions) do
   local stored = tonumber(redis.call('HGET', KEYS[1], p[1]))

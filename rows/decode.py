@@ -6,6 +6,7 @@ A row is decoded in two steps: the envelope, its features left as they are (`ope
 model's own list (`FeatureReader`), which is the fast way from JSON to an array. Only what fails is looked at again, to say where.
 """
 
+import re
 from collections.abc import Callable, Sequence
 from datetime import UTC
 from typing import Annotated, Any, Protocol
@@ -17,6 +18,8 @@ from rows.identity import MARKERS, Identity, PartitionOf, Unidentified, carried,
 from rows.packed import Packet, unpacked
 from rows.redrive import identity_of, read_purge, read_redrive
 from rows.rejected import UNREADABLE, Rejected, located
+from rows.shapes import shape_of
+from rows.times import read_time
 from schemas.manifests import ModelManifest
 from schemas.messages import Purge, Redrive, RunEnd, RunSkip, UtcTime, Verdict
 from schemas.topics import (
@@ -35,6 +38,9 @@ Index = Annotated[int, Meta(ge=0, le=2**62)]
 Attempt = Annotated[int, Meta(ge=1, le=2**31)]
 Lanes = Annotated[int, Meta(ge=1, le=2**31)]
 LISTED = 5
+UNSAID = frozenset({b"", b"null"})
+"""Headers that say nothing."""
+NUMBER = re.compile(rb"\s*-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?\s*")
 
 
 class SourceRecord(Protocol):
@@ -70,6 +76,12 @@ class Envelope(Struct, gc=False):
     model_version: str | None = None
 
 
+class _Written(Envelope, gc=False):
+    """A row whose time is still text."""
+
+    timestamp: str | None = None  # type: ignore[assignment]
+
+
 class Opened(Struct, gc=False):
     """A row whose features are still to be read by its model."""
 
@@ -90,6 +102,7 @@ class _Named(Struct):
 
 
 _envelope = msgspec.json.Decoder(Envelope).decode
+_written = msgspec.json.Decoder(_Written).decode
 _named = msgspec.json.Decoder(_Named).decode
 _run_end = msgspec.json.Decoder(RunEnd)
 _run_skip = msgspec.json.Decoder(RunSkip)
@@ -100,16 +113,19 @@ def opened(record: SourceRecord, partition_of: PartitionOf) -> Opened | Packet |
     kind: bytes | None = b"row"
     redrive: Redrive | None = None
     packed, wrong = False, None
-    for name, value in record.headers:
+    for said, value in record.headers:
+        name = said.lower()
         if name == TYPE_HEADER:
             kind = value
         elif name == REDRIVE_HEADER:
             redrive = read_redrive(value or b"")
             if redrive is None:
                 wrong = Rejected("invalid_field", "the header 'redrive' does not say which dead letter and whose row it is")
-        elif name == CONTENT_TYPE_HEADER and value == PACKED:
+        elif name == CONTENT_TYPE_HEADER and _media_type(value) == PACKED:
             packed = True
-        elif (name == CONTENT_TYPE_HEADER and _media_type(value) != JSON) or (name == SCHEMA_VERSION_HEADER and value != SCHEMA_VERSION):
+        elif name == CONTENT_TYPE_HEADER and not _is_json(_media_type(value)):
+            wrong = Rejected("unsupported_encoding", _with_shape(f"{name} {_text(value)!r} is not supported", record))
+        elif name == SCHEMA_VERSION_HEADER and (value or b"").strip(b' "') not in UNSAID | {SCHEMA_VERSION}:
             wrong = Rejected("unsupported_encoding", f"{name} {_text(value)!r} is not supported")
     if record.topic == INGRESS.name and (redrive is not None or kind not in (None, b"row")):
         what = "the header 'redrive'" if redrive else f"record type {_text(kind)!r}"
@@ -151,9 +167,13 @@ def _row(record: SourceRecord, body: bytes, redrive: Redrive | None, partition_o
         envelope = _envelope(body)
     except msgspec.ValidationError as error:
         message, path = located(str(error))
-        return _identified(Rejected("invalid_field", message, path), record, body, partition_of)
+        timed = _timed(body) if path == "$.timestamp" else None
+        if timed is None:
+            wrong = Rejected("invalid_field", _with_shape(message, record) if path in ("$", "$.features") else message, path)
+            return _identified(wrong, record, body, partition_of)
+        envelope = timed
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        return Rejected("undecodable", f"not JSON: {error}")
+        return Rejected("undecodable", _with_shape(f"not JSON: {error}", record))
     except RecursionError:
         return Rejected("undecodable", "nested too deeply")
     if envelope.timestamp is not None and envelope.timestamp.tzinfo is not UTC:
@@ -170,6 +190,17 @@ def _row(record: SourceRecord, body: bytes, redrive: Redrive | None, partition_o
     if isinstance(found, Unidentified):
         return Rejected(found.reason, found.message, found.path, None, envelope.model_version)
     return Opened(found, envelope)
+
+
+def _timed(body: bytes) -> Envelope | None:
+    """A row whose time is not written as RFC 3339 wants it, but clear; null when it is not."""
+    try:
+        envelope: Envelope = _written(body)
+    except UNREADABLE:
+        return None
+    moment = read_time(str(envelope.timestamp))
+    envelope.timestamp = moment
+    return envelope if moment else None
 
 
 def _identified(rejected: Rejected, record: SourceRecord, body: bytes, partition_of: PartitionOf) -> Rejected:
@@ -233,14 +264,14 @@ class FeatureReader:
         values: list[float | None] = []
         for name in self.features:
             try:
-                values.append(msgspec.json.decode(given[name], type=float | None))
+                values.append(_value(given[name]))
             except UNREADABLE as problem:
                 return Rejected("invalid_field", str(problem), f"$.features.{name}")
         return tuple(values)
 
     def _in_order(self, features: Raw) -> tuple[float | None, ...] | Rejected:
         try:
-            values = msgspec.json.decode(features, type=list[float | None])
+            values = [_value(raw) for raw in msgspec.json.decode(features, type=list[Raw])]
         except msgspec.MsgspecError as problem:
             return Rejected("invalid_field", located(str(problem))[0], "$.features")
         if len(values) != len(self.features):
@@ -262,13 +293,36 @@ def _decoders(manifest: ModelManifest) -> tuple[Callable[[Raw], Any] | None, Cal
     return msgspec.json.Decoder(features).decode, msgspec.json.Decoder(row).decode
 
 
+def _value(raw: Raw) -> float | None:
+    """A feature's value. A number beyond what a float holds is missing, as in a CSV. Raises what is `UNREADABLE`."""
+    try:
+        return msgspec.json.decode(raw, type=float | None)
+    except msgspec.ValidationError:
+        if NUMBER.fullmatch(bytes(raw)):
+            return None
+        raise
+
+
 def _listed(names: list[str]) -> str:
     more = len(names) - LISTED
     return ", ".join(names[:LISTED]) + (f" and {more} more" if more > 0 else "")
 
 
 def _media_type(value: bytes | None) -> bytes:
-    return JSON if value == JSON else (value or b"").partition(b";")[0].strip().lower()
+    """Without quotes and parameters; JSON where nothing is said."""
+    if value == JSON:
+        return JSON
+    media = (value or b"").strip(b" \t\"'").partition(b";")[0].strip(b" \t\"'").lower()
+    return JSON if media in UNSAID else media
+
+
+def _is_json(media: bytes) -> bool:
+    return media in (JSON, b"text/json") or (media.startswith(b"application/") and media.endswith(b"+json"))
+
+
+def _with_shape(message: str, record: SourceRecord) -> str:
+    found = shape_of(record.value or b"", record.headers)
+    return f"{message}; {found}" if found else message
 
 
 def _text(value: bytes | None) -> str:

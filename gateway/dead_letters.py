@@ -19,7 +19,7 @@ from gateway.errors import Gone, Invalid, NotFound, problem
 from gateway.old_letters import OldLetters, Place
 from runtime.errors import Unavailable
 from runtime.tasks import stop_client
-from schemas.api_dead_letters import DeadLetterPage, DeadLetterSummary, DeadLetterView, Outcome
+from schemas.api_dead_letters import DeadLetterPage, DeadLetterSummary, DeadLetterView, LetterHeader, Outcome
 from schemas.messages import DeadLetter, DeadLetterMark
 from schemas.topics import DEAD_LETTERS
 from storage.dead_letters import DeadLetters, Found, Selection, state
@@ -119,6 +119,11 @@ def answer(found: Found) -> DeadLetterView:
         key_text=_text(letter.key),
         key_base64=None if letter.key is None else base64.b64encode(letter.key).decode(),
         headers=letter.headers,
+        all_headers=[
+            LetterHeader(name=name, text=_text(said), base64=None if said is None else base64.b64encode(said).decode())
+            for name, said in letter.all_headers
+        ],
+        headers_cut=letter.headers_cut,
         value_text=_text(letter.value),
         value_base64=base64.b64encode(letter.value).decode(),
         whole=found.whole and not cut_off(letter),

@@ -179,6 +179,10 @@ class DeadLetter(Struct, kw_only=True):
     occurred_at: datetime
     value_bytes: int | None = None
     """Length of the record's value; of a larger one than fits the beginning is kept."""
+    all_headers: list[tuple[str, bytes | None]] = []
+    """Every header in its order, duplicates and values of any bytes too (base64); `headers` is what is shown of them."""
+    headers_cut: int = 0
+    """Headers that did not fit."""
 
 
 class Redrive(Struct, kw_only=True, omit_defaults=True):

@@ -151,6 +151,7 @@ def _project_dead_letter(partition: int, offset: int, key: str, value: bytes | N
     name, whole = letter.dead_letter_id, len(value) <= KEPT_BYTES
     if not whole:
         letter.value, letter.key, letter.headers = letter.value[:SHOWN_BYTES], letter.key and letter.key[:SHOWN_BYTES], {}
+        letter.all_headers = []
     kept = KeptLetter(letter=letter, partition=partition, offset=offset, whole=whole)
     facts = LetterFacts(letter.reason, letter.topic, letter.run_id)
     return Projected(

@@ -19,7 +19,7 @@ from rows.rejected import Rejected
 from schemas.ids import UNKEYED_RUN_ID, position_key, stats_key
 from schemas.messages import DeadLetter, DeadLetterMark, LaneStats, Prediction, Purge, RunEnd, RunSkip, encode
 from schemas.tasks import Command
-from stream_processor.answers import Answered, dead_letter, prediction
+from stream_processor.answers import Answered, dead_letter, forwarded, prediction
 from stream_processor.bulk import answer_all
 from stream_processor.count import (
     ADMITTED,
@@ -49,6 +49,8 @@ class Outcome:
     predictions: list[tuple[bytes | None, bytes]] = field(default_factory=list)
     dead_letters: list[tuple[bytes | None, bytes]] = field(default_factory=list)
     marks: list[tuple[bytes | None, bytes]] = field(default_factory=list)
+    forwarded: dict[int, list[tuple[str, bytes]]] = field(default_factory=dict)
+    """By place in `predictions`, headers of the row that its answer carries on."""
     commands: list[tuple[bytes, bytes]] = field(default_factory=list)
     states: list[tuple[bytes, bytes]] = field(default_factory=list)
     position: int = -1
@@ -69,10 +71,11 @@ class Book:
         partition_of: PartitionOf,
         *,
         brief: bool,
+        forward: frozenset[str] = frozenset(),
     ) -> None:
         self.answered: list[tuple[SourceRecord, Answered, Prediction]] = []
         """Rows whose reasons may be asked for: all of them, or, when `brief`, at least the last."""
-        self._brief = brief
+        self._brief, self._forward = brief, forward
         self._predictions: list[tuple[bytes | None, bytes | Prediction]] = []
         self._partition = partition
         self._state = state
@@ -187,6 +190,8 @@ class Book:
         else:
             answer = prediction(record, item, self._now)
             count(lane, admission, answer)
+            if record.headers and not identity.owned and (carried := forwarded(record.headers, self._forward)):
+                self._outcome.forwarded[len(self._predictions)] = carried
             self._predictions.append((record.key, answer))
             self.answered.append((record, item, answer))
             if identity.redriven:

@@ -53,15 +53,19 @@ def handle(
     now: datetime,
     reasons: Reasons,
     limits: DeadLetterLimits = NO_LIMITS,
+    forward: frozenset[str] = frozenset(),
 ) -> Outcome | Needs:
-    """Handle consecutive records of one partition. `champion` scores rows that name no model; None: not known yet, False: there is none."""
+    """Handle consecutive records of one partition of a topic.
+
+    `champion` scores rows that name no model; None: not known yet, False: there is none.
+    """
     read = _read(records, models, champion, partition_of)
     if isinstance(read, Needs):
         return read
     firsts, items, spans = read
     matrices = _score(items, spans)
     brief = sum(map(len, matrices.values())) > max(reasons.exact_max_rows, reasons.approximate_max_rows)
-    book = Book(records[0].partition, state, now, limits, partition_of, brief=brief)
+    book = Book(records[0].partition, state, now, limits, partition_of, brief=brief, forward=forward)
     for record, item in zip(firsts, items, strict=True):
         book.enter(record, item)
     explain(book.answered, matrices, reasons, brief=brief)

@@ -29,6 +29,9 @@ class Settings(ProcessSettings):
     foreign_rows_on_rows: bool = Field(
         False, description="rows of other systems are taken on rows.v1, too, for one release; else they are dead letters there"
     )
+    forwarded_headers: str = Field(
+        "traceparent,tracestate,correlation-id", description="headers of a row of another system that its prediction carries on"
+    )
     models_max: int = Field(16, ge=1, description="model versions kept in memory")
     session_timeout_seconds: float = Field(
         6.0,

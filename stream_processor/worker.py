@@ -60,6 +60,7 @@ class Worker:
         self._reasons = Reasons(settings.exact_reasons_max_rows, settings.approximate_reasons_max_rows, settings.top_features)
         self._limits = DeadLetterLimits(settings.max_consecutive_dead_letters, settings.max_dead_letter_share)
         self._partition_of = PartitionOf(settings.data_partitions, partition_for, foreign_on_rows=settings.foreign_rows_on_rows)
+        self._forward = frozenset(name.strip().lower() for name in settings.forwarded_headers.split(",") if name.strip())
         self._table: MutableMapping[bytes, bytes] = self.app.stats
         self._owners: dict[int, Owner] = {}
         self._tasks: dict[int, asyncio.Task[None]] = {}
@@ -132,6 +133,7 @@ class Worker:
                 now=datetime.now(UTC),
                 reasons=self._reasons,
                 limits=self._limits,
+                forward=self._forward,
             )
             with SCORING_SECONDS.time():
                 outcome = await asyncio.get_running_loop().run_in_executor(self._scoring, score)

@@ -65,11 +65,13 @@ async def test_several_runs_lanes_and_models_are_counted_exactly(log: Committed,
 async def test_a_prediction_stands_in_the_rows_partition_with_its_key_and_headers(
     log: Committed, producer: AIOKafkaProducer, worker: Worker
 ) -> None:
-    sent = await producer.send_and_wait(INGRESS.name, row(), key=b"line-42")
+    trace = [("traceparent", b"00-4bf9"), ("other", b"x"), ("correlation-id", b"\xff")]
+    sent = await producer.send_and_wait(INGRESS.name, row(), key=b"line-42", headers=trace)
     await log.answer(sent)
     (record,) = [record for record, _ in log.predictions if record.key == b"line-42"]
     assert record.partition == sent.partition
-    assert dict(record.headers) == {"content-type": b"application/json", "schema-version": b"1"}
+    ours = [("content-type", b"application/json"), ("schema-version", b"1")]
+    assert list(record.headers) == [*ours, trace[0], trace[2]]
 
 
 async def test_rows_without_a_model_are_scored_by_the_latest_until_there_is_a_champion(

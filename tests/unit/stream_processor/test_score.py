@@ -17,7 +17,7 @@ from storage.bundles import score
 from stream_processor.answers import KEPT_BYTES, Reasons
 from stream_processor.book import Outcome
 from stream_processor.score import Models, Needs, NoModel, handle
-from tests.unit.stream_processor.toys import MODEL_A, MODEL_B, NOW, Record, home, model, partition_of, row
+from tests.unit.stream_processor.toys import MODEL_A, MODEL_B, NOW, Record, home, model, on_both_topics, partition_of, redrive, row
 
 RUN = "run-1"
 HOME = home(RUN)
@@ -119,6 +119,45 @@ def test_of_a_record_that_would_not_fit_the_dead_letter_keeps_the_beginning() ->
     assert len(letter.value) == KEPT_BYTES
     assert f"the first {KEPT_BYTES}" in letter.message
     assert len(encode(letter)) < 4 << 20
+
+
+def test_a_letter_keeps_all_headers_in_their_order_or_says_how_many_it_does_not() -> None:
+    headers: Any = [("a", b"1"), ("a", b"\xff\x00"), ("b", None), ("x" * 300, b"y" * 2_000)]
+    (letter,) = letters(handled([Record(b"{", topic=INGRESS.name, headers=headers)]))
+    assert (letter.all_headers, letter.headers_cut) == (headers, 0)
+    (letter,) = letters(handled([Record(b"{", topic=INGRESS.name, headers=[(f"n{i}", b"z" * 1_000) for i in range(100)])]))
+    assert (len(letter.all_headers), letter.headers_cut) == (65, 35)
+    assert "35 of 100 headers" in letter.message
+
+
+def test_the_answer_carries_the_headers_on_that_are_to_be_carried_on() -> None:
+    trace: Any = [("traceparent", b"00-1"), ("Correlation-Id", b"\xff"), ("correlation-id", b"2"), ("secret", b"x"), ("tracestate", None)]
+    log = [
+        Record(row(), offset=0, topic=INGRESS.name),
+        Record(b"{", offset=1, topic=INGRESS.name, headers=trace),
+        Record(row(), offset=2, topic=INGRESS.name, headers=trace),
+    ]
+    outcome = handled(log, forward=frozenset({"traceparent", "tracestate", "correlation-id"}))
+    assert outcome.forwarded == {1: [("traceparent", b"00-1"), ("Correlation-Id", b"\xff"), ("correlation-id", b"2")]}
+    assert len(outcome.predictions) == 2
+
+
+def test_rows_numbered_before_ingress_are_the_attempt_before() -> None:
+    table: dict[bytes, bytes] = {}
+    formerly = LaneStats(
+        run_id="ext-line-1", attempt=1, lane=0, lanes=1, partition=0, offset=700, epoch=0, last_row_index=700, skipped=[600], dead_letters=1
+    )
+    table[stats_key("ext-line-1", 1, 0)] = encode(formerly)
+    log = [Record(row(), offset=0, topic=INGRESS.name), Record(b"{", offset=1, topic=INGRESS.name)]
+    outcome = handled(log, table)
+    assert [(one.run_id, one.attempt, one.row_index) for one in predictions(outcome)] == [("ext-line-1", 2, 0)]
+    assert [(one.attempt, one.row_index) for one in letters(outcome)] == [(2, 16)]
+    old = handled([Record(row(), offset=701)], table, partition_of=on_both_topics)
+    assert [(one.attempt, one.lane, one.row_index) for one in predictions(old)] == [(2, 8, 701 * 16 + 8)]
+    repaired = [Record(row(), offset=702, headers=redrive("ext-line-1", 600))]
+    assert [(one.attempt, one.row_index) for one in predictions(handled(repaired, table))] == [(1, 600)]
+    again = handled([Record(row(), offset=2, topic=INGRESS.name), Record(row(), offset=2, topic=INGRESS.name)], table)
+    assert again.passed_by == {"read_again": 1}
 
 
 def test_a_row_without_an_epoch_is_not_counted_in_a_run_that_our_producer_owns() -> None:

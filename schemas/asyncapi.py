@@ -27,9 +27,10 @@ CARRIED: dict[t.Topic, tuple[Message, ...]] = {
     t.DATASETS: (DatasetManifest, SplitManifest),
     t.TASK_LOGS: (LogEntry,),
 }
+OTHER_SYSTEM = "any other system"
 WRITERS: dict[t.Topic, tuple[str, ...]] = {
     t.ROWS: ("producer", "gateway"),
-    t.INGRESS: ("any other system",),
+    t.INGRESS: (OTHER_SYSTEM,),
     t.PREDICTIONS: ("stream_processor",),
     t.DEAD_LETTERS: ("stream_processor",),
     t.STATS_CHANGELOG: ("stream_processor",),
@@ -40,6 +41,20 @@ WRITERS: dict[t.Topic, tuple[str, ...]] = {
     t.MODELS: ("trainer", "gateway"),
     t.DATASETS: ("gateway",),
     t.TASK_LOGS: ("trainer",),
+}
+READERS: dict[t.Topic, tuple[str, ...]] = {
+    t.ROWS: ("stream_processor", "producer", "gateway"),
+    t.INGRESS: ("stream_processor", "producer", "gateway"),
+    t.PREDICTIONS: ("gateway", OTHER_SYSTEM),
+    t.DEAD_LETTERS: ("gateway", OTHER_SYSTEM),
+    t.STATS_CHANGELOG: ("stream_processor", "gateway"),
+    t.TASKS: ("gateway", "producer", "trainer"),
+    t.RUN_COMMANDS: ("producer",),
+    t.TRAINING_COMMANDS: ("trainer",),
+    t.RUN_POSITIONS: ("producer", "stream_processor"),
+    t.MODELS: ("gateway", "stream_processor"),
+    t.DATASETS: ("gateway",),
+    t.TASK_LOGS: ("gateway",),
 }
 TYPES: dict[Message, str] = {
     m.Row: "row",
@@ -90,11 +105,17 @@ def _channel(topic: t.Topic) -> dict[str, Any]:
         },
         "x-key": topic.key,
         "x-partition-family": topic.family,
+        "x-readers": list(READERS[topic]),
     }
 
 
 def _operation(topic: t.Topic) -> dict[str, Any]:
-    return {"action": "send", "channel": {"$ref": f"#/channels/{topic.name}"}, "x-writers": list(WRITERS[topic])}
+    return {
+        "action": "send",
+        "channel": {"$ref": f"#/channels/{topic.name}"},
+        "x-writers": list(WRITERS[topic]),
+        "x-readers": list(READERS[topic]),
+    }
 
 
 def _message(kind: Message) -> dict[str, Any]:

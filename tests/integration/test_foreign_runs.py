@@ -144,3 +144,20 @@ async def test_a_run_in_one_partition_has_plain_row_indices_as_places(world: Wor
     for wrong in ("x", "-2", "1.", "1..2", str(1 << 53)):
         answer = await world.client.get(f"/v1/runs/{feed.run_id}/predictions", params={"after": wrong})
         assert answer.status_code == 422, wrong
+
+
+async def test_runs_of_other_systems_are_listed_with_what_is_known_of_them(world: World) -> None:
+    feed = Feed(world)
+    for partition in (2, 5):
+        await feed.answer(partition, range(3))
+    await eventually(lambda: world.counts(feed.run_id, 6))
+    listed = [run for run in (await world.client.get("/v1/runs", params={"limit": 500})).json()["items"] if run["run_id"] == feed.run_id]
+    (run,) = listed
+    assert (run["workspace"], run["status"], run["lanes"], run["statistics"]["total_predictions"]) == (None, "IN_PROGRESS", 2, 6)
+    assert run["statistics"]["last_scored_at"] is not None
+    assert run["created_at"] == run["statistics"]["first_scored_at"]
+    assert run["model_version"] == (await world.client.get(f"/v1/runs/{feed.run_id}")).json()["model_version"] is not None
+    newest, _ = await pages(world, feed.run_id, 100, run["tail"])
+    check(newest, feed.rows)
+    elsewhere = (await world.client.get("/v1/runs", headers={"X-Workspace": "other"})).json()["items"]
+    assert feed.run_id not in [one["run_id"] for one in elsewhere]

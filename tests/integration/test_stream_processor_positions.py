@@ -86,6 +86,13 @@ async def test_a_writer_with_transactions_leaves_gaps_that_are_none_of_ours(
     await answered(log, "markers", expected)
     assert worker.metric("gaps_total") > 0
     assert worker.metric("rewinds_total") == 0
+    async with AIOKafkaConsumer(**fresh_kafka.kwargs, group_id=APP_ID, enable_auto_commit=False) as group:
+        group.assign([TP])
+
+        async def the_groups_lag_is_zero() -> bool:  # the markers behind the last record included
+            return bool(await group.committed(TP) == (await group.end_offsets([TP]))[TP])
+
+        await eventually(the_groups_lag_is_zero, timeout_seconds=30)
     assert await worker.stop() == 0
 
 

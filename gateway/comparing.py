@@ -139,4 +139,4 @@ def _same_split(a: RunView, b: RunView) -> bool:
 
 def _identity(run: RunView) -> Key:
     """Changes when the run's answers do."""
-    return (run.run_id, run.attempt, *((lane.lane, lane.offset) for lane in run.lanes))
+    return (run.run_id, run.attempt, *((lane.lane, lane.read) for lane in run.lanes))

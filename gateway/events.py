@@ -198,7 +198,7 @@ class Stream:
 
 def _identity(run: RunView) -> object:
     """Changes exactly when the statistics do."""
-    return [(lane.lane, lane.offset, lane.ingress_offset, lane.finished) for lane in run.lanes]
+    return [(lane.lane, lane.read, lane.finished) for lane in run.lanes]
 
 
 def _ids(page: Page, after: After) -> Iterator[bytes]:

@@ -270,6 +270,11 @@ class LaneStats(Struct, kw_only=True):
     finished: Ending | None = None
     message: str = ""
 
+    @property
+    def read(self) -> int:
+        """Grows with each record that was read of either topic."""
+        return self.offset + self.ingress_offset
+
 
 class Alias(Struct, kw_only=True):
     """Value of `models.v1` under `alias@workspace`."""

@@ -240,7 +240,8 @@ def _end(run: RunView, tp: TopicPartition, extent: Extent) -> int:
     numbered_formerly = run.task is None and any(lane.lanes == 1 for lane in run.lanes)  # rows that follow are of the next attempt
     if not run.terminal and not numbered_formerly:
         return extent.end
-    return max((lane.offset + 1 for lane in run.lanes if lane.partition == tp.partition), default=0)
+    counted_to = max((lane.offset + 1 for lane in run.lanes if lane.partition == tp.partition), default=0)
+    return counted_to if run.terminal else min(counted_to, extent.end)
 
 
 def _nothing(wanted: ReplayCreate, run: RunView, extents: dict[TopicPartition, Extent]) -> Invalid:

@@ -7,6 +7,8 @@ BIN := $(VENV)/bin
 RUNTIME := $(VENV)/.runtime
 DEV := $(VENV)/.dev
 ARGS ?=
+JOBS ?= 2
+NOTHING := echo "nothing runs: nothing is installed yet. make up installs and starts everything"
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
@@ -23,21 +25,22 @@ demo: $(RUNTIME) ## the whole job on generated data, live (DEMO_ROWS=15 DEMO_EXI
 up: $(RUNTIME) ## start Kafka, Redis and every process in the background; returns when ready
 	@$(BIN)/python -m devstack up
 
-down: $(RUNTIME) ## stop everything; data stays in .devstack
-	@$(BIN)/python -m devstack down
+# These three install nothing: where nothing is installed nothing runs.
+down: ## stop everything; data stays in .devstack
+	@if [ -e $(RUNTIME) ]; then $(BIN)/python -m devstack down; else $(NOTHING); fi
 
-status: $(RUNTIME) ## parts, addresses, restarts, memory
-	@$(BIN)/python -m devstack status
+status: ## parts, addresses, restarts, memory
+	@if [ -e $(RUNTIME) ]; then $(BIN)/python -m devstack status; else $(NOTHING); fi
 
-logs: $(RUNTIME) ## follow the logs (ARGS="producer --lines 100 --no-follow")
-	@$(BIN)/python -m devstack logs $(ARGS)
+logs: ## follow the logs (ARGS="producer --lines 100 --no-follow")
+	@if [ -e $(RUNTIME) ]; then $(BIN)/python -m devstack logs $(ARGS); else $(NOTHING); fi
 
 doctor: $(RUNTIME) ## check this machine and say how to mend it
 	@$(BIN)/python -m devstack doctor
 
-test: $(DEV) ## every test, against a real Kafka and Redis (ARGS="tests/unit -x")
+test: $(DEV) ## every test, against a real Kafka and Redis (ARGS="tests/unit -x"; JOBS=1: one after the other)
 	@$(BIN)/python -m devstack.browser
-	@$(BIN)/python -m pytest $(ARGS)
+	@$(BIN)/python -m pytest -n $(JOBS) --dist loadfile --durations=25 $(ARGS)
 
 check: $(DEV) ## format, lint, types, imports
 	@$(BIN)/ruff format --check --quiet .

@@ -13,7 +13,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from benchmarks.world import MODEL_VERSION, Size, Work
+from benchmarks.world import EPOCH, MODEL_VERSION, Everybody, Size, Work
 from producer.encoding import Columns, Identity, row_encoder, row_packer
 from rows.decode import FeatureReader
 from runtime.kafka import partition_for
@@ -46,7 +46,7 @@ def records(work: Work, encoding: str, *, lanes: int = 1, first: int = 0) -> Ite
     chunk = max(1, min(256, rows))
     for start in range(0, rows, chunk):
         for number, run_id in enumerate(runs):
-            identity = Identity(run_id, 1, 5, lanes, MODEL_VERSION)
+            identity = Identity(run_id, 1, EPOCH, lanes, MODEL_VERSION)
             base, stop = number * rows, min(rows, start + chunk)
             for lane in range(lanes):
                 indices = [i for i in range(start, stop) if i % lanes == lane]
@@ -86,6 +86,7 @@ def score_all(log: list[Record], step: int, models: dict[str, Model], table: dic
             models=models,
             champion=None,
             partition_of=home,
+            epochs=Everybody(),
             now=datetime.now(UTC),
             reasons=REASONS,
         )

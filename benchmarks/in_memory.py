@@ -77,7 +77,7 @@ def plain(bundle: Bundle, records: list[bytes]) -> int:
 
 def main(path: Path, storage_url: str) -> None:
     """Once to warm up, then for two seconds or so."""
-    bundle = load_bundle(Storage(storage_url), MODEL_VERSION)
+    bundle = load_bundle(Storage(storage_url).initialise(), MODEL_VERSION)
     FeatureReader(bundle.manifest)
     records = msgspec.msgpack.decode(path.read_bytes(), type=list[bytes])
     is_packed = not records[0].startswith(b"{")

@@ -58,7 +58,7 @@ async def _ours(folder: Path, upload: Path) -> Made:
     from storage.datasets import DatasetOptions, ingest
     from storage.files import Storage
 
-    workshop = Workshop(Storage(f"file://{folder}/storage"), 1)
+    workshop = Workshop(Storage(f"file://{folder}/storage").initialise(), 1)
     beside = subprocess.Popen([sys.executable, "-c", IDLE], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)  # noqa: ASYNC220
     ticks = _Ticks()
     ticking = asyncio.create_task(ticks.run())

@@ -40,7 +40,7 @@ class Scoring:
         self.kafka, self.folder, self.work = kafka, folder, Work(size)
         self.slow = Work(replace(size, rows=min(SLOW_ROWS, size.rows)))
         self.slow.__dict__["bundle"] = self.work.bundle
-        self.storage = Storage(f"file://{folder}/storage")
+        self.storage = Storage(f"file://{folder}/storage").initialise()
         self.work.store(self.storage)
         self.loads: dict[str, float] = {}
         self.turn = 0

@@ -33,7 +33,7 @@ def ours(folder: Path, storage: str, dataset: str) -> Made:
     from storage.ranges import Ranges
     from storage.splits import split, suggest
 
-    manifest, kept = _manifest(storage, dataset), Storage(f"file://{storage}")
+    manifest, kept = _manifest(storage, dataset), Storage(f"file://{storage}").initialise()
     ranges = suggest(kept, manifest)
     assert isinstance(ranges, Ranges), ranges
     made = split(kept, manifest, ranges)
@@ -76,7 +76,7 @@ def prepare(folder: Path, rows: int, features: int) -> tuple[str, str]:
     from storage.files import Storage
 
     generate(folder / "rows.csv", rows=rows, features=features)
-    storage = Storage(f"file://{folder}")
+    storage = Storage(f"file://{folder}").initialise()
     made = ingest(storage, folder / "rows.csv", file_name="rows.csv", workspace="benchmark", options=DatasetOptions(), sha256="0" * 64)
     assert isinstance(made, DatasetManifest), made
     return str(folder), made.dataset_id

@@ -195,7 +195,7 @@ def _split(folder: str, dataset: str) -> str:
     from storage.ranges import Ranges
     from storage.splits import split, suggest
 
-    storage = Storage(f"file://{folder}")
+    storage = Storage(f"file://{folder}").initialise()
     manifest = DatasetManifest.model_validate_json(storage.read_bytes(f"datasets/{dataset}/manifest.json"))
     ranges = suggest(storage, manifest)
     assert isinstance(ranges, Ranges), ranges

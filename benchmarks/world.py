@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import psutil
 import xgboost
+from aiokafka import AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
 from devstack.kafka import EmbeddedKafka
@@ -25,11 +26,15 @@ from producer.positions import Positions
 from producer.sender import Lanes, Sender
 from runtime.kafka import partition_for
 from schemas.manifests import ConfusionMatrix, Metrics, ModelManifest
+from schemas.messages import encode
+from schemas.tasks import RunPosition
+from schemas.topics import RUN_POSITIONS
 from storage.bundles import MODEL, Bundle, Matrix, score, write_bundle
 from storage.files import Storage
 
 MODEL_VERSION = "model-0000000bec4a"
 THRESHOLD = 0.3
+EPOCH = 5
 BROKER_TIME = {"message.timestamp.type": "LogAppendTime"}
 """Rivals stamp their answers as they like; the broker's time is the same for all."""
 UNDEFINED = ("accuracy", "precision", "recall", "f1_score", "mcc", "roc_auc", "pr_auc")
@@ -133,7 +138,7 @@ class Work:
 
     def identity(self, run: int) -> Identity:
         """What the records of a run carry."""
-        return Identity(self.runs[run], 1, 5, 1, MODEL_VERSION)
+        return Identity(self.runs[run], 1, EPOCH, 1, MODEL_VERSION)
 
     def json(self, run: int, start: int, stop: int) -> Iterator[tuple[int, int, bytes]]:
         """Rows of a run as `Lanes.send` takes them."""
@@ -208,8 +213,33 @@ async def renew_topics(kafka: dict[str, Any], partitions: int, names: Sequence[s
     await create_topics(kafka, data_partitions=partitions, control_partitions=4)
 
 
+async def claim(kafka: dict[str, Any], runs: Sequence[str]) -> None:
+    """Have the runs known, as their producer does before their first rows."""
+    async with AIOKafkaProducer(**kafka) as producer:
+        for run_id in runs:
+            position = RunPosition(
+                kind="position", run_id=run_id, attempt=1, epoch=EPOCH, owner="benchmark", acknowledged=[0], rows_per_second=None,
+                paused=False, written_at=datetime.now(UTC),
+            )  # fmt: skip
+            while (await producer.send_and_wait(RUN_POSITIONS.name, encode(position), key=run_id.encode())).offset < EPOCH:
+                pass  # an epoch is the offset of an earlier record
+
+
+class Everybody:
+    """Whose epochs are all known."""
+
+    def sends(self, run_id: str, attempt: int, epoch: int) -> bool:
+        """Yes."""
+        return True
+
+    def lanes(self, run_id: str) -> int | None:
+        """Not known."""
+        return None
+
+
 async def load(kafka: dict[str, Any], work: Work, *, per_record: int | None, chunk: int = 512) -> float:
     """Put all rows on `rows.v1` through our producer's own code, run by run in turns, JSON or packed. Returns the seconds it took."""
+    await claim(kafka, work.runs)
     sender = Sender(kafka)
     await sender.start()
     started = asyncio.get_running_loop().time()

@@ -17,12 +17,13 @@ from client.calls import Only
 from client.download import save_async
 from client.events import Position, RunEvent, follow_async, read
 from client.paging import Pages
-from client.settings import ClientSettings
+from client.settings import address, defaults
 from client.transport import AsyncTransport, Retries
 from client.upload import Progress, Upload, UploadOptions, form
 from client.waiting import Wait, ended, succeeded
 from schemas.api import Health, Page, Readiness, TaskStatus
 from schemas.api_dead_letters import DeadLetterPage, DeadLetterView, LettersSent, PurgeMatching, RedriveMatching
+from schemas.api_quarantine import QuarantineList, QuarantineView
 from schemas.api_runs import Attempts, PredictionView, ReplayCreate, Retry, Run, RunCreate, RunDiff
 from schemas.api_system import System
 from schemas.api_v1 import (
@@ -49,8 +50,8 @@ class AsyncClient:
     """Asyncio client. `url` and `workspace` default to INTELLIINSPECT_URL and INTELLIINSPECT_WORKSPACE."""
 
     def __init__(self, url: str | None = None, *, workspace: str | None = None, retries: Retries | None = None) -> None:
-        settings = ClientSettings()
-        self._transport = AsyncTransport(url or settings.url, workspace or settings.workspace, retries or Retries())
+        settings = defaults()
+        self._transport = AsyncTransport(address(url or "") or settings.url, workspace or settings.workspace, retries or Retries())
 
     @property
     def url(self) -> str:
@@ -168,6 +169,10 @@ class AsyncClient:
     async def set_champion(self, model_version: str) -> AliasView:
         return await self._transport.send(calls.set_champion(model_version))
 
+    async def unset_champion(self) -> None:
+        """Let the latest model score rows that name none."""
+        await self._transport.send(calls.unset_champion())
+
     async def start_run(self, request: RunCreate | None = None) -> Run:
         """Replay a simulation set through Kafka; by default the latest split, scored by the champion or else the latest model, 1 row/s."""
         return await self._transport.send(calls.start_run(request or RunCreate()))
@@ -263,6 +268,18 @@ class AsyncClient:
     async def purge(self, request: PurgeMatching) -> LettersSent:
         """Take letters off the list for good."""
         return await self._transport.send(calls.purge_matching(request))
+
+    async def quarantine(self, *, topic: str | None = None, limit: int | None = None) -> QuarantineList:
+        """Records of the topics that their readers pass over, newest first."""
+        return await self._transport.send(calls.quarantine(topic, limit))
+
+    async def quarantined(self, place: str) -> QuarantineView:
+        """One of them, by its place (topic:partition:offset), with its bytes."""
+        return await self._transport.send(calls.quarantined(place))
+
+    async def skip(self, place: str) -> QuarantineView:
+        """Have an order passed over that ends its process again and again."""
+        return await self._transport.send(calls.skip(place))
 
     async def predictions(
         self, run_id: str, *, after: int | str = -1, limit: int | None = None, attempt: int | None = None

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from client import commands_data, commands_dead_letters, commands_models, commands_play, commands_runs, commands_stack
+from client import commands_data, commands_dead_letters, commands_models, commands_play, commands_poison, commands_runs, commands_stack
 from client.terminal import EXIT_CODES
 
 app = typer.Typer(
@@ -29,7 +29,10 @@ def _version(wanted: bool) -> None:
 def options(
     context: typer.Context,
     url: Annotated[
-        str | None, typer.Option(envvar="INTELLIINSPECT_URL", help="The gateway's address. [default: http://127.0.0.1:8000]")
+        str | None,
+        typer.Option(
+            envvar="INTELLIINSPECT_URL", help="The gateway's address. [default: of the stack in this folder, else http://127.0.0.1:8000]"
+        ),
     ] = None,
     workspace: Annotated[str | None, typer.Option(envvar="INTELLIINSPECT_WORKSPACE", help="Whose objects. [default: default]")] = None,
     version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")] = False,
@@ -37,5 +40,5 @@ def options(
     context.obj = (url, workspace)
 
 
-for group in (commands_stack, commands_data, commands_models, commands_runs, commands_play, commands_dead_letters):
+for group in (commands_stack, commands_data, commands_models, commands_runs, commands_play, commands_dead_letters, commands_poison):
     group.register(app)

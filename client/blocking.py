@@ -15,12 +15,13 @@ from client.calls import Only
 from client.download import save
 from client.events import Position, RunEvent, follow, read
 from client.paging import Pages
-from client.settings import ClientSettings
+from client.settings import address, defaults
 from client.transport import Retries, Transport
 from client.upload import Progress, Upload, UploadOptions, form
 from client.waiting import Wait, ended, succeeded
 from schemas.api import Health, Page, Readiness, TaskStatus
 from schemas.api_dead_letters import DeadLetterPage, DeadLetterView, LettersSent, PurgeMatching, RedriveMatching
+from schemas.api_quarantine import QuarantineList, QuarantineView
 from schemas.api_runs import Attempts, PredictionView, ReplayCreate, Retry, Run, RunCreate, RunDiff
 from schemas.api_system import System
 from schemas.api_v1 import (
@@ -47,8 +48,8 @@ class Client:
     """Blocking client. `url` and `workspace` default to INTELLIINSPECT_URL and INTELLIINSPECT_WORKSPACE."""
 
     def __init__(self, url: str | None = None, *, workspace: str | None = None, retries: Retries | None = None) -> None:
-        settings = ClientSettings()
-        self._transport = Transport(url or settings.url, workspace or settings.workspace, retries or Retries())
+        settings = defaults()
+        self._transport = Transport(address(url or "") or settings.url, workspace or settings.workspace, retries or Retries())
 
     @property
     def url(self) -> str:
@@ -166,6 +167,10 @@ class Client:
     def set_champion(self, model_version: str) -> AliasView:
         return self._transport.send(calls.set_champion(model_version))
 
+    def unset_champion(self) -> None:
+        """Let the latest model score rows that name none."""
+        self._transport.send(calls.unset_champion())
+
     def start_run(self, request: RunCreate | None = None) -> Run:
         """Replay a simulation set through Kafka; by default the latest split, scored by the champion or else the latest model, 1 row/s."""
         return self._transport.send(calls.start_run(request or RunCreate()))
@@ -259,6 +264,18 @@ class Client:
     def purge(self, request: PurgeMatching) -> LettersSent:
         """Take letters off the list for good."""
         return self._transport.send(calls.purge_matching(request))
+
+    def quarantine(self, *, topic: str | None = None, limit: int | None = None) -> QuarantineList:
+        """Records of the topics that their readers pass over, newest first."""
+        return self._transport.send(calls.quarantine(topic, limit))
+
+    def quarantined(self, place: str) -> QuarantineView:
+        """One of them, by its place (topic:partition:offset), with its bytes."""
+        return self._transport.send(calls.quarantined(place))
+
+    def skip(self, place: str) -> QuarantineView:
+        """Have an order passed over that ends its process again and again."""
+        return self._transport.send(calls.skip(place))
 
     def predictions(
         self, run_id: str, *, after: int | str = -1, limit: int | None = None, attempt: int | None = None

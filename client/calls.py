@@ -13,6 +13,7 @@ from client.transport import Call
 from client.upload import Upload
 from schemas.api import Health, Page, Readiness, TaskStatus
 from schemas.api_dead_letters import DeadLetterPage, DeadLetterView, LettersSent, PurgeMatching, RedriveMatching
+from schemas.api_quarantine import QuarantineList, QuarantineView
 from schemas.api_runs import Attempts, PredictionPage, ReplayCreate, Run, RunCreate, RunDiff
 from schemas.api_system import System
 from schemas.api_v1 import (
@@ -135,7 +136,7 @@ def training_logs(task_id: str, after: str | None) -> Call[Page[TaskLogEntry]]:
 
 def task(task_id: str) -> Call[TaskStatus]:
     """Any task in the form that all kinds share."""
-    return Call("GET", _at("/process/task/status/{}", task_id), _read(TaskStatus))
+    return Call("GET", _at("/v1/tasks/{}", task_id), _read(TaskStatus))
 
 
 def models(cursor: str | None, limit: int | None) -> Call[Page[ModelSummary]]:
@@ -156,6 +157,10 @@ def champion() -> Call[AliasView]:
 
 def set_champion(model_version: str) -> Call[AliasView]:
     return Call("PUT", "/v1/models/champion", _read(AliasView), json={"model_version": model_version})
+
+
+def unset_champion() -> Call[None]:
+    return Call("DELETE", "/v1/models/champion", lambda _: None, expected=frozenset({204}))
 
 
 def start_run(request: RunCreate) -> Call[Run]:
@@ -220,6 +225,18 @@ def redrive_matching(request: RedriveMatching) -> Call[LettersSent]:
 def purge_matching(request: PurgeMatching) -> Call[LettersSent]:
     body = request.model_dump(mode="json", exclude_none=True)
     return Call("POST", "/v1/dead-letters/purge", _read(LettersSent), json=body, timeout_seconds=MANY_SECONDS)
+
+
+def quarantine(topic: str | None, limit: int | None) -> Call[QuarantineList]:
+    return Call("GET", "/v1/quarantine", _read(QuarantineList), {"topic": topic, "limit": limit})
+
+
+def quarantined(place: str) -> Call[QuarantineView]:
+    return Call("GET", _at("/v1/quarantine/{}", place), _read(QuarantineView))
+
+
+def skip(place: str) -> Call[QuarantineView]:
+    return Call("POST", _at("/v1/quarantine/{}/skip", place), _read(QuarantineView))
 
 
 def events_path(run_id: str, after: int | str = -1, attempt: int | None = None) -> str:

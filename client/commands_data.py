@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.markup import escape
 
 from client import show
 from client.blocking import Client
@@ -49,7 +50,7 @@ def upload(
 
 def _send(terminal: Terminal, client: Client, file: Path, options: UploadOptions) -> Dataset:
     with terminal.bytes_bar() as bar:
-        sending = bar.add_task(f"uploading {file.name}", total=file.stat().st_size)
+        sending = bar.add_task(f"uploading {escape(file.name)}", total=file.stat().st_size)
 
         def progress(sent: int, total: int) -> None:
             if sent == total:

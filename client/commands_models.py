@@ -90,6 +90,13 @@ def champion(
         terminal.show(alias, lambda: f"champion: {alias.model_version}, since {show.when(alias.set_at)}")
 
 
+def unset_champion(context: typer.Context, json: Json = False) -> None:
+    """Have no champion: the latest model scores rows which name none."""
+    with Terminal(context, json=json) as terminal, terminal.client() as client:
+        client.unset_champion()
+        terminal.show({"champion": None}, lambda: "no champion: the latest model scores rows that name none")
+
+
 def register(app: typer.Typer) -> None:
-    for command in (train, models, champion):
+    for command in (train, models, champion, unset_champion):
         app.command(rich_help_panel=DATA)(command)

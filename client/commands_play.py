@@ -9,7 +9,7 @@ import typer
 
 from client import show_play, show_runs
 from client.blocking import Client
-from client.commands_runs import FASTEST, RUNS, RunId, follow, latest_run, speed_of
+from client.commands_runs import FASTEST, RUNS, RunId, follow, latest_run, run_and_value, speed_of
 from client.terminal import Json, Terminal
 from schemas.api_runs import ReplayCreate, Retry
 
@@ -19,11 +19,13 @@ TIMES = ["%Y-%m-%dT%H:%M:%S%z", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%d %H:%M:%S", "%Y-%m
 
 def seek(
     context: typer.Context,
-    row_index: Annotated[int, typer.Argument(min=0, help="The next row to be sent.")],
-    run_id: RunId = None,
+    first: Annotated[str, typer.Argument(metavar="[RUN]", help="[default: the latest]")],
+    second: Annotated[str | None, typer.Argument(metavar="ROW", help="The next row to be sent.")] = None,
     json: Json = False,
 ) -> None:
     """Go on at another row: rows between are passed over; back, a new attempt begins there."""
+    run_id, row = run_and_value(first, second)
+    row_index = whole(row, "a row index", 0)
     with Terminal(context, json=json) as terminal, terminal.client() as client:
         run = client.seek_run(run_id or latest_run(client), row_index)
         terminal.show(run, lambda: show_runs.run(run))
@@ -31,14 +33,26 @@ def seek(
 
 def step(
     context: typer.Context,
-    run_id: RunId = None,
+    first: Annotated[str | None, typer.Argument(metavar="[RUN]", help="[default: the latest]")] = None,
+    second: Annotated[str | None, typer.Argument(metavar="[ROWS]", help="How many rows.")] = None,
     rows: Annotated[int, typer.Option("--rows", "-n", min=1, max=1000, help="How many rows.")] = 1,
     json: Json = False,
 ) -> None:
-    """Send the next row of a paused run; it stays paused."""
+    """Send the next row of a paused run, or so many; it stays paused."""
+    run_id = first
+    if second is not None or (first is not None and first.isdecimal()):
+        run_id, count = run_and_value(first or "", second)
+        rows = whole(count, "a number of rows", 1)
     with Terminal(context, json=json) as terminal, terminal.client() as client:
         run = client.step_run(run_id or latest_run(client), rows)
         terminal.show(run, lambda: show_runs.run(run))
+
+
+def whole(text: str, what: str, least: int) -> int:
+    """The whole number that was typed; wrong usage says so."""
+    if not text.isdecimal() or int(text) < least:
+        raise typer.BadParameter(f"{text!r} is not {what}, {least} or above")
+    return int(text)
 
 
 def retry(

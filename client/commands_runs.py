@@ -13,6 +13,7 @@ from client.errors import Problem, Refused, TaskFailed
 from client.events import RunEvent
 from client.terminal import Json, Terminal
 from schemas.api_runs import PredictionView, Run, RunCreate, RunStatistics
+from schemas.ids import RUN_PREFIX
 from schemas.messages import TERMINAL
 
 RUNS = "Runs"
@@ -76,12 +77,16 @@ def follow(terminal: Terminal, client: Client, run: Run, *, after: int) -> None:
             for event in client.events(run.run_id, after=after):
                 picture.take(event)
                 terminal.show({"event": _kind(event)} | event.model_dump(mode="json"))
+        elif not terminal.out.is_terminal:  # a pipe or a file: a line for each row as it comes, not one picture at the end
+            for event in client.events(run.run_id, after=after):
+                picture.take(event)
+                if (told := show_runs.told(event)) is not None:
+                    terminal.out.print(told, soft_wrap=True)
+            terminal.out.print(show_runs.run(picture.run))
         else:
             with Live(picture, console=terminal.out, refresh_per_second=8, redirect_stdout=False):
                 for event in client.events(run.run_id, after=after):
                     picture.take(event)
-            if not terminal.out.is_terminal:
-                terminal.out.print()
     except KeyboardInterrupt:
         terminal.tell(f"The run goes on. Stop it: intelliinspect stop {run.run_id}")
         terminal.tell(f"Watch it again: intelliinspect watch {run.run_id}")
@@ -126,14 +131,22 @@ def resume(context: typer.Context, run_id: RunId = None, json: Json = False) -> 
         terminal.show(run, lambda: show_runs.run(run))
 
 
+def run_and_value(first: str, second: str | None) -> tuple[str | None, str]:
+    """`RUN VALUE`, `VALUE RUN` or `VALUE`: the run, null for the latest, and the value."""
+    if second is None:
+        return None, first
+    return (second, first) if second.startswith(RUN_PREFIX) and not first.startswith(RUN_PREFIX) else (first, second)
+
+
 def speed(
     context: typer.Context,
-    rows_per_second: Annotated[str, typer.Argument(help=f"Rows per second, or {FASTEST}.")],
-    run_id: RunId = None,
+    first: Annotated[str, typer.Argument(metavar="[RUN]", help="[default: the latest]")],
+    second: Annotated[str | None, typer.Argument(metavar="SPEED", help=f"Rows per second, or {FASTEST}.")] = None,
     json: Json = False,
 ) -> None:
     """Change a run's pace from its next row on."""
-    wanted = speed_of(rows_per_second)
+    run_id, pace = run_and_value(first, second)
+    wanted = speed_of(pace)
     with Terminal(context, json=json) as terminal, terminal.client() as client:
         run = client.set_speed(run_id or latest_run(client), wanted)
         terminal.show(run, lambda: f"{run.run_id}: {show_runs.pace(wanted)}")

@@ -6,6 +6,7 @@ ClientError
 │   ├── Conflict      409, the object is in the wrong state for this
 │   └── Gone          410, rows are not kept any more; `first_available` is the first row index that is
 ├── Unavailable     no gateway answers, or it answers 503, after the bounded retries: `problems`, `retry_after`
+│   └── NoGateway     what answers there is no gateway, or the address is none
 ├── GatewayFault    the gateway failed (other 5xx), or answered in words that this client does not know: report it
 ├── TaskFailed      `wait_for` saw the task end otherwise than COMPLETED: `status`, `reason`
 └── TimedOut        `wait_for` reached its bound; the task goes on
@@ -65,6 +66,10 @@ class Gone(Refused):
 
 class Unavailable(GatewayError):
     """The gateway, or a part that it needs, is down. `status` is null when nothing answered."""
+
+
+class NoGateway(Unavailable):
+    """Something answers at the address, or the address is none; it is no gateway. Asking again is no use."""
 
 
 class GatewayFault(GatewayError):

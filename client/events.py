@@ -19,6 +19,8 @@ from client.transport import AsyncTransport, Retries, Transport, failure, no_ans
 from schemas.api_runs import PredictionView, Run, RunStatistics, StatusEvent
 
 SILENCE_SECONDS = 45.0
+OVER = 204
+"""The run is over, and all its rows were received."""
 RunEvent = StatusEvent | RunStatistics | PredictionView | Run
 """`Run` is the last one: the run as it ended. A prediction that is `redriven` may come behind rows of a higher index."""
 GONE = "gone"
@@ -85,8 +87,22 @@ class Position:
         return self.retries.pause(self.tries)
 
 
+def run_path(path: str) -> str:
+    """Where the run is whose events are at `path`; of the same attempt when one is named there."""
+    address, _, query = path.partition("?")
+    attempt = [one for one in query.split("&") if one.startswith("attempt=")]
+    return address.removesuffix("/events") + "".join(f"?{one}" for one in attempt)
+
+
+def _end(answer: httpx.Response) -> ServerSentEvent:
+    """The last event of a run whose stream was cut just before it; raises what stands for an error."""
+    if answer.is_error:
+        raise failure(answer)
+    return ServerSentEvent(event="end", data=answer.text)
+
+
 def follow(transport: Transport, path: str, position: Position) -> Generator[ServerSentEvent, None, None]:
-    """Yield events for ever; the caller stops at the one that ends the run."""
+    """Yield events until the one that ends the run, at which the caller stops."""
     while True:
         error: Unavailable | None = None
         try:
@@ -95,6 +111,9 @@ def follow(transport: Transport, path: str, position: Position) -> Generator[Ser
                     source.response.read()
                     raise failure(source.response)
                 position.connected()
+                if source.response.status_code == OVER:
+                    yield _end(transport.http.get(run_path(path)))
+                    return
                 for event in source.iter_sse():
                     if position.take(event):
                         yield event
@@ -106,7 +125,7 @@ def follow(transport: Transport, path: str, position: Position) -> Generator[Ser
 
 
 async def follow_async(transport: AsyncTransport, path: str, position: Position) -> AsyncGenerator[ServerSentEvent, None]:
-    """Yield events for ever; the caller stops at the one that ends the run."""
+    """Yield events until the one that ends the run, at which the caller stops."""
     while True:
         error: Unavailable | None = None
         try:
@@ -115,6 +134,9 @@ async def follow_async(transport: AsyncTransport, path: str, position: Position)
                     await source.response.aread()
                     raise failure(source.response)
                 position.connected()
+                if source.response.status_code == OVER:
+                    yield _end(await transport.http.get(run_path(path)))
+                    return
                 async for event in source.aiter_sse():
                     if position.take(event):
                         yield event

@@ -91,17 +91,31 @@ def newest(predictions: "deque[PredictionView]") -> RenderableType:
     """The last rows, newest first."""
     table = Table(box=None, header_style="bold", pad_edge=False)
     for name in ("row ", "sample", "prediction", "confidence ", "reasons", "truth"):
-        table.add_column(name.strip(), justify="right" if name.endswith(" ") else "left", no_wrap=True)
+        # only the reasons give way where the terminal is narrow: the number of a sample is what a row is known by
+        table.add_column(name.strip(), justify="right" if name.endswith(" ") else "left", no_wrap=name != "reasons")
     for item in reversed(predictions):
-        reasons = ", ".join(f"{name} {value:+.2f}" for name, value in item.top_features.items())
+        shown = Text(_reasons(item), no_wrap=True, overflow="ellipsis")
         truth = Text("–", style="dim") if item.label is None else Text("right" if item.label == item.prediction else f"was {item.label}")
-        table.add_row(str(item.row_index), Text(item.sample_id), BADGES[item.prediction], f"{item.confidence:.3f}", Text(reasons), truth)
+        table.add_row(str(item.row_index), Text(item.sample_id), BADGES[item.prediction], f"{item.confidence:.3f}", shown, truth)
     return table
 
 
-def line(item: PredictionView) -> RenderableType:
+def _reasons(item: PredictionView) -> str:
+    return ", ".join(f"{name} {value:+.2f}" for name, value in item.top_features.items())
+
+
+def line(item: PredictionView) -> Text:
     """One prediction on one line."""
     return Text.assemble(f"{item.row_index:>7}  {item.sample_id:<20}  ", BADGES[item.prediction], f"  {item.confidence:.3f}")
+
+
+def told(event: RunEvent) -> RenderableType | None:
+    """An event on a line of its own, for a pipe; null for what the next one says again."""
+    if isinstance(event, PredictionView):
+        return Text.assemble(line(event), "  ", _reasons(event))
+    if isinstance(event, StatusEvent):
+        return Text(f"{event.run_id}: {event.status}, attempt {event.attempt}")
+    return None
 
 
 @dataclass(slots=True)

@@ -5,6 +5,7 @@ error is a JSON document there too.
 """
 
 import json
+import os
 import sys
 from collections.abc import Callable, Iterable
 from types import TracebackType
@@ -24,10 +25,12 @@ from rich.progress import (
     TimeRemainingColumn,
     TransferSpeedColumn,
 )
+from rich.segment import Segment
 
 from client.blocking import Client
-from client.errors import ClientError, GatewayError, GatewayFault, Problem, Refused, TaskFailed, TimedOut, Unavailable
+from client.errors import ClientError, GatewayError, GatewayFault, NoGateway, Problem, Refused, TaskFailed, TimedOut, Unavailable
 from schemas.api import TaskStatus
+from schemas.shown import printable
 
 FAILED, USAGE, REFUSED, UNAVAILABLE, FAULT, TIMED_OUT, INTERRUPTED = 1, 2, 3, 4, 5, 6, 130
 EXIT_CODES = """Exit codes: 0 done · 1 the task or a check failed · 2 wrong usage · 3 refused by the gateway (4xx) ·
@@ -80,23 +83,43 @@ def hint(error: ClientError) -> str | None:
     return None
 
 
+class PlainConsole(Console):
+    """A console that writes of all texts only what can be seen: names and messages of others may hold what a terminal obeys."""
+
+    def _render_buffer(self, buffer: Iterable[Segment]) -> str:
+        return super()._render_buffer(segment if segment.control else Segment(printable(segment.text), segment.style) for segment in buffer)
+
+
+class _Out(PlainConsole):
+    """stdout. Who reads it may have enough, as `head` has: that is no failure."""
+
+    def on_broken_pipe(self) -> None:
+        """End quietly; what is still to be flushed goes nowhere."""
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise SystemExit(0)
+
+
 class Terminal:
     """What a command writes to. As a context manager it turns an expected error into a message and an exit code."""
 
     def __init__(self, context: typer.Context, *, json: bool = False) -> None:
         self.json = json
-        self.out = Console(highlight=False)
-        self.err = Console(stderr=True, highlight=False)
+        self.out = _Out(highlight=False)
+        self.err = PlainConsole(stderr=True, highlight=False)
         self._url, self._workspace = context.obj
 
     def client(self) -> Client:
+        """A client of the gateway that is meant. Raises `NoGateway` for an address that is none."""
         return Client(self._url, workspace=self._workspace)
 
     def show(self, answer: Any, render: Callable[[], RenderableType] | None = None) -> None:
         """Write the answer: its JSON, or what `render` draws."""
         if self.json:
-            sys.stdout.write(as_json(answer) + "\n")
-            sys.stdout.flush()
+            try:
+                sys.stdout.write(as_json(answer) + "\n")
+                sys.stdout.flush()
+            except BrokenPipeError:
+                self.out.on_broken_pipe()
         elif render is not None:
             self.out.print(render())
 
@@ -133,7 +156,7 @@ class Terminal:
         return self._progress(DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn())
 
     def percent_bar(self) -> Progress:
-        return self._progress(TextColumn("{task.percentage:>3.0f} %"), TextColumn("{task.fields[detail]}"))
+        return self._progress(TextColumn("{task.percentage:>3.0f} %"), TextColumn("{task.fields[detail]}", markup=False))
 
     def _progress(self, *columns: ProgressColumn) -> Progress:
         shown = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), *columns)
@@ -152,6 +175,9 @@ class Terminal:
         raise typer.Exit(exit_code(error)) from error
 
     def _explain(self, error: ClientError) -> None:
+        if isinstance(error, NoGateway):
+            self.err.print(f"[bold red]{escape(str(error))}[/]", soft_wrap=True)
+            return
         problems = error.problems if isinstance(error, GatewayError) else [Problem(str(error))]
         self.err.print(f"[bold red]{escape(headline(error))}[/]")
         for problem in problems:
@@ -162,8 +188,8 @@ class Terminal:
 
 
 def as_json(answer: Any) -> str:
-    """One line of JSON of a model, or of a structure of models."""
-    return json.dumps(answer, default=_plain, ensure_ascii=False)
+    """One line of JSON of a model, or of a structure of models; what a terminal obeys is escaped."""
+    return "".join(one if printable(one) else f"\\u{ord(one):04x}" for one in json.dumps(answer, default=_plain, ensure_ascii=False))
 
 
 def _plain(value: Any) -> Any:

@@ -10,16 +10,19 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
+from urllib.parse import urlsplit
 
 import httpx
 from pydantic import ValidationError
 
-from client.errors import ClientError, GatewayFault, Problem, Unavailable, from_answer
+from client.errors import ClientError, GatewayFault, NoGateway, Problem, Unavailable, from_answer
 
 T = TypeVar("T")
 
 Outcome = httpx.Response | httpx.TransportError
 UNAVAILABLE = 503
+OURS = ("application/json", "application/zip", "image/png", "text/event-stream", "text/plain")
+"""Types of content that a gateway answers the calls with."""
 ANSWER_SECONDS, CONNECT_SECONDS = 30.0, 5.0
 
 
@@ -97,13 +100,30 @@ def finish(call: Call[T], outcome: Outcome, url: str) -> T:
     """The typed answer, or the error that the outcome stands for."""
     if not isinstance(outcome, httpx.Response):
         raise no_answer(outcome, url) from outcome
+    if (foreign := no_gateway(outcome, url)) is not None:
+        raise foreign
     if outcome.status_code not in call.expected:
         raise failure(outcome)
     try:
         return call.read(outcome.json() if outcome.content else None)
     except (ValueError, KeyError, ValidationError) as error:
-        text = f"the answer to {call.method} {call.path} is not what this client knows; is the gateway of another version? {error}"
+        detail = str(error).partition("\n")[0]
+        text = f"the answer to {call.method} {call.path} is not what this client knows; is the gateway of another version? {detail}"
         raise GatewayFault(outcome.status_code, [Problem(text)]) from error
+
+
+def no_gateway(response: httpx.Response, url: str) -> NoGateway | None:
+    """The error when an answer cannot be a gateway's. What a proxy in front may say of its own, such as 413 and 502, tells nothing."""
+    kind = response.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if response.status_code == 404 and response.content.replace(b" ", b"") == b'{"detail":"NotFound"}':  # ours has a `code`
+        return _foreign(url, f"it knows no {response.url.path}", response)
+    if response.status_code not in (200, 404, 405) or kind in OURS:
+        return None
+    return _foreign(url, f"{kind or 'no content type'}, HTTP {response.status_code}", response)
+
+
+def _foreign(url: str, what: str, response: httpx.Response) -> NoGateway:
+    return NoGateway(response.status_code, [Problem(f"{url} answers, but it is no IntelliInspect gateway ({what})")])
 
 
 def failure(response: httpx.Response) -> ClientError:
@@ -114,17 +134,32 @@ def failure(response: httpx.Response) -> ClientError:
 def no_answer(error: httpx.TransportError, url: str) -> Unavailable:
     """The error for want of an answer."""
     detail = str(error) or type(error).__name__
+    if isinstance(error, httpx.RemoteProtocolError) and "disconnected" not in detail.lower():  # it does not speak HTTP
+        return NoGateway(None, [Problem(f"{url} is no address of an IntelliInspect gateway: {detail}")])
     return Unavailable(None, [Problem(f"no answer from the gateway at {url}: {detail}")])
 
 
 def options(url: str, workspace: str) -> dict[str, Any]:
     """Keyword arguments of both httpx clients. Proxies of the environment are not asked for an address of this machine."""
+    host = _host(url)
     return {
         "base_url": url,
         "headers": {"X-Workspace": workspace, "Accept": "application/json"},
         "timeout": httpx.Timeout(ANSWER_SECONDS, connect=CONNECT_SECONDS),
-        "trust_env": not _is_local(httpx.URL(url).host),
+        "trust_env": not _is_local(host),
     }
+
+
+def _host(url: str) -> str:
+    """The host of an address. Raises `NoGateway` when it is none."""
+    try:
+        parts = urlsplit(url)
+        host, _ = httpx.URL(url).host, parts.port
+    except (ValueError, httpx.InvalidURL) as error:
+        raise NoGateway(None, [Problem(f"{url!r} is no address of a gateway: {error}")]) from error
+    if parts.scheme not in ("http", "https") or not host:
+        raise NoGateway(None, [Problem(f"{url!r} is no address of a gateway: write http://host:port")])
+    return host
 
 
 def _is_local(host: str) -> bool:

@@ -7,16 +7,12 @@ from schemas.api import TaskStatus
 from schemas.api_runs import Run
 from schemas.messages import TERMINAL
 
-DONE = frozenset({"COMPLETED", "SUCCESS"})
-ENDED = frozenset({"FAILED", "STOPPED", "FAILURE", "REVOKED"})
-"""Endings other than success; the words of `GATEWAY_STATUS_STYLE=celery` among them."""
-
 
 def succeeded(status: TaskStatus) -> bool:
     """Whether the task is done; false while it goes on. Raises `TaskFailed` when it ended otherwise."""
-    if status.status in ENDED:
+    if status.status in ("FAILED", "STOPPED"):
         raise TaskFailed(status.task_id, status.status, status.error or "no reason given")
-    return status.status in DONE
+    return status.status == "COMPLETED"
 
 
 def ended(run: Run) -> bool:

@@ -1,11 +1,13 @@
 """`python -m dashboard`: the pages, as a process of their own. Speaks to nothing but the gateway."""
 
 import asyncio
+import logging
 import os
 import signal
 import sys
 
 from nicegui import app, ui
+from pydantic import ValidationError
 
 from dashboard import (
     frame,
@@ -27,13 +29,21 @@ from dashboard.texts import NAME
 from dashboard.theme import FAVICON
 from dashboard.uploads import Kept
 
+log = logging.getLogger("dashboard")
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
+CONFIGURATION = 78
+"""Exit code of wrong settings, as of every process."""
 RECONNECT_SECONDS = 30.0
 """A page that was silent for longer is drawn anew: short silences of a sleeping tab or a busy machine must not cost a click."""
 
 
 def main() -> None:
     os.environ.pop("PYTEST_CURRENT_TEST", None)  # inherited when a test starts the stack; NiceGUI would then serve its own test port
-    settings = DashboardSettings()
+    settings = _settings()
+    if settings.host not in LOOPBACK:
+        log.warning(
+            "DASHBOARD_HOST=%s: OPEN TO OTHER MACHINES WITHOUT ANY PASSWORD; whoever sees the pages can steer everything", settings.host
+        )
     frame.install()
     kept = Kept(settings)
     guide_upload.register(kept)
@@ -76,6 +86,15 @@ def main() -> None:
         show_welcome_message=False,
         reconnect_timeout=RECONNECT_SECONDS,
     )
+
+
+def _settings() -> DashboardSettings:
+    try:
+        return DashboardSettings()
+    except ValidationError as error:
+        wrong = [f"DASHBOARD_{str(problem['loc'][0]).upper()}={problem['input']}: {problem['msg']}" for problem in error.errors()]
+        print(f"dashboard: wrong settings: {'; '.join(wrong)}", file=sys.stderr)
+        sys.exit(CONFIGURATION)
 
 
 if __name__ in {"__main__", "__mp_main__"}:

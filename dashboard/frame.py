@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from functools import partial
 from html import escape
 
-from nicegui import app, ui
+from nicegui import app, context, ui
 
 from client.errors import ClientError, GatewayError, NotFound, Refused, Unavailable
 from dashboard import texts
@@ -36,8 +36,14 @@ def install() -> None:
 
 
 def show(piece: Html) -> ui.html:
-    """Put a piece on the page."""
-    return ui.html(piece, sanitize=False).classes("w-full ii-piece")
+    """Put a piece on the page. Behind a proxy that puts a prefix before every path, its links stay below it, as NiceGUI's own do."""
+    prefix = context.client.request.headers.get("X-Forwarded-Prefix", "")
+    return ui.html(piece, sanitize=partial(below, prefix) if prefix else False).classes("w-full ii-piece")
+
+
+def below(prefix: str, piece: str) -> str:
+    """The piece with the prefix before each of our links; what users wrote has no quotes in it any more."""
+    return piece.replace('href="/', f'href="{escape(prefix)}/')
 
 
 @contextmanager

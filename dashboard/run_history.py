@@ -18,6 +18,7 @@ from dashboard.gateway import client
 from dashboard.markup import Html, badge, link, muted, status, table, time
 from dashboard.run_view import row_cells
 from schemas.api_runs import AttemptView, PredictionView, Run
+from schemas.shown import attachment, cell
 
 HISTORY_ROWS = 50
 
@@ -43,7 +44,7 @@ def register() -> None:
 
 
 def _named(name: str) -> dict[str, str]:
-    return {"Content-Disposition": f'attachment; filename="{name}"'}
+    return {"Content-Disposition": attachment(name)}
 
 
 async def attempts(run: Run, shown: int) -> None:
@@ -125,5 +126,5 @@ async def as_csv(predictions: AsyncIterator[PredictionView]) -> AsyncIterator[st
 
 def _line(cells: Iterable[object]) -> str:
     out = io.StringIO()
-    csv.writer(out).writerow(cells)
+    csv.writer(out).writerow([cell(one) for one in cells])
     return out.getvalue()

@@ -12,7 +12,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 class DashboardSettings(BaseSettings):
     """Read once at start."""
 
-    model_config = SettingsConfigDict(env_prefix="DASHBOARD_", extra="ignore")
+    model_config = SettingsConfigDict(env_prefix="DASHBOARD_", extra="ignore", env_ignore_empty=True)
 
     host: str = "127.0.0.1"
     port: int = Field(8080, ge=0, le=65535)

@@ -282,6 +282,9 @@ REASONS: Final = {
     "oversized": "too large",
     "unsupported_encoding": "unknown encoding",
     "run_owned": "run of another sender",
+    "wrong_topic": "on a wrong topic",
+    "misplaced": "in a wrong partition",
+    "not_owner": "not from the run's sender",
 }
 COLUMNS_LETTERS: Final = ("letter", "state", "reason", "field", "run", "row ", "occurred (UTC)")
 LETTERS_SENT: Final = "{sent} of {matched} letters were sent; the list is read again in a moment."

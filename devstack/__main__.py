@@ -1,20 +1,27 @@
-"""`python -m devstack`: up, down, status, logs, run, demo, doctor, topics. Exit codes: 0 done, 1 failed (it says why), 130 Ctrl-C."""
+"""`python -m devstack`: up, down, status, logs, run, demo, doctor, topics, storage.
+
+Exit codes: 0 done, 1 failed (it says why), 78 wrong settings, 130 Ctrl-C.
+"""
 
 import argparse
 import asyncio
 import json
 import logging
+import os
 import signal
 import sys
 from dataclasses import asdict
 
 from rich.console import Console
 
+from devstack.environment import changed_settings, check, open_to_others, remember_settings
 from devstack.errors import DevstackError
-from devstack.settings import DevstackSettings, load_settings
-from runtime.errors import ConfigurationError
+from devstack.settings import DevstackSettings, load_settings, read_env_file
+from runtime.errors import EXIT_CONFIGURATION, ConfigurationError
+from schemas.shown import printable, without_secrets
 
 FAILED, INTERRUPTED = 1, 130
+STARTING = ("up", "run", "demo")
 
 
 def main() -> int:
@@ -22,10 +29,14 @@ def main() -> int:
     arguments = _parser().parse_args()
     console = Console(stderr=getattr(arguments, "json", False), highlight=False)
     try:
+        if arguments.command in STARTING:
+            read_env_file()
+            check()  # a wrong setting of a process is said now, not after Kafka has started
         return int(COMMANDS[arguments.command](load_settings(), console, arguments) or 0)
     except (DevstackError, ConfigurationError) as error:
-        Console(stderr=True, highlight=False, markup=False).print(str(error), style="bold red", soft_wrap=True)
-        return FAILED
+        said = printable(without_secrets(str(error)))
+        Console(stderr=True, highlight=False, markup=False).print(said, style="bold red", soft_wrap=True)
+        return EXIT_CONFIGURATION if isinstance(error, ConfigurationError) else FAILED
     except KeyboardInterrupt:
         return INTERRUPTED
 
@@ -39,6 +50,10 @@ def _parser() -> argparse.ArgumentParser:
     topics = commands.add_parser("topics", help="create the topics on the broker, or say how they differ")
     topics.add_argument("--acls", action="store_true", help="print the least rights of each process as lines for kafka-acls.sh, and stop")
     commands.add_parser("demo", help="the whole job on generated data (DEMO_ROWS, DEMO_EXIT)")
+    storage = commands.add_parser("storage", help="say which storage there is")
+    storage.add_argument(
+        "--begin-anew", action="store_true", help="make an empty place the storage, although Kafka knows of datasets and models"
+    )
     for name, text in (("status", "parts, addresses, memory"), ("doctor", "check this machine, say how to mend it")):
         commands.add_parser(name, help=text).add_argument("--json", action="store_true")
     logs = commands.add_parser("logs", help="show and follow the logs")
@@ -50,8 +65,17 @@ def _parser() -> argparse.ArgumentParser:
 
 def _up(settings: DevstackSettings, console: Console, _: argparse.Namespace) -> None:
     from devstack.control import up
+    from devstack.state import is_running
 
+    running = is_running(settings.folder)
     up(settings, console)
+    if running and (changed := changed_settings(settings.folder)):
+        told = (
+            f"This stack was started before these settings changed and does not know them: {', '.join(changed)}. make down, then make up."
+        )
+        console.print(told, style="bold yellow", soft_wrap=True)
+    for name in open_to_others():
+        console.print(f"{name}={os.environ[name]}: OPEN TO OTHER MACHINES WITHOUT ANY PASSWORD", style="bold red")
 
 
 def _down(settings: DevstackSettings, console: Console, _: argparse.Namespace) -> None:
@@ -71,6 +95,7 @@ def _run(settings: DevstackSettings, console: Console, _: argparse.Namespace) ->
         stopping = asyncio.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, stopping.set)
+        remember_settings(settings.folder)
         await run_stack(settings, stopping)
 
     asyncio.run(until_asked())
@@ -90,6 +115,20 @@ def _topics(settings: DevstackSettings, console: Console, arguments: argparse.Na
     console.print(f"created: {', '.join(created)}" if created else "all topics are there")
 
 
+def _storage(settings: DevstackSettings, console: Console, arguments: argparse.Namespace) -> None:
+    from storage.errors import StorageUnavailable
+    from storage.files import Storage
+
+    storage = Storage(settings.storage)
+    try:
+        if arguments.begin_anew:
+            storage.initialise()
+        storage.check()
+    except StorageUnavailable as error:
+        raise DevstackError(str(error)) from error
+    console.print(f"{storage.id} at {storage.url}", markup=False)
+
+
 def _status(settings: DevstackSettings, console: Console, arguments: argparse.Namespace) -> int:
     from devstack.state import is_running, read_state
     from devstack.status import document, table
@@ -102,6 +141,8 @@ def _status(settings: DevstackSettings, console: Console, arguments: argparse.Na
             console.print(f"nothing runs from {settings.folder}" + (f"\nlast time: {state.failure}" if state and state.failure else ""))
         return FAILED
     print(json.dumps(document(state))) if arguments.json else console.print(table(state))
+    if (changed := changed_settings(settings.folder)) and not arguments.json:
+        console.print(f"changed since the stack was started: {', '.join(changed)}; make down, then make up", style="yellow", soft_wrap=True)
     return 0 if state.phase == "ready" else FAILED
 
 
@@ -142,6 +183,7 @@ def _demo(settings: DevstackSettings, console: Console, _: argparse.Namespace) -
 
 COMMANDS = {
     "up": _up, "down": _down, "run": _run, "topics": _topics, "status": _status, "doctor": _doctor, "logs": _logs, "demo": _demo,
+    "storage": _storage,
 }  # fmt: skip
 
 if __name__ == "__main__":

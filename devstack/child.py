@@ -9,8 +9,10 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
+from typing import IO
 
 from devstack.errors import PartFailed
+from schemas.shown import printable, without_secrets
 
 STOP_SECONDS = 20.0
 
@@ -48,8 +50,7 @@ class Child:
 
     def launch(self) -> None:
         """Start it and return at once."""
-        self.log.parent.mkdir(parents=True, exist_ok=True)
-        with self.log.open("ab") as output:
+        with _opened(self.log) as output:
             self._process = subprocess.Popen(
                 [*_with_parent(), *self.command],
                 stdout=output,
@@ -93,6 +94,15 @@ class Child:
             os.kill(self.pid, number)
 
 
+def _opened(log: Path) -> IO[bytes]:
+    """The log to append to; nothing, when the disk has no room even for an empty file: what is to run runs without."""
+    try:
+        log.parent.mkdir(parents=True, exist_ok=True)
+        return open(log, "ab", opener=only_ours)
+    except OSError:
+        return open(os.devnull, "wb")
+
+
 @cache
 def _with_parent() -> tuple[str, ...]:
     """Words before a command that end it with the thread that starts it: `setpriv` of util-linux keeps the pid."""
@@ -109,4 +119,9 @@ def tail(log: Path, *, lines: int = 15) -> str:
     with log.open("rb") as file:
         file.seek(max(0, log.stat().st_size - (64 << 10)))
         text = file.read().decode(errors="replace").splitlines()[-lines:]
-    return "\n".join([f"last lines of {log}:", *(f"  {line}" for line in text)])
+    return "\n".join([f"last lines of {log}:", *(f"  {printable(without_secrets(line))}" for line in text)])
+
+
+def only_ours(path: str, flags: int) -> int:
+    """Open a file that nobody else may read: what parts say may hold names and addresses."""
+    return os.open(path, flags, 0o600)

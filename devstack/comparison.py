@@ -6,13 +6,15 @@ from rich.text import Text
 
 from devstack.errors import Mismatch
 from schemas.api_runs import Run
+from schemas.api_v1 import Model
+from schemas.manifests import ModelManifest
 
 MEAN_TOLERANCE = 1e-9
 
 
-def compare(console: Console, storage_url: str, run: Run, simulation_path: str) -> None:
+def compare(console: Console, storage_url: str, run: Run, simulation_path: str, model: Model | None = None) -> None:
     """Print both columns. Raises `Mismatch` when an integer differs, or a mean by more than `MEAN_TOLERANCE`."""
-    rows = streamed_and_recounted(storage_url, run, simulation_path)
+    rows = streamed_and_recounted(storage_url, run, simulation_path, model)
     table = Table(title="streamed, and counted again offline", title_style="bold", title_justify="left")
     for name in ("", "streamed", "recounted"):
         table.add_column(name, justify="left" if not name else "right")
@@ -27,15 +29,20 @@ def compare(console: Console, storage_url: str, run: Run, simulation_path: str) 
     console.print("every number is equal", style="bold green")
 
 
-def streamed_and_recounted(storage_url: str, run: Run, simulation_path: str) -> list[tuple[str, float | None, float | None]]:
-    """Name, streamed value, recounted value. The recount takes the rows up to the last one that the stream counted."""
+def streamed_and_recounted(
+    storage_url: str, run: Run, simulation_path: str, model: Model | None = None
+) -> list[tuple[str, float | None, float | None]]:
+    """Name, streamed value, recounted value. The recount takes the rows up to the last one that the stream counted, and a bundle that is
+    the one registered as `model`."""
     from devstack.recount import recount
+    from storage.bundles import digest
     from storage.files import Storage
 
     stats, truth = run.statistics, run.statistics.truth
     if run.model_version is None or stats.last_row_index < 0:
         return [("rows", stats.total_predictions, 0)]
-    wanted = recount(Storage(storage_url), run.model_version, simulation_path, rows=stats.last_row_index + 1)
+    registered = digest(ModelManifest.model_validate(model.model_dump(exclude={"aliases"}))) if model else None
+    wanted = recount(Storage(storage_url), run.model_version, simulation_path, rows=stats.last_row_index + 1, registered=registered)
     return [
         ("rows", stats.total_predictions, wanted.total),
         ("PASS", stats.pass_count, wanted.pass_count),

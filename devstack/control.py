@@ -1,37 +1,56 @@
 """Start the stack in the background and wait until it is ready; stop it again."""
 
+import os
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, SpinnerColumn, TaskID, TextColumn
 from rich.text import Text
 
-from devstack.child import tail
+from devstack.child import only_ours, tail
 from devstack.errors import DevstackError, PartFailed
 from devstack.java import Progress as Downloaded
 from devstack.java import kafka_jars
 from devstack.parts import check_ports
 from devstack.settings import DevstackSettings
-from devstack.state import StackState, end_leftovers, is_running, read_state
+from devstack.state import TRY_AGAIN, StackState, end_leftovers, is_running, read_state
 from devstack.status import urls
 
 POLL_SECONDS = 0.1
 SUPERVISOR_LOG = "supervisor.log"
 STOP_MARGIN_SECONDS = 10.0
+TRY_AGAIN_SECONDS = 5.0
+OTHERS = "the other parts run: see `make status`; cure the cause, then `make up` tries it again"
 
 
 def up(settings: DevstackSettings, console: Console) -> StackState:
-    """Start the stack, unless it runs; return when every part is ready. Raises `DevstackError` with the reason."""
-    if not is_running(settings.folder):
+    """Start the stack, or what of it is set aside; return when every part is ready. Raises `DevstackError` with the reason."""
+    if is_running(settings.folder):
+        _try_again(settings)
+    else:
         download(settings, console)
         end_leftovers(read_state(settings.folder))
         check_ports(settings)
         _launch(settings)
     state = _wait_until_ready(settings, console)
     console.print(urls(state))
+    if aside := state.set_aside:
+        raise PartFailed("\n".join([f"{part.name} is set aside: {part.note}\n{tail(Path(part.log))}" for part in aside] + [OTHERS]))
     return state
+
+
+def _try_again(settings: DevstackSettings) -> None:
+    """Have the supervisor start what it set aside, and wait until it has begun."""
+    state = read_state(settings.folder)
+    if state is None or not state.set_aside:
+        return
+    os.kill(state.supervisor_pid, TRY_AGAIN)
+    deadline = time.monotonic() + TRY_AGAIN_SECONDS
+    while (now := read_state(settings.folder)) is not None and now.set_aside and time.monotonic() < deadline:
+        time.sleep(POLL_SECONDS)
 
 
 def down(settings: DevstackSettings, console: Console) -> None:
@@ -75,7 +94,7 @@ def _follow(bar: Progress, task: TaskID, console: Console) -> Downloaded:
 def _launch(settings: DevstackSettings) -> None:
     settings.logs.mkdir(parents=True, exist_ok=True)
     (settings.folder / "state.json").unlink(missing_ok=True)
-    with (settings.logs / SUPERVISOR_LOG).open("ab") as log:
+    with open(settings.logs / SUPERVISOR_LOG, "ab", opener=only_ours) as log:
         process = subprocess.Popen(
             [sys.executable, "-P", "-m", "devstack", "run"], stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
         )
@@ -93,7 +112,7 @@ def _wait_until_ready(settings: DevstackSettings, console: Console) -> StackStat
     with console.status("starting") as status:
         while is_running(settings.folder):
             state = read_state(settings.folder)
-            if state is not None and state.phase == "ready":
+            if state is not None and (state.phase == "ready" or (state.phase == "degraded" and state.settled)):
                 return state
             if state is not None:
                 status.update(_summary(state))
@@ -103,7 +122,7 @@ def _wait_until_ready(settings: DevstackSettings, console: Console) -> StackStat
 
 
 def _summary(state: StackState) -> Text:
-    colours = {"ready": "green", "restarting": "red", "failed": "red"}
+    colours = {"ready": "green", "restarting": "red", "failed": "red", "set aside": "red"}
     words = [Text(part.name, style=colours.get(part.state, "yellow")) for part in state.parts]
     return Text("starting ") + Text(" ").join(words)
 

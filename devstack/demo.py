@@ -48,7 +48,8 @@ def demo(settings: DevstackSettings, console: Console) -> int:
         state = up(settings, console)
         with Client(state.gateway_url) as client:
             run, split, interrupted = _job(client, settings, console)
-        compare(console, state.storage_url, run, split.simulation.path)
+            model = client.model(run.model_version) if run.model_version else None
+        compare(console, settings.storage, run, split.simulation.path, model)
         compared = True
         if not interrupted and os.environ.get("DEMO_EXIT", "") in ("", "0"):
             console.print(urls(state))

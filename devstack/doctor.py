@@ -6,12 +6,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
+from devstack.environment import changed_settings
 from devstack.errors import DevstackError
 from devstack.java import KAFKA_VERSION, java
 from devstack.parts import ports
 from devstack.ports import holder, is_listening
 from devstack.settings import DevstackSettings
-from devstack.state import is_running, process_of, read_state
+from devstack.state import StackState, is_running, process_of, read_state
 from devstack.topics import differences
 
 
@@ -33,7 +34,7 @@ def examine(settings: DevstackSettings) -> Iterator[Finding]:
         yield from _ports(settings)
     yield _java()
     if running or not settings.own_kafka:
-        yield _topics(settings)
+        yield _topics(settings, read_state(settings.folder) if running else None)
 
 
 def _stack(settings: DevstackSettings, running: bool) -> Iterator[Finding]:
@@ -45,6 +46,8 @@ def _stack(settings: DevstackSettings, running: bool) -> Iterator[Finding]:
         else:
             yield Finding("stack", "ok", f"does not run (folder {settings.folder})")
         return
+    if changed := changed_settings(settings.folder):
+        yield Finding("settings", "warning", f"changed since the stack was started: {', '.join(changed)}", "make down, then make up")
     for part in state.parts if state else []:
         address = f"{part.url}, restarts {part.restarts}"
         if part.state == "ready":
@@ -69,14 +72,16 @@ def _java() -> Finding:
     return Finding("Java", "failed", result.stderr.strip(), "make clean, then make up: installs the runtime again")
 
 
-def _topics(settings: DevstackSettings) -> Finding:
+def _topics(settings: DevstackSettings, state: StackState | None) -> Finding:
+    """The topics of the broker that runs, wherever the stack's settings of that time have put it; else of the one that is set."""
+    bootstrap = state.bootstrap if state else settings.bootstrap
     wanted = {"data_partitions": settings.data_partitions, "control_partitions": settings.control_partitions}
     try:
-        wrong = asyncio.run(differences(settings.kafka(), **wanted))
+        wrong = asyncio.run(differences({**settings.kafka(), "bootstrap_servers": bootstrap}, **wanted))
     except DevstackError as error:
         return Finding("topics", "failed", str(error), "see the log of Kafka; make logs")
     if wrong:
         return Finding(
             "topics", "failed", "; ".join(wrong), "set DATA_PARTITIONS and CONTROL_PARTITIONS to what the broker has, or make topics"
         )
-    return Finding("topics", "ok", f"all there at {settings.bootstrap}")
+    return Finding("topics", "ok", f"all there at {bootstrap}")

@@ -5,6 +5,8 @@ whatever file or folder is there for complete, so a download that fails is remov
 """
 
 import fcntl
+import os
+import tempfile
 import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -38,6 +40,7 @@ def kafka_jars(progress: Progress | None = None) -> list[Path]:
     """The jars of the broker, downloaded on first use. Raises `DownloadFailed`."""
     from jgo.config import GlobalSettings
 
+    _choose_caches()
     try:
         with _alone(GlobalSettings.load().cache_dir) as journal:
             jars = _build(_resolver(journal, progress))
@@ -50,6 +53,26 @@ def kafka_jars(progress: Progress | None = None) -> list[Path]:
     if broken := [str(jar) for jar in jars if not zipfile.is_zipfile(jar)]:
         raise DownloadFailed(f"these files are broken; remove them and run the command again: {', '.join(broken)}")
     return jars
+
+
+def _choose_caches() -> None:
+    """Where jgo's own folders cannot be written, HOME being read-only say, keep the jars beside the stack's data."""
+    from jgo.config import GlobalSettings
+
+    settings = GlobalSettings.load()
+    here = Path(os.environ.get("DEVSTACK_FOLDER") or ".devstack").absolute()
+    for name, folder in (("JGO_CACHE_DIR", settings.cache_dir), ("M2_REPO", settings.repo_cache)):
+        if not _is_writable(folder):
+            os.environ[name] = str(here / name.lower())
+
+
+def _is_writable(folder: Path) -> bool:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            return True
+    except OSError:
+        return False
 
 
 def _build(resolver: "PythonResolver") -> list[Path]:

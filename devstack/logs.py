@@ -4,6 +4,8 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from schemas.shown import printable
+
 POLL_SECONDS = 0.2
 
 
@@ -15,7 +17,7 @@ def files(folder: Path, names: list[str]) -> dict[str, Path]:
 
 def last_lines(path: Path, count: int) -> list[str]:
     """The last lines of a log."""
-    return path.read_text(errors="replace").splitlines()[-count:] if path.exists() else []
+    return [printable(line) for line in path.read_text(errors="replace").splitlines()[-count:]] if path.exists() else []
 
 
 class Follower:
@@ -39,7 +41,7 @@ class Follower:
                     text = file.read(size - self._positions[name]).decode(errors="replace")
                 self._positions[name] = size
                 *lines, self._rests[name] = (self._rests[name] + text).split("\n")
-                found += [(name, line) for line in lines]
+                found += [(name, printable(line)) for line in lines]
         return found
 
 

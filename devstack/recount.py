@@ -40,10 +40,17 @@ class Recount:
 
 
 def recount(
-    storage: Storage, model_version: str, simulation_path: str, *, rows: int | None = None, without: Collection[int] = ()
+    storage: Storage,
+    model_version: str,
+    simulation_path: str,
+    *,
+    rows: int | None = None,
+    without: Collection[int] = (),
+    registered: str | None = None,
 ) -> Recount:
-    """Score the first `rows` rows of a simulation set (all by default), leaving out the row indices `without`, and count."""
-    bundle = load_bundle(storage, model_version)
+    """Score the first `rows` rows of a simulation set (all by default), leaving out the row indices `without`, and count. `registered`: the
+    digest of the model version's record, which its bundle must have."""
+    bundle = load_bundle(storage, model_version, registered=registered)
     names = bundle.manifest.features
     table = polars.read_parquet(storage.local(simulation_path), columns=["__id__", "__label__", *names], n_rows=rows)
     matrix = table.select(names).to_numpy().astype("float32")

@@ -38,7 +38,8 @@ class DevstackSettings(ProcessSettings):
     redis_appendonly: bool = Field(False, description="Redis keeps its data over restarts; it is only a view, so it need not")
     start_timeout_seconds: float = Field(120.0, gt=0, description="a part that is not ready in time is started again")
     live_timeout_seconds: float = Field(30.0, gt=0, description="a process whose /live fails for so long is started again")
-    max_restarts: int = Field(8, ge=0, description="restarts in a row, without `stable_seconds` between, before the stack gives up")
+    max_restarts: int = Field(8, ge=0, description="restarts in a row, without `stable_seconds` between, before a part is set aside")
+    set_aside_seconds: float = Field(600.0, gt=0, description="a part that is set aside is tried again after so long, or by `make up`")
     stable_seconds: float = Field(30.0, gt=0, description="a part that was ready for so long starts its restarts anew")
     backoff_seconds: float = Field(0.5, gt=0, description="wait before the first restart; doubles up to 10 s")
     stop_timeout_seconds: float = Field(28.0, gt=1, description="everything is stopped within this time, or killed")
@@ -103,11 +104,16 @@ class DevstackSettings(ProcessSettings):
         return {**super().kafka(), "bootstrap_servers": self.bootstrap}
 
 
-def load_settings() -> DevstackSettings:
-    """Read the environment and `.env`. Raises `ConfigurationError`."""
+def read_env_file() -> None:
+    """Take what `.env` says into the environment, which wins over it."""
     from dotenv import dotenv_values
 
     for name, value in dotenv_values(".env").items():
         if value is not None:
             os.environ.setdefault(name, value)
+
+
+def load_settings() -> DevstackSettings:
+    """Read the environment and `.env`. Raises `ConfigurationError`."""
+    read_env_file()
     return load(DevstackSettings)

@@ -8,7 +8,7 @@ import structlog
 from devstack.java import Progress
 from devstack.parts import build_parts, check_ports
 from devstack.settings import DevstackSettings
-from devstack.state import end_leftovers, only_supervisor, read_state, write_state
+from devstack.state import TRY_AGAIN, end_leftovers, only_supervisor, read_state, write_state
 from devstack.supervisor import Supervisor
 from devstack.topics import create_topics
 
@@ -16,9 +16,11 @@ log = structlog.get_logger()
 
 
 async def run_stack(settings: DevstackSettings, stopping: asyncio.Event, progress: Progress | None = None) -> None:
-    """Run the stack until `stopping`. Raises `DevstackError` when it cannot start, or a part was given up."""
+    """Run the stack until `stopping`. Raises `DevstackError` when it cannot start."""
     with only_supervisor(settings.folder):
-        await supervise(supervisor(settings, progress), stopping)
+        stack = supervisor(settings, progress)
+        asyncio.get_running_loop().add_signal_handler(TRY_AGAIN, stack.try_again)
+        await supervise(stack, stopping)
 
 
 def supervisor(settings: DevstackSettings, progress: Progress | None = None) -> Supervisor:

@@ -5,21 +5,28 @@ A lock in the same folder says whether a supervisor runs. A pid counts only with
 
 import contextlib
 import fcntl
+import signal
 from collections.abc import Iterator
-from dataclasses import field
 from pathlib import Path
 from typing import Literal
 
 import msgspec
 import psutil
+import structlog
 
+from devstack.child import only_ours
 from devstack.errors import DevstackError
 
-Phase = Literal["starting", "ready", "stopping", "stopped", "failed"]
-PartState = Literal["waiting", "starting", "ready", "restarting", "stopped", "failed"]
+Phase = Literal["starting", "ready", "degraded", "stopping", "stopped", "failed"]
+"""`degraded`: a part is set aside, the others run."""
+PartState = Literal["waiting", "starting", "ready", "restarting", "set aside", "stopped", "failed"]
 STOP_LAST = ("redis", "kafka")
 """Stopped after the processes, in this order."""
+TRY_AGAIN = signal.SIGUSR1
+"""Sent to the supervisor: try the parts again that are set aside."""
 STATE, LOCK = "state.json", "lock"
+
+log = structlog.get_logger()
 
 
 class PartStatus(msgspec.Struct):
@@ -46,17 +53,33 @@ class StackState(msgspec.Struct):
     redis_url: str
     storage_url: str
     logs: str
-    parts: list[PartStatus] = field(default_factory=list)
+    parts: list[PartStatus] = []
     ready_after_seconds: float | None = None
     failure: str = ""
 
+    @property
+    def set_aside(self) -> list[PartStatus]:
+        """The parts that end again and again and are left alone for now."""
+        return [part for part in self.parts if part.state == "set aside"]
+
+    @property
+    def settled(self) -> bool:
+        """Whether every part is ready, or set aside."""
+        return all(part.state in ("ready", "set aside") for part in self.parts)
+
 
 def write_state(folder: Path, state: StackState) -> None:
-    """Replace the state file in one step."""
-    folder.mkdir(parents=True, exist_ok=True)
+    """Replace the state file in one step. When the disk does not take it (it is full, say), the former one stays: the stack goes on."""
     temporary = folder / f"{STATE}.new"
-    temporary.write_bytes(msgspec.json.format(msgspec.json.encode(state)))
-    temporary.replace(folder / STATE)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with open(temporary, "wb", opener=only_ours) as file:
+            file.write(msgspec.json.format(msgspec.json.encode(state)))
+        temporary.replace(folder / STATE)
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
+        log.error("the state of the stack cannot be written", error=str(error))
 
 
 def read_state(folder: Path) -> StackState | None:

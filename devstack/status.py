@@ -28,7 +28,8 @@ def urls(state: StackState) -> RenderableType:
     for name, url in rows:
         if url is not None:
             grid.add_row(Text(name, style="bold"), url)
-    took = f"the stack is ready ({state.ready_after_seconds:.1f} s)" if state.ready_after_seconds else f"the stack is {state.phase}"
+    ready = state.phase == "ready" and state.ready_after_seconds
+    took = f"the stack is ready ({state.ready_after_seconds:.1f} s)" if ready else f"the stack is {state.phase}"
     return Group(Text(took, style="green" if state.phase == "ready" else "yellow"), grid)
 
 
@@ -73,6 +74,7 @@ def _part(part: PartStatus) -> dict[str, object]:
         "restarts": part.restarts,
         "url": part.url,
         "log": part.log,
+        "note": part.note,
         "memory_bytes": memory(process_of(part)),
     }
 

@@ -1,8 +1,9 @@
-"""Keep the parts of the stack running: start them, start them again when they end, give up loudly after a bound, stop them in order.
+"""Keep the parts of the stack running: start them, start them again when they end, set aside what does not last, stop them in order.
 
-Everything is started at once (each process waits for the brokers by itself). A part that ends is started again after a growing pause;
-exit code 0 means that someone asked it to stop, 78 (wrong settings) is not worth another try. Too many restarts in a row, and the whole
-stack stops with the reason. Stop order: processes, Redis, Kafka.
+Everything is started at once (each process waits for the brokers by itself). A part that ends is started again after a growing pause. One
+that ends again and again is set aside, and at once when its settings are wrong (78): the others go on, the state says which part and why,
+and it is tried again after a long pause or when asked (`make up`). Only a server that never comes up at the start ends the whole
+stack: there is nothing to go on with. Stop order: processes, Redis, Kafka.
 """
 
 import asyncio
@@ -12,6 +13,7 @@ import shutil
 import signal
 import time
 from collections.abc import Callable, Coroutine, Sequence
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import structlog
@@ -22,18 +24,21 @@ from devstack.parts import Part
 from devstack.settings import DevstackSettings
 from devstack.state import STOP_LAST, PartState, PartStatus, Phase, StackState, start_time
 from runtime.errors import EXIT_BUG, EXIT_CONFIGURATION, EXIT_UNAVAILABLE
+from schemas.shown import without_secrets
 
 POLL_SECONDS = 0.1
 LIVE_SECONDS = 5.0
 LONGEST_BACKOFF_SECONDS = 10.0
 SERVER_STOP_SECONDS = 8.0
 ROTATE_SECONDS = 10.0
+KEPT_BYTES = 64 << 10
+"""Of a log that cannot be rotated because the disk is full."""
 
 log = structlog.get_logger()
 
 
 class Supervised:
-    """One part and its ups and downs. `keep` runs until `stop`; it raises `PartFailed` when the bound is reached."""
+    """One part and its ups and downs. `keep` runs until it is cancelled; a `needed` part that never comes up raises `PartFailed`."""
 
     def __init__(self, part: Part, settings: DevstackSettings, changed: Callable[[], None]) -> None:
         self.part = part
@@ -44,6 +49,9 @@ class Supervised:
         self._wanted = asyncio.Event()
         self._wanted.set()
         self.was_ready = asyncio.Event()
+        self.needed = part.name in STOP_LAST
+        """Whether the stack is nothing without it, yet."""
+        self._again = asyncio.Event()
         self._asked = False
         self._ready_at: float | None = None
         self._in_a_row = 0
@@ -74,6 +82,10 @@ class Supervised:
         """Run it again after `stop`."""
         self._wanted.set()
 
+    def try_again(self) -> None:
+        """Start it now, if it is set aside."""
+        self._again.set()
+
     async def _attend(self) -> None:
         """Watch until it ends; end it when it is not ready in time, or no longer alive."""
         launched = asked = well_at = time.monotonic()
@@ -100,7 +112,7 @@ class Supervised:
         self.child.kill()
 
     async def _pause(self) -> None:
-        """Wait before the next start. Raises `PartFailed` when there have been too many."""
+        """Wait before the next start, for long when there have been too many. Raises `PartFailed` when nothing can begin without it."""
         code, stable = self.child.exit_code, self._settings.stable_seconds
         self._in_a_row = 0 if self._ready_at is not None and time.monotonic() - self._ready_at > stable else self._in_a_row
         self._in_a_row += 1
@@ -108,11 +120,25 @@ class Supervised:
         self.status.note = f"ended with {meaning(code)}"
         log.error("a part ended", part=self.part.name, exit_code=code, in_a_row=self._in_a_row)
         if code == EXIT_CONFIGURATION or self._in_a_row > self._settings.max_restarts:
-            self._set("failed")
             times = "its settings are wrong" if code == EXIT_CONFIGURATION else f"given up after {self._settings.max_restarts} restarts"
-            raise PartFailed(f"{self.part.name} ended with {meaning(code)}; {times}\n{tail(self.part.log)}")
+            if self.needed and not self.was_ready.is_set():
+                self._set("failed")
+                raise PartFailed(f"{self.part.name} ended with {meaning(code)}; {times}\n{tail(self.part.log)}")
+            await self._set_aside(f"ended with {meaning(code)}; {times}")
+            return
         self._set("restarting")
         await asyncio.sleep(min(LONGEST_BACKOFF_SECONDS, self._settings.backoff_seconds * 2 ** (self._in_a_row - 1)))
+
+    async def _set_aside(self, why: str) -> None:
+        seconds = self._settings.set_aside_seconds
+        self.status.note = f"{why}; tried again at {datetime.now(UTC).astimezone() + timedelta(seconds=seconds):%H:%M:%S}, or by `make up`"
+        log.error("a part is set aside, the others go on", part=self.part.name, why=why, again_in_seconds=seconds)
+        self._again.clear()
+        self._set("set aside")
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._again.wait()
+        self._in_a_row = 0
 
     def _set(self, state: PartState) -> None:
         if self.status.state != state:
@@ -142,8 +168,8 @@ class Supervisor:
             supervisor_pid=os.getpid(),
             gateway_url=settings.gateway_url,
             bootstrap=settings.bootstrap,
-            redis_url=settings.redis,
-            storage_url=settings.storage,
+            redis_url=without_secrets(settings.redis),
+            storage_url=without_secrets(settings.storage),
             logs=str(settings.logs),
             parts=[supervised.status for supervised in self.parts.values()],
         )
@@ -160,7 +186,7 @@ class Supervisor:
                 for task in done:
                     task.result()
         except Exception as error:
-            self.state.failure = str(error)
+            self.state.failure = without_secrets(str(error))
             raise
         finally:
             self._enter("stopping")
@@ -169,6 +195,11 @@ class Supervisor:
             await asyncio.gather(asked, *tasks, return_exceptions=True)
             await self._stop()
             self._enter("failed" if self.state.failure else "stopped")
+
+    def try_again(self) -> None:
+        """Start every part that is set aside."""
+        for supervised in self.parts.values():
+            supervised.try_again()
 
     async def _make_ready(self) -> None:
         for name in STOP_LAST:
@@ -193,9 +224,13 @@ class Supervisor:
             await asyncio.sleep(ROTATE_SECONDS)
 
     def _changed(self) -> None:
-        if self.state.phase == "starting" and self._prepared and all(part.state == "ready" for part in self.state.parts):
-            self.state.ready_after_seconds = round(time.monotonic() - self._began, 2)
-            self.state.phase = "ready"
+        states = {part.state for part in self.state.parts}
+        if self.state.phase in ("starting", "ready", "degraded") and self._prepared:
+            if "set aside" in states and (self.state.phase != "starting" or states <= {"set aside", "ready"}):
+                self.state.phase = "degraded"
+            elif states == {"ready"}:
+                self.state.ready_after_seconds = self.state.ready_after_seconds or round(time.monotonic() - self._began, 2)
+                self.state.phase = "ready"
         self._written(self.state)
 
     def _enter(self, phase: Phase) -> None:
@@ -204,10 +239,22 @@ class Supervisor:
 
 
 def rotate(path: Path, limit: int) -> None:
-    """Keep a grown log as `.1` and begin it anew. The writer goes on: it appends to the same file."""
-    if path.exists() and path.stat().st_size > limit:
-        shutil.copyfile(path, path.with_name(path.name + ".1"))
+    """Keep a grown log as `.1` and begin it anew. The writer goes on: it appends to the same file. Without room for the copy the log is
+    begun anew all the same, with its end kept: that makes room."""
+    kept = path.with_name(path.name + ".1")
+    try:
+        if not path.exists() or path.stat().st_size <= limit:
+            return
+        shutil.copy(path, kept)
         os.truncate(path, 0)
+    except OSError as error:
+        log.error("a log cannot be rotated", log=str(path), error=str(error))
+        with contextlib.suppress(OSError):
+            kept.unlink(missing_ok=True)
+            end = path.read_bytes()[-KEPT_BYTES:]
+            os.truncate(path, 0)
+            with path.open("ab") as file:
+                file.write(end)
 
 
 def meaning(exit_code: int | None) -> str:

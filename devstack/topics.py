@@ -11,6 +11,7 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
 
 from devstack.errors import PartFailed, TopicsDiffer
+from devstack.topic_settings import unpack
 from schemas.topics import TOPICS, Topic
 
 MAX_REPLICATION = 3
@@ -32,6 +33,7 @@ async def create_topics(kafka: Kafka, *, data_partitions: int, control_partition
         try:
             async with _admin(kafka) as admin:
                 created = await _create(admin, wanted)
+                await unpack(admin, set(wanted) - set(created))
                 await _wait_for_leaders(admin, wanted, deadline)
                 return created
         except (KafkaError, OSError) as error:

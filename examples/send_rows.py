@@ -10,9 +10,14 @@ Each line of the file is one JSON object of feature values, such as {"L0_S0_F0":
 import argparse
 import asyncio
 import json
+import logging
 import sys
+from typing import TextIO
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka.errors import KafkaError
+
+EXAMPLE = '{"L0_S0_F0": 0.13, "L0_S0_F1": null}'
 
 
 async def send(bootstrap: str, key: str, lines: list[str], timeout_seconds: float) -> list[dict[str, object]]:
@@ -53,9 +58,40 @@ def main() -> None:
     parser.add_argument("--key", default="line-1", help="one run per key")
     parser.add_argument("--timeout-seconds", type=float, default=30.0)
     arguments = parser.parse_args()
-    lines = [line for line in arguments.file if line.strip()]
-    for answer in asyncio.run(send(arguments.bootstrap, arguments.key, lines, arguments.timeout_seconds)):
-        print(json.dumps(answer))
+    try:
+        lines = read(arguments.file)
+    except UnicodeDecodeError as error:
+        sys.exit(f"{arguments.file.name} is no text in UTF-8: {error}")
+    logging.disable()  # what goes wrong is said below, in one line
+    try:
+        for answer in asyncio.run(send(arguments.bootstrap, arguments.key, lines, arguments.timeout_seconds)):
+            print(json.dumps(answer))
+    except TimeoutError:
+        sys.exit(f"Not every row was answered within {arguments.timeout_seconds:g} s. Is the stream_processor up? See `make status`.")
+    except (KafkaError, OSError) as error:
+        sys.exit(f"Kafka at {arguments.bootstrap} does not answer: {error}. Start the stack by `make up`; `make status` names its address.")
+
+
+def no_constant(name: str) -> None:
+    raise ValueError(f"{name} is not a JSON number; write null for a missing value")
+
+
+def read(file: TextIO) -> list[str]:
+    """The lines that hold a row. Ends the program at the first that holds none, before anything is sent."""
+    lines = []
+    for number, line in enumerate(file, 1):
+        if not line.strip():
+            continue
+        try:
+            row = json.loads(line, parse_constant=no_constant)
+        except ValueError as error:
+            sys.exit(f"{file.name}, line {number} is no JSON: {error}. Each line is one object, such as {EXAMPLE}")
+        if not isinstance(row, dict):
+            sys.exit(f"{file.name}, line {number} is no object of feature values. Each line is one, such as {EXAMPLE}")
+        lines.append(line)
+    if not lines:
+        sys.exit(f"{file.name} holds no rows. Each line is one object, such as {EXAMPLE}")
+    return lines
 
 
 if __name__ == "__main__":

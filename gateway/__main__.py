@@ -9,8 +9,10 @@ import structlog
 import uvicorn
 
 from gateway.app import create_app
+from gateway.connections import connection_bound, guarded
 from gateway.settings import GatewaySettings
 from runtime.errors import Unavailable
+from runtime.network import say_if_open
 from runtime.process import run, settled
 
 log = structlog.get_logger()
@@ -37,7 +39,7 @@ async def main(settings: GatewaySettings, stopping: asyncio.Event) -> None:
     server = Server(
         uvicorn.Config(
             app,
-            http="h11",  # bounds the size of headers; httptools does not
+            http=guarded(connection_bound(settings.max_connections)),  # h11 bounds the size of headers; httptools does not
             h11_max_incomplete_event_size=64 << 10,
             timeout_keep_alive=KEEP_ALIVE_SECONDS,
             log_config=None,
@@ -49,6 +51,7 @@ async def main(settings: GatewaySettings, stopping: asyncio.Event) -> None:
     serving = asyncio.create_task(server.serve([listening]))
     stop = asyncio.create_task(stopping.wait())
     log.info("listening", host=settings.host, port=listening.getsockname()[1])
+    say_if_open(settings.host, listening.getsockname()[1], "GATEWAY_HOST")
     waiting: set[asyncio.Future[Any]] = {serving, stop, ended}
     await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
     failed = ended.done()

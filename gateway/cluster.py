@@ -5,6 +5,7 @@ look and dropped after a failure. Belongs to no group and writes nothing.
 """
 
 import asyncio
+import re
 import time
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
@@ -22,6 +23,8 @@ from aiokafka.errors import KafkaError
 from gateway.cluster_requests import DescribeGroups, DescribeLogDirs
 from runtime.errors import Unavailable
 from runtime.tasks import stop_client
+from schemas.bounds import Count, UtcTime
+from schemas.decoding import reader
 from schemas.ids import position_key
 from schemas.topics import APP_ID, INLETS, PREDICTIONS, STATS_CHANGELOG, TOPICS
 
@@ -32,6 +35,7 @@ SAMPLED_ROWS = 30
 TAIL_OFFSETS = 6
 """Within so many offsets of its end a partition of the changelog has its newest position."""
 SAMPLE_SECONDS = 1.5
+POSITION = re.compile(rb"[0-9]{1,15}")
 Duration = tuple[datetime, float]
 """When a row was scored, and how many seconds after its record entered its topic."""
 OF_ROWS = tuple(topic.name for topic in INLETS)
@@ -60,25 +64,28 @@ class Picture:
     sizes: Mapping[str, int]
     durations: Sequence[Duration]
     brokers: int
+    stable: Mapping[TopicPartition, int] = field(default_factory=dict)
+    """How far each partition of the topics of rows can be read: less than its end while a transaction is open."""
 
 
 class _Scored(msgspec.Struct):
     class Place(msgspec.Struct):
         topic: str
-        partition: int
-        offset: int
+        partition: Count
+        offset: Count
 
-    scored_at: datetime
+    scored_at: UtcTime
     source: Place
 
 
-_scored = msgspec.json.Decoder(_Scored).decode
+_scored = reader(_Scored)
 
 
 @dataclass(slots=True)
 class _Open:
     admin: AIOKafkaAdminClient
     consumer: AIOKafkaConsumer
+    uncommitted: AIOKafkaConsumer
     positions: dict[TopicPartition, int] = field(default_factory=dict)
     tails: dict[TopicPartition, int] = field(default_factory=dict)
     sampled: Mapping[TopicPartition, int] = field(default_factory=dict)
@@ -112,7 +119,7 @@ class Cluster:
         former, self._open = self._open, None
         if former is not None:
             with suppress(KafkaError, OSError):
-                await asyncio.gather(stop_client(former.consumer), former.admin.close())
+                await asyncio.gather(stop_client(former.consumer), stop_client(former.uncommitted), former.admin.close())
 
     async def _look(self) -> Picture:
         try:
@@ -132,17 +139,21 @@ class Cluster:
             fetch_max_wait_ms=50,
             max_partition_fetch_bytes=1 << 20,
         )
+        uncommitted = AIOKafkaConsumer(**self._kafka, enable_auto_commit=False)
         try:
-            await asyncio.gather(admin.start(), consumer.start())
+            await asyncio.gather(admin.start(), consumer.start(), uncommitted.start())
         except BaseException:
-            await asyncio.shield(asyncio.gather(stop_client(consumer), admin.close(), return_exceptions=True))
+            stopping = (stop_client(consumer), stop_client(uncommitted), admin.close())
+            await asyncio.shield(asyncio.gather(*stopping, return_exceptions=True))
             raise
-        return _Open(admin, consumer)
+        return _Open(admin, consumer, uncommitted)
 
     async def _ask(self, to: _Open) -> Picture:
         names = [topic.name for topic in TOPICS]
         cluster = await to.consumer._client.fetch_all_metadata()  # the public call answers from a cache that may not know them yet
         partitions = [TopicPartition(name, number) for name in names for number in sorted(cluster.partitions_for_topic(name) or ())]
+        rows = [tp for tp in partitions if tp.topic in OF_ROWS]
+        high = await to.uncommitted.end_offsets(rows) if rows else {}  # before the ends for readers of committed records
         first, ends, groups, positions, configs, sizes = await asyncio.gather(
             to.consumer.beginning_offsets(partitions),
             to.consumer.end_offsets(partitions),
@@ -155,6 +166,8 @@ class Cluster:
             async with asyncio.timeout(SAMPLE_SECONDS):
                 await _scored_up_to(to, first, ends)
                 await _sample(to, first, ends)
+        stable = {tp: ends[tp] for tp in rows}
+        ends |= {tp: max(high[tp], ends[tp]) for tp in rows}
         reported = {tp: place.offset for tp, place in positions.items() if tp.topic in OF_ROWS and place.offset >= 0}
         return Picture(
             at=time.monotonic(),
@@ -166,6 +179,7 @@ class Cluster:
             sizes=sizes,
             durations=to.durations,
             brokers=len(cluster.brokers()),
+            stable=stable,
         )
 
 
@@ -208,7 +222,7 @@ async def _scored_up_to(to: _Open, first: Mapping[TopicPartition, int], ends: Ma
     moved = {tp: end for tp, end in ends.items() if tp.topic == STATS_CHANGELOG.name and end > first[tp] and end != to.tails.get(tp)}
     for record in await _read(to.consumer, {tp: (max(first[tp], end - TAIL_OFFSETS), end) for tp, end in moved.items()}):
         for topic in OF_ROWS:
-            if record.key == position_key(record.partition, topic) and record.value:
+            if record.key == position_key(record.partition, topic) and POSITION.fullmatch(record.value or b""):
                 to.positions[TopicPartition(topic, record.partition)] = int(record.value) + 1
     to.tails |= moved
 
@@ -219,7 +233,7 @@ async def _sample(to: _Open, first: Mapping[TopicPartition, int], ends: Mapping[
     if tails == to.sampled:
         return
     records = await _read(to.consumer, {tp: (max(first[tp], end - SAMPLED_OFFSETS), end) for tp, end in tails.items()})
-    scored = [_scored(record.value) for record in records if record.value]
+    scored = [one for record in records if isinstance(one := _scored(record.value), _Scored)]  # others are the projector's to report
     newest = sorted(scored, key=lambda one: one.scored_at.timestamp())[-SAMPLED_ROWS:]
     spans: dict[TopicPartition, tuple[int, int]] = {}
     for one in newest:

@@ -27,7 +27,7 @@ from schemas.tasks import Command, FeatureSelectionSpec, RunSpec, TaskKind, Task
 from schemas.topics import MAX_MESSAGE_BYTES, TASKS, Topic
 from storage.operations import Operation
 from storage.projection import PROJECTED, Projected, project
-from storage.redis_store import RedisStore, RedisUnavailable
+from storage.redis_store import RedisStore, RedisUnavailable, ViewRebuilding
 
 log = structlog.get_logger()
 
@@ -203,7 +203,7 @@ class Commands:
             return
         try:
             await self._store.apply(operations, touched)
-        except RedisUnavailable as error:
+        except (RedisUnavailable, ViewRebuilding) as error:
             log.warning("written to Kafka but not yet to Redis", error=str(error))
 
 

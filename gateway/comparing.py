@@ -8,12 +8,11 @@ from collections import OrderedDict
 from collections.abc import AsyncIterator
 from typing import NamedTuple
 
-import msgspec
-
 from gateway.diffs import Answer, Comparison
 from gateway.errors import Conflict, NotFound
 from gateway.pages import Pages
 from runtime.errors import Unavailable
+from schemas.decoding import Unreadable, reader
 from storage.cursors import After, holds, is_foreign, more
 from storage.run_view import RunView
 
@@ -24,7 +23,7 @@ COMPARED_AT_ONCE = 2
 TIMEOUT_SECONDS = 120.0
 KEPT, KEPT_FLIPS = 16, 50_000
 """Comparisons that are kept, each if it has no more flipped rows than this."""
-_answer = msgspec.json.Decoder(Answer).decode
+_answer = reader(Answer)
 Key = tuple[object, ...]
 
 
@@ -127,7 +126,8 @@ async def _read(pages: Pages, a: RunView, b: RunView, comparison: Comparison) ->
 
 def _feed(comparison: Comparison, side: int, page: Rows) -> None:
     for _, value in page.rows:
-        comparison.feed(side, _answer(value))
+        if not isinstance(answer := _answer(value), Unreadable):
+            comparison.feed(side, answer)
 
 
 def _same_split(a: RunView, b: RunView) -> bool:

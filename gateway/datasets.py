@@ -7,7 +7,7 @@ from contextlib import ExitStack, suppress
 
 from fastapi import Request
 
-from gateway.errors import Invalid, TooLarge, problem, storage_is_full
+from gateway.errors import Invalid, StorageFull, TooLarge, problem, storage_is_full
 from gateway.metrics import UPLOAD_SECONDS
 from gateway.outbox import Outbox
 from gateway.problems import ml
@@ -17,6 +17,7 @@ from gateway.workshop import Workshop
 from schemas.api import Problem
 from schemas.manifests import DatasetManifest
 from storage.datasets import DatasetOptions, ingest
+from storage.errors import StorageUnavailable
 from storage.ranges import read_instant
 from storage.redis_store import RedisUnavailable, ViewRebuilding
 from storage.views import Views
@@ -31,17 +32,25 @@ async def store(
         with suppress(ViewRebuilding):  # it will show the dataset when it is whole
             await views.ready()  # no 10 GB for nothing
     except RedisUnavailable:
-        await drain(stream)
+        if "expect" not in request.headers:  # who waits to be asked for the body need not be
+            await drain(stream)
         raise
-    with storage_is_full(), ExitStack() as cleaning:
-        folder = await asyncio.to_thread(cleaning.enter_context, workshop.storage.scratch())
+    length = request.headers.get("content-length", "")
+    size = int(length) if length.isdecimal() else None
+    free = workshop.storage.free_bytes
+    with storage_is_full(free, size), ExitStack() as cleaning:
+        try:
+            folder = await asyncio.to_thread(cleaning.enter_context, workshop.storage.scratch())
+            _check_room(await asyncio.to_thread(free), size, settings.max_upload_bytes)
+        except (StorageUnavailable, StorageFull):
+            await drain(stream)
+            raise
         try:
             started = time.perf_counter()
-            length = request.headers.get("content-length", "")
             received = await receive(
                 stream,
                 request.headers.get("content-type", ""),
-                int(length) if length.isdecimal() else None,
+                size,
                 folder,
                 settings.max_upload_bytes,
             )
@@ -56,6 +65,12 @@ async def store(
         await asyncio.to_thread(workshop.storage.remove, f"datasets/{manifest.dataset_id}")
         raise
     return manifest
+
+
+def _check_room(free: int | None, size: int | None, limit: int) -> None:
+    """What cannot fit is not received first; what is too large is said to be too large."""
+    if free is not None and size is not None and free < size <= limit:
+        raise StorageFull(free, size)
 
 
 def read_options(fields: dict[str, str]) -> DatasetOptions | list[Problem]:

@@ -20,6 +20,7 @@ from gateway.old_letters import OldLetters, Place
 from runtime.errors import Unavailable
 from runtime.tasks import stop_client
 from schemas.api_dead_letters import DeadLetterPage, DeadLetterSummary, DeadLetterView, LetterHeader, Outcome
+from schemas.decoding import reader
 from schemas.messages import DeadLetter, DeadLetterMark
 from schemas.topics import DEAD_LETTERS
 from storage.dead_letters import DeadLetters, Found, Selection, state
@@ -27,7 +28,7 @@ from storage.redis_store import RedisUnavailable, ViewRebuilding
 
 READ_SECONDS = 10.0
 MEASURE_SECONDS = 10.0
-_letter = msgspec.json.Decoder(DeadLetter).decode
+_letter = reader(DeadLetter)
 
 
 class Letters:
@@ -91,7 +92,8 @@ class Letters:
                     return None
                 consumer.seek(place, offset)
                 record = await consumer.getone(place)
-                return _letter(record.value) if record.offset == offset and record.value else None
+                letter = _letter(record.value)
+                return letter if record.offset == offset and isinstance(letter, DeadLetter) else None
         except TimeoutError as error:
             raise Unavailable("kafka", f"the letter was not read within {READ_SECONDS:.0f} s") from error
         except (KafkaError, OSError) as error:

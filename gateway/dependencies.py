@@ -1,8 +1,9 @@
 """What routes take from the application: each part by its type, through `Depends`.
 
-`gateway.parts.open_parts` makes the parts; the application keeps them in `app.state` under these names: `settings`, `views`, `commands`,
-`outbox`, `changes`, `feed`, `pages`, `letters`, `ranges`, `comparisons`, `redriver`, `style`, `workshop`. The functions are `async` because
-FastAPI runs plain ones in threads, which was half of what a status request cost.
+`gateway.parts.open_parts` makes the parts; the application keeps them in `app.state` under these names: `settings`, `views`,
+`commands`, `outbox`, `changes`, `feed`, `pages`, `letters`, `ranges`, `comparisons`, `redriver`, `poison`, `workshop`,
+and the dialects `dotnet_dialect` and `ml_dialect`. The functions are `async` because FastAPI runs plain ones in threads, which was half
+of what a status request cost.
 """
 
 from typing import Annotated
@@ -13,10 +14,13 @@ from gateway.changes import Changes
 from gateway.commands import Commands
 from gateway.comparing import Comparisons
 from gateway.dead_letters import Letters
+from gateway.errors import DOTNET_PREFIX
 from gateway.events import Feed
+from gateway.operations import route_path
 from gateway.outbox import Outbox
 from gateway.pages import Pages
-from gateway.presentation import Style
+from gateway.presentation import Dialect
+from gateway.quarantine import Poison
 from gateway.ranges import Ranges
 from gateway.redrive import Redriver
 from gateway.settings import GatewaySettings
@@ -80,9 +84,15 @@ async def _redriver(request: Request) -> Redriver:
     return redriver
 
 
-async def _style(request: Request) -> Style:
-    style: Style = request.app.state.style
-    return style
+async def _poison(request: Request) -> Poison:
+    poison: Poison = request.app.state.poison
+    return poison
+
+
+async def _dialect(request: Request) -> Dialect:
+    dotnet = route_path(request.scope).startswith(DOTNET_PREFIX)
+    dialect: Dialect = request.app.state.dotnet_dialect if dotnet else request.app.state.ml_dialect
+    return dialect
 
 
 async def _workshop(request: Request) -> Workshop:
@@ -107,6 +117,7 @@ TheLetters = Annotated[Letters, Depends(_letters)]
 TheComparisons = Annotated[Comparisons, Depends(_comparisons)]
 TheRanges = Annotated[Ranges, Depends(_ranges)]
 TheRedriver = Annotated[Redriver, Depends(_redriver)]
-TheStyle = Annotated[Style, Depends(_style)]
+ThePoison = Annotated[Poison, Depends(_poison)]
+TheDialect = Annotated[Dialect, Depends(_dialect)]
 TheWorkshop = Annotated[Workshop, Depends(_workshop)]
 Workspace = Annotated[str, Depends(_workspace)]

@@ -8,8 +8,11 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from gateway.errors import Stalled, TooLarge, headers_too_large, too_large
 from gateway.metrics import REQUEST_SECONDS, REQUESTS, REQUESTS_OPEN
+from gateway.operations import route_path
 
 MAX_HEADER_BYTES = 32 << 10
+SLOWEST_BYTES_PER_SECOND = 100
+"""A body that trickles more slowly, over the time after which one that stops is given up, is given up as well."""
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 """Any other is counted as one, so that the number of series stays small."""
 
@@ -44,7 +47,7 @@ class Measured:
 
 
 class BodyLimit:
-    """Refuses headers and bodies above a limit, an announced length before it is read, and a body that stops coming.
+    """Refuses headers and bodies above a limit, an announced length before it is read, and a body that stops coming or trickles.
 
     `without`: paths with limits of their own.
     """
@@ -62,20 +65,22 @@ class BodyLimit:
         if sum(len(name) + len(value) for name, value in scope["headers"]) > MAX_HEADER_BYTES:
             return headers_too_large(MAX_HEADER_BYTES)
         length = next((value for name, value in scope["headers"] if name == b"content-length"), b"")
-        if scope["path"] not in self._without and length.isdigit() and int(length) > self._limit:
+        if route_path(scope) not in self._without and length.isdigit() and int(length) > self._limit:
             return too_large(TooLarge(self._limit))
         return self._app
 
     def _bounded(self, scope: Scope, receive: Receive) -> Receive:
         if scope["type"] != "http":
             return receive
-        limit = None if scope["path"] in self._without else self._limit
+        limit = None if route_path(scope) in self._without else self._limit
         received, complete = 0, False
+        waited, had = 0.0, 0  # for the client, and what had come by then; not how long the application takes
 
         async def receiving() -> Message:
-            nonlocal received, complete
+            nonlocal received, complete, waited, had
             if complete:  # only the client's leaving is left to hear of
                 return await receive()
+            asked = time.monotonic()
             try:
                 async with asyncio.timeout(self._stall_seconds):
                     message = await receive()
@@ -85,6 +90,11 @@ class BodyLimit:
             received += len(message.get("body", b""))
             if limit is not None and received > limit:
                 raise TooLarge(limit)
+            waited += time.monotonic() - asked
+            if waited > self._stall_seconds:
+                if not complete and received - had < self._stall_seconds * SLOWEST_BYTES_PER_SECOND:
+                    raise Stalled(self._stall_seconds)
+                waited, had = 0.0, received
             return message
 
         return receiving

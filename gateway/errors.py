@@ -14,7 +14,6 @@ GatewayError
 Anything else is a bug: logged, 500.
 """
 
-import errno
 import json
 from collections.abc import Awaitable, Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -24,24 +23,23 @@ import structlog
 from aiokafka.errors import KafkaError
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
-from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import OutOfMemoryError, ReadOnlyError
-from redis.exceptions import TimeoutError as RedisTimeoutError
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
+from gateway.operations import Operations, route_path
+from gateway.plain_errors import is_plain
 from runtime.errors import Unavailable
 from schemas.api import Problem, Problems, Readiness, Refusal
 from schemas.api_dotnet import NotFound as DotnetNotFound
 from schemas.api_dotnet import RangesInvalid
 from schemas.api_runs import ExpiredRows
-from storage.errors import StorageUnavailable
-from storage.redis_store import RedisUnavailable, ViewRebuilding
+from storage.errors import StorageFull as NoRoom
+from storage.errors import StorageUnavailable, StoredFileMissing, is_full
+from storage.redis_store import RedisRefuses, RedisUnavailable, ViewRebuilding
 from storage.views import WrongCursor
 
 RETRY_AFTER_SECONDS = 5
 DOTNET_PREFIX = "/api/"
-FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 DOTNET_UPLOAD = "/api/Dataset/upload"
 log = structlog.get_logger()
 
@@ -107,39 +105,32 @@ class TooLarge(GatewayError):
 
 
 class Stalled(GatewayError):
-    """Nothing of the body came for so many seconds."""
+    """Nothing of the body, or next to nothing, came for so many seconds."""
 
     def __init__(self, seconds: float) -> None:
-        super().__init__(f"Nothing more of the request came for {seconds:g} s.")
+        super().__init__(f"Nothing more of the request, or next to nothing, came for {seconds:g} s.")
 
 
 class StorageFull(GatewayError):
     """There is no room left for this."""
 
-    def __init__(self) -> None:
-        super().__init__("The storage is full; nothing was kept.")
+    def __init__(self, free_bytes: int | None = None, needed_bytes: int | None = None) -> None:
+        free = "" if free_bytes is None else f": {free_bytes:,} bytes are free"
+        needed = "" if needed_bytes is None else f"{',' if free else ':'} at least {needed_bytes:,} are needed"
+        super().__init__(f"The storage is full{free}{needed}; nothing was kept.")
 
 
 @contextmanager
-def storage_is_full() -> Iterator[None]:
+def storage_is_full(free_bytes: Callable[[], int | None] = lambda: None, needed_bytes: int | None = None) -> Iterator[None]:
     """Turn an error that comes of a full disk into `StorageFull`, any other of the disk into `StorageUnavailable`."""
     try:
         yield
     except (OSError, StorageUnavailable) as error:
-        if _is_full(error):
-            raise StorageFull from error
+        if is_full(error):
+            raise StorageFull(free_bytes(), needed_bytes) from error
         if isinstance(error, OSError):
             raise StorageUnavailable(str(error)) from error
         raise
-
-
-def _is_full(error: BaseException | None) -> bool:
-    """The libraries below wrap the system's error, or keep only its words."""
-    while error is not None:
-        if getattr(error, "errno", None) in FULL or any(f"os error {number}" in str(error) for number in FULL):
-            return True
-        error = error.__cause__
-    return False
 
 
 def problem(loc: Iterable[str | int], msg: str, kind: str = "value_error") -> Problem:
@@ -223,20 +214,26 @@ def unavailable(detail: str) -> Response:
     return refused(503, detail, "unavailable", headers={"Retry-After": str(RETRY_AFTER_SECONDS)})
 
 
+def busy(most: int) -> Response:
+    """503, on a connection beyond the bound."""
+    headers = {"Retry-After": str(RETRY_AFTER_SECONDS), "Connection": "close"}
+    return refused(503, f"The gateway has {most} connections, as many as it takes; try again.", "too_many_connections", headers=headers)
+
+
 def ready(problems: dict[str, str]) -> Response:
     """200 when every dependency answers, else 503 with what each says."""
-    dependencies = {"kafka": "ok", "redis": "ok", "view": "ok"} | problems
+    dependencies = {"kafka": "ok", "redis": "ok", "view": "ok", "storage": "ok"} | problems
     found = Readiness(status="unavailable" if problems else "ready", dependencies=dependencies)
     return ErrorResponse(found.model_dump(), 503 if problems else 200, {"Retry-After": str(RETRY_AFTER_SECONDS)} if problems else None)
 
 
 async def _invalid(request: Request, error: Invalid) -> Response:
-    return invalid(request.url.path, error.problems)
+    return invalid(route_path(request.scope), error.problems)
 
 
 async def _validation(request: Request, error: RequestValidationError) -> Response:
     is_json = "json" in request.headers.get("content-type", "")
-    return invalid(request.url.path, [_as_problem(one, is_json) for one in error.errors()])
+    return invalid(route_path(request.scope), [_as_problem(one, is_json) for one in error.errors()])
 
 
 def _as_problem(error: dict[str, Any], is_json: bool) -> Problem:
@@ -255,9 +252,12 @@ async def _http(request: Request, error: HTTPException) -> Response:
         if isinstance(error.__cause__, kind):
             return await handler(request, error.__cause__)
     if error.status_code == 400:
-        return invalid(request.url.path, [problem(("body",), "The body is not valid JSON in UTF-8.", "json_invalid")])
+        return invalid(route_path(request.scope), [problem(("body",), "The body is not valid JSON in UTF-8.", "json_invalid")])
     codes = {404: "not_found", 405: "method_not_allowed"}
-    return refused(error.status_code, str(error.detail), codes.get(error.status_code, "refused"), headers=dict(error.headers or {}))
+    headers = dict(error.headers or {})
+    if error.status_code == 405:  # the router knows the first route of the path only
+        headers["Allow"] = ", ".join(Operations(request.app.openapi()).allowed(route_path(request.scope))) or headers.get("Allow", "")
+    return refused(error.status_code, str(error.detail), codes.get(error.status_code, "refused"), headers=headers)
 
 
 async def _not_found(request: Request, error: NotFound) -> Response:
@@ -285,7 +285,7 @@ async def _gone_rows(request: Request, error: Gone) -> Response:
 
 
 async def _wrong_cursor(request: Request, error: WrongCursor) -> Response:
-    return invalid(request.url.path, [problem(("query", "cursor"), "This is no cursor of ours.", "value_error.cursor")])
+    return invalid(route_path(request.scope), [problem(("query", "cursor"), "This is no cursor of ours.", "value_error.cursor")])
 
 
 async def _stalled(request: Request, error: Stalled) -> Response:
@@ -301,11 +301,21 @@ async def _unavailable(request: Request, error: Exception) -> Response:
     if part is None:
         part = "kafka" if isinstance(error, KafkaError) else "storage" if isinstance(error, StorageUnavailable) else "redis"
     log.warning("a dependency does not answer", part=part, error=str(error), path=request.url.path)
-    return unavailable(f"{part} is unavailable; try again.")
+    why = f": {error}" if isinstance(error, RedisRefuses) else ""
+    return unavailable(f"{part} is unavailable{why}; try again.")
+
+
+async def _no_room(request: Request, error: NoRoom) -> Response:
+    return refused(507, str(StorageFull(error.free_bytes)), "storage_full")
+
+
+async def _file_missing(request: Request, error: StoredFileMissing) -> Response:
+    log.error("a file is missing in the storage", path=request.url.path, file=str(error))
+    return refused(404, f"A file of this object is missing in the storage: {str(error)!r:.200}.", "stored_file_missing")
 
 
 async def _rebuilding(request: Request, error: ViewRebuilding) -> Response:
-    return unavailable("The view is being rebuilt from the topics; try again.")
+    return unavailable(f"The view is being rebuilt from the topics{error.because}; try again.")
 
 
 async def _gone(request: Request, error: ClientDisconnect) -> Response:
@@ -314,7 +324,10 @@ async def _gone(request: Request, error: ClientDisconnect) -> Response:
 
 
 async def _bug(request: Request, error: Exception) -> Response:
-    return refused(500, "Internal error; the log knows more.", "bug")
+    detail = "Internal error; the log knows more."
+    if is_plain(route_path(request.scope)) and request.app.state.dotnet_dialect.old:
+        return Response(detail, 500, media_type="text/plain")  # it leaves by another way than `PlainErrors` stands in
+    return refused(500, detail, "bug")
 
 
 READING: dict[type[Exception], Handler] = {TooLarge: _too_large, Stalled: _stalled, ClientDisconnect: _gone}
@@ -332,14 +345,12 @@ HANDLERS: dict[type[Exception], Handler] = {
     WrongCursor: _wrong_cursor,
     StorageFull: _full,
     Unavailable: _unavailable,
+    NoRoom: _no_room,
+    StoredFileMissing: _file_missing,
     StorageUnavailable: _unavailable,
     RedisUnavailable: _unavailable,
     ViewRebuilding: _rebuilding,
     KafkaError: _unavailable,
-    RedisConnectionError: _unavailable,
-    RedisTimeoutError: _unavailable,
-    OutOfMemoryError: _unavailable,
-    ReadOnlyError: _unavailable,
     Exception: _bug,
 }
 

@@ -72,6 +72,14 @@ class Feed:
             reading.add_done_callback(lambda done: self._ended(key, done))
         return await asyncio.shield(reading)
 
+    async def nothing_left(self, run_id: str, attempt: int, after: After, *, fixed: bool) -> bool:
+        """Whether a run that is over has no prediction behind this row; false when that cannot be told."""
+        try:
+            part = await self.read(run_id, attempt, after, fixed=fixed, await_redis=False)
+        except Gone:
+            return False
+        return part is not None and part.over
+
     async def redriven(self, run: RunView, rows: Mapping[int, Late]) -> list[tuple[int, bytes]]:
         """Predictions of redriven rows. Raises `Gone`."""
         return await self._pages.redriven(run, rows)

@@ -18,8 +18,10 @@ from pydantic import BaseModel
 
 from gateway.comparing import Rows
 from schemas.api_runs import ExportFile, ExportManifest, Run
+from schemas.decoding import Unreadable, reader
 from schemas.manifests import ModelManifest
 from schemas.messages import Prediction
+from schemas.shown import cell
 
 COLUMNS = (
     "row_index",
@@ -40,7 +42,7 @@ COLUMNS = (
     "source_offset",
 )
 CHUNK_BYTES = 1 << 20
-_prediction = msgspec.json.Decoder(Prediction).decode
+_prediction = reader(Prediction)
 
 
 class _Sink(io.RawIOBase):
@@ -116,7 +118,8 @@ def _plain(model: BaseModel | None) -> dict[str, Any] | None:
 def _take(page: Rows, lines: _File, table: IO[bytes]) -> None:
     lines.write(b"".join(value + b"\n" for _, value in page.rows))
     text = io.StringIO()
-    csv.writer(text).writerows(_cells(_prediction(value)) for _, value in page.rows)
+    answers = (_prediction(value) for _, value in page.rows)
+    csv.writer(text).writerows([cell(one) for one in _cells(answer)] for answer in answers if not isinstance(answer, Unreadable))
     table.write(text.getvalue().encode())
 
 

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 import msgspec
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 
+from schemas.decoding import Unreadable, reader
 from schemas.topics import PREDICTIONS
 from storage.answers import Late
 from storage.run_view import RunView
@@ -23,7 +24,7 @@ class _Where(msgspec.Struct):
     redriven: bool = False
 
 
-_where = msgspec.json.Decoder(_Where).decode
+_where = reader(_Where)
 
 
 async def read(consumer: AIOKafkaConsumer, run: RunView, rows: Mapping[int, Late]) -> dict[int, bytes]:
@@ -58,8 +59,7 @@ async def _read_from(
 
 def _row_of(record: ConsumerRecord, run: RunView) -> int:
     """The row index of a redriven row of the run, -1 for any other record."""
-    try:
-        where = _where(record.value or b"")
-    except msgspec.MsgspecError:
+    where = _where(record.value)
+    if isinstance(where, Unreadable):
         return -1
     return where.row_index if where.redriven and (where.run_id, where.attempt) == (run.run_id, run.attempt) else -1

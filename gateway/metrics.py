@@ -25,7 +25,8 @@ REJECTED = Counter(
     "gateway_unreadable_records_total", "Records of our own topics that were passed over because they cannot be read.", ["topic"]
 )
 PROJECTOR_LAG = Gauge("gateway_projector_lag_records", "Records that this gateway has still to project, markers included.")
-REBUILDS = Counter("gateway_view_rebuilds_total", "How often positions were found missing in Redis.")
+REBUILDS = Counter("gateway_view_rebuilds_total", "How often positions or keys were found missing in Redis.")
+EVICTED = Counter("gateway_evicted_keys_total", "Keys that Redis has removed to make room since this process looks.")
 APPLY_SECONDS = Histogram(
     "gateway_apply_seconds", "Time to apply a batch to Redis.", buckets=(0.001, 0.0025, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5)
 )

@@ -19,6 +19,7 @@ from aiokafka.errors import KafkaError
 
 from runtime.errors import Unavailable
 from runtime.kafka import open_reader, partitions_of
+from schemas.decoding import Unreadable, reader
 from schemas.messages import DeadLetterMark
 from schemas.topics import DEAD_LETTERS, INGRESS, ROWS
 from storage.dead_letters import Found
@@ -55,7 +56,7 @@ class _Head(msgspec.Struct):
     offset: int = -1
 
 
-_head = msgspec.json.Decoder(_Head).decode
+_head = reader(_Head)
 _kept = msgspec.json.Decoder(KeptLetter).decode
 _mark = msgspec.json.Decoder(DeadLetterMark).decode
 
@@ -170,7 +171,5 @@ async def _records(consumer: AIOKafkaConsumer, tp: TopicPartition, start: int, e
 
 
 def _head_of(record: ConsumerRecord) -> _Head | None:
-    try:
-        return _head(record.value or b"")
-    except (msgspec.MsgspecError, UnicodeDecodeError):
-        return None
+    head = _head(record.value)
+    return None if isinstance(head, Unreadable) else head

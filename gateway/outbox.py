@@ -25,7 +25,7 @@ from schemas.tasks import FeatureSelectionSpec
 from storage import outbox
 from storage.errors import StorageUnavailable
 from storage.files import Storage
-from storage.redis_store import RedisStore, RedisUnavailable
+from storage.redis_store import RedisStore, RedisUnavailable, ViewRebuilding
 
 log = structlog.get_logger()
 
@@ -118,11 +118,10 @@ class Outbox:
         for manifest in manifests:
             records = announcement(manifest)
             try:
-                await self._store.apply(*projected(records, [UNSENT] * len(records)))
-            except RedisUnavailable as error:
+                if not await self._store.apply(*projected(records, [UNSENT] * len(records))):
+                    self._shown.add(manifest.dataset_id)
+            except (RedisUnavailable, ViewRebuilding) as error:
                 log.warning("an upload is not shown yet", dataset_id=manifest.dataset_id, error=str(error))
-            else:
-                self._shown.add(manifest.dataset_id)
 
     async def _send(self) -> None:
         """Send what waits and is not on the topic: the order of the steps is what keeps it from being sent twice."""

@@ -1,9 +1,10 @@
 """The gateway's long-lived parts, opened and closed together. None of them needs Kafka or Redis to be up yet."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from typing import Any
 
 from starlette.datastructures import State
 
@@ -17,15 +18,19 @@ from gateway.history import History
 from gateway.outbox import Outbox
 from gateway.pages import Pages
 from gateway.projector import Projector
+from gateway.quarantine import Poison
 from gateway.ranges import Ranges
 from gateway.redrive import Redriver
 from gateway.settings import GatewaySettings
+from gateway.storage_start import settle
 from gateway.system_view import Throughput
+from runtime.errors import ConfigurationError
 from runtime.tasks import cancel_all
 from storage.dead_letters import DeadLetters
 from storage.files import Storage
 from storage.operations import Limits
-from storage.redis_store import RedisStore, RedisUnavailable, ViewRebuilding
+from storage.presence import Presence
+from storage.redis_store import RedisStore, RedisUnavailable, RedisUnfit, ViewRebuilding
 from storage.views import Views
 
 LOOK_SECONDS = 4.0
@@ -45,13 +50,15 @@ class Parts:
     letters: Letters
     ranges: Ranges
     redriver: Redriver
+    poison: Poison
     projector: Projector
     cluster: Cluster
+    presence: Presence
     work: "asyncio.Task[None]"
 
     async def problems(self) -> dict[str, str]:
-        """What is wrong with each dependency (`kafka`, `redis`, `view`); empty when all is well. Bounded."""
-        found: dict[str, str] = {}
+        """What is wrong with each dependency (`kafka`, `redis`, `view`, `storage`); empty when all is well. Bounded."""
+        found = self.presence.problems()
         try:
             await self.views.ready()
         except RedisUnavailable as error:
@@ -60,7 +67,7 @@ class Parts:
             found["view"] = str(error)
         if (kafka := await self.commands.problem()) is not None:
             found["kafka"] = kafka
-        elif self.projector.problem is not None and not found:
+        elif self.projector.problem is not None and not {"redis", "view"} & found.keys():
             found["view"] = f"not kept up: {self.projector.problem}"
         return found
 
@@ -71,7 +78,7 @@ class Parts:
         state.feed = Feed(self.pages, self.changes)
         state.comparisons = Comparisons(self.pages)
         state.letters, state.ranges = self.letters, self.ranges
-        state.redriver = self.redriver
+        state.redriver, state.poison = self.redriver, self.poison
         state.store, state.cluster, state.throughput = self.store, self.cluster, Throughput()
 
     def end_streams(self) -> None:
@@ -96,6 +103,7 @@ async def open_parts(settings: GatewaySettings) -> AsyncIterator[Parts]:
     letters = Letters(DeadLetters(store), settings.kafka())
     ranges = Ranges(settings.kafka(), timeout_seconds=settings.dependency_timeout_seconds)
     redriver = Redriver(settings.kafka(), letters, changes, timeout_seconds=settings.dependency_timeout_seconds)
+    poison = Poison(settings.kafka())
     cluster = Cluster(settings.kafka(), timeout_seconds=min(LOOK_SECONDS, settings.dependency_timeout_seconds))
     projector = Projector(
         settings.kafka(),
@@ -104,23 +112,37 @@ async def open_parts(settings: GatewaySettings) -> AsyncIterator[Parts]:
         rebuild_records=settings.rebuild_records,
         session_timeout_ms=settings.projector_session_timeout_ms,
         show_waiting=outbox.show_again,
+        guard_epochs=True,
     )
+    presence = Presence(storage)
     pages = Pages(views, History(settings.kafka(), views))
-    work = asyncio.create_task(_together(projector, outbox, changes, letters))
+    work = asyncio.create_task(_together(projector, outbox, changes, letters, presence, settle(storage, settings.kafka())))
     try:
-        yield Parts(store, views, commands, outbox, changes, pages, letters, ranges, redriver, projector, cluster, work)
+        yield Parts(store, views, commands, outbox, changes, pages, letters, ranges, redriver, poison, projector, cluster, presence, work)
     finally:
         changes.close()
         await cancel_all(work)
         await cluster.close()
         await commands.close()
         await redriver.close()
+        await poison.close()
         await store.close()
 
 
-async def _together(projector: Projector, outbox: Outbox, changes: Changes, letters: Letters) -> None:
-    async with asyncio.TaskGroup() as group:
-        group.create_task(projector.run())
-        group.create_task(outbox.run())
-        group.create_task(changes.run())
-        group.create_task(letters.measure())
+async def _together(
+    projector: Projector, outbox: Outbox, changes: Changes, letters: Letters, presence: Presence, settling: Coroutine[Any, Any, None]
+) -> None:
+    """Raises `ConfigurationError` when Redis will never do; any other exception is a bug."""
+    try:
+        async with asyncio.TaskGroup() as group:
+            group.create_task(projector.run())
+            group.create_task(outbox.run())
+            group.create_task(changes.run())
+            group.create_task(letters.measure())
+            group.create_task(presence.run())
+            group.create_task(settling)
+    except* RedisUnfit as found:
+        unfit = found.exceptions[0]
+    else:
+        return
+    raise ConfigurationError(str(unfit)) from unfit

@@ -1,6 +1,7 @@
 """How values are shown: status words, score scale, sizes, times. Pure.
 
-Everything inside speaks the plain words and the scale 0-1; only answers pass through here.
+Everything inside speaks the plain words and the scale 0-1, and so do `/v1` and our own pages; only answers of the older route groups pass
+through a dialect (ADR 0032).
 """
 
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ from typing import Literal
 
 from schemas.api import AnyStatus
 from schemas.messages import Status
+from schemas.shown import without_secrets
 
 CELERY: dict[Status, AnyStatus] = {
     "PENDING": "PENDING",
@@ -21,20 +23,35 @@ CELERY: dict[Status, AnyStatus] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Style:
-    """What old clients may ask for by settings."""
+Verdict = Literal["PASS", "FAIL", "Pass", "Fail"]
 
-    status: Literal["plain", "celery"] = "plain"
-    score_scale: Literal[1, 100] = 1
+
+@dataclass(frozen=True, slots=True)
+class Dialect:
+    """How a group of routes says it: as the contract does, or as the old clients need it (`old`): their words, percent, figures for C#."""
+
+    old: bool = False
 
     def word(self, status: Status) -> AnyStatus:
-        """The status as this style says it."""
-        return CELERY[status] if self.status == "celery" else status
+        """The status as this dialect says it."""
+        return CELERY[status] if self.old else status
+
+    def verdict(self, verdict: Literal["PASS", "FAIL"]) -> Verdict:
+        """PASS and FAIL as this dialect writes them."""
+        if not self.old:
+            return verdict
+        return "Pass" if verdict == "PASS" else "Fail"
 
     def score(self, probability: float) -> float:
-        """A confidence or quality score on this style's scale."""
-        return probability * self.score_scale
+        """A confidence or quality score on this dialect's scale."""
+        return probability * 100 if self.old else probability
+
+    def figure(self, value: float | None) -> float | None:
+        """A figure that may be undefined; C# has no `double` for that, so old clients see 0.0."""
+        return 0.0 if value is None and self.old else value
+
+
+CONTRACT, OLD = Dialect(), Dialect(old=True)
 
 
 def size_text(size: int) -> str:
@@ -62,5 +79,5 @@ def pass_rate(passed: int, failed: int) -> float:
 def shown_path(storage_url: str, path: str) -> str:
     """Where a stored file is, for a client: an absolute path when the storage is a folder, else its URL."""
     if "://" in storage_url and not storage_url.startswith("file://"):
-        return f"{storage_url.rstrip('/')}/{path}"
+        return f"{without_secrets(storage_url).rstrip('/')}/{path}"
     return str(Path(storage_url.removeprefix("file://")).absolute() / path)

@@ -2,7 +2,8 @@
 
 The consumer group only says which gateway projects which partition; where to read is in Redis, moved in the same step as the data. So a
 batch applied twice, a frozen projector that wakes up, or a flushed Redis do no harm: a position that is missing or has gone back is found
-at the next write, or within `CHECK_SECONDS`, and the view is not shown until it is whole again.
+at the next write, or within `CHECK_SECONDS`, and the view is not shown until it is whole again. So it is with keys that are missing; then
+all of the view is built again (ADR 29).
 """
 
 import asyncio
@@ -14,13 +15,19 @@ from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, ConsumerRecord
 from aiokafka.errors import IllegalStateError, KafkaError
 
 from gateway import metrics
+from gateway.caretaker import Caretaker
 from gateway.idle import Idle
-from runtime.kafka import METADATA_MAX_AGE_MS
-from runtime.tasks import stop_client
-from schemas.topics import DEAD_LETTERS
+from runtime.errors import Unavailable
+from runtime.kafka import METADATA_MAX_AGE_MS, partition_for
+from runtime.quarantine import Quarantine
+from runtime.run_epochs import RunEpochs
+from runtime.tasks import cancel_all, stop_client
+from schemas.decoding import reader
+from schemas.tasks import TaskState
+from schemas.topics import DEAD_LETTERS, RUN_POSITIONS, TASKS
 from storage.operations import Older, Operation, fold
 from storage.projection import PROJECTED, project_all
-from storage.redis_store import Advance, RedisStore, RedisUnavailable
+from storage.redis_store import Advance, RedisStore, RedisUnavailable, RedisUnfit, ViewRebuilding
 
 log = structlog.get_logger()
 
@@ -33,6 +40,8 @@ KAFKA_TIMEOUT_SECONDS = 20.0
 STOP_TIMEOUT_SECONDS = 5.0
 PATIENCE = 5
 """How often a position beyond the end of the topic is looked at again before it is believed."""
+_task = reader(TaskState)
+_CONTROL = {topic.name for topic in PROJECTED if topic.family == "control"}
 _COMPACTED = {topic.name for topic in PROJECTED if topic.cleanup == "compact"}
 
 
@@ -48,9 +57,14 @@ class Projector(ConsumerRebalanceListener):  # type: ignore[misc]
         rebuild_records: int = 5000,
         session_timeout_ms: int = 6000,
         show_waiting: Callable[[], Awaitable[None]] | None = None,
+        guard_epochs: bool = False,
     ) -> None:
-        """`rebuild_records`: how far back per partition a new or flushed Redis is filled from topics that are not compacted. `show_waiting`
-        puts into the view what no topic holds yet; it comes first, so that what meanwhile reaches a topic is found there."""
+        """`rebuild_records`: how far back per partition a new or flushed Redis is filled from topics that are not compacted.
+
+        `show_waiting` puts into the view what no topic holds yet; it comes first, so that what meanwhile reaches a topic is found there.
+        Records that are not believed go to quarantine before the position moves; with `guard_epochs` states of runs under epochs that
+        nobody had are among them.
+        """
         self._kafka = kafka
         self._store = store
         self._group = group
@@ -62,18 +76,41 @@ class Projector(ConsumerRebalanceListener):  # type: ignore[misc]
         self._reported: dict[TopicPartition, int] = {}
         self._generation = 0
         self._idle = Idle(store)
+        self._quarantine = Quarantine(kafka, "gateway")
+        self._guard_epochs = guard_epochs
+        self._epochs: RunEpochs | None = None
+        self._following: asyncio.Task[None] | None = None
+        self._counts: dict[str, int] = {}
+        self._caretaker = Caretaker(store)
         self.problem: str | None = "not started"
         """Why the view is not kept up at the moment; None when it is."""
 
     async def run(self) -> None:
-        """Project until cancelled. Waits for a Kafka or a Redis that is away; any other exception is a bug and ends the process."""
-        while True:
-            try:
-                await self._follow()
-            except (KafkaError, OSError, TimeoutError, RedisUnavailable) as error:
-                self.problem = str(error) or repr(error)
-                log.warning("the projector waits", error=self.problem)
-            await asyncio.sleep(RETRY_SECONDS)
+        """Project until cancelled. Waits for a Kafka or a Redis that is away or takes no writes, and for a view that another clears away.
+
+        Raises `RedisUnfit`; any other exception is a bug and ends the process.
+        """
+        try:
+            while True:
+                try:
+                    await self._follow()
+                except RedisUnfit:
+                    raise
+                except (RedisUnavailable, ViewRebuilding) as error:
+                    self._waits(error)
+                    await self._caretaker.hold_back(error)
+                except (KafkaError, OSError, TimeoutError, Unavailable) as error:
+                    self._waits(error)
+                    await self._caretaker.let_go()
+                await asyncio.sleep(RETRY_SECONDS)
+        finally:
+            if self._following is not None:
+                await cancel_all(self._following)
+            await self._quarantine.close()
+
+    def _waits(self, error: Exception) -> None:
+        self.problem = str(error) or repr(error)
+        log.warning("the projector waits", error=self.problem)
 
     async def on_partitions_revoked(self, revoked: Iterable[TopicPartition]) -> None:
         """A rebalance begins: every partition is placed anew behind it."""
@@ -100,6 +137,9 @@ class Projector(ConsumerRebalanceListener):  # type: ignore[misc]
             async with asyncio.timeout(KAFKA_TIMEOUT_SECONDS):
                 await consumer.start()
                 expected = await self._partitions(consumer)
+            if self._guard_epochs and self._following is None:
+                self._epochs = RunEpochs(self._kafka, partitions=self._counts[TASKS.name], rejected=self._disbelieved)
+                self._following = asyncio.create_task(self._epochs.run())
             consumer.subscribe([topic.name for topic in PROJECTED], listener=self)
             await self._loop(consumer, expected)
         finally:
@@ -111,7 +151,7 @@ class Projector(ConsumerRebalanceListener):  # type: ignore[misc]
     async def _partitions(self, consumer: AIOKafkaConsumer) -> int:
         """Number of partitions that must be projected before the view may be shown; waits for topics that do not exist yet."""
         cluster = await consumer._client.fetch_all_metadata()  # the public call answers from a cache that may not know them yet
-        counts = {topic.name: len(cluster.partitions_for_topic(topic.name) or ()) for topic in PROJECTED}
+        counts = self._counts = {topic.name: len(cluster.partitions_for_topic(topic.name) or ()) for topic in PROJECTED}
         if missing := [name for name, count in counts.items() if not count]:
             raise TimeoutError(f"topics do not exist: {missing}")
         return sum(counts.values())
@@ -128,6 +168,9 @@ class Projector(ConsumerRebalanceListener):  # type: ignore[misc]
             placed = tuple(self._placed)
             if not placed:
                 await self._wait_for_partitions(consumer)
+                if loop.time() - checked_at > CHECK_SECONDS:
+                    checked_at = loop.time()
+                    await self._check(expected)
                 if self._idle.due(loop.time()):
                     self.problem = await self._idle.look(consumer, [topic.name for topic in PROJECTED], loop.time())
                 continue
@@ -138,7 +181,7 @@ class Projector(ConsumerRebalanceListener):  # type: ignore[misc]
                 checked_at = loop.time()
                 owned = self._placed & consumer.assignment()
                 metrics.PROJECTOR_LAG.set(sum(max((consumer.highwater(tp) or 0) - self._next[tp], 0) for tp in owned))
-                await self._check()
+                await self._check(expected)
                 await self._report(consumer)
 
     async def _wait_for_partitions(self, consumer: AIOKafkaConsumer) -> None:
@@ -150,6 +193,7 @@ class Projector(ConsumerRebalanceListener):  # type: ignore[misc]
     async def _place(self, consumer: AIOKafkaConsumer, partitions: Sequence[TopicPartition], expected: int) -> None:
         """Read each partition from its position in Redis on; without one, build its part of the view again."""
         consumer.pause(*partitions)  # requests would wait behind a fetch, and it would fetch what is not wanted
+        await self._caretaker.clear()
         if self._show_waiting is not None:
             await self._show_waiting()
         async with asyncio.timeout(KAFKA_TIMEOUT_SECONDS):
@@ -185,7 +229,7 @@ class Projector(ConsumerRebalanceListener):  # type: ignore[misc]
             if position <= end:
                 return False
         log.error("the view is of other topics than these: dropped", partition=name(tp), position=position, end=end)
-        await self._store.drop()
+        await self._store.condemn("it was of other topics than these")
         self._next.clear()
         self._placed.clear()
         return True
@@ -195,11 +239,10 @@ class Projector(ConsumerRebalanceListener):  # type: ignore[misc]
         touched: set[str] = set()
         for tp, records in batch.items():
             metrics.PROJECTED.labels(tp.topic).inc(len(records))
-            read = ((record.offset, record.key, record.value) for record in records)
+            believed, refused = await self._believed(tp, records)
+            read = ((record.offset, record.key, record.value) for record in believed)
             projected = project_all(tp.topic, tp.partition, read, self._store.limits)
-            for offset, reason in projected.rejected:
-                metrics.REJECTED.labels(tp.topic).inc()
-                log.error("unreadable record passed over", place=f"{name(tp)}:{offset}", reason=reason)
+            await self._pass_over(tp, records, {**refused, **dict(projected.rejected)})
             operations += projected.operations
             touched |= projected.touched
             await asyncio.sleep(0)  # requests get their turn
@@ -218,6 +261,37 @@ class Projector(ConsumerRebalanceListener):  # type: ignore[misc]
             return
         self._next |= {tp: advance.next for tp, advance in advances.items()}
 
+    async def _believed(self, tp: TopicPartition, records: list[ConsumerRecord]) -> tuple[list[ConsumerRecord], dict[int, str]]:
+        """The records that can be from a process of ours, and why others cannot, by offset."""
+        if tp.topic not in _CONTROL:
+            return records, {}
+        refused: dict[int, str] = {}
+        for record in records:
+            home = partition_for(record.key or b"", self._counts[tp.topic])
+            if home != tp.partition:
+                refused[record.offset] = f"its key belongs into partition {home}"
+            elif tp.topic == TASKS.name and record.value and self._epochs is not None:
+                task = _task(record.value)
+                if isinstance(task, TaskState) and not await self._vouched(task):
+                    refused[record.offset] = f"attempt {task.attempt}, epoch {task.epoch} is not known to {RUN_POSITIONS.name}"
+        return [record for record in records if record.offset not in refused], refused
+
+    async def _vouched(self, task: TaskState) -> bool:
+        """Whether the state of a run is of an attempt that has begun; what is not known yet is looked for. Raises `Unavailable`."""
+        assert self._epochs is not None
+        if not self._epochs.vouches(task):
+            await self._epochs.catch_up()
+        return self._epochs.vouches(task)
+
+    async def _pass_over(self, tp: TopicPartition, records: list[ConsumerRecord], reasons: dict[int, str]) -> None:
+        for offset, reason in reasons.items():
+            metrics.REJECTED.labels(tp.topic).inc()
+            log.error("record passed over", place=f"{name(tp)}:{offset}", reason=reason)
+        await self._quarantine.put((record, reasons[record.offset]) for record in records if record.offset in reasons)
+
+    async def _disbelieved(self, record: ConsumerRecord, reason: str) -> None:
+        await self._quarantine.put([(record, reason)])
+
     async def _advances(self, consumer: AIOKafkaConsumer) -> dict[TopicPartition, Advance] | None:
         """How far each partition was read, transaction markers included; None when that is not known for all."""
         reached: dict[TopicPartition, int] = {}
@@ -229,10 +303,10 @@ class Projector(ConsumerRebalanceListener):  # type: ignore[misc]
             return None
         return {tp: Advance(name(tp), self._next[tp], position) for tp, position in reached.items() if position > self._next[tp]}
 
-    async def _check(self) -> None:
-        """Find out that Redis was emptied or went back, also while there is nothing to write."""
+    async def _check(self, expected: int) -> None:
+        """Find out that Redis was emptied, went back, or misses something, also while there is nothing to write."""
         placed = sorted(self._placed)
-        stored = await self._store.positions([name(tp) for tp in placed])
+        stored = await self._caretaker.look([name(tp) for tp in placed], expected)
         if lost := [name(tp) for tp, position in zip(placed, stored, strict=True) if position is None or position < self._next[tp]]:
             self._lost(lost)
 
@@ -247,7 +321,7 @@ class Projector(ConsumerRebalanceListener):  # type: ignore[misc]
 
     def _lost(self, partitions: list[str]) -> None:
         metrics.REBUILDS.inc()
-        log.warning("positions are gone from Redis: the view is built again", partitions=partitions)
+        log.warning("the view is built again: its positions are gone from Redis", partitions=partitions)
         self._placed.clear()
 
 

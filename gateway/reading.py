@@ -10,6 +10,8 @@ from typing import Protocol
 import msgspec
 
 from gateway.landmarks import Landmark, Landmarks
+from schemas.bounds import Attempt, Count, Id, Lane
+from schemas.decoding import Unreadable, reader
 from schemas.ids import is_task_id
 from schemas.messages import LaneStats
 from storage.answers import last_in_order
@@ -28,14 +30,14 @@ class Met(Protocol):
 
 
 class _Where(msgspec.Struct):
-    run_id: str
-    attempt: int
-    lane: int
-    row_index: int
+    run_id: Id
+    attempt: Attempt
+    lane: Lane
+    row_index: Count
     redriven: bool = False
 
 
-_where = msgspec.json.Decoder(_Where).decode
+_where = reader(_Where)
 
 
 @dataclass(slots=True)
@@ -130,9 +132,8 @@ class Reading:
         return None if not lost else self._until + 1 if -1 in lost else max(lost)
 
     def _look(self, record: Met, value: bytes) -> None:
-        try:
-            where = _where(value)
-        except msgspec.MsgspecError:
+        where = _where(value)
+        if isinstance(where, Unreadable):
             return  # the projector reports it
         if where.redriven:  # stands apart from its neighbours: `History.redriven`
             return

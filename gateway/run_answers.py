@@ -3,7 +3,7 @@
 from math import sqrt
 from typing import Literal
 
-from gateway.presentation import Style
+from gateway.presentation import CONTRACT, Dialect
 from schemas.api_runs import (
     AttemptView,
     LivePrediction,
@@ -12,6 +12,7 @@ from schemas.api_runs import (
     Run,
     RunSource,
     RunStatistics,
+    Saying,
     SimulationProgress,
     SimulationResult,
     SimulationStatus,
@@ -22,25 +23,45 @@ from schemas.tasks import RunSpec
 from storage.cursors import is_foreign, tail
 from storage.run_view import RunView, Totals
 
-PLAIN = Style()
 
-
-def simulation_status(run: RunView, style: Style = PLAIN) -> SimulationStatus:
+def simulation_status(run: RunView, dialect: Dialect = CONTRACT) -> SimulationStatus:
     """Answer of `GET /simulation/status/{task_id}`."""
+    if dialect.old:
+        progress = _said(run) if run.totals.last is None else _progress(run, dialect)
+    else:
+        progress = _progress(run, dialect) if run.totals.handled else None
     return SimulationStatus(
         task_id=run.run_id,
-        status=style.word(run.status),
-        progress=_progress(run, style) if run.totals.handled else None,
-        result=_result(run, style) if run.terminal else None,
+        status=dialect.word(run.status),
+        progress=progress,
+        result=_result(run, dialect) if run.terminal else None,
         phase=_phase(run),
         error=run.error,
     )
 
 
+_WAITING = {
+    "stream_processor": "Sending waits: many rows are not scored yet.",
+    "storage": "Sending waits: the storage is away.",
+}
+
+
+def _said(run: RunView) -> Saying | None:
+    """What old clients are told while there is no prediction to show, which they read without asking whether it is there."""
+    if run.terminal:
+        return Saying(status=ending_message(run))
+    if run.totals.dead_letters:
+        return Saying(status=f"No row could be scored yet; {run.totals.dead_letters} are dead letters.")
+    if run.status == "PENDING":
+        return None
+    seconds = run.spec.warmup_seconds if run.spec else 0.0
+    warming = f" Warmup period of {seconds:g} seconds." if _phase(run) == "warmup" and seconds else ""
+    return Saying(status=f"Initializing simulation...{warming}")
+
+
 def _waiting(run: RunView) -> str | None:
     """Why nothing moves, when the producer says so."""
-    waits = run.task is not None and (run.task.progress or {}).get("waiting_for") == "stream_processor"
-    return "Sending waits: many rows are not scored yet." if waits else None
+    return _WAITING.get((run.task.progress or {}).get("waiting_for", "")) if run.task is not None else None
 
 
 def ending_message(run: RunView) -> str:
@@ -114,7 +135,7 @@ def attempt_answer(run: RunView) -> AttemptView:
 def statistics(totals: Totals) -> RunStatistics:
     """Statistics as `/v1` and the event `stats` show them."""
     return RunStatistics(
-        **_live_stats(totals, PLAIN).model_dump(),
+        **_live_stats(totals, CONTRACT).model_dump(),
         dead_letters=totals.dead_letters,
         open_letters=totals.open_letters,
         passed_over=totals.passed_over,
@@ -180,48 +201,59 @@ def _measured_pace(run: RunView) -> float | None:
     return reported or run.totals.rows_per_second
 
 
-def _progress(run: RunView, style: Style) -> SimulationProgress:
+def _progress(run: RunView, dialect: Dialect) -> SimulationProgress:
     totals, last = run.totals, run.totals.last
     return SimulationProgress(
         current_row_index=totals.last_row_index,
         total_rows=totals.handled if run.spec is None or run.spec.total_rows is None else run.spec.total_rows,
-        quality_score=style.score(1.0 - last.probability_fail) if last else None,
-        live_prediction=_live_prediction(last, style) if last else None,
-        live_stats=_live_stats(totals, style),
+        quality_score=dialect.score(1.0 - last.probability_fail) if last else None,
+        live_prediction=_live_prediction(last, dialect) if last else None,
+        live_stats=_live_stats(totals, dialect),
         dead_letters=totals.dead_letters,
         rows_per_second=_measured_pace(run),
         eta_seconds=eta_seconds(run),
         phase="streaming",
-        truth=truth(totals),
+        truth=_truth(totals, dialect),
+        status=ending_message(run) if dialect.old and run.status == "FAILED" else None,
     )
 
 
-def _result(run: RunView, style: Style) -> SimulationResult:
+def _result(run: RunView, dialect: Dialect) -> SimulationResult:
     return SimulationResult(
-        live_stats=_live_stats(run.totals, style),
+        live_stats=_live_stats(run.totals, dialect),
         message=ending_message(run),
-        truth=truth(run.totals),
+        error=run.error,
+        truth=_truth(run.totals, dialect),
         dead_letters=run.totals.dead_letters,
     )
 
 
-def _live_stats(totals: Totals, style: Style) -> LiveStats:
+def _truth(totals: Totals, dialect: Dialect) -> Truth | None:
+    found = truth(totals)
+    if found is None or not dialect.old:
+        return found
+    return Truth(**{name: dialect.figure(value) for name, value in found})
+
+
+def _live_stats(totals: Totals, dialect: Dialect) -> LiveStats:
     average = totals.average_confidence
     return LiveStats(
         total_predictions=totals.total,
         pass_count=totals.pass_count,
         fail_count=totals.fail_count,
-        average_confidence=None if average is None else style.score(average),
+        average_confidence=dialect.figure(None if average is None else dialect.score(average)),
     )
 
 
-def _live_prediction(last: Prediction, style: Style) -> LivePrediction:
+def _live_prediction(last: Prediction, dialect: Dialect) -> LivePrediction:
+    shown = {name: value or 0.0 for name, value in (last.strongest or {}).items()} if dialect.old else last.top_features
     return LivePrediction(
         timestamp=last.scored_at,
         sample_id=last.sample_id,
-        prediction=last.prediction,
-        confidence=style.score(last.confidence),
-        top_features=last.top_features,
+        prediction=dialect.verdict(last.prediction),
+        confidence=dialect.score(last.confidence),
+        top_features=shown,
+        top_contributions=last.top_features,
         top_feature_values=last.top_feature_values,
         row_index=last.row_index,
         row_timestamp=last.row_timestamp,

@@ -3,9 +3,11 @@
 import asyncio
 from collections.abc import Callable
 
+from gateway.bundles import check_bundle
 from gateway.changes import Changes
 from gateway.commands import Commands, Order, pending
 from gateway.errors import Conflict, Invalid, NotFound, problem
+from gateway.workshop import Workshop
 from schemas import ids, topics
 from schemas.api import Problem
 from schemas.api_runs import RunOptions
@@ -27,11 +29,16 @@ ORDER_WAIT_SECONDS = 2.0
 """How long an order waits until it shows, before the run is answered as it is."""
 
 
-async def start(views: Views, commands: Commands, workspace: str, options: RunOptions) -> TaskState:
-    """Accept a run. Raises `Invalid` for what is named but unknown, `Conflict` where there is nothing to run or it does not fit."""
+async def start(
+    views: Views, commands: Commands, workshop: Workshop, workspace: str, options: RunOptions, *, latest: bool = False
+) -> TaskState:
+    """Accept a run. `latest`: without a model version the latest model scores it, else the champion if there is one.
+
+    Raises `Invalid` for what is named but unknown, `Conflict` where there is nothing to run or it does not fit.
+    """
     problems: list[Problem] = []
     split = await _split(views, workspace, options.split_id, problems)
-    model = await _model(views, workspace, options.model_version, problems)
+    model = await _model(views, workspace, options.model_version, problems, latest=latest)
     if problems:
         raise Invalid(problems)
     if split is None:
@@ -39,6 +46,7 @@ async def start(views: Views, commands: Commands, workspace: str, options: RunOp
     if model is None:
         raise Conflict("No model in this workspace: train one first.", "no_model")
     await _check_features(views, split, model)
+    await check_bundle(workshop, model)
     spec = RunSpec(
         dataset_id=split.dataset_id,
         split_id=split.split_id,
@@ -174,9 +182,10 @@ async def _split(views: Views, workspace: str, split_id: str | None, problems: l
     return split
 
 
-async def _model(views: Views, workspace: str, model_version: str | None, problems: list[Problem]) -> ModelManifest | None:
+async def _model(views: Views, workspace: str, model_version: str | None, problems: list[Problem], *, latest: bool) -> ModelManifest | None:
     if model_version is None:
-        return await views.champion(workspace) or await views.latest_model(workspace)
+        champion = None if latest else await views.champion(workspace)
+        return champion or await views.latest_model(workspace)
     model = await views.model(model_version)
     if model is None:
         problems.append(problem(("body", "model_version"), f"No model version {model_version!r:.80}.", "value_error.model_version"))

@@ -7,7 +7,7 @@ from typing import Final, Literal
 from aiokafka import TopicPartition
 
 from gateway.cluster import Duration, Picture
-from schemas.api_system import EndToEndLatency, PartitionLag, SystemPart, TopicView
+from schemas.api_system import EndToEndLatency, PartitionLag, RedisView, SystemPart, TopicView
 from schemas.topics import APP_ID, INLETS, RUN_COMMANDS, TOPICS, TRAINING_COMMANDS
 
 Name = Literal["gateway", "kafka", "redis", "view", "storage", "producer", "stream_processor", "trainer"]
@@ -25,16 +25,25 @@ SAMPLES_SECONDS: Final = 10.0
 OK: Final = ""
 
 
-def parts(problems: Mapping[str, str], storage: str, picture: Picture | None) -> list[SystemPart]:
+def parts(problems: Mapping[str, str], storage: str, picture: Picture | None, redis: RedisView | None = None) -> list[SystemPart]:
     """Every part. `problems` names what is wrong with Kafka, Redis and the view; `storage` is empty when it answers."""
+    advice = {"redis": _advice(redis)}
     servers = {name: problems.get(name, OK) for name in ("kafka", "redis", "view")} | {"storage": storage}
     if "redis" in problems:
         servers["view"] = "redis is down"
     found = [SystemPart(name="gateway", state="up", processes=1, meaning=MEANINGS["gateway"])]
     for name in ("kafka", "redis", "view", "storage"):
         problem = servers[name]
-        found.append(SystemPart(name=name, state="down" if problem else "up", detail=problem or None, meaning=MEANINGS[name]))
+        found.append(SystemPart(name=name, state="down" if problem else "up", detail=problem or advice.get(name), meaning=MEANINGS[name]))
     return [*found, *(_process(name, picture) for name in ("producer", "stream_processor", "trainer"))]
+
+
+def _advice(redis: RedisView | None) -> str | None:
+    """What is to be set in a Redis that removes keys to make room: one that does cannot keep the view."""
+    if redis is None or redis.policy in (None, "noeviction"):
+        return None
+    removed = f", and has removed {redis.evicted_keys:,}" if redis.evicted_keys else ""
+    return f"removes keys when it is full ({redis.policy}){removed}: set maxmemory-policy noeviction"
 
 
 def _process(name: Literal["producer", "stream_processor", "trainer"], picture: Picture | None) -> SystemPart:
@@ -48,13 +57,16 @@ def _process(name: Literal["producer", "stream_processor", "trainer"], picture: 
         groups = [group for group in picture.groups if commands in group.topics]
     count = sum(group.members for group in groups)
     settling = any(group.state != "Stable" for group in groups)
-    return SystemPart(
-        name=name,
-        state="up" if count else "down",
-        processes=count,
-        detail="sharing the work out anew" if settling else None if count else "no process has joined",
-        meaning=MEANINGS[name],
-    )
+    detail = "sharing the work out anew" if settling else None if count else "no process has joined"
+    if name == "stream_processor" and detail is None and (blocked := blocked_partitions(picture)):
+        detail = f"{', '.join(blocked)} waits behind an open transaction of another system"
+    return SystemPart(name=name, state="up" if count else "down", processes=count, detail=detail, meaning=MEANINGS[name])
+
+
+def blocked_partitions(picture: Picture) -> list[str]:
+    """Partitions of which all is scored that can be read, but not all there is."""
+    stable, ends, at = picture.stable, picture.ends, picture.positions
+    return [f"partition {tp.partition} of {tp.topic}" for tp in sorted(stable) if at.get(tp, 0) >= stable[tp] < ends.get(tp, stable[tp])]
 
 
 def lag(picture: Picture | None) -> list[PartitionLag]:

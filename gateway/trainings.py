@@ -6,7 +6,7 @@ import msgspec
 
 from gateway.commands import Commands, pending
 from gateway.errors import Conflict, Invalid, problem
-from gateway.presentation import Style, shown_path
+from gateway.presentation import CONTRACT, Dialect, shown_path
 from schemas import ids, topics
 from schemas.api import TaskStatus, TrainingStatus
 from schemas.api_v1 import Training, TrainingOptions
@@ -15,6 +15,8 @@ from schemas.tasks import TaskState, TrainingSpec
 from storage.views import Views
 
 PATHS = ("model_path", "curves_path")
+FIGURES = ("accuracy", "precision", "recall", "f1_score", "mcc", "roc_auc", "pr_auc", "threshold")
+"""Of a training's metrics, those that are a number or undefined."""
 
 
 async def start(views: Views, commands: Commands, workspace: str, options: TrainingOptions) -> TaskState:
@@ -44,29 +46,45 @@ async def _split(views: Views, workspace: str, split_id: str | None) -> SplitMan
     return split
 
 
-def task_status(task: TaskState, style: Style, storage_url: str) -> TaskStatus:
+def task_status(task: TaskState, dialect: Dialect, storage_url: str) -> TaskStatus:
     """A task of any kind but a run, as the status routes show it."""
     return TaskStatus(
         task_id=task.task_id,
-        status=style.word(task.status),
-        progress=task.progress,
-        result=_result(task, storage_url),
+        status=dialect.word(task.status),
+        progress=_progress(task, dialect),
+        result=_result(task, dialect, storage_url),
         kind=task.kind,
         error=task.error,
     )
 
 
-def training_status(task: TaskState, style: Style, storage_url: str) -> TrainingStatus:
+def training_status(task: TaskState, dialect: Dialect, storage_url: str) -> TrainingStatus:
     """A training as the status routes show it."""
-    return TrainingStatus.model_validate(task_status(task, style, storage_url).model_dump())
+    return TrainingStatus.model_validate(task_status(task, dialect, storage_url).model_dump())
 
 
-def training(task: TaskState, style: Style, storage_url: str) -> Training:
+def training(task: TaskState, storage_url: str) -> Training:
     """A training as `/v1` shows it."""
-    return Training.model_validate(msgspec.structs.asdict(task) | {"status": style.word(task.status), "result": _result(task, storage_url)})
+    return Training.model_validate(msgspec.structs.asdict(task) | {"result": _result(task, CONTRACT, storage_url)})
 
 
-def _result(task: TaskState, storage_url: str) -> dict[str, Any] | None:
+def _progress(task: TaskState, dialect: Dialect) -> dict[str, Any] | None:
+    """How far it is; old clients look there for the reason of a failure, too."""
+    if not dialect.old or task.status not in ("FAILED", "STOPPED"):
+        return task.progress
+    reason = task.error or ("It was cancelled." if task.status == "STOPPED" else "It failed; no reason is known.")
+    return {"percent": 0.0} | (task.progress or {}) | {"status": reason}
+
+
+def _result(task: TaskState, dialect: Dialect, storage_url: str) -> dict[str, Any] | None:
     if task.status != "COMPLETED" or task.result is None:
         return None
-    return task.result | {name: shown_path(storage_url, task.result[name]) for name in PATHS if name in task.result}
+    shown = task.result | {name: shown_path(storage_url, task.result[name]) for name in PATHS if name in task.result}
+    if dialect.old and task.kind == "training":
+        figures = {name: dialect.figure(shown["metrics"].get(name)) for name in FIGURES}
+        shown["metrics"] = shown["metrics"] | figures
+        shown["training_chart"] = {
+            name: [{"x": number, "y": point["y"]} for number, point in enumerate(points)]
+            for name, points in shown["training_chart"].items()
+        }
+    return shown

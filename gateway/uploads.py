@@ -15,6 +15,7 @@ from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 
 from gateway.errors import Invalid, TooLarge, problem
+from gateway.file_names import file_name as client_name
 from gateway.metrics import UPLOADED_BYTES
 from gateway.problems import NOT_CSV, TYPES
 
@@ -194,9 +195,10 @@ class _Form:
         self._header = [bytearray(), bytearray()]
 
     def _headers_finished(self) -> None:
-        _, options = parse_options_header(self._headers.get(b"content-disposition", b"").decode("latin-1"))
+        disposition = self._headers.get(b"content-disposition", b"").decode("latin-1")
+        _, options = parse_options_header(disposition)
         self._name = _text(options.get(b"name", b""))
-        file_name = _file_name(_text(options[b"filename"])) if b"filename" in options else ""
+        file_name = client_name(_text(options.get(b"filename", b"")), disposition)
         if self._name != "file" or not file_name:
             self._value = bytearray()
             return
@@ -232,9 +234,3 @@ def _text(raw: bytes) -> str:
         return raw.decode()
     except UnicodeDecodeError:
         return raw.decode("latin-1")
-
-
-def _file_name(sent: str) -> str:
-    """The last part of a path, printable characters only, as a client's disk would call it."""
-    name = sent.replace("\\", "/").rsplit("/", 1)[-1]
-    return "".join(character for character in name if character.isprintable()).strip()[-255:]

@@ -23,11 +23,15 @@ class Workshop:
 
     async def run(self, work: Callable[Concatenate[Storage, P], R], *args: P.args, **kwargs: P.kwargs) -> R:
         """Run `work(storage, …)`, which may take minutes, and return its result; raises what it raises."""
-        return await asyncio.get_running_loop().run_in_executor(self._long, functools.partial(work, self.storage, *args, **kwargs))
+        return await asyncio.get_running_loop().run_in_executor(self._long, functools.partial(self._do, work, *args, **kwargs))
 
     async def look(self, work: Callable[Concatenate[Storage, P], R], *args: P.args, **kwargs: P.kwargs) -> R:
         """The same for what takes a second at most."""
-        return await asyncio.get_running_loop().run_in_executor(self._short, functools.partial(work, self.storage, *args, **kwargs))
+        return await asyncio.get_running_loop().run_in_executor(self._short, functools.partial(self._do, work, *args, **kwargs))
+
+    def _do(self, work: Callable[Concatenate[Storage, P], R], *args: P.args, **kwargs: P.kwargs) -> R:
+        with self.storage.classified():
+            return work(self.storage, *args, **kwargs)
 
     def close(self) -> None:
         """Begin nothing more; what runs ends with the process."""

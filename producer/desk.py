@@ -10,7 +10,7 @@ import asyncio
 import os
 import socket
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import partial
 from typing import Any
 
@@ -19,24 +19,30 @@ import structlog
 from aiokafka import ConsumerRecord
 from msgspec import UNSET
 
-from producer.errors import IllegalMove, RunFailed
+from producer.borne_out import Failures
+from producer.errors import Forged, IllegalMove, RunFailed
 from producer.metrics import COMMANDS, RUNS_ENDED
 from producer.pacing import parse_rate
 from producer.positions import Positions
+from producer.registered import Registered
 from producer.replays import open_rows
 from producer.run import Run, utc_now
 from producer.sender import Sender
 from producer.spools import Spools
-from runtime.errors import Unavailable
-from runtime.kafka import read_to_end
-from runtime.transactions import Partition, Record
+from runtime.errors import Fenced, Unavailable
+from runtime.newest_tasks import newest_tasks
+from runtime.quarantine import entry
+from runtime.transactions import Partition, Record, expected
+from schemas.bounds import INTEGER_MAX
 from schemas.messages import TERMINAL, Ending, Status, encode
-from schemas.tasks import FORMER_ATTEMPTS_MAX, Command, FormerAttempt, RunSpec, TaskState
+from schemas.tasks import FORMER_ATTEMPTS_MAX, Command, FormerAttempt, RunPosition, RunSpec, TaskState
 from schemas.topics import RUN_POSITIONS, TASKS
 from storage.files import Storage
 
 log = structlog.get_logger()
 
+STORAGE_PAUSE_SECONDS = 1.0
+"""Between two rounds of tries while the storage is away."""
 LEAVE_TIMEOUT_SECONDS = 5.0
 """How long a producer that leaves waits for the confirmation of what it sent; the rest is sent again by its successor."""
 
@@ -45,11 +51,24 @@ class Desk:
     """`runs` are those in progress or paused."""
 
     def __init__(
-        self, kafka: dict[str, object], partition: Partition, storage: Storage, sender: Sender, spools: Spools, *, lease_seconds: float
+        self,
+        kafka: dict[str, object],
+        partition: Partition,
+        storage: Storage,
+        sender: Sender,
+        spools: Spools,
+        *,
+        lease_seconds: float,
+        partitions: int,
+        begun: Iterable[str] = (),
     ) -> None:
+        """`partitions`: how many control partitions there are. `begun`: the runs that have been started before."""
+        self._begun = {*begun}
         self.runs: dict[str, Run] = {}
+        self._failures = Failures(kafka)
+        self._partitions = partitions
         self._kafka, self._partition, self._sender, self._spools = kafka, partition, sender, spools
-        self._open_rows = partial(open_rows, kafka, storage)
+        self._open_rows = partial(open_rows, kafka, storage, Registered(kafka))
         self._lease_seconds = lease_seconds
         self._owner = f"{socket.gethostname()}:{os.getpid()}"
         self._confirmed_at = time.monotonic()
@@ -90,9 +109,10 @@ class Desk:
                 raise IllegalMove(f"a run knows no {command.command}")
             await orders[command.command](command, record)
         except IllegalMove as error:
-            outcome = "ignored"
+            outcome = "forged" if isinstance(error, Forged) else "ignored"
             log.warning("order ignored", run_id=command.task_id, command=command.command, reason=str(error))
-            await self._partition.transaction([], command=record)
+            kept = [entry(record, str(error), "producer")] if isinstance(error, Forged) else []
+            await self._partition.transaction(kept, command=record)
         COMMANDS.labels(command.command, outcome).inc()
 
     async def report_forever(self, interval_seconds: float) -> None:
@@ -112,9 +132,10 @@ class Desk:
 
     async def _start(self, command: Command, record: ConsumerRecord) -> None:
         task = command.task
-        if task is None or task.kind != "run" or task.task_id in self.runs:
+        if task is None or task.kind != "run" or task.task_id in self._begun or (task.attempt, task.epoch) != (0, 0):
             raise IllegalMove("there is no run to start, or it has begun")
         await self._attempt(task, None, 0, record)
+        self._begun.add(task.task_id)
 
     async def _pause(self, command: Command, record: ConsumerRecord) -> None:
         run = await self._halted(command.task_id, paused=False)
@@ -144,18 +165,21 @@ class Desk:
         self._go(run)
 
     async def _fail(self, command: Command, record: ConsumerRecord) -> None:
-        """The stream processor met too many dead letters: the attempt ends as it is, as FAILED."""
-        attempt = _argument(command, "attempt", int)
-        run = await self._halted(command.task_id)
-        if run.task.attempt != attempt:
-            self._go(run)
+        """The stream processor met too many dead letters: the attempt ends as it is, as FAILED. Its statistics must say so, too."""
+        attempt = _argument(command, "attempt", _index)
+        run = self.runs.get(command.task_id)
+        if run is None or run.task.attempt != attempt:
             raise IllegalMove("the attempt is over")
-        run.stopping, run.paused, run.failure = True, False, str(command.arguments.get("message", ""))
+        message = await self._failures.message(run.run_id, attempt, run.spec.lanes)
+        if message is None:
+            raise Forged("the statistics of the run say nothing of a failure")
+        run = await self._halted(command.task_id)
+        run.stopping, run.paused, run.failure = True, False, message
         await self._write([run], record)
         self._go(run)
 
     async def _seek(self, command: Command, record: ConsumerRecord) -> None:
-        row_index = _argument(command, "row_index", int)
+        row_index = _argument(command, "row_index", _index)
         run = await self._halted(command.task_id)
         if not _has_row(row_index, run.spec):
             self._go(run)
@@ -171,7 +195,7 @@ class Desk:
         self._go(run)
 
     async def _step(self, command: Command, record: ConsumerRecord) -> None:
-        rows = _argument(command, "rows", int, 1)
+        rows = _argument(command, "rows", _index, 1)
         run = await self._halted(command.task_id, paused=True)
         if run.spec.total_rows is None:
             raise IllegalMove("the rows that it replays are not read yet; resume it")
@@ -183,12 +207,18 @@ class Desk:
             await self._end(run, "FAILED", str(error))
             await self._partition.transaction([], command=record)
             return
+        except Unavailable as error:  # orders of other runs do not wait for it; what was sent of the step stands
+            if error.part != "storage":
+                raise
+            log.warning("step not done", run_id=run.run_id, reason=str(error))
         finally:
             run.stepping = False
         await self._write([run], record)
 
     async def _retry(self, command: Command, record: ConsumerRecord) -> None:
-        row_index = _argument(command, "row_index", int, 0)
+        row_index = _argument(command, "row_index", _index, 0)
+        if "rows_per_second" in command.arguments:
+            _argument(command, "rows_per_second", parse_rate)
         task = None if command.task_id in self.runs else await self._newest(command.task_id)
         if task is None or task.kind != "run" or task.status not in TERMINAL:
             raise IllegalMove("only a run that has ended can be tried again")
@@ -226,12 +256,30 @@ class Desk:
             if not _has_row(row_index, spec):
                 raise ValueError(f"there is no row {row_index} in a run of {spec.total_rows} rows")
         except ValueError as error:
-            failed = msgspec.structs.replace(task, status="FAILED", updated_at=utc_now(), finished_at=utc_now(), error=str(error))
-            await self._partition.transaction([(TASKS, task.task_id.encode(), encode(failed))], command=record)
+            await self._refuse(task, str(error), record)
             return
         await self._spools.begins(task.task_id)
         run = Run(task, spec, Positions.from_row(0, spec.lanes), rate=rows_per_second, paused=paused, stopping=False)
         await self.begin([run], start_row=row_index, command=record)
+
+    async def _refuse(self, task: TaskState, reason: str, record: ConsumerRecord) -> None:
+        """An attempt that cannot begin ends at once; like any other it is known to have been."""
+        now = utc_now()
+        failed = msgspec.structs.replace(task, status="FAILED", updated_at=now, finished_at=now, error=reason)
+        position = RunPosition(
+            kind="position",
+            run_id=task.task_id,
+            attempt=task.attempt,
+            epoch=task.epoch,
+            owner=self._owner,
+            acknowledged=[0],
+            rows_per_second=None,
+            paused=False,
+            written_at=now,
+            ended=True,
+        )
+        key = task.task_id.encode()
+        await self._partition.transaction([(RUN_POSITIONS, key, encode(position)), (TASKS, key, encode(failed))], command=record)
 
     async def _halted(self, run_id: str, *, paused: bool | None = None) -> Run:
         """The run, sending nothing; raises `IllegalMove` when it is not in progress or not (un)paused as asked."""
@@ -253,14 +301,33 @@ class Desk:
         message = ""
         try:
             if not run.stopping:
-                await run.send_rows(self._open_rows, self._confirm_ownership)
+                await self._send(run)
                 ending = "COMPLETED"
             elif run.failure:
                 ending, message = "FAILED", run.failure
         except RunFailed as error:
             ending, message = "FAILED", str(error)
+        except Exception as error:
+            if isinstance(expected(error), Unavailable | Fenced):
+                raise
+            log.exception("a run cannot go on", run_id=run.run_id)  # a bug; the other runs of this producer do go on
+            ending, message = "FAILED", f"It cannot go on: {type(error).__name__}: {error}"[:500]
         run.ending = ending
         await self._end(run, ending, message)
+
+    async def _send(self, run: Run) -> None:
+        """Send all rows; a storage that is away is waited for, however long. An order ends the wait as it ends the sending."""
+        while True:
+            try:
+                await run.send_rows(self._open_rows, self._confirm_ownership)
+            except Unavailable as error:
+                if error.part != "storage":
+                    raise
+                run.wait_for_storage()
+                log.warning("the run waits for the storage", run_id=run.run_id, error=str(error))
+                await asyncio.sleep(STORAGE_PAUSE_SECONDS)
+            else:
+                return
 
     async def _end(self, run: Run, ending: Ending, message: str) -> None:
         marked = not (ending == "FAILED" and run.untouched)
@@ -270,7 +337,8 @@ class Desk:
             state = msgspec.structs.replace(
                 run.state(ending), finished_at=utc_now(), error=message or None, ended_lanes=run.spec.lanes if marked else 0
             )
-            await self._partition.transaction([(TASKS, run.key, encode(state)), (RUN_POSITIONS, run.key, None)])
+            position = msgspec.structs.replace(run.position(self._owner), ended=True, failure=message if ending == "FAILED" else "")
+            await self._partition.transaction([(TASKS, run.key, encode(state)), (RUN_POSITIONS, run.key, encode(position))])
             run.ended = True
             del self.runs[run.run_id]
         if run.spec.replay is not None:
@@ -296,11 +364,8 @@ class Desk:
                 self._confirmed_at = time.monotonic()
 
     async def _newest(self, task_id: str) -> TaskState | None:
-        value = None
-        async for record in read_to_end(self._kafka, TASKS.name, [self._partition.number]):
-            if record.key == task_id.encode():
-                value = record.value
-        return msgspec.json.decode(value, type=TaskState) if value else None
+        tasks = await newest_tasks(self._kafka, self._partition.number, self._partitions)
+        return next((task for task in tasks if task.task_id == task_id), None)
 
 
 def _has_row(row_index: int, spec: RunSpec) -> bool:
@@ -317,6 +382,13 @@ def _former(task: TaskState, status: Status, ended_lanes: int) -> FormerAttempt:
         ended_lanes=ended_lanes,
         error=task.error,
     )
+
+
+def _index(value: object) -> int:
+    """A row index, a number of rows, an attempt."""
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= INTEGER_MAX:
+        raise ValueError(f"a whole number from 0 to {INTEGER_MAX} is wanted, not {value!r:.80}")
+    return value
 
 
 def _argument(command: Command, name: str, parse: Any, default: Any = None) -> Any:

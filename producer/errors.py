@@ -3,6 +3,7 @@
 IntelliInspectError (runtime.errors: Unavailable, Fenced)
 ├── RunFailed     the run cannot go on whatever we do: its split or model is missing or broken; it ends FAILED with this reason
 └── IllegalMove   an order that does not fit the run as it is; ignored with a log, the gateway has answered 409 where it could
+    └── Forged    one that no process of ours can have sent; kept in quarantine
 """
 
 from runtime.errors import IntelliInspectError
@@ -14,3 +15,7 @@ class RunFailed(IntelliInspectError):
 
 class IllegalMove(IntelliInspectError):
     """Why the order is ignored."""
+
+
+class Forged(IllegalMove):
+    """What shows that no process of ours sent it."""

@@ -1,50 +1,38 @@
-"""Records of the topics of rows as rows that can be sent again. Pure.
+"""Records of the topics of rows as rows that can be sent again. Pure; never raises on any bytes.
 
 A row is kept as the inside of its JSON object, without what says whose it is: `fragment` of a `Recorded`. So whatever it held, right or
 wrong, scores or becomes a dead letter again as it did; sending it costs one concatenation. Which row of which run a record holds is told
-as the stream processor tells it (its `identity` module; the rooms do not import each other, a test compares them).
+by the reader that the stream processor has (`rows`), and so is whether it may be one.
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import Annotated, Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 import msgspec
 import numpy as np
-from msgspec import Meta, Raw, Struct
+from msgspec import Raw
 
 from producer.counted import Counted
 from producer.encoding import Identity, maker
-from schemas.ids import RUN_ID, external_run_id, foreign_lane, former_external_run_id, is_task_id, row_key
-from schemas.messages import PackedRows, Redrive, RunEnd, RunSkip, encode
+from rows import identity as whose
+from rows.admission import Admission, Epochs
+from rows.decode import Item, Opened, SourceRecord, opened
+from rows.identity import PartitionOf
+from rows.packed import Packet
+from rows.rejected import UNREADABLE, Rejected
+from schemas.ids import external_run_id, former_external_run_id
+from schemas.messages import Reason, RunEnd, RunSkip, encode
 from schemas.tasks import ReplaySource
-from schemas.topics import CONTENT_TYPE_HEADER, INGRESS, JSON, MAX_MESSAGE_BYTES, PACKED, REDRIVE_HEADER, TYPE_HEADER
+from schemas.topics import MAX_MESSAGE_BYTES, REDRIVE_HEADER
 
-Index = Annotated[int, Meta(ge=0, le=2**62)]
-PartitionOf = Callable[[bytes], int]
 FeaturesOf = Callable[[str], Sequence[str]]
 OURS = frozenset({"run_id", "attempt", "epoch", "lane", "lanes", "row_index"})
 """Fields that a row gets anew."""
 LARGEST_BYTES = MAX_MESSAGE_BYTES - 8192
 """A row larger than the topic takes once more cannot be replayed; it was a dead letter anyway."""
 UNNAMED = frozenset({b"null", b'""'})
-UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, ValueError, OverflowError)
-
-
-class SourceRecord(Protocol):
-    """What is used of a Kafka record."""
-
-    @property
-    def topic(self) -> str: ...
-    @property
-    def partition(self) -> int: ...
-    @property
-    def offset(self) -> int: ...
-    @property
-    def key(self) -> bytes | None: ...
-    @property
-    def value(self) -> bytes | None: ...
-    @property
-    def headers(self) -> Sequence[tuple[str, bytes]]: ...
+NO_ROWS: frozenset[Reason] = frozenset({"undecodable", "unsupported_encoding", "run_owned", "wrong_topic", "misplaced", "not_owner"})
+"""Why a record was a dead letter that is not to be sent again as a row of the run that counted it."""
 
 
 class Recorded(NamedTuple):
@@ -67,122 +55,126 @@ class Passed(NamedTuple):
     row_index: int
 
 
-class _Named(Struct):
-    """The fields that say whose row it is, and any others whatever they are."""
+class Anybody:
+    """Of a run whose producers are forgotten every epoch is believed."""
 
-    run_id: str | None = None
-    attempt: Annotated[int, Meta(ge=1, le=2**31)] | None = 1
-    epoch: Index | None = None
-    lane: Index | None = 0
-    lanes: Annotated[int, Meta(ge=1, le=2**31)] | None = 1
-    row_index: Index | None = None
+    def sends(self, run_id: str, attempt: int, epoch: int) -> bool:
+        """Yes."""
+        return True
+
+    def lanes(self, run_id: str) -> int | None:
+        """Not known."""
+        return None
 
 
-_named = msgspec.json.Decoder(_Named).decode
 _object = msgspec.json.Decoder(dict[str, Raw]).decode
-_redrive = msgspec.json.Decoder(Redrive).decode
-_MARKERS: dict[bytes, Callable[[bytes], RunSkip | RunEnd]] = {
-    b"run-skip": msgspec.json.Decoder(RunSkip).decode,
-    b"run-end": msgspec.json.Decoder(RunEnd).decode,
-}
-_packed = msgspec.msgpack.Decoder(PackedRows).decode
 
 
 class Reader:
-    """Reads the rows of one attempt of a run. `model_version` scores rows that name none, or all, as the source says."""
+    """Reads the rows of one attempt of a run. `model_version` scores rows that name none, or all, as the source says.
 
-    def __init__(self, source: ReplaySource, model_version: str, *, partition_of: PartitionOf, features_of: FeaturesOf) -> None:
+    `epochs`: what is known of the run's producers.
+    """
+
+    def __init__(
+        self, source: ReplaySource, model_version: str, *, partition_of: PartitionOf, features_of: FeaturesOf, epochs: Epochs | None = None
+    ) -> None:
         self._source, self._model_version = source, model_version
         self._partition_of, self._features_of = partition_of, features_of
+        self._admission = Admission(epochs or Anybody(), partition_of)
         self._name = source.run_id.encode()
         self._makers: dict[str, tuple[Callable[[Sequence[Any]], Any], int]] = {}
         self._counted = Counted()
 
     def read(self, record: SourceRecord) -> Iterator[Recorded | Unreadable | Passed]:
         """Yield what the record holds of the run; nothing when it is another's."""
-        kind, encoding, redrive = b"row", JSON, None
-        for name, value in record.headers:
-            if name == TYPE_HEADER:
-                kind = value
-            elif name == CONTENT_TYPE_HEADER:
-                encoding = value.partition(b";")[0].strip().lower()
-            elif name == REDRIVE_HEADER:
-                redrive = value
         body = record.value or b""
+        redrive = next((value for name, value in record.headers if name == REDRIVE_HEADER), None)
         if not self._source.external and self._name not in (redrive or body):  # most records, and at no cost
             return
-        if kind in _MARKERS:
-            yield from self._passed(_MARKERS[kind], body)
-        elif kind == b"row" and encoding == PACKED:
-            yield from self._packed(record, body)
-        elif kind == b"row" and redrive is not None:
-            yield from self._redriven(redrive, body)
-        elif kind == b"row":
-            yield from self._row(record, body, readable=encoding == JSON)
+        item = self._admission.admitted(record, opened(record, self._partition_of))
+        self._number(record, item)
+        if isinstance(item, RunEnd | RunSkip):
+            yield from self._passed(item)
+        elif isinstance(item, Packet):
+            yield from self._packed(item)
+        elif isinstance(item, Opened | Rejected) and item.identity is not None and self._is_ours(item.identity):
+            yield from self._row(item.identity, body, item)
 
-    def _passed(self, decode: Callable[[bytes], RunSkip | RunEnd], body: bytes) -> Iterator[Passed]:
-        try:
-            marker = decode(body)
-        except UNREADABLE:
+    def _is_ours(self, identity: whose.Identity) -> bool:
+        source = self._source
+        if identity.foreign:  # in whatever attempt: which it is says how the rows are numbered
+            return source.external and identity.run_id == source.run_id
+        return (identity.run_id, identity.attempt) == (source.run_id, source.attempt)
+
+    def _number(self, record: SourceRecord, item: Item) -> None:
+        """Rows of a run of another system that was numbered formerly, before `ingress.rows.v1`: by their offset."""
+        if not self._source.external or self._source.foreign_lanes > 1:
             return
+        if isinstance(item, Opened):
+            item.identity = self._formerly(record, item.identity, item.envelope.run_id)
+        elif isinstance(item, Packet) and item.identity.foreign:
+            item.identity = self._formerly(record, item.identity, item.rows.run_id)
+        elif isinstance(item, Rejected) and item.identity is not None:
+            named = item.identity.run_id
+            item.identity = self._formerly(record, item.identity, None if named == external_run_id(record.key) else named)
+
+    def _formerly(self, record: SourceRecord, identity: whose.Identity, run_id: str | None) -> whose.Identity:
+        if not identity.foreign:
+            return identity
+        named = record.key if run_id is None else run_id.encode()
+        home = None if named is None else self._partition_of(named)
+        name = former_external_run_id(record.key, run_id, record.partition, home)
+        return whose.Identity(name, 1, record.partition, 1, record.offset)
+
+    def _passed(self, marker: RunSkip | RunEnd) -> Iterator[Passed]:
         if (marker.run_id, marker.attempt) == (self._source.run_id, self._source.attempt):
             self._counted.marker(marker)
             yield Passed(marker.from_index if isinstance(marker, RunSkip) else marker.end_index)
 
-    def _redriven(self, header: bytes, body: bytes) -> Iterator[Recorded]:
+    def _row(self, identity: whose.Identity, body: bytes, item: Opened | Rejected) -> Iterator[Recorded | Unreadable]:
+        if identity.owned and not self._counted.row(identity, identity.row_index):
+            return
         try:
-            redrive = _redrive(header)
-            if (redrive.run_id, redrive.attempt) == (self._source.run_id, self._source.attempt):
-                yield Recorded(redrive.row_index, True, self._fragment(_object(body), redrive.row_index))
+            if isinstance(item, Rejected) and item.reason in NO_ROWS:
+                raise ValueError(item.message)
+            fragment = self._fragment(_object(body), identity.row_index)
+            if len(fragment) > LARGEST_BYTES:
+                raise ValueError("too large")
         except UNREADABLE:
-            return  # its first try stands
+            if not identity.redriven:  # else its first try stands
+                yield Unreadable(identity.row_index)
+            return
+        yield Recorded(identity.row_index, identity.redriven, fragment)
 
-    def _row(self, record: SourceRecord, body: bytes, *, readable: bool) -> Iterator[Recorded | Unreadable]:
-        try:
-            if not readable:
-                raise ValueError("an encoding that is not known")
-            named = _named(body)
-            row_index = self._index(record, named)
-            if row_index is None or not self._counted.row(named, row_index):
-                return
-            fields = _object(body)
-        except UNREADABLE:
-            if self._source.external and self._called(record, None) == self._source.run_id:
-                yield Unreadable(self._foreign_index(record))
+    def _packed(self, packet: Packet) -> Iterator[Recorded | Unreadable]:
+        rows, first = packet.rows, packet.identity
+        if not self._is_ours(first):
             return
-        fragment = self._fragment(fields, row_index)
-        yield Recorded(row_index, False, fragment) if len(fragment) <= LARGEST_BYTES else Unreadable(row_index)
-
-    def _packed(self, record: SourceRecord, body: bytes) -> Iterator[Recorded | Unreadable]:
-        try:
-            rows = _packed(body)
-            first = self._index(record, rows)
-        except UNREADABLE:
-            if self._source.external and self._called(record, None) == self._source.run_id:
-                yield Unreadable(self._foreign_index(record))
-            return
-        if first is None:
-            return
-        lanes = rows.lanes or 1
-        indices = range(first, first + rows.count * lanes, lanes)
-        counted = {row_index for row_index in indices if self._counted.row(rows, row_index)}
+        indices = range(first.row_index, first.row_index + rows.count * first.lanes, first.lanes)
+        counted = {index for index in indices if not first.owned or self._counted.row(first, index)}
+        unread = {index for j, index in enumerate(indices) if j in packet.bad}
         try:
             make, width = self._maker_of(rows.model_version)
             cells_of = np.frombuffer(rows.features, "<f4").reshape(rows.count, width).astype(float).tolist()
             version = encode(rows.model_version if self._source.keep_models else self._model_version)
-            columns = zip(indices, cells_of, rows.sample_ids, rows.timestamps, rows.labels, strict=True)
-            for row_index, cells, sample_id, timestamp, label in columns:
-                if row_index not in counted:
-                    continue
-                parts = [b'"features":' + encode(make(cells)), b'"model_version":' + version]
-                parts.append(b'"sample_id":' + encode(sample_id or f"SAMPLE_{row_index}"))
-                if timestamp is not None:
-                    parts.append(b'"timestamp":' + encode(timestamp))
-                if label is not None:
-                    parts.append(b'"label":' + encode(label))
-                yield Recorded(row_index, False, b",".join(parts))
-        except UNREADABLE:  # a row that came through before counts as read
+            columns = list(zip(indices, cells_of, rows.sample_ids, rows.timestamps, rows.labels, strict=True))
+        except UNREADABLE:
             yield from map(Unreadable, sorted(counted))
+            return
+        for row_index, cells, sample_id, timestamp, label in columns:
+            if row_index not in counted:
+                continue
+            if row_index in unread:
+                yield Unreadable(row_index)
+                continue
+            parts = [b'"features":' + encode(make(cells)), b'"model_version":' + version]
+            parts.append(b'"sample_id":' + encode(sample_id or f"SAMPLE_{row_index}"))
+            if timestamp is not None:
+                parts.append(b'"timestamp":' + encode(timestamp))
+            if label is not None:
+                parts.append(b'"label":' + encode(label))
+            yield Recorded(row_index, False, b",".join(parts))
 
     def _maker_of(self, model_version: str) -> tuple[Callable[[Sequence[Any]], Any], int]:
         """What makes an object of a row's values for a model version, and how many they are."""
@@ -190,33 +182,6 @@ class Reader:
             names = self._features_of(model_version)
             self._makers[model_version] = maker(names), len(names)
         return self._makers[model_version]
-
-    def _index(self, record: SourceRecord, fields: Any) -> int | None:
-        """The row's index in the run; null when it is another's. Raises `ValueError` when nobody can tell."""
-        source = self._source
-        if fields.epoch is not None and record.topic != INGRESS.name:
-            lane, lanes, index = fields.lane or 0, fields.lanes or 1, fields.row_index
-            if fields.run_id is None or not RUN_ID.fullmatch(fields.run_id) or index is None or index % lanes != lane:
-                raise ValueError("not a row of a producer")
-            if self._partition_of(row_key(fields.run_id, lane, lanes)) != record.partition:
-                raise ValueError("a row of a producer in a partition of others")
-            return int(index) if (fields.run_id, fields.attempt) == (source.run_id, source.attempt) else None
-        if not source.external:
-            return None
-        if fields.run_id is not None and (not RUN_ID.fullmatch(fields.run_id) or is_task_id(fields.run_id)):
-            raise ValueError("not the name of another system's run")
-        return self._foreign_index(record) if self._called(record, fields.run_id) == source.run_id else None
-
-    def _called(self, record: SourceRecord, run_id: str | None) -> str:
-        """The run of another system's record."""
-        if self._source.foreign_lanes > 1:
-            return external_run_id(record.key) if run_id is None else run_id
-        named = record.key if run_id is None else run_id.encode()
-        return former_external_run_id(record.key, run_id, record.partition, None if named is None else self._partition_of(named))
-
-    def _foreign_index(self, record: SourceRecord) -> int:
-        lanes = self._source.foreign_lanes
-        return record.offset if lanes == 1 else record.offset * lanes + foreign_lane(record.topic, record.partition, lanes // 2)
 
     def _fragment(self, fields: dict[str, Raw], row_index: int) -> bytes:
         kept = {name: bytes(value) for name, value in fields.items() if name not in OURS}

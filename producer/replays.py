@@ -6,8 +6,7 @@ when retention has taken rows that are asked for, `Unavailable`.
 """
 
 import asyncio
-import errno
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache, partial
 
 import structlog
@@ -16,15 +15,19 @@ from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from producer.errors import RunFailed
 from producer.positions import first_of_lane
 from producer.recorded import FeaturesOf, Passed, Reader, Recorded, Unreadable
+from producer.registered import Registered
 from producer.sources import RETRY_AFTER_SECONDS, Rows, open_split
 from producer.spool import ReplayRows, Spool, finished, on_disk, opened
+from rows.identity import PartitionOf
 from runtime.errors import Unavailable
-from runtime.kafka import open_reader, partition_for, partitions_of
+from runtime.kafka import open_reader, partition_for, partitions_of, read_to_end
+from runtime.run_epochs import RunEpochs
 from runtime.transactions import expected
-from schemas.manifests import ModelManifest
+from schemas.ids import MODEL_VERSION
 from schemas.tasks import ReplaySource, RunSpec, TopicRange
-from schemas.topics import ROWS
-from storage.errors import StorageUnavailable
+from schemas.topics import ROWS, RUN_POSITIONS
+from storage.bundles import BundleError, read_manifest
+from storage.errors import StorageUnavailable, is_full
 from storage.files import Storage
 
 log = structlog.get_logger()
@@ -35,24 +38,26 @@ POLL_RECORDS = 500
 """Taken in one go."""
 
 
-async def open_rows(kafka: dict[str, object], storage: Storage, run_id: str, spec: RunSpec) -> Rows:
+async def open_rows(kafka: dict[str, object], storage: Storage, registered: Registered, run_id: str, spec: RunSpec) -> Rows:
     """The rows of a run: of its split, or those that are to be replayed. Notes in `spec` what is known only now."""
     if spec.replay is None:
-        return await open_split(storage, spec.split_id or "", spec.model_version)
-    rows = await opened(storage, run_id) or await _read(kafka, storage, run_id, spec, spec.replay)
+        return await open_split(storage, spec.split_id or "", spec.model_version, await registered.of(spec.model_version))
+    rows = await opened(storage, run_id) or await _read(kafka, storage, registered, run_id, spec, spec.replay)
     spec.total_rows, spec.unreplayable = rows.total, rows.manifest.unreplayable
     return rows
 
 
-async def _read(kafka: dict[str, object], storage: Storage, run_id: str, spec: RunSpec, source: ReplaySource) -> ReplayRows:
+async def _read(
+    kafka: dict[str, object], storage: Storage, registered: Registered, run_id: str, spec: RunSpec, source: ReplaySource
+) -> ReplayRows:
     for pause in (*RETRY_AFTER_SECONDS, None):
         try:
-            return await _tried(kafka, storage, run_id, spec, source)
+            return await _tried(kafka, storage, await registered.all(), run_id, spec, source)
         except StorageUnavailable as error:
             if (there := await opened(storage, run_id)) is not None:  # a producer that lost the run had them ready first
                 return there
-            if _is_full(error):
-                raise RunFailed("no room in the storage for the rows to be replayed") from error
+            if is_full(error):
+                raise RunFailed(f"no room in the storage for the rows to be replayed: {error}") from error
             log.warning("the rows of a replay cannot be stored", run_id=run_id, error=str(error), again_in_seconds=pause)
             if pause is None:
                 raise Unavailable("storage", str(error)) from error
@@ -60,15 +65,24 @@ async def _read(kafka: dict[str, object], storage: Storage, run_id: str, spec: R
     raise AssertionError("unreachable")
 
 
-async def _tried(kafka: dict[str, object], storage: Storage, run_id: str, spec: RunSpec, source: ReplaySource) -> ReplayRows:
+async def _tried(
+    kafka: dict[str, object], storage: Storage, digests: Mapping[str, str], run_id: str, spec: RunSpec, source: ReplaySource
+) -> ReplayRows:
     try:
         async with open_reader(kafka, max_partition_fetch_bytes=4 << 20) as consumer:
             count = len(await partitions_of(consumer, ROWS.name))
-            reader = Reader(source, spec.model_version, partition_of=lambda key: partition_for(key, count), features_of=_features(storage))
+            epochs = await _epochs(kafka, source.run_id, len(await partitions_of(consumer, RUN_POSITIONS.name)))
+            reader = Reader(
+                source,
+                spec.model_version,
+                partition_of=PartitionOf(count, partition_for, foreign_on_rows=True),
+                features_of=_features(storage, digests),
+                epochs=epochs if source.external or epochs.known(source.run_id) else None,
+            )
             with storage.scratch() as scratch:
                 spool = Spool(scratch)
                 for part in source.ranges:
-                    await _spool(consumer, reader, spool, source, part)
+                    await _spool(storage, consumer, reader, spool, source, part)
                 _check_count(spool, source)
                 rows = await finished(spool, storage, run_id, scratch / "rows")
     except (RunFailed, StorageUnavailable):
@@ -79,19 +93,31 @@ async def _tried(kafka: dict[str, object], storage: Storage, run_id: str, spec: 
     return rows
 
 
-def _features(storage: Storage) -> FeaturesOf:
+async def _epochs(kafka: dict[str, object], run_id: str, partitions: int) -> RunEpochs:
+    """What is known of the run's producers."""
+    epochs, key = RunEpochs(kafka, partitions=partitions), run_id.encode()
+    async for record in read_to_end(kafka, RUN_POSITIONS.name, [partition_for(key, partitions)]):
+        if record.key == key:
+            epochs.take(record)
+    return epochs
+
+
+def _features(storage: Storage, digests: Mapping[str, str]) -> FeaturesOf:
     @cache
     def features_of(model_version: str) -> Sequence[str]:
+        if not MODEL_VERSION.fullmatch(model_version):
+            raise ValueError("that is not the name of a model version")
         try:
-            manifest = storage.read_bytes(f"models/{model_version}/manifest.json")
-        except FileNotFoundError as error:
-            raise ValueError(f"no model version {model_version}") from error
-        return ModelManifest.model_validate_json(manifest).features
+            return read_manifest(storage, model_version, digests.get(model_version)).features
+        except BundleError as error:
+            raise ValueError(str(error)) from error
 
     return features_of
 
 
-async def _spool(consumer: AIOKafkaConsumer, reader: Reader, spool: Spool, source: ReplaySource, part: TopicRange) -> None:
+async def _spool(
+    storage: Storage, consumer: AIOKafkaConsumer, reader: Reader, spool: Spool, source: ReplaySource, part: TopicRange
+) -> None:
     """Take the run's rows of one range."""
     tp = TopicPartition(part.topic, part.partition)
     consumer.assign([tp])
@@ -104,9 +130,20 @@ async def _spool(consumer: AIOKafkaConsumer, reader: Reader, spool: Spool, sourc
         now = asyncio.get_running_loop().time()
         moved = now if batch else moved
         if now - moved > STILL_SECONDS:
-            raise Unavailable("kafka", f"nothing more of partition {part.partition} for {STILL_SECONDS:.0f} s")
-        await on_disk(partial(_take, [record for record in batch if record.offset < part.to_offset], reader, spool, source, whole))
+            raise await _stuck(consumer, tp)
+        await on_disk(storage, partial(_take, [record for record in batch if record.offset < part.to_offset], reader, spool, source, whole))
     whole.check()
+
+
+async def _stuck(consumer: AIOKafkaConsumer, tp: TopicPartition) -> Exception:
+    """Why nothing comes: the broker does not give it, or there is nothing that a reader of committed records may have."""
+    position, stable = await consumer.position(tp), (await consumer.end_offsets([tp]))[tp]
+    if stable > position:
+        return Unavailable("kafka", f"nothing more of partition {tp.partition} for {STILL_SECONDS:.0f} s")
+    return RunFailed(
+        f"the records of partition {tp.partition} from offset {position} on cannot be read: another system has left a transaction open "
+        "before them, or they are not there any more"
+    )
 
 
 def _take(batch: Sequence[ConsumerRecord], reader: Reader, spool: Spool, source: ReplaySource, whole: "_Whole") -> None:
@@ -120,10 +157,6 @@ def _take(batch: Sequence[ConsumerRecord], reader: Reader, spool: Spool, source:
                     spool.flush()
             elif isinstance(found, Unreadable) and found.row_index >= source.from_row:
                 spool.unreadable.add(found.row_index)
-
-
-def _is_full(error: StorageUnavailable) -> bool:
-    return getattr(error.__cause__, "errno", None) in (errno.ENOSPC, errno.EDQUOT) or f"os error {errno.ENOSPC}" in str(error)
 
 
 class _Whole:

@@ -54,6 +54,7 @@ class Run:
         self.ended = False
         self.stepping = False
         """Set while some rows are sent of a paused run: how far it came is written at once at their end, so that they are never more."""
+        self._storage_is_away = False
         self._warmup = Warmup(_warmup_seconds(task, spec, paused=paused))
         self._lanes: Lanes | None = None
         self._rows: Rows | None = None
@@ -87,6 +88,10 @@ class Run:
         self.paused, self.pacer = False, None
         self._measured.clear()
 
+    def wait_for_storage(self) -> None:
+        """Nothing can be sent for now; afterwards the pace begins anew."""
+        self._storage_is_away, self.pacer = True, None
+
     async def halt(self) -> bool:
         """Stop sending, between two rows; `work` belongs to whoever called. False when the run came to its end instead."""
         if self.work is not None:
@@ -101,6 +106,7 @@ class Run:
         if self._rows is None:
             self._rows = await open_rows(self.run_id, self.spec)
             self.task.spec = msgspec.to_builtins(self.spec)
+        self._storage_is_away = False
         total = self.spec.total_rows
         if total is None or total > self._rows.total:
             raise RunFailed(f"the simulation set has {self._rows.total} rows, not {total}")
@@ -204,6 +210,8 @@ class Run:
         return [*self.positions.acknowledged], self._phase(), self._waiting_for()
 
     def _waiting_for(self) -> str | None:
+        if self._storage_is_away:
+            return "storage"
         return "stream_processor" if self._lanes is not None and self._lanes.waits(self.rate) else None
 
     def _phase(self) -> str:

@@ -12,13 +12,16 @@ from producer.run import Run
 from producer.sender import Sender
 from producer.spools import Spools
 from runtime.kafka import read_to_end
+from runtime.run_epochs import RunEpochs
 from runtime.transactions import Partition
+from schemas.decoding import reader
 from schemas.messages import TERMINAL
 from schemas.tasks import Command, RunPosition, RunSpec, TaskState
 from schemas.topics import RUN_POSITIONS
 from storage.files import Storage
 
 log = structlog.get_logger()
+_position = reader(RunPosition)
 
 
 class Runs:
@@ -33,7 +36,9 @@ class Runs:
         report_interval_seconds: float,
         lease_seconds: float,
         replays_kept: int,
+        control_partitions: int,
     ) -> None:
+        self._control_partitions = control_partitions
         self._kafka, self._storage, self._sender = kafka, storage, sender
         self._report_interval_seconds, self._lease_seconds = report_interval_seconds, lease_seconds
         self._replays_kept = replays_kept
@@ -47,7 +52,16 @@ class Runs:
         spools = Spools(self._storage, self._replays_kept)
         for task in tasks:
             spools.over(task)
-        desk = Desk(self._kafka, partition, self._storage, self._sender, spools, lease_seconds=self._lease_seconds)
+        desk = Desk(
+            self._kafka,
+            partition,
+            self._storage,
+            self._sender,
+            spools,
+            lease_seconds=self._lease_seconds,
+            partitions=self._control_partitions,
+            begun=[task.task_id for task in tasks if task.kind == "run" and task.attempt],
+        )
         self._desks[partition.number] = desk
         runs = [_resumed(task, positions.get((task.task_id, task.attempt))) for task in begun]
         for run in runs:
@@ -69,22 +83,23 @@ class Runs:
 
     async def _positions(self, number: int) -> dict[tuple[str, int], RunPosition]:
         """The newest position of each attempt of each run of the partition."""
-        decode = msgspec.json.Decoder(RunPosition).decode
-        found: dict[bytes, dict[int, RunPosition]] = {}
+        found: dict[str, dict[int, RunPosition]] = {}
+        epochs = RunEpochs(self._kafka, partitions=self._control_partitions)
         async for record in read_to_end(self._kafka, RUN_POSITIONS.name, [number], wait_for_open_transactions=True):
-            if record.value is None:
-                found.pop(record.key, None)
-                continue
-            try:
-                position = decode(record.value)
-                found.setdefault(record.key, {})[position.attempt] = position
-            except msgspec.DecodeError as error:
-                log.error("a position cannot be read", key=record.key, offset=record.offset, error=str(error))
-        return {(position.run_id, attempt): position for attempts in found.values() for attempt, position in attempts.items()}
+            if (reason := epochs.take(record)) is not None:
+                log.error("a position is passed over", partition=number, offset=record.offset, reason=reason)
+            elif record.value is None:
+                found.pop(record.key.decode(), None)
+            elif isinstance(position := _position(record.value), RunPosition):
+                found.setdefault(position.run_id, {})[position.attempt] = position
+        return {(run_id, attempt): position for run_id, attempts in found.items() for attempt, position in attempts.items()}
 
 
 def _resumed(task: TaskState, position: RunPosition | None) -> Run:
     spec = msgspec.convert(task.spec, RunSpec)
+    if position is not None and not _fits(position, spec):
+        log.error("a position does not fit its run", run_id=task.task_id, acknowledged=position.acknowledged)
+        position = None
     if position is None:  # from the first row: what was sent already is told by its row index
         positions = Positions.from_row(0, spec.lanes)
         return Run(task, spec, positions, rate=parse_rate(spec.rows_per_second), paused=task.status == "PAUSED", stopping=False)
@@ -98,3 +113,11 @@ def _resumed(task: TaskState, position: RunPosition | None) -> Run:
     )
     run.failure = position.failure
     return run
+
+
+def _fits(position: RunPosition, spec: RunSpec) -> bool:
+    """Whether it is one of a run of these lanes and rows: the first row of each lane that is not confirmed."""
+    lanes, rows = spec.lanes, spec.total_rows
+    return len(position.acknowledged) == lanes and all(
+        row % lanes == lane and (rows is None or row < rows + lanes) for lane, row in enumerate(position.acknowledged)
+    )

@@ -1,8 +1,8 @@
 """Rows to be sent, read in pages: memory does not grow with them. Here those of a split's simulation set, of which only the columns that
 the model needs are read; those of a replay are in `producer.spool`.
 
-`row_index` is the position in the file. Raises `RunFailed` for what is missing or broken, `Unavailable` when the storage does not answer
-after a few tries.
+`row_index` is the position in the file. Raises `RunFailed` for what is missing or broken in a storage that is there, `Unavailable` when
+the storage does not answer after a few tries: whoever asked waits and asks again (`producer.run.Run.work_on`).
 """
 
 import asyncio
@@ -11,14 +11,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
+import msgspec
 import structlog
 from pydantic import ValidationError
 
 from producer.encoding import Columns, Identity, row_encoder
 from producer.errors import RunFailed
 from runtime.errors import Unavailable
-from schemas.manifests import ModelManifest, SplitManifest
-from storage.errors import StorageUnavailable
+from schemas.manifests import SplitManifest
+from storage.bundles import BundleCorrupt, BundleMissing, read_manifest
+from storage.errors import NotAPath, StorageUnavailable, StoredFileMissing
 from storage.files import Storage
 
 if TYPE_CHECKING:
@@ -27,7 +29,7 @@ if TYPE_CHECKING:
 log = structlog.get_logger()
 T = TypeVar("T")
 
-RETRY_AFTER_SECONDS = (0.5, 1, 2, 4, 8)
+RETRY_AFTER_SECONDS = (0.5, 1, 2)
 ID, TIME, LABEL = "__id__", "__time__", "__label__"
 
 
@@ -77,6 +79,7 @@ class Rows(Protocol):
 class SplitRows:
     """The simulation set of a split, with the features of one model in the model's order."""
 
+    storage: Storage
     path: Path
     features: list[str]
     total: int
@@ -99,7 +102,7 @@ class SplitRows:
                 ahead.cancel()
 
     async def _page(self, start: int, rows: int) -> Page:
-        return Page(start, await tried(lambda: self._read(start, rows)))
+        return Page(start, await tried(self.storage, lambda: self._read(start, rows)))
 
     def _read(self, start: int, rows: int) -> "pl.DataFrame":
         import polars as pl
@@ -113,28 +116,33 @@ class SplitRows:
         return frame
 
 
-async def open_split(storage: Storage, split_id: str, model_version: str) -> SplitRows:
-    """Find the simulation set and the features of the model."""
-    return await tried(lambda: _open(storage, split_id, model_version))
+async def open_split(storage: Storage, split_id: str, model_version: str, registered: str | None = None) -> SplitRows:
+    """Find the simulation set and the features of the model, by its manifest as it was registered."""
+    return await tried(storage, lambda: _open(storage, split_id, model_version, registered))
 
 
-def _open(storage: Storage, split_id: str, model_version: str) -> SplitRows:
+def _open(storage: Storage, split_id: str, model_version: str, registered: str | None) -> SplitRows:
     import polars as pl
 
-    model = ModelManifest.model_validate_json(storage.read_bytes(f"models/{model_version}/manifest.json"))
+    try:
+        model = read_manifest(storage, model_version, registered)
+    except BundleMissing as error:
+        raise RunFailed(f"missing in the storage: {error}") from error
+    except BundleCorrupt as error:
+        raise RunFailed(f"broken in the storage: {error}") from error
     split = SplitManifest.model_validate_json(storage.read_bytes(f"splits/{split_id}/manifest.json"))
     path = storage.local(split.simulation.path)
     missing = [name for name in [*model.features, ID, TIME, LABEL] if name not in pl.read_parquet_schema(path)]
     if missing:
         raise RunFailed(f"the simulation set of {split_id} lacks columns of {model_version}: {', '.join(missing[:5])}")
-    return SplitRows(path, model.features, split.simulation.rows)
+    return SplitRows(storage, path, model.features, split.simulation.rows)
 
 
-async def tried(read: Callable[[], T]) -> T:
+async def tried(storage: Storage, read: Callable[[], T]) -> T:
     """Use the storage in a thread, again after a pause while the storage does not answer."""
     for pause in (*RETRY_AFTER_SECONDS, None):
         try:
-            return await asyncio.to_thread(_classified, read)
+            return await asyncio.to_thread(_classified, storage, read)
         except StorageUnavailable as error:
             log.warning("the storage does not answer", error=str(error), again_in_seconds=pause)
             if pause is None:
@@ -143,14 +151,15 @@ async def tried(read: Callable[[], T]) -> T:
     raise AssertionError("unreachable")
 
 
-def _classified(read: Callable[[], T]) -> T:
+def _classified(storage: Storage, read: Callable[[], T]) -> T:
     from polars.exceptions import PolarsError
 
     try:
-        return read()
-    except FileNotFoundError as error:
+        with storage.classified():
+            return read()
+    except NotAPath as error:
+        raise RunFailed(f"no name of anything in the storage: {error}") from error
+    except StoredFileMissing as error:
         raise RunFailed(f"missing in the storage: {error}") from error
-    except (ValidationError, PolarsError) as error:
+    except (ValidationError, PolarsError, msgspec.MsgspecError) as error:
         raise RunFailed(f"broken in the storage: {str(error).splitlines()[0]}") from error
-    except OSError as error:
-        raise StorageUnavailable(str(error)) from error

@@ -160,7 +160,7 @@ class ReplayRows:
         """Yield pages from a row to the end: the rest of a file each."""
         for file in range(max(bisect_right(self.manifest.starts, start) - 1, 0), len(self.manifest.starts)):
             first = self.manifest.starts[file]
-            yield await tried(partial(self._page, file, max(start - first, 0)))
+            yield await tried(self.storage, partial(self._page, file, max(start - first, 0)))
 
     def _page(self, file: int, without: int) -> Page:
         import polars as pl
@@ -171,20 +171,31 @@ class ReplayRows:
 
 async def opened(storage: Storage, run_id: str) -> ReplayRows | None:
     """The rows of a replay, if they are all there."""
-    manifest = await tried(lambda: storage.read_bytes(replays.manifest(run_id)) if replays.are_kept(storage, run_id) else None)
-    return ReplayRows(storage, run_id, msgspec.json.decode(manifest, type=Manifest)) if manifest else None
+    manifest = await tried(storage, partial(_manifest, storage, run_id))
+    return ReplayRows(storage, run_id, manifest) if manifest else None
+
+
+def _manifest(storage: Storage, run_id: str) -> Manifest | None:
+    if not replays.are_kept(storage, run_id):
+        return None
+    return msgspec.json.decode(storage.read_bytes(replays.manifest(run_id)), type=Manifest)
 
 
 async def finished(spool: Spool, storage: Storage, run_id: str, target: Path) -> ReplayRows:
     """Put the spool's rows in order and into the storage."""
-    manifest = await on_disk(lambda: spool.finish(target))
+    manifest = await on_disk(storage, lambda: spool.finish(target))
     await asyncio.to_thread(storage.put_folder, target, replays.folder(run_id))
     return ReplayRows(storage, run_id, manifest)
 
 
-async def on_disk(work: Callable[[], T]) -> T:
-    """Work on the scratch folder in a thread; what the disk refuses is `StorageUnavailable`."""
-    try:
-        return await asyncio.to_thread(work)
-    except OSError as error:
-        raise StorageUnavailable(str(error)) from error
+async def on_disk(storage: Storage, work: Callable[[], T]) -> T:
+    """Work on the scratch folder in a thread; what the disk refuses is `StorageUnavailable`, whatever it is."""
+
+    def done() -> T:
+        try:
+            with storage.classified():
+                return work()
+        except OSError as error:
+            raise StorageUnavailable(str(error)) from error
+
+    return await asyncio.to_thread(done)

@@ -9,10 +9,10 @@ model's own list (`FeatureReader`), which is the fast way from JSON to an array.
 import re
 from collections.abc import Callable, Sequence
 from datetime import UTC
-from typing import Annotated, Any, Protocol
+from typing import Any, Protocol, Union
 
 import msgspec
-from msgspec import UNSET, Meta, Raw, Struct, UnsetType
+from msgspec import UNSET, Raw, Struct, UnsetType
 
 from rows.identity import MARKERS, Identity, PartitionOf, Unidentified, carried, identify, stranger
 from rows.packed import Packet, unpacked
@@ -20,12 +20,14 @@ from rows.redrive import identity_of, read_purge, read_redrive
 from rows.rejected import UNREADABLE, Rejected, located
 from rows.shapes import shape_of
 from rows.times import read_time
+from schemas.bounds import Attempt, Lanes, UtcTime
 from schemas.manifests import ModelManifest
-from schemas.messages import Purge, Redrive, RunEnd, RunSkip, UtcTime, Verdict
+from schemas.messages import Index, LaneNumber, Purge, Redrive, RunEnd, RunSkip, Verdict
 from schemas.topics import (
     CONTENT_TYPE_HEADER,
     INGRESS,
     JSON,
+    MAX_KEY_BYTES,
     MAX_ROW_BYTES,
     PACKED,
     REDRIVE_HEADER,
@@ -34,13 +36,12 @@ from schemas.topics import (
     TYPE_HEADER,
 )
 
-Index = Annotated[int, Meta(ge=0, le=2**62)]
-Attempt = Annotated[int, Meta(ge=1, le=2**31)]
-Lanes = Annotated[int, Meta(ge=1, le=2**31)]
 LISTED = 5
 UNSAID = frozenset({b"", b"null"})
 """Headers that say nothing."""
 NUMBER = re.compile(rb"\s*-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?\s*")
+Item = Union["Opened", Packet, RunEnd, RunSkip, Purge, Rejected]
+"""What a record is."""
 
 
 class SourceRecord(Protocol):
@@ -67,7 +68,7 @@ class Envelope(Struct, gc=False):
     run_id: str | None = None
     attempt: Attempt | None = None
     epoch: Index | None = None
-    lane: Index | None = None
+    lane: LaneNumber | None = None
     lanes: Lanes | None = None
     row_index: Index | None = None
     sample_id: str | None = None
@@ -95,7 +96,7 @@ class _Named(Struct):
     run_id: str | None = None
     attempt: Attempt | None = None
     epoch: Index | None = None
-    lane: Index | None = None
+    lane: LaneNumber | None = None
     lanes: Lanes | None = None
     row_index: Index | None = None
     model_version: Any = None
@@ -108,7 +109,7 @@ _run_end = msgspec.json.Decoder(RunEnd)
 _run_skip = msgspec.json.Decoder(RunSkip)
 
 
-def opened(record: SourceRecord, partition_of: PartitionOf) -> Opened | Packet | RunEnd | RunSkip | Purge | Rejected:
+def opened(record: SourceRecord, partition_of: PartitionOf) -> Item:
     """Open one record of a topic of rows. What is rejected has an identity: every dead letter counts in one run."""
     kind: bytes | None = b"row"
     redrive: Redrive | None = None
@@ -130,6 +131,8 @@ def opened(record: SourceRecord, partition_of: PartitionOf) -> Opened | Packet |
     if record.topic == INGRESS.name and (redrive is not None or kind not in (None, b"row")):
         what = "the header 'redrive'" if redrive else f"record type {_text(kind)!r}"
         redrive, wrong = None, Rejected("invalid_field", f"{what} is for our own processes, on rows.v1; {INGRESS.name} holds rows only")
+    if record.key is not None and len(record.key) > MAX_KEY_BYTES:
+        wrong = Rejected("oversized", f"the key has {len(record.key)} bytes, allowed are {MAX_KEY_BYTES}")
     found = wrong or _opened(record, kind or b"row", redrive, packed, partition_of)
     if isinstance(found, Rejected) and redrive is not None:
         found.identity = identity_of(redrive)
@@ -138,9 +141,7 @@ def opened(record: SourceRecord, partition_of: PartitionOf) -> Opened | Packet |
     return found
 
 
-def _opened(
-    record: SourceRecord, kind: bytes | None, redrive: Redrive | None, packed: bool, partition_of: PartitionOf
-) -> Opened | Packet | RunEnd | RunSkip | Purge | Rejected:
+def _opened(record: SourceRecord, kind: bytes | None, redrive: Redrive | None, packed: bool, partition_of: PartitionOf) -> Item:
     body = record.value
     if body is None:
         return Rejected("undecodable", "the record has no value")
@@ -172,10 +173,10 @@ def _row(record: SourceRecord, body: bytes, redrive: Redrive | None, partition_o
             wrong = Rejected("invalid_field", _with_shape(message, record) if path in ("$", "$.features") else message, path)
             return _identified(wrong, record, body, partition_of)
         envelope = timed
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        return Rejected("undecodable", _with_shape(f"not JSON: {error}", record))
     except RecursionError:
         return Rejected("undecodable", "nested too deeply")
+    except UNREADABLE as error:
+        return Rejected("undecodable", _with_shape(f"not JSON: {error}", record))
     if envelope.timestamp is not None and envelope.timestamp.tzinfo is not UTC:
         try:
             envelope.timestamp = envelope.timestamp.astimezone(UTC)
@@ -221,7 +222,7 @@ def _marker(decoder: msgspec.json.Decoder[RunEnd] | msgspec.json.Decoder[RunSkip
         return marker
     except msgspec.ValidationError as error:
         return Rejected("invalid_field", *located(str(error)))
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+    except UNREADABLE as error:
         return Rejected("undecodable", f"not JSON: {error}")
 
 
@@ -272,7 +273,7 @@ class FeatureReader:
     def _in_order(self, features: Raw) -> tuple[float | None, ...] | Rejected:
         try:
             values = [_value(raw) for raw in msgspec.json.decode(features, type=list[Raw])]
-        except msgspec.MsgspecError as problem:
+        except UNREADABLE as problem:
             return Rejected("invalid_field", located(str(problem))[0], "$.features")
         if len(values) != len(self.features):
             return Rejected("invalid_field", f"the model takes {len(self.features)} features, not {len(values)}", "$.features")

@@ -123,5 +123,5 @@ def _owned(fields: Any, partition: int, partition_of: PartitionOf) -> Identity |
         return Unidentified("invalid_field", f"row {row_index} of {lanes} lanes travels in lane {row_index % lanes}, not {lane}", "$.lane")
     home = partition_of(row_key(run_id, lane, lanes))
     if home != partition:
-        return Unidentified("invalid_field", f"lane {lane} of run {run_id} belongs in partition {home}, not {partition}", "$.lane")
+        return Unidentified("misplaced", f"lane {lane} of run {run_id} travels in partition {home}, not {partition}", "$.lane")
     return Identity(run_id, attempt, lane, lanes, row_index, fields.epoch, owned=True)

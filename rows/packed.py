@@ -14,8 +14,9 @@ from msgspec import Raw, Struct, field
 
 from rows.identity import Identity, PartitionOf, Unidentified, carried, identify
 from rows.rejected import UNREADABLE, Rejected, located
+from schemas.bounds import UtcTime
 from schemas.manifests import ModelManifest
-from schemas.messages import PackedHead, PackedRows, Row, UtcTime, Verdict, encode
+from schemas.messages import PackedHead, PackedRows, Row, Verdict, encode
 from schemas.topics import CONTENT_TYPE_HEADER, INGRESS, JSON, MAX_ROW_BYTES
 
 FLOAT32 = np.dtype("<f4")

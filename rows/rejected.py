@@ -7,7 +7,7 @@ from msgspec import MsgspecError, Struct
 from rows.identity import Identity
 from schemas.messages import Reason
 
-UNREADABLE = (MsgspecError, ValueError, RecursionError, OverflowError)
+UNREADABLE = (MsgspecError, ValueError, TypeError, RecursionError, OverflowError, MemoryError)
 """What decoding raises, whatever the bytes are."""
 AT = re.compile(r"(?s)(.*) - at `(.*)`")
 NAMED = re.compile(r"(?s).*`(.*)`")

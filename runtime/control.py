@@ -4,9 +4,14 @@ Taking a partition over, in this order: open its transactional producer (fences 
 read `tasks.v1` of the partition to its end, `handler.taken_over`, then its commands from that offset. A command's offset is committed
 in the transaction that writes its effect, so each command takes effect once. A rebalance that leaves a partition here does not
 disturb its work: transactions wait until the assignment is known.
+
+A command that cannot be read, or whose handling ended the process `TRIES` times, goes to `quarantine.v1` and the partition goes on; a task
+that it was to start ends FAILED. The tries are beside the group's offset, so they survive any crash.
 """
 
 import asyncio
+from contextlib import suppress
+from datetime import UTC, datetime
 from typing import Any, Protocol
 
 import msgspec
@@ -15,10 +20,14 @@ from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, ConsumerRecord
 from aiokafka.coordinator.assignors.sticky.sticky_assignor import StickyPartitionAssignor
 from aiokafka.errors import CommitFailedError, KafkaError
 
-from runtime.errors import Unavailable
-from runtime.kafka import METADATA_MAX_AGE_MS, read_to_end, wait_for_kafka
+from runtime.errors import Fenced, Unavailable
+from runtime.kafka import METADATA_MAX_AGE_MS, partition_for, wait_for_kafka
+from runtime.newest_tasks import newest_tasks
+from runtime.quarantine import entry, read_quarantine
 from runtime.tasks import cancel_all, stop_client
-from runtime.transactions import ANSWER_TIMEOUT_SECONDS, Partition, expected, in_time
+from runtime.transactions import ANSWER_TIMEOUT_SECONDS, Partition, Record, expected, in_time
+from schemas.decoding import Unreadable, reader
+from schemas.messages import TERMINAL, encode
 from schemas.tasks import Command, TaskState
 from schemas.topics import TASKS, Topic
 
@@ -31,6 +40,8 @@ REBALANCE_TIMEOUT_MS = 20_000
 GIVE_UP_TIMEOUT_SECONDS = 10.0
 """Bound on what a handler may still write when it is asked to stop."""
 WATCH_SECONDS = 5.0
+TRIES = 5
+"""So often a command is begun whose handling ends the process. Fewer than the restarts after which a supervisor sets the process aside."""
 
 
 class Handler(Protocol):
@@ -70,6 +81,7 @@ class Owner(ConsumerRebalanceListener):  # type: ignore[misc]
         self._owned: dict[int, _Owned] = {}
         self._leaving: dict[int, asyncio.Task[None]] = {}
         self._started = self._assigned = self._silent = False
+        self._partitions = 0
         self._failure: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     def problems(self) -> dict[str, str]:
@@ -121,7 +133,7 @@ class Owner(ConsumerRebalanceListener):  # type: ignore[misc]
     async def _poll(self) -> None:
         """Hand each record to its partition. A record that comes again after a rebalance is told by its offset."""
         try:
-            await wait_for_kafka(self._kafka, self._topic.name, timeout_seconds=ANSWER_TIMEOUT_SECONDS)
+            self._partitions = await wait_for_kafka(self._kafka, self._topic.name, timeout_seconds=ANSWER_TIMEOUT_SECONDS)
             await self._consumer.start()
             self._started = True
             self._consumer.subscribe([self._topic.name], listener=self)
@@ -207,7 +219,7 @@ class Owner(ConsumerRebalanceListener):  # type: ignore[misc]
                 owned.waits = True
                 record = await owned.commands.get()
                 owned.waits = False
-                await self._handle(owned.partition, record)
+                await self._handle(owned, record)
         except Exception as error:
             if not owned.partition.lost:
                 self._fail(error)
@@ -217,35 +229,83 @@ class Owner(ConsumerRebalanceListener):  # type: ignore[misc]
         await partition.open()
         tp = TopicPartition(self._topic.name, partition.number)
         # not earlier: up to its fencing the former owner could commit
-        committed = await in_time(self._consumer.committed(tp), "kafka", "no committed offset")
-        partition.committed = (committed or 0) - 1
-        tasks = await in_time(self._newest_tasks(partition.number), "kafka", "tasks cannot be read to their end")
+        next_offset, owned.tries = await in_time(self._committed(tp), "kafka", "no committed offset")
+        partition.committed = next_offset - 1
+        tasks = await in_time(newest_tasks(self._kafka, partition.number, self._partitions), "kafka", "tasks cannot be read to their end")
         owned.handed_over = True
         await self._handler.taken_over(partition, tasks)
         owned.working = True
-        log.info("partition taken over", topic=self._topic.name, partition=partition.number, tasks=len(tasks), next_offset=committed or 0)
+        log.info("partition taken over", topic=self._topic.name, partition=partition.number, tasks=len(tasks), next_offset=next_offset)
 
-    async def _newest_tasks(self, number: int) -> list[TaskState]:
-        tasks: dict[bytes, TaskState] = {}
-        async for record in read_to_end(self._kafka, TASKS.name, [number], wait_for_open_transactions=True):
-            try:
-                tasks[record.key] = _DECODE_STATE(record.value) if record.value else tasks.pop(record.key)
-            except (msgspec.DecodeError, KeyError) as error:
-                log.error("a task state cannot be read", key=record.key, offset=record.offset, error=repr(error))
-        return list(tasks.values())
+    async def _committed(self, tp: TopicPartition) -> tuple[int, int]:
+        """Where the group goes on, and how often the command there was begun."""
+        found = (await self._consumer._coordinator.fetch_committed_offsets([tp])).get(tp)  # the public call leaves the number out
+        if found is None or found.offset < 0:
+            return 0, 0
+        return found.offset, int(found.metadata) if found.metadata.isdecimal() and len(found.metadata) < 4 else 0
 
-    async def _handle(self, partition: Partition, record: ConsumerRecord) -> None:
+    async def _handle(self, owned: "_Owned", record: ConsumerRecord) -> None:
+        partition = owned.partition
         if record.offset <= partition.committed:
             return
-        try:
-            command = _DECODE_COMMAND(record.value)
-        except (msgspec.DecodeError, TypeError) as error:  # never stuck: what cannot be read is passed over
-            log.error("a command cannot be read", topic=record.topic, partition=record.partition, offset=record.offset, error=repr(error))
-            await partition.transaction([], command=record)
+        command = self._read(record)
+        if isinstance(command, Unreadable):
+            await self._pass_over(partition, record, command.reason)
             return
-        await self._handler.command(partition, record, command)
+        tries, owned.tries = owned.tries, None
+        if tries is not None:  # the first one since the takeover: what ended the former owner may have been this
+            tries = tries if record.offset == partition.committed + 1 else 0  # that one is gone
+            if (reason := await self._given_up(record, tries)) is not None:
+                await self._pass_over(partition, record, reason, command)
+                return
+            await partition.begin(record, tries + 1)
+        try:
+            await self._handler.command(partition, record, command)
+        except (Unavailable, Fenced):
+            if tries is not None:  # not the command's fault
+                with suppress(Exception):
+                    await partition.begin(record, tries) if tries else None
+            raise
         if partition.committed != record.offset:
             raise RuntimeError(f"{command.command} of {command.task_id} was handled without committing its offset")
+
+    def _read(self, record: ConsumerRecord) -> Command | Unreadable:
+        command = _command(record.value)
+        if isinstance(command, Unreadable):
+            return command
+        if record.key != command.task_id.encode():
+            return Unreadable(f"the key {record.key!r:.80} is not that of {command.task_id}")
+        home = partition_for(record.key, self._partitions)
+        return command if home == record.partition else Unreadable(f"its key belongs into partition {home}")
+
+    async def _given_up(self, record: ConsumerRecord, tries: int) -> str | None:
+        """Why a command is not begun again; null when it is."""
+        if not tries:
+            return None
+        if tries >= TRIES:
+            return f"its handling ended the process {tries} times"
+        place = f"{record.topic}:{record.partition}:{record.offset}"
+        try:
+            known = await in_time(read_quarantine(self._kafka, lambda _: False), "kafka", "the quarantine cannot be read")
+        except (Unavailable, KafkaError, OSError) as error:
+            log.warning("it is not known whether a person asked to pass a command over", place=place, error=str(error))
+            return None
+        return next((one.reason for one in known if one.place == place and one.by_hand), None)
+
+    async def _pass_over(self, partition: Partition, record: ConsumerRecord, reason: str, command: Command | None = None) -> None:
+        """Put a command into quarantine and go on behind it; a task that it was to start ends, so that nobody waits for it."""
+        log.error("a command is passed over", topic=record.topic, partition=record.partition, offset=record.offset, reason=reason)
+        records: list[Record] = [entry(record, reason, self._group)]
+        if command is not None and command.command == "start" and (task := command.task) is not None:
+            newest = {one.task_id: one for one in await newest_tasks(self._kafka, partition.number, self._partitions)}.get(
+                task.task_id, task
+            )
+            if newest.status not in TERMINAL and newest.attempt == 0:
+                now = datetime.now(UTC)
+                error = f"Its order could not be carried out and is in quarantine: {reason}."
+                failed = msgspec.structs.replace(newest, status="FAILED", updated_at=now, finished_at=now, error=error)
+                records.append((TASKS, task.task_id.encode(), encode(failed)))
+        await partition.transaction(records, command=record)
 
     def _fail(self, error: Exception) -> None:
         if not self._failure.done():
@@ -259,6 +319,8 @@ class _Owned:
         self.partition = partition
         self.commands: asyncio.Queue[ConsumerRecord] = asyncio.Queue()
         self.task: asyncio.Task[None] | None = None
+        self.tries: int | None = None
+        """How often the first command since the takeover was begun before; null behind it."""
         self.handed_over = False
         """The handler has been told of it, so it must be told of the end."""
         self.working = False
@@ -278,5 +340,4 @@ class _Owned:
         await self.partition.close()
 
 
-_DECODE_STATE = msgspec.json.Decoder(TaskState).decode
-_DECODE_COMMAND = msgspec.json.Decoder(Command).decode
+_command = reader(Command)

@@ -7,6 +7,10 @@ from contextlib import asynccontextmanager
 
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
+from runtime.network import say_if_open
+
+METHODS = (b"GET", b"HEAD")
+NOT_ALLOWED = ("405 Method Not Allowed", "application/json", b'{"detail":"Method Not Allowed"}')
 Check = Callable[[], dict[str, str]]
 """Returns what is wrong, by part; empty when all is well. Must not block."""
 
@@ -19,10 +23,11 @@ async def health_server(host: str, port: int, *, live: Check, ready: Check) -> A
         try:
             async with asyncio.timeout(5):
                 request = await reader.readline()
-            path = request.split(b" ")[1].split(b"?")[0] if request.count(b" ") >= 2 else b""
-            status, content_type, body = _page(path, live, ready)
-            head = f"HTTP/1.1 {status}\r\nContent-Type: {content_type}\r\nContent-Length: {len(body)}\r\nConnection: close\r\n\r\n"
-            writer.write(head.encode() + body)
+            method, target = request.split(b" ")[:2] if request.count(b" ") >= 2 else (b"GET", b"")
+            status, content_type, body = _page(target.split(b"?")[0], live, ready) if method in METHODS else NOT_ALLOWED
+            head = f"HTTP/1.1 {status}\r\nContent-Type: {content_type}\r\nContent-Length: {len(body)}\r\nCache-Control: no-store\r\n"
+            allow = "" if method in METHODS else "Allow: GET, HEAD\r\n"
+            writer.write(f"{head}{allow}Connection: close\r\n\r\n".encode() + (b"" if method == b"HEAD" else body))
             await writer.drain()
         except (TimeoutError, ConnectionError):
             pass
@@ -31,6 +36,7 @@ async def health_server(host: str, port: int, *, live: Check, ready: Check) -> A
 
     server = await asyncio.start_server(answer, host, port)
     async with server:
+        say_if_open(host, port, "the …_HEALTH_HOST of this process")
         yield server.sockets[0].getsockname()[1]
 
 

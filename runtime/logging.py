@@ -3,9 +3,12 @@
 import logging
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, MutableMapping
+from typing import Any
 
 import structlog
+
+from schemas.shown import printable, without_secrets
 
 REPEAT_SECONDS = 10.0
 
@@ -28,6 +31,14 @@ class Repeats(logging.Filter):
         return True
 
 
+def presentable(_: object, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """Hide passwords in what is logged, and leave out what a terminal obeys."""
+    for name, value in event.items():
+        if isinstance(value, str) and not name.startswith("_"):
+            event[name] = printable(without_secrets(value))
+    return event
+
+
 def configure(process: str, level: str, style: str) -> None:
     """Set up logging for this process, the libraries' own loggers included. Call once, first."""
     shared: list[structlog.typing.Processor] = [
@@ -35,6 +46,7 @@ def configure(process: str, level: str, style: str) -> None:
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         structlog.processors.format_exc_info,
+        presentable,
     ]
     renderer: structlog.typing.Processor = structlog.processors.JSONRenderer() if style == "json" else structlog.dev.ConsoleRenderer()
     structlog.configure(

@@ -71,36 +71,43 @@ class Partition:
         if isinstance(error, Exception) and not self.lost:
             self._on_failure(error)
 
-    async def transaction(self, records: Sequence[Record], *, command: ConsumerRecord | None = None) -> list[int]:
+    async def begin(self, command: ConsumerRecord, tries: int) -> None:
+        """Write down that a command is begun for this many times and not done yet: a crash in it will be remembered."""
+        await self.transaction([], command=command, tries=tries)
+
+    async def transaction(self, records: Sequence[Record], *, command: ConsumerRecord | None = None, tries: int = 0) -> list[int]:
         """Write the records (default partitioner) and, when given, commit the command's offset for the group, in one Kafka transaction.
+
+        With `tries` the group stays at the command, with the number beside it.
 
         Returns the offset of each record. Calls are serialised; one that is cancelled is carried out all the same. While the group
         rebalances, calls wait. Raises `Fenced`, `Unavailable`.
         """
         await in_time(self._settled.wait(), "kafka", "the group does not settle")
-        return await asyncio.shield(asyncio.ensure_future(self._transact(records, command)))
+        return await asyncio.shield(asyncio.ensure_future(self._transact(records, command, tries)))
 
-    async def _transact(self, records: Sequence[Record], command: ConsumerRecord | None) -> list[int]:
+    async def _transact(self, records: Sequence[Record], command: ConsumerRecord | None, tries: int) -> list[int]:
         async with self._one_at_a_time:
             if self.lost or self._producer is None:
                 raise Fenced(f"partition {self.number} of {self._group} is given up")
             if self._failure is not None:
                 raise self._failure
             try:
-                offsets = await in_time(self._write(self._producer, records, command), "kafka", "a transaction does not end")
+                offsets = await in_time(self._write(self._producer, records, command, tries), "kafka", "a transaction does not end")
             except Exception as error:  # whatever it was, the transaction stays open: only the next owner can end it
                 self._failure = expected(error)
                 raise self._failure from error
-            if command is not None:
+            if command is not None and not tries:
                 self.committed = command.offset
             return offsets
 
-    async def _write(self, producer: AIOKafkaProducer, records: Sequence[Record], command: ConsumerRecord | None) -> list[int]:
+    async def _write(self, producer: AIOKafkaProducer, records: Sequence[Record], command: ConsumerRecord | None, tries: int) -> list[int]:
         await producer.begin_transaction()
         futures = [await producer.send(topic.name, value, key=key) for topic, key, value in records]
         written = await asyncio.gather(*futures)  # before the commit: aiokafka would commit without a record that failed
         if command is not None:
-            position = {TopicPartition(command.topic, command.partition): OffsetAndMetadata(command.offset + 1, "")}
+            place = OffsetAndMetadata(command.offset, str(tries)) if tries else OffsetAndMetadata(command.offset + 1, "")
+            position = {TopicPartition(command.topic, command.partition): place}
             await producer.send_offsets_to_transaction(position, self._group)
         await producer.commit_transaction()
         return [metadata.offset for metadata in written]

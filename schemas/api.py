@@ -13,7 +13,7 @@ from schemas.manifests import ConfusionMatrix
 
 T = TypeVar("T")
 AnyStatus = Literal["PENDING", "IN_PROGRESS", "PAUSED", "COMPLETED", "FAILED", "STOPPED", "PROGRESS", "SUCCESS", "FAILURE", "REVOKED"]
-"""The status words; the last four only under `GATEWAY_STATUS_STYLE=celery`."""
+"""The status words; the last four only in the dialects of old clients."""
 
 WORKSPACE_PATTERN = r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}"
 """What an `X-Workspace` header may hold."""
@@ -23,6 +23,17 @@ class Shape(BaseModel):
     """Base of answers and of the old routes' requests: unknown fields are ignored."""
 
     model_config = ConfigDict(protected_namespaces=())
+
+
+def _no_truth_value(value: Any) -> Any:
+    if isinstance(value, bool):
+        raise ValueError("Input should be a number, not true or false")
+    return value
+
+
+Whole = Annotated[int, BeforeValidator(_no_truth_value)]
+"""A whole number of a request. Pydantic would take `false` for 0."""
+Real = Annotated[float, BeforeValidator(_no_truth_value)]
 
 
 class Problem(Shape):
@@ -105,8 +116,8 @@ class SplitRequest(Shape):
     test_end_date: DateText = None
     simulation_start_date: DateText = None
     simulation_end_date: DateText = None
-    sample_fraction: float = Field(1.0, gt=0, le=1, description="share of the rows that is used, stratified and seeded")
-    seed: int = Field(0, ge=0, lt=2**32)
+    sample_fraction: Real = Field(1.0, gt=0, le=1, description="share of the rows that is used, stratified and seeded")
+    seed: Whole = Field(0, ge=0, lt=2**32)
     dataset_id: str | None = Field(None, description="default: the workspace's latest dataset")
 
 
@@ -156,7 +167,7 @@ class TrainingProgress(Shape):
 class ChartPoint(Shape):
     """One point of a training curve."""
 
-    x: str = Field(examples=["Epoch 1"])
+    x: str | int = Field(examples=["Epoch 1"], description="a 0-based number in old clients' dialects")
     y: float
 
 

@@ -26,6 +26,7 @@ class UploadResponse(CamelShape):
     file_size: str
     dataset_id: str
     task_id: str
+    timestamps_are_synthetic: bool = False
 
 
 class RangesRequest(CamelShape):

@@ -1,6 +1,6 @@
 """HTTP shapes of runs: the simulation routes of CONTRACT §1 and `/v1/runs`.
 
-A run on the simulation routes and on `/v1` is the same object; there its status words and scores may be in an old client's style.
+A run on the simulation routes and on `/v1` is the same object; there its words and scales follow the dialect of the routes (CONTRACT §2.1).
 """
 
 from datetime import datetime
@@ -8,11 +8,11 @@ from typing import Annotated, Any, Literal
 
 from pydantic import ConfigDict, Field
 
-from schemas.api import AnyStatus, Shape
+from schemas.api import AnyStatus, Real, Shape, Whole
 from schemas.messages import Status
 
 MAX_LANES = 64
-Pace = Annotated[float, Field(ge=1e-6, le=1e6, allow_inf_nan=False)]
+Pace = Annotated[Real, Field(ge=1e-6, le=1e6, allow_inf_nan=False)]
 
 
 class RunOptions(Shape):
@@ -21,12 +21,14 @@ class RunOptions(Shape):
     model_version: str | None = Field(None, max_length=100, description="default: the workspace's champion, else its latest model")
     split_id: str | None = Field(None, max_length=100, description="default: the workspace's latest split")
     rows_per_second: Pace | None = Field(1.0, description="null: as fast as the machine goes")
-    warmup_seconds: float = Field(10.0, ge=0, le=3600, allow_inf_nan=False, description="wait before the first row")
-    lanes: int = Field(1, ge=1, le=MAX_LANES, description="how many partitions the rows are spread over")
+    warmup_seconds: Real = Field(10.0, ge=0, le=3600, allow_inf_nan=False, description="wait before the first row")
+    lanes: Whole = Field(1, ge=1, le=MAX_LANES, description="how many partitions the rows are spread over")
 
 
 class SimulationStart(RunOptions):
     """Optional body of `POST /simulation/start`."""
+
+    model_version: str | None = Field(None, max_length=100, description="default: the workspace's latest model")
 
 
 class RunCreate(RunOptions):
@@ -46,14 +48,14 @@ class Seek(Shape):
     """Where a run is to go on."""
 
     model_config = ConfigDict(extra="forbid")
-    row_index: int = Field(ge=0, lt=1 << 53, description="the next row to be sent; before the present one: a new attempt begins there")
+    row_index: Whole = Field(ge=0, lt=1 << 53, description="the next row to be sent; before the present one: a new attempt begins there")
 
 
 class Retry(Shape):
     """How a run is tried again."""
 
     model_config = ConfigDict(extra="forbid")
-    from_row: int = Field(0, ge=0, lt=1 << 53, description="the first row to be sent; those before it are counted as passed over")
+    from_row: Whole = Field(0, ge=0, lt=1 << 53, description="the first row to be sent; those before it are counted as passed over")
     rows_per_second: Pace | None = Field(None, description="default: the pace that was set last; null: as fast as the machine goes")
 
 
@@ -61,7 +63,7 @@ class Step(Shape):
     """How many rows of a paused run are sent."""
 
     model_config = ConfigDict(extra="forbid")
-    rows: int = Field(1, ge=1, le=1000)
+    rows: Whole = Field(1, ge=1, le=1000)
 
 
 class ReplayCreate(Shape):
@@ -72,15 +74,17 @@ class ReplayCreate(Shape):
     """
 
     model_config = ConfigDict(extra="forbid")
-    attempt: int | None = Field(None, ge=1, lt=1 << 31, description="whose rows; default: the newest")
-    from_row: int | None = Field(None, ge=0, lt=1 << 53, description="the first row index of the original that is replayed")
+    attempt: Whole | None = Field(None, ge=1, lt=1 << 31, description="whose rows; default: the newest")
+    from_row: Whole | None = Field(None, ge=0, lt=1 << 53, description="the first row index of the original that is replayed")
     from_time: datetime | None = Field(None, description="rows put on the topic at or after this time, UTC unless it has an offset")
-    partition: int | None = Field(None, ge=0, lt=1 << 31, description="only rows in this partition")
-    from_offset: int | None = Field(None, ge=0, lt=1 << 62, description="the first record of the range")
-    to_offset: int | None = Field(None, ge=0, lt=1 << 62, description="the first record behind the range; default: as far as there are any")
+    partition: Whole | None = Field(None, ge=0, lt=1 << 31, description="only rows in this partition")
+    from_offset: Whole | None = Field(None, ge=0, lt=1 << 62, description="the first record of the range")
+    to_offset: Whole | None = Field(
+        None, ge=0, lt=1 << 62, description="the first record behind the range; default: as far as there are any"
+    )
     model_version: str | None = Field(None, max_length=100, description="scores all rows; default: the one that each row names")
     rows_per_second: Pace | None = Field(1.0, description="default: the original's pace; null: as fast as the machine goes")
-    lanes: int | None = Field(None, ge=1, le=MAX_LANES, description="default: as many as the original has")
+    lanes: Whole | None = Field(None, ge=1, le=MAX_LANES, description="default: as many as the original has")
 
 
 class SimulationStopped(Shape):
@@ -100,13 +104,18 @@ class LiveStats(Shape):
 
 
 class LivePrediction(Shape):
-    """The newest prediction. `timestamp` is when it was made, `row_timestamp` the row's own time."""
+    """The newest prediction. `timestamp` is when it was made, `row_timestamp` the row's own time.
+
+    `top_features`: the largest contributions of this row. In the dialects of old clients the values of the model's strongest features, the
+    same for every row of a model, 0.0 where the row has none; the contributions are then in `top_contributions`.
+    """
 
     timestamp: datetime
     sample_id: str
-    prediction: Literal["PASS", "FAIL"]
+    prediction: Literal["PASS", "FAIL", "Pass", "Fail"]
     confidence: float
     top_features: dict[str, float]
+    top_contributions: dict[str, float]
     top_feature_values: dict[str, float | None]
     row_index: int
     row_timestamp: datetime | None
@@ -141,13 +150,21 @@ class SimulationProgress(Shape):
     eta_seconds: float | None
     phase: Literal["warmup", "streaming"]
     truth: Truth | None
+    status: str | None = Field(None, description="in old clients' dialects why the run failed")
+
+
+class Saying(Shape):
+    """`progress` of old clients' dialects while there is no row to show: what is going on, or why it failed."""
+
+    status: str
 
 
 class SimulationResult(Shape):
-    """How a run ended."""
+    """How a run ended. `error` is why it failed."""
 
     live_stats: LiveStats
     message: str
+    error: str | None = None
     truth: Truth | None
     dead_letters: int
 
@@ -157,7 +174,7 @@ class SimulationStatus(Shape):
 
     task_id: str
     status: AnyStatus
-    progress: SimulationProgress | None
+    progress: SimulationProgress | Saying | None
     result: SimulationResult | None
     phase: Literal["waiting", "warmup", "streaming", "ended"]
     error: str | None = None
@@ -269,6 +286,7 @@ class PredictionView(Shape):
     scored_at: datetime
     source: dict[str, str | int]
     redriven: bool = Field(False, description="a repaired row: answered later than its neighbours")
+    strongest: dict[str, float | None] | None = Field(None, description="the row's values of the model's own strongest features")
 
 
 class PredictionPage(Shape):

@@ -59,6 +59,8 @@ class RedisView(Shape):
     keys: int
     clients: int
     uptime_seconds: int
+    policy: str | None = Field(None, description="what it does when it is full; any but `noeviction` removes keys of the view")
+    evicted_keys: int | None = Field(None, description="keys that it has removed since its start to make room")
 
 
 class System(Shape):

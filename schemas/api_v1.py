@@ -8,8 +8,9 @@ from typing import Any, Literal
 
 from pydantic import ConfigDict, Field, model_validator
 
-from schemas.api import AnyStatus, DateText, Problem, Shape, TrainingProgress, TrainingResult
+from schemas.api import DateText, Problem, Shape, TrainingProgress, TrainingResult
 from schemas.manifests import Cell, Column, DatasetManifest, LabelCounts, Metrics, ModelManifest, SplitManifest
+from schemas.messages import Status
 from schemas.training import TrainingParameters
 
 
@@ -163,7 +164,7 @@ class Training(Shape):
 
     task_id: str
     workspace: str
-    status: AnyStatus
+    status: Status
     attempt: int
     created_at: datetime
     updated_at: datetime

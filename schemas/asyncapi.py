@@ -9,7 +9,7 @@ from pydantic.json_schema import models_json_schema
 from schemas import messages as m
 from schemas import topics as t
 from schemas.manifests import DatasetManifest, ModelManifest, SplitManifest
-from schemas.tasks import Command, LogEntry, RunPosition, TaskState
+from schemas.tasks import Command, LogEntry, Quarantined, RunPosition, TaskState
 
 Message = type[msgspec.Struct] | type[BaseModel]
 REF = "#/components/schemas/{name}"
@@ -26,6 +26,7 @@ CARRIED: dict[t.Topic, tuple[Message, ...]] = {
     t.MODELS: (ModelManifest, m.Alias),
     t.DATASETS: (DatasetManifest, SplitManifest),
     t.TASK_LOGS: (LogEntry,),
+    t.QUARANTINE: (Quarantined,),
 }
 OTHER_SYSTEM = "any other system"
 WRITERS: dict[t.Topic, tuple[str, ...]] = {
@@ -41,6 +42,7 @@ WRITERS: dict[t.Topic, tuple[str, ...]] = {
     t.MODELS: ("trainer", "gateway"),
     t.DATASETS: ("gateway",),
     t.TASK_LOGS: ("trainer",),
+    t.QUARANTINE: ("gateway", "producer", "trainer"),
 }
 READERS: dict[t.Topic, tuple[str, ...]] = {
     t.ROWS: ("stream_processor", "producer", "gateway"),
@@ -51,10 +53,11 @@ READERS: dict[t.Topic, tuple[str, ...]] = {
     t.TASKS: ("gateway", "producer", "trainer"),
     t.RUN_COMMANDS: ("producer",),
     t.TRAINING_COMMANDS: ("trainer",),
-    t.RUN_POSITIONS: ("producer", "stream_processor"),
-    t.MODELS: ("gateway", "stream_processor"),
+    t.RUN_POSITIONS: ("producer", "stream_processor", "gateway", "trainer"),
+    t.MODELS: ("gateway", "stream_processor", "producer"),
     t.DATASETS: ("gateway",),
     t.TASK_LOGS: ("gateway",),
+    t.QUARANTINE: ("gateway", "producer", "trainer"),
 }
 TYPES: dict[Message, str] = {
     m.Row: "row",

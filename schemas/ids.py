@@ -13,6 +13,8 @@ from schemas.topics import INGRESS, ROWS
 
 RUN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.@-]{0,99}")
 RUN_PREFIX = "sim-task-"
+MODEL_VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.@-]{0,99}")
+"""What can name a folder of the storage, whatever the storage is."""
 
 
 def new_training_id() -> str:
@@ -96,6 +98,17 @@ def foreign_lanes(partitions: int) -> int:
 def foreign_lane(topic: str, partition: int, partitions: int) -> int:
     """The lane that another system's row travels in; its row index is `offset * lanes + lane`."""
     return partition if topic == INGRESS.name else partitions + partition
+
+
+OTHERS_RUN_ID = "ext-others"
+"""The run of rows of other systems in partitions in which no more runs have room."""
+
+
+def is_external_key(key: bytes, partition: int, partitions: int) -> bool:
+    """Whether a key of the Faust table is of a lane of another system's run in this partition."""
+    run_id, *rest = key.split(b":")
+    lanes = (b"%d" % foreign_lane(topic, partition, partitions) for topic in (INGRESS.name, ROWS.name))
+    return len(rest) == 2 and rest[1] in lanes and not is_task_id(run_id.decode("utf-8", "replace"))
 
 
 def alias_key(alias: str, workspace: str) -> str:

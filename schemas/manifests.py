@@ -3,10 +3,11 @@
 Every manifest is immutable; a changed setting makes a new object with a new id.
 """
 
-from datetime import datetime
-from typing import Any, Literal
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AwareDatetime, BaseModel, ConfigDict, FailFast, Field
+
+from schemas.bounds import ManifestCount, ManifestId, ManifestPath, ManifestSeed, ManifestWorkspace, Plain, SortedTime
 
 ColumnType = Literal["numeric", "datetime", "boolean", "text", "empty"]
 Cell = float | int | str | bool | None
@@ -15,7 +16,7 @@ Cell = float | int | str | bool | None
 class Manifest(BaseModel):
     """Base of all manifests: frozen, unknown fields refused."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
+    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=(), allow_inf_nan=False)
 
 
 class Column(Manifest):
@@ -23,7 +24,7 @@ class Column(Manifest):
 
     name: str
     type: ColumnType
-    missing: int
+    missing: ManifestCount
     constant: bool
     reason: str | None = None
 
@@ -41,8 +42,8 @@ class LabelCounts(Manifest):
 
     pass_value: str
     fail_value: str
-    pass_count: int
-    fail_count: int
+    pass_count: ManifestCount
+    fail_count: ManifestCount
 
 
 class TimeAxis(Manifest):
@@ -54,7 +55,7 @@ class TimeAxis(Manifest):
     column: str
     synthetic: bool
     style: str = "iso8601"
-    start: datetime | None = None
+    start: AwareDatetime | None = None
     step_seconds: float | None = None
     reason: str
 
@@ -66,39 +67,39 @@ class DatasetManifest(Manifest):
     `row_count` and `column_count` are the file's own; a synthetic time column is not counted.
     """
 
-    dataset_id: str
-    workspace: str
+    dataset_id: ManifestId
+    workspace: ManifestWorkspace
     file_name: str
-    file_size: int
+    file_size: ManifestCount
     sha256: str
-    path: str
-    created_at: datetime
-    row_count: int
-    column_count: int
-    columns: list[Column]
-    features: list[str] = Field(description="numeric columns that a model may use, in file order")
+    path: ManifestPath
+    created_at: SortedTime
+    row_count: ManifestCount
+    column_count: ManifestCount
+    columns: Annotated[list[Column], FailFast()]
+    features: Annotated[list[str], FailFast()] = Field(description="numeric columns that a model may use, in file order")
     label: Choice
     labels: LabelCounts
     id_column: Choice | None = Field(description="null: the row number, 1-based, is the id")
     time: TimeAxis
-    first_timestamp: datetime
-    last_timestamp: datetime
+    first_timestamp: AwareDatetime
+    last_timestamp: AwareDatetime
 
 
 class DateRange(Manifest):
     """Both ends inclusive, UTC."""
 
-    start: datetime
-    end: datetime
+    start: AwareDatetime
+    end: AwareDatetime
 
 
 class SetManifest(Manifest):
     """One of the three sets of a split. `path` is relative to the storage root; rows are in time order, ties in file order."""
 
-    path: str
+    path: ManifestPath
     range: DateRange
-    rows: int
-    failures: int
+    rows: ManifestCount
+    failures: ManifestCount
 
 
 class SplitManifest(Manifest):
@@ -108,37 +109,37 @@ class SplitManifest(Manifest):
     `__label__` ("PASS"/"FAIL"), then the dataset's features as float64 with null for missing.
     """
 
-    split_id: str
-    dataset_id: str
-    workspace: str
-    created_at: datetime
+    split_id: ManifestId
+    dataset_id: ManifestId
+    workspace: ManifestWorkspace
+    created_at: SortedTime
     sample_fraction: float
-    seed: int
+    seed: ManifestSeed
     train: SetManifest
     test: SetManifest
     simulation: SetManifest
-    daily_distribution: dict[str, int]
+    daily_distribution: dict[str, ManifestCount]
 
 
 class FeatureSelection(Manifest):
     """Features of a dataset ranked by a preliminary model's total gain, best first. Kept in storage beside the dataset."""
 
-    dataset_id: str
-    features: list[str]
-    gains: list[float]
-    considered: int
-    sampled_rows: int
-    seed: int
-    parameters: dict[str, Any]
+    dataset_id: ManifestId
+    features: Annotated[list[str], FailFast()]
+    gains: Annotated[list[float], FailFast()]
+    considered: ManifestCount
+    sampled_rows: ManifestCount
+    seed: ManifestSeed
+    parameters: Plain
 
 
 class ConfusionMatrix(Manifest):
     """FAIL is the positive class."""
 
-    true_positives: int
-    false_positives: int
-    true_negatives: int
-    false_negatives: int
+    true_positives: ManifestCount
+    false_positives: ManifestCount
+    true_negatives: ManifestCount
+    false_negatives: ManifestCount
 
 
 class Metrics(Manifest):
@@ -152,15 +153,15 @@ class Metrics(Manifest):
     roc_auc: float | None
     pr_auc: float | None
     threshold: float
-    rows: int
+    rows: ManifestCount
     confusion_matrix: ConfusionMatrix
 
 
 class ReferenceHistogram(Manifest):
     """A feature's distribution in the training set: `edges` has one entry more than `counts`; missing values are apart."""
 
-    edges: list[float]
-    counts: list[int]
+    edges: Annotated[list[float], FailFast()]
+    counts: Annotated[list[ManifestCount], FailFast()]
     missing_rate: float
 
 
@@ -171,26 +172,26 @@ class ModelManifest(Manifest):
     them, they are not used; any other name is unknown. `files` maps a file name in the folder to its SHA-256.
     """
 
-    model_version: str
-    workspace: str
-    task_id: str
-    dataset_id: str
+    model_version: ManifestId
+    workspace: ManifestWorkspace
+    task_id: ManifestId
+    dataset_id: ManifestId
     dataset_sha256: str
-    split_id: str
-    created_at: datetime
-    features: list[str]
-    ignored_features: list[str]
+    split_id: ManifestId
+    created_at: SortedTime
+    features: Annotated[list[str], FailFast()]
+    ignored_features: Annotated[list[str], FailFast()]
     label: str
     pass_value: str
     threshold: float
     threshold_objective: str
-    best_iteration: int
-    parameters: dict[str, Any]
-    seed: int
+    best_iteration: ManifestCount
+    parameters: Plain
+    seed: ManifestSeed
     validation_metrics: Metrics
     test_metrics: Metrics
     feature_gains: dict[str, float]
     reference: dict[str, ReferenceHistogram]
     library_versions: dict[str, str]
-    warnings: list[str] = []
+    warnings: Annotated[list[str], FailFast()] = []
     files: dict[str, str]

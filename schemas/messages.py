@@ -4,18 +4,27 @@ Times are UTC-aware and travel as RFC 3339. FAIL is the positive class everywher
 Tasks and orders: `schemas.tasks`.
 """
 
-from datetime import datetime
 from typing import Annotated, Literal
 
 import msgspec
-from msgspec import Meta, Struct
+from msgspec import UNSET, Meta, Struct, UnsetType
+
+from schemas.bounds import Attempt, Count, Id, Lane, Lanes, LetterId, Workspace, untimely
+from schemas.bounds import UtcTime as UtcTime
 
 Verdict = Literal["PASS", "FAIL"]
 Status = Literal["PENDING", "IN_PROGRESS", "PAUSED", "COMPLETED", "FAILED", "STOPPED"]
 TERMINAL: frozenset[Status] = frozenset({"COMPLETED", "FAILED", "STOPPED"})
 Ending = Literal["COMPLETED", "FAILED", "STOPPED"]
-UtcTime = Annotated[datetime, Meta(tz=True)]
-Index = Annotated[int, Meta(ge=0)]
+Index = Annotated[int, Meta(ge=0, le=2**62)]
+"""As rows and markers may claim it; what is counted stays below `bounds.INTEGER_MAX`."""
+LaneNumber = Lane
+Place = Annotated[int, Meta(ge=-1, le=2**53 - 1)]
+"""An index or offset, -1 before the first."""
+Name = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_.@-]{1,100}\Z")]
+"""Names a run or a dead letter in an order about one."""
+Said = Annotated[str, Meta(max_length=10_000)]
+"""Words for a person."""
 
 
 class Row(Struct, kw_only=True, omit_defaults=True):
@@ -27,10 +36,10 @@ class Row(Struct, kw_only=True, omit_defaults=True):
 
     features: dict[str, float | None]
     run_id: str | None = None
-    attempt: Annotated[int, Meta(ge=1)] | None = 1
+    attempt: Attempt | None = 1
     epoch: Index | None = None
-    lane: Index | None = 0
-    lanes: Annotated[int, Meta(ge=1)] | None = 1
+    lane: LaneNumber | None = 0
+    lanes: Lanes | None = 1
     row_index: Index | None = None
     sample_id: str | None = None
     timestamp: UtcTime | None = None
@@ -46,11 +55,11 @@ class PackedHead(Struct, array_like=True, gc=False):
     """The beginning of `PackedRows`: whose rows they are."""
 
     run_id: str | None
-    attempt: Annotated[int, Meta(ge=1, le=2**31)] | None
-    epoch: Annotated[int, Meta(ge=0, le=2**62)] | None
-    lane: Annotated[int, Meta(ge=0, le=2**31)] | None
-    lanes: Annotated[int, Meta(ge=1, le=2**31)] | None
-    row_index: Annotated[int, Meta(ge=0, le=2**62)] | None
+    attempt: Attempt | None
+    epoch: Index | None
+    lane: LaneNumber | None
+    lanes: Lanes | None
+    row_index: Index | None
     model_version: str
     count: Annotated[int, Meta(ge=1, le=MAX_PACKED_ROWS)]
 
@@ -76,14 +85,14 @@ class PackedRows(PackedHead, array_like=True, gc=False):
 class RunEnd(Struct, kw_only=True):
     """Closes a lane (header `type: run-end`). `end_index` is the first row index of the lane that is not sent."""
 
-    run_id: str
-    attempt: int
-    epoch: int
-    lane: int
-    lanes: int
-    end_index: int
+    run_id: Name
+    attempt: Attempt
+    epoch: Index
+    lane: LaneNumber
+    lanes: Lanes
+    end_index: Index
     ending: Ending
-    message: str = ""
+    message: Said = ""
 
 
 class RunSkip(Struct, kw_only=True):
@@ -92,21 +101,21 @@ class RunSkip(Struct, kw_only=True):
     A lane that has not come to `from_index` yet lost rows before it and does not take the marker: they must not count as passed over.
     """
 
-    run_id: str
-    attempt: int
-    epoch: int
-    lane: int
-    lanes: int
-    from_index: int
-    to_index: int
+    run_id: Name
+    attempt: Attempt
+    epoch: Index
+    lane: LaneNumber
+    lanes: Lanes
+    from_index: Index
+    to_index: Index
 
 
 class Source(Struct, frozen=True):
     """Where the row stood."""
 
     topic: str
-    partition: int
-    offset: int
+    partition: Count
+    offset: Count
 
 
 class Prediction(Struct, kw_only=True):
@@ -119,12 +128,12 @@ class Prediction(Struct, kw_only=True):
     """
 
     prediction_id: str
-    run_id: str
-    attempt: int
-    lane: int
-    row_index: int
+    run_id: Id
+    attempt: Attempt
+    lane: Lane
+    row_index: Count
     sample_id: str
-    row_timestamp: datetime | None
+    row_timestamp: UtcTime | None
     prediction: Verdict
     confidence: float
     probability_fail: float
@@ -134,10 +143,12 @@ class Prediction(Struct, kw_only=True):
     top_feature_values: dict[str, float | None]
     reasons: Literal["exact", "approximate", "none"]
     label: Verdict | None
-    scored_at: datetime
+    scored_at: UtcTime
     source: Source
     redriven: bool = False
     """A repaired row: answered late, so behind rows with a higher index."""
+    strongest: dict[str, float | None] | UnsetType = UNSET
+    """The row's values of the model's own strongest features, the same for every row of a model; only where there are reasons."""
 
 
 Reason = Literal[
@@ -151,7 +162,10 @@ Reason = Literal[
     "unsupported_encoding",
     "run_owned",
     "wrong_topic",
+    "misplaced",
+    "not_owner",
 ]
+"""`misplaced`: it is about a lane of a run that travels in another partition; `not_owner`: no producer of that run can have sent it."""
 
 
 class DeadLetter(Struct, kw_only=True):
@@ -161,38 +175,42 @@ class DeadLetter(Struct, kw_only=True):
     its offset as index. `value` and `key` are base64.
     """
 
-    dead_letter_id: str
+    dead_letter_id: LetterId
     reason: Reason
     message: str
     path: str | None
     topic: str
-    partition: int
-    offset: int
+    partition: Count
+    offset: Count
     key: bytes | None
     value: bytes
     headers: dict[str, str]
-    run_id: str | None
-    attempt: int | None
-    lane: int | None
-    row_index: int | None
+    run_id: Id | None
+    attempt: Annotated[int, Meta(ge=0, le=2**62)] | None
+    lane: Annotated[int, Meta(ge=0, le=2**62)] | None
+    row_index: Annotated[int, Meta(ge=0, le=2**62)] | None
     model_version: str | None
-    occurred_at: datetime
-    value_bytes: int | None = None
+    occurred_at: UtcTime
+    value_bytes: Count | None = None
     """Length of the record's value; of a larger one than fits the beginning is kept."""
     all_headers: list[tuple[str, bytes | None]] = []
     """Every header in its order, duplicates and values of any bytes too (base64); `headers` is what is shown of them."""
     headers_cut: int = 0
     """Headers that did not fit."""
 
+    def problem(self) -> str | None:
+        """Why it cannot be a letter of ours."""
+        return untimely(occurred_at=self.occurred_at)
+
 
 class Redrive(Struct, kw_only=True, omit_defaults=True):
     """Value of the header `redrive` of `rows.v1`: which dead letter is sent again, and whose row it is whatever the body says."""
 
-    dead_letter_id: str
-    run_id: str
-    row_index: Annotated[int, Meta(ge=0, le=2**62)]
-    attempt: Annotated[int, Meta(ge=1, le=2**31)] = 1
-    lane: Annotated[int, Meta(ge=0, le=2**62)] = 0
+    dead_letter_id: Name
+    run_id: Name
+    row_index: Index
+    attempt: Attempt = 1
+    lane: LaneNumber = 0
 
 
 class Purge(Redrive, kw_only=True, omit_defaults=True):
@@ -209,9 +227,9 @@ class DeadLetterMark(Struct, kw_only=True, omit_defaults=True):
     """
 
     mark: Literal["answered", "dead_letter", "ignored", "purged"]
-    dead_letter_id: str
-    run_id: str
-    marked_at: datetime
+    dead_letter_id: LetterId
+    run_id: Id
+    marked_at: UtcTime
     message: str = ""
     prediction_id: str | None = None
     new_dead_letter_id: str | None = None
@@ -220,10 +238,10 @@ class DeadLetterMark(Struct, kw_only=True, omit_defaults=True):
 class Confusion(Struct, kw_only=True):
     """Counts of labelled rows; FAIL is positive."""
 
-    tp: int = 0
-    fp: int = 0
-    tn: int = 0
-    fn: int = 0
+    tp: Count = 0
+    fp: Count = 0
+    tn: Count = 0
+    fn: Count = 0
 
 
 HISTOGRAM_BINS = 20
@@ -237,52 +255,59 @@ class LaneStats(Struct, kw_only=True):
     of another system's rows was handled; `epoch` the highest producer epoch counted; `last_row_index` the last row
     taken, -1 before the first, `last_answered_index` the last that was answered in order; `skipped` the dead-lettered rows that may still
     be redriven, ascending, bounded; `redriven` those that were, as (time of the answers in microseconds, row indices), so that their late
-    predictions can be found. Sums are added row by row in order, so any batching gives the same bits.
+    predictions can be found. `limit_reached`: the processor itself has ended the lane, for too many dead letters
+    or for rows that are gone. Sums are added row by row in order, so any batching gives the same bits.
     """
 
-    run_id: str
-    attempt: int
-    lane: int
-    lanes: int
-    partition: int
-    offset: int
-    epoch: int
-    ingress_offset: int = -1
-    begun_at: datetime | None = None
-    last_row_index: int = -1
-    last_answered_index: int = -1
-    skipped: list[int] = []
-    redriven: list[tuple[int, list[int]]] = []
-    total: int = 0
-    pass_count: int = 0
-    fail_count: int = 0
-    dead_letters: int = 0
-    dead_letters_in_a_row: int = 0
+    run_id: Id
+    attempt: Attempt
+    lane: Lane
+    lanes: Lanes
+    partition: Count
+    offset: Place
+    epoch: Count
+    ingress_offset: Place = -1
+    begun_at: UtcTime | None = None
+    last_row_index: Place = -1
+    last_answered_index: Place = -1
+    skipped: list[Count] = []
+    redriven: list[tuple[Count, list[Count]]] = []
+    total: Count = 0
+    pass_count: Count = 0
+    fail_count: Count = 0
+    dead_letters: Count = 0
+    dead_letters_in_a_row: Count = 0
     limit_reached: bool = False
-    passed_over: int = 0
+    passed_over: Count = 0
     confidence_sum: float = 0.0
     probability_fail_sum: float = 0.0
     confusion: Confusion = msgspec.field(default_factory=Confusion)
-    histogram: list[int] = msgspec.field(default_factory=lambda: [0] * HISTOGRAM_BINS)
+    histogram: Annotated[list[Count], Meta(min_length=HISTOGRAM_BINS, max_length=HISTOGRAM_BINS)] = msgspec.field(
+        default_factory=lambda: [0] * HISTOGRAM_BINS
+    )
     last: Prediction | None = None
-    first_scored_at: datetime | None = None
-    last_scored_at: datetime | None = None
+    first_scored_at: UtcTime | None = None
+    last_scored_at: UtcTime | None = None
     finished: Ending | None = None
     message: str = ""
 
     @property
     def read(self) -> int:
-        """Grows with each record that was read of either topic."""
-        return self.offset + self.ingress_offset
+        """Grows with each record that was read of either topic; of a run of ours its `offset`."""
+        return self.offset + self.ingress_offset + 1
+
+    def problem(self) -> str | None:
+        """Why it cannot be ours: runs of other systems are listed by these times."""
+        return untimely(begun_at=self.begun_at, first_scored_at=self.first_scored_at)
 
 
 class Alias(Struct, kw_only=True):
     """Value of `models.v1` under `alias@workspace`."""
 
-    alias: str
-    workspace: str
-    model_version: str
-    set_at: datetime
+    alias: Id
+    workspace: Workspace
+    model_version: Id
+    set_at: UtcTime
 
 
 encode = msgspec.json.Encoder().encode

@@ -23,8 +23,10 @@ class Topic:
     retention_ms: int | None = None
 
     def config(self) -> dict[str, str]:
-        """Broker settings for the creation of this topic."""
-        settings = {"cleanup.policy": self.cleanup, "max.message.bytes": str(MAX_MESSAGE_BYTES)}
+        """Broker settings for the creation of this topic. Times are the broker's: a writer whose clock is an hour ahead would be refused,
+        and one far behind would have its records removed at once."""
+        settings = {"cleanup.policy": self.cleanup, "max.message.bytes": str(MAX_MESSAGE_BYTES), "message.timestamp.type": "LogAppendTime"}
+        settings |= UNPACKED
         if self.retention_ms is not None:
             settings["retention.ms"] = str(self.retention_ms)
         if self.cleanup == "compact":
@@ -32,9 +34,13 @@ class Topic:
         return settings
 
 
+UNPACKED = {"compression.type": "uncompressed"}
+"""The broker unpacks what it is sent and only then compares its size: 10 kB that would be 300 MB in every reader are refused (ADR 29)."""
 MAX_MESSAGE_BYTES = 4 << 20
 """Largest record batch that a topic takes. A row larger than `MAX_ROW_BYTES` is dead-lettered."""
 MAX_ROW_BYTES = 1 << 20
+MAX_KEY_BYTES = 1 << 16
+"""So much of a key is kept with a dead letter, and no row has a larger one: its answer carries the same key."""
 
 ROWS = Topic(
     "rows.v1",
@@ -71,6 +77,14 @@ RUN_POSITIONS = Topic("run-positions.v1", "control", "compact", "run_id", "owner
 MODELS = Topic("models.v1", "control", "compact", "model id, or alias@workspace", "model manifests and aliases")
 DATASETS = Topic("datasets.v1", "control", "compact", "dataset or split id", "dataset and split manifests")
 TASK_LOGS = Topic("task-logs.v1", "control", "delete", "task_id", "log entries of tasks", 7 * 24 * HOUR_MS)
+QUARANTINE = Topic(
+    "quarantine.v1",
+    "control",
+    "delete",
+    "topic:partition:offset",
+    "records of other topics that no reader takes: where they stood, why, and their bytes",
+    30 * 24 * HOUR_MS,
+)
 
 INLETS = (ROWS, INGRESS)
 """The topics of rows, which the stream processor reads side by side."""
@@ -88,6 +102,7 @@ TOPICS = (
     MODELS,
     DATASETS,
     TASK_LOGS,
+    QUARANTINE,
 )
 
 TYPE_HEADER = "type"

@@ -1,6 +1,8 @@
 """Model bundles: the folder `models/{model_version}/`, written once, verified whenever it is loaded, and the one way a bundle scores rows.
 
 The manifest is written last and names the SHA-256 of every other file, so a crash leaves no half bundle that loads. Never pickle.
+The manifest itself is what was registered in `models.v1`: its digest, taken from that record, is checked at each load. A bundle without
+a record loads by its files' sums alone.
 `score` and `contributions` are the same for the stream processor, the trainer and an offline recount: a row's result has the same bits
 whatever other rows are in the batch and whatever the number of threads. Both free the GIL and may be called from several threads.
 """
@@ -12,13 +14,15 @@ import re
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 from pydantic import ValidationError
 
 from schemas.manifests import ModelManifest
+from storage import golden
 
 if TYPE_CHECKING:
     from storage.files import Storage
@@ -45,7 +49,7 @@ class BundleCorrupt(BundleError):
 
     def __init__(self, model_version: str, detail: str) -> None:
         super().__init__(f"model version {model_version} is corrupt: {detail}")
-        self.model_version = model_version
+        self.model_version, self.detail = model_version, detail
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,24 +78,72 @@ def write_bundle(storage: Storage, manifest: ModelManifest, files: Mapping[str, 
     return complete
 
 
-def load_bundle(storage: Storage, model_version: str, *, threads: int = 1) -> Bundle:
-    """Load a model version, every file verified. Raises `BundleMissing`, `BundleCorrupt`, `StorageUnavailable`."""
-    xgboost = import_xgboost()
-    manifest = _read_manifest(storage, model_version)
+class Content(NamedTuple):
+    """A bundle's verified files, not yet given to the library."""
+
+    manifest: ModelManifest
+    model: bytes
+    golden_rows: bytes | None
+
+
+def digest(manifest: ModelManifest) -> str:
+    """SHA-256 of a manifest's content, however its JSON is laid out: the same of the file in a bundle and of its record in `models.v1`."""
+    return hashlib.sha256(manifest.model_dump_json().encode()).hexdigest()
+
+
+def load_bundle(storage: Storage, model_version: str, *, threads: int = 1, registered: str | None = None) -> Bundle:
+    """Load a model version, every file verified, and have it score its golden rows. `registered`: the digest of its record, where known.
+
+    Raises `BundleMissing`, `BundleCorrupt`, `StorageUnavailable`.
+    """
+    return make_bundle(read_bundle(storage, model_version, registered), threads=threads)
+
+
+def read_bundle(storage: Storage, model_version: str, registered: str | None = None) -> Content:
+    """Read and verify a bundle's files; the library is not asked. Raises as `load_bundle`."""
+    manifest = read_manifest(storage, model_version, registered)
     content = {name: _read_verified(storage, manifest, name) for name in manifest.files}
     if MODEL not in content:
         raise BundleCorrupt(model_version, f"the manifest names no {MODEL}")
+    return Content(manifest, content[MODEL], content.get(golden.NAME))
+
+
+def read_file(storage: Storage, manifest: ModelManifest, name: str) -> bytes:
+    """A bundle's file by the manifest that was registered. Raises `BundleMissing` when there is no such file, else as `load_bundle`."""
+    if name not in manifest.files or not storage.exists(bundle_path(manifest.model_version, name)):
+        raise BundleMissing(manifest.model_version)
+    return _read_verified(storage, manifest, name)
+
+
+def make_bundle(content: Content, *, threads: int = 1) -> Bundle:
+    """Give a bundle's files to the library, which a hostile model may crash: see `storage.trial`. Raises `BundleCorrupt`."""
+    xgboost = import_xgboost()
+    manifest = content.manifest
+    model_version = manifest.model_version
+    if content.golden_rows is None and (made_by := manifest.library_versions.get("xgboost", xgboost.__version__)) != xgboost.__version__:
+        detail = f"it was made by XGBoost {made_by}, this is {xgboost.__version__}, and it holds no golden rows to compare; train it again"
+        raise BundleCorrupt(model_version, detail)
     booster = xgboost.Booster({"nthread": threads})
     try:
-        booster.load_model(bytearray(content[MODEL]))
-    except xgboost.core.XGBoostError as error:
+        booster.load_model(bytearray(content.model))
+    except (xgboost.core.XGBoostError, ValueError) as error:  # the latter where it cannot even say what is wrong
         raise BundleCorrupt(model_version, f"XGBoost cannot read {MODEL}: {str(error).splitlines()[0]}") from error
     booster.set_param({"nthread": threads})  # loading restores the setting of the training
     if booster.num_features() != len(manifest.features):
         raise BundleCorrupt(
             model_version, f"the model takes {booster.num_features()} features, the manifest names {len(manifest.features)}"
         )
-    return Bundle(manifest, booster)
+    bundle = Bundle(manifest, booster)
+    try:
+        wrong = (
+            golden.problem(content.golden_rows, len(manifest.features), partial(score, bundle)) if content.golden_rows is not None else None
+        )
+    except xgboost.core.XGBoostError as error:
+        raise BundleCorrupt(model_version, f"XGBoost cannot score by {MODEL}: {str(error).splitlines()[0]}") from error
+    if wrong:
+        made_by = manifest.library_versions.get("xgboost", "an unknown version")
+        raise BundleCorrupt(model_version, f"{wrong} (made by XGBoost {made_by}, this is {xgboost.__version__})")
+    return bundle
 
 
 def score(bundle: Bundle, matrix: Matrix) -> Matrix:
@@ -151,7 +203,8 @@ def finite(matrix: npt.NDArray[np.floating[Any]]) -> Matrix:
     return np.where(np.isinf(single), np.float32(np.nan), single)
 
 
-def _read_manifest(storage: Storage, model_version: str) -> ModelManifest:
+def read_manifest(storage: Storage, model_version: str, registered: str | None = None) -> ModelManifest:
+    """The manifest, the one that was registered. Raises as `load_bundle`."""
     if not MODEL_VERSION.fullmatch(model_version):  # rows of other systems name it: it must not become a path of their choice
         raise BundleMissing(model_version)
     try:
@@ -162,6 +215,8 @@ def _read_manifest(storage: Storage, model_version: str) -> ModelManifest:
         raise BundleCorrupt(model_version, f"{MANIFEST} is not a manifest: {error.error_count()} problems") from error
     if manifest.model_version != model_version:
         raise BundleCorrupt(model_version, f"{MANIFEST} is that of {manifest.model_version}")
+    if registered is not None and digest(manifest) != registered:
+        raise BundleCorrupt(model_version, f"{MANIFEST} is not the one that was registered (SHA-256 differs)")
     return manifest
 
 

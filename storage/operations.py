@@ -20,12 +20,15 @@ class Keep(Struct, frozen=True, array_like=True, tag="keep"):
 
 
 class Lane(Struct, frozen=True, array_like=True, tag="lane"):
-    """Keep a lane's statistics; an empty value deletes them."""
+    """Keep a lane's statistics. What stands at a lower record of the lane, `at`, is an old copy, however
+    late it was written; what is not of the `partition` of the first copy is foreign."""
 
     key: str
     offset: int
     value: str
     field: str
+    at: int = -1
+    partition: int = 0
 
 
 class Answers(Struct, frozen=True, array_like=True, tag="answers"):
@@ -111,7 +114,7 @@ def fold(operations: Iterable[Operation], limits: Limits) -> list[Operation]:
             case Keep() | Lane():
                 name = (operation.key, operation.field if isinstance(operation, Lane) else "")
                 known = newest.get(name)
-                if known is None or known.offset < operation.offset:
+                if known is None or _order(known) < _order(operation):
                     newest[name] = operation
             case Answers():
                 answers.setdefault(operation.key, []).append(operation)
@@ -120,6 +123,10 @@ def fold(operations: Iterable[Operation], limits: Limits) -> list[Operation]:
             case _:
                 added.append(operation)
     return [*newest.values(), *(_joined(parts, limits.predictions) for parts in answers.values()), *added, *listed.values()]
+
+
+def _order(operation: Keep | Lane) -> tuple[int, int]:
+    return (operation.at if isinstance(operation, Lane) else 0, operation.offset)
 
 
 def _joined(parts: list[Answers], limit: int) -> Answers:

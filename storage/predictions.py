@@ -7,9 +7,10 @@ from collections.abc import Iterable
 from datetime import datetime
 from itertools import pairwise
 
-import msgspec
 from msgspec import Struct
 
+from schemas.bounds import Attempt, Count, Id, Lane, UtcTime, untimely
+from schemas.decoding import Unreadable, reader
 from schemas.ids import is_task_id
 from storage import redis_keys as keys
 from storage.operations import Add, Answers, Limits, Operation
@@ -23,12 +24,16 @@ FOREIGN_BUCKET_ROWS = 16_000
 class _Answered(Struct):
     """The part of a `Prediction` that decides where it is kept."""
 
-    run_id: str
-    attempt: int
-    lane: int
-    row_index: int
-    scored_at: datetime
+    run_id: Id
+    attempt: Attempt
+    lane: Lane
+    row_index: Count
+    scored_at: UtcTime
     redriven: bool = False
+
+    def problem(self) -> str | None:
+        """Why it cannot be an answer of ours."""
+        return untimely(scored_at=self.scored_at)
 
 
 class _Attempt(Struct):
@@ -49,7 +54,7 @@ class ProjectedBatch(Struct):
     rejected: list[tuple[int, str]]
 
 
-_answered = msgspec.json.Decoder(_Answered).decode
+_answered = reader(_Answered)
 
 
 def project_predictions(partition: int, records: Iterable[tuple[int, bytes | None]], limits: Limits) -> ProjectedBatch:
@@ -59,12 +64,9 @@ def project_predictions(partition: int, records: Iterable[tuple[int, bytes | Non
     for offset, value in records:
         if not value:
             continue
-        try:
-            answer = _answered(value)
-            if not value.isascii():
-                value.decode()
-        except (msgspec.MsgspecError, ValueError) as error:
-            projected.rejected.append((offset, str(error)[:500]))
+        answer = _answered(value)
+        if isinstance(answer, Unreadable):
+            projected.rejected.append((offset, answer.reason))
             continue
         index, lane = answer.row_index, answer.lane
         if answer.redriven:  # neither where the lane stands nor where its rows are to be looked for

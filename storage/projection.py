@@ -3,15 +3,16 @@
 No record of ours can stop it: one that cannot be read is `Rejected`, with the reason.
 """
 
+import re
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
+from typing import TypeVar
 
-import msgspec
 from msgspec import Struct
-from pydantic import ValidationError
 
 from schemas import topics
-from schemas.ids import POSITION_PREFIX, is_task_id, microseconds
+from schemas.decoding import Unreadable, describe, reader
+from schemas.ids import POSITION_PREFIX, RUN_ID, alias_key, is_task_id, microseconds, stats_key
 from schemas.manifests import DatasetManifest, ModelManifest, SplitManifest
 from schemas.messages import Alias, DeadLetter, DeadLetterMark, LaneStats, encode
 from schemas.tasks import LogEntry, TaskState
@@ -35,6 +36,7 @@ FOREIGN_WORKSPACE = "default"
 SHOWN_BYTES = 4096
 KEPT_BYTES = 16_384
 """A dead letter with a larger record is not kept whole: of its value and key the beginning is shown, the rest is read from Kafka."""
+STATS_KEY = re.compile(r"([A-Za-z0-9][A-Za-z0-9_.@-]{0,99}):([1-9][0-9]{0,9}):(0|[1-9][0-9]{0,9})", re.ASCII)
 Listed = DatasetManifest | SplitManifest | ModelManifest
 
 
@@ -74,24 +76,50 @@ class _Marked(Struct):
     mark: str | None = None
 
 
-_marked = msgspec.json.Decoder(_Marked).decode
-_mark = msgspec.json.Decoder(DeadLetterMark).decode
-_stats = msgspec.json.Decoder(LaneStats).decode
-_task = msgspec.json.Decoder(TaskState).decode
-_dead_letter = msgspec.json.Decoder(DeadLetter).decode
-_alias = msgspec.json.Decoder(Alias).decode
-_log = msgspec.json.Decoder(LogEntry).decode
+T = TypeVar("T")
+_marked = reader(_Marked)
+_mark = reader(DeadLetterMark)
+_stats = reader(LaneStats)
+_task = reader(TaskState)
+_dead_letter = reader(DeadLetter)
+_alias = reader(Alias)
+_log = reader(LogEntry)
+_model = reader(ModelManifest)
+_split = reader(SplitManifest)
+_dataset = reader(DatasetManifest)
+
+
+class _Wrong(ValueError):
+    """What the record says cannot be; why."""
 
 
 def project(
     topic: str, partition: int, offset: int, key: bytes | None, value: bytes | None, limits: Limits = DEFAULT
 ) -> Projected | Rejected:
     """Say what a record does to the view. Nothing is raised for any bytes."""
-    name = (key or b"").decode("utf-8", "replace")
     try:
-        return _PROJECTIONS[topic](partition, offset, name, value, limits)
-    except (msgspec.MsgspecError, ValidationError, ValueError) as error:
-        return Rejected(str(error)[:500])
+        return _PROJECTIONS[topic](partition, offset, (key or b"").decode(), value, limits)
+    except ValueError as error:
+        return Rejected(describe(error))
+
+
+def _read(read: Callable[[bytes | None], T | Unreadable], value: bytes | None) -> T:
+    found = read(value)
+    if isinstance(found, Unreadable):
+        raise _Wrong(found.reason)
+    return found
+
+
+def _keyed(key: str, named: str) -> None:
+    """The key is what the record says it is: it becomes a name in Redis."""
+    if key != named:
+        raise _Wrong(f"the key {key!r:.80} is not that of {named}")
+
+
+def _known_form(key: str) -> str:
+    if not RUN_ID.fullmatch(key):
+        raise _Wrong(f"the key {key!r:.80} has not the form of an id")
+    return key
 
 
 def project_all(
@@ -113,9 +141,10 @@ def project_all(
 
 
 def _project_task(partition: int, offset: int, key: str, value: bytes | None, limits: Limits) -> Projected:
-    if not value:
-        return Projected((Keep(keys.record("task", key), offset, ""),), key)
-    task = _task(value)
+    if value is None:
+        return Projected((Keep(keys.record("task", _known_form(key)), offset, ""),), key)
+    task = _read(_task, value)
+    _keyed(key, task.task_id)
     listed = keys.index("task", task.workspace, task.kind)
     return Projected((Keep(keys.record("task", key), offset, value.decode(), (listed,), member(task.created_at, key)),), key)
 
@@ -123,31 +152,39 @@ def _project_task(partition: int, offset: int, key: str, value: bytes | None, li
 def _project_prediction(partition: int, offset: int, key: str, value: bytes | None, limits: Limits) -> Projected:
     batch = project_predictions(partition, ((offset, value),), limits)
     if batch.rejected:
-        raise ValueError(batch.rejected[0][1])
+        raise _Wrong(batch.rejected[0][1])
     return Projected(tuple(batch.operations), next(iter(batch.touched), None))
 
 
 def _project_stats(partition: int, offset: int, key: str, value: bytes | None, limits: Limits) -> Projected:
     if key.encode().startswith(POSITION_PREFIX):
         return Projected(())
-    run_id, attempt, lane = key.rsplit(":", 2)
-    kept = Lane(keys.stats(run_id), offset, (value or b"").decode(), f"{int(attempt)}:{int(lane)}")
-    found = _stats(value) if value else None
-    if found is None or found.epoch or is_task_id(run_id):
+    if found := STATS_KEY.fullmatch(key):
+        run_id, attempt, lane = found.groups()
+    else:
+        raise _Wrong(f"the key {key!r:.80} is none of statistics")
+    if not value:
+        raise _Wrong("statistics have no tombstones: the processor writes none")
+    stats = _read(_stats, value)
+    _keyed(key, stats_key(stats.run_id, stats.attempt, stats.lane).decode())
+    if stats.partition != partition:
+        raise _Wrong(f"statistics of partition {stats.partition} in partition {partition}")
+    kept = Lane(keys.stats(run_id), offset, value.decode(), f"{attempt}:{lane}", stats.read, partition)
+    if stats.epoch or is_task_id(run_id):
         return Projected((kept,), run_id)
-    begun = found.begun_at or found.first_scored_at or datetime.fromtimestamp(0, UTC)
+    begun = stats.begun_at or stats.first_scored_at or datetime.fromtimestamp(0, UTC)
     index = keys.index("task", FOREIGN_WORKSPACE, "run")
     return Projected((kept, ListRun(index, run_id, member(begun, run_id))), run_id)
 
 
 def _project_dead_letter(partition: int, offset: int, key: str, value: bytes | None, limits: Limits) -> Projected:
-    if not value:
+    if value is None:
         return Projected(())
-    if _marked(value).mark is not None:
-        mark = _mark(value)
+    if _read(_marked, value).mark is not None:
+        mark = _read(_mark, value)
         order = offset + (FINAL if mark.mark == "purged" else 0)
         return Projected((Mark(mark.dead_letter_id, order, value.decode()),), mark.run_id)
-    letter = _dead_letter(value)
+    letter = _read(_dead_letter, value)
     name, whole = letter.dead_letter_id, len(value) <= KEPT_BYTES
     if not whole:
         letter.value, letter.key, letter.headers = letter.value[:SHOWN_BYTES], letter.key and letter.key[:SHOWN_BYTES], {}
@@ -161,23 +198,27 @@ def _project_dead_letter(partition: int, offset: int, key: str, value: bytes | N
 
 def _project_model(partition: int, offset: int, key: str, value: bytes | None, limits: Limits) -> Projected:
     kind = "alias" if "@" in key else "model"
-    if not value:
-        return Projected((Keep(keys.record(kind, key), offset, ""),))
+    if value is None:
+        return Projected((Keep(keys.record(kind, _known_form(key)), offset, ""),))
     if kind == "alias":
-        _alias(value)
+        alias = _read(_alias, value)
+        _keyed(key, alias_key(alias.alias, alias.workspace))
         return Projected((Keep(keys.record(kind, key), offset, value.decode()),))
-    model = ModelManifest.model_validate_json(value)
+    model = _read(_model, value)
+    _keyed(key, model.model_version)
     return Projected((_kept(kind, key, offset, value, model, model.workspace),))
 
 
 def _project_dataset(partition: int, offset: int, key: str, value: bytes | None, limits: Limits) -> Projected:
     kind = "split" if key.startswith("split-") else "dataset"
-    if not value:
-        return Projected((Keep(keys.record(kind, key), offset, ""),))
+    if value is None:
+        return Projected((Keep(keys.record(kind, _known_form(key)), offset, ""),))
     if kind == "split":
-        split = SplitManifest.model_validate_json(value)
+        split = _read(_split, value)
+        _keyed(key, split.split_id)
         return Projected((_kept(kind, key, offset, value, split, split.workspace, split.dataset_id),))
-    dataset = DatasetManifest.model_validate_json(value)
+    dataset = _read(_dataset, value)
+    _keyed(key, dataset.dataset_id)
     return Projected((_kept(kind, key, offset, value, dataset, dataset.workspace),))
 
 
@@ -188,9 +229,9 @@ def _kept(kind: str, key: str, offset: int, value: bytes, manifest: Listed, *sco
 
 
 def _project_log(partition: int, offset: int, key: str, value: bytes | None, limits: Limits) -> Projected:
-    if not value:
+    if value is None:
         return Projected(())
-    entry = _log(value)
+    entry = _read(_log, value)
     return Projected((Add(keys.logs(entry.task_id), offset, f"{offset} {value.decode()}", limits.logs),), entry.task_id)
 
 

@@ -1,7 +1,8 @@
 """The three date ranges of a split: read, check, word. Pure.
 
 Both ends are inclusive, at full precision, UTC (a time without a zone is UTC). A bare date means the whole day: as a start its first
-instant, as an end its last, and against the data's bounds it is compared by day.
+instant, as an end its last. The data's bounds are its first and last day in UTC, whatever the times: from `T00:00:00Z` of the one to
+`T23:59:59.9999999Z` of the other. But a range that begins after the last row or ends before the first holds none, and is refused.
 """
 
 from collections.abc import Mapping
@@ -107,17 +108,21 @@ def _check(ends: Mapping[str, Instant], first: datetime, last: datetime) -> list
         end, start = ends.get(f"{earlier}_end_date"), ends.get(f"{later}_start_date")
         if start and end and start.at <= end.at:
             problems.append(_overlap(earlier, later, end, start))
-    start, end = ends.get("train_start_date"), ends.get("simulation_end_date")
-    if start and _day_or_time(start, start.at) < _day_or_time(start, first):
-        problems.append(_bounds("train_start_date", start, "first", first, last))
-    if end and _day_or_time(end, end.at) > _day_or_time(end, last):
-        problems.append(_bounds("simulation_end_date", end, "last", first, last))
+    for field, instant in ends.items():
+        if field == "train_start_date" and _day(instant.at) < _day(first):
+            problems.append(_bounds(field, instant, "first", first, last))
+        if field == "simulation_end_date" and _day(instant.at) > _day(last):
+            problems.append(_bounds(field, instant, "last", first, last))
+    for field, instant in ends.items():
+        if field.endswith("_end_date") and instant.at < first:
+            problems.append(_bounds(field, instant, "first", first, last))
+        if field.endswith("_start_date") and instant.at > last:
+            problems.append(_bounds(field, instant, "last", first, last))
     return problems
 
 
-def _day_or_time(instant: Instant, at: datetime) -> datetime:
-    at = at.astimezone(UTC)
-    return at.replace(hour=0, minute=0, second=0, microsecond=0) if instant.whole_day else at
+def _day(at: datetime) -> date:
+    return at.astimezone(UTC).date()
 
 
 def _invalid(field: str, given: str) -> Problem:
@@ -152,12 +157,21 @@ def _overlap(earlier: str, later: str, end: Instant, start: Instant) -> Problem:
 def _bounds(field: str, instant: Instant, side: Literal["first", "last"], first: datetime, last: datetime) -> Problem:
     name, end, _ = field.split("_")
     relation = "before the dataset's first" if side == "first" else "after the dataset's last"
-    limit = show(first if side == "first" else last)
+    bound = first if side == "first" else last
+    by_day = instant.whole_day or _day(instant.at) != _day(bound)
     return Problem(
         "date_bounds",
         field,
-        f"{name.capitalize()} {end} date ({instant.given}) is {relation} time: the data goes from {show(first)} to {show(last)}.",
-        {"name": name, "side": side, "given": instant.given, "limit": limit[:10] if instant.whole_day else limit},
+        f"{name.capitalize()} {end} date ({instant.given}) is {relation} {'day' if by_day else 'row'}: "
+        f"the data goes from {show(first)} to {show(last)}.",
+        {
+            "name": name,
+            "end": end,
+            "side": side,
+            "given": instant.given,
+            "unit": "day" if by_day else "row",
+            "limit": show(bound)[:10] if by_day else show(bound),
+        },
     )
 
 
@@ -172,8 +186,8 @@ def dotnet_message(problem: Problem) -> str:
         case "date_overlap":
             earlier, later = DOTNET_NAMES[values["earlier"]], DOTNET_NAMES[values["later"]]
             return f"{later} Start Date ({values['start']}) must be after the {earlier} End Date ({values['end']})."
-        case "date_bounds" if values["side"] == "first":
-            return f"Training Start Date ({values['given']}) is before the dataset's first day ({values['limit']})."
         case "date_bounds":
-            return f"Simulation End Date ({values['given']}) is after the dataset's last day ({values['limit']})."
+            date_name = f"{DOTNET_NAMES[values['name']]} {values['end'].capitalize()} Date ({values['given']})"
+            relation = "before the dataset's first" if values["side"] == "first" else "after the dataset's last"
+            return f"{date_name} is {relation} {values['unit']} ({values['limit']})."
     return problem.message

@@ -7,37 +7,57 @@ the first call and again after a loss.
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import msgspec
 import redis.asyncio
+import structlog
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import OutOfMemoryError, ReadOnlyError
+from redis.exceptions import DataError, RedisError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from storage import redis_keys as keys
 from storage.operations import DEFAULT, Limits, Operation
-from storage.redis_script import APPLY, BEGIN
+from storage.redis_failures import CLUSTER, failure
+from storage.redis_script import APPLY, BEGIN, CHECK, DROP, DROPPED, WHOLE
+
+log = structlog.get_logger()
 
 MAX_CONNECTIONS = 64
 DAY_SECONDS = 86_400
-_UNANSWERED = (RedisConnectionError, RedisTimeoutError, OutOfMemoryError, ReadOnlyError, OSError, TimeoutError)
-"""What passes by itself. Any other error of Redis is a bug of ours."""
-_GUARDED = (keys.POSITIONS, keys.REBUILDING, keys.READY)
+DROP_SECONDS = 60
+"""How long others leave the removal of what is left of a view to the one who began it."""
+CENSUS_KEYS = 1000
+"""So many keys are looked for at each check."""
+_GUARDED = (keys.POSITIONS, keys.READY)
+_KEPT = (keys.POSITIONS, keys.READY, keys.BEAT)
 _LETTERS = (keys.DEAD_LETTERS, keys.LETTER_FACTS, keys.LETTER_VALUES, keys.LETTER_MARKS, keys.LETTERS_OLDER)
 
 
 class RedisUnavailable(Exception):
-    """Redis does not answer."""
+    """Redis does not answer, or does not do what it is asked; it passes by itself, or when somebody mends it."""
+
+
+class RedisRefuses(RedisUnavailable):
+    """It answers, and says why it does not: in words for everybody."""
+
+
+class RedisUnfit(RedisRefuses):
+    """This Redis will never do: it runs as a cluster, or lets us run no scripts."""
 
 
 class ViewRebuilding(Exception):
-    """Redis answers, but what it holds is not whole yet: nothing may be shown."""
+    """Redis answers, but what it holds is not whole: nothing may be shown."""
 
-    def __init__(self) -> None:
-        super().__init__("view is being rebuilt")
+    def __init__(self, why: str = "") -> None:
+        self.because = f": {why}" if why else ""
+        super().__init__(f"view is being rebuilt{self.because}")
+
+
+class ViewDamaged(ViewRebuilding):
+    """What the view holds cannot be what we wrote."""
 
 
 class Advance(NamedTuple):
@@ -48,8 +68,20 @@ class Advance(NamedTuple):
     next: int
 
 
+class Check(NamedTuple):
+    """What a look after the view has found.
+
+    `state` is empty while it is well; `missing`: there is none, as in an empty Redis.
+    `evicted`: how many keys Redis has removed since its start to make room, -1 when it does not say.
+    """
+
+    state: Literal["", "damaged", "missing", "dropping"]
+    evicted: int
+    positions: list[int | None]
+
+
 class RedisStore:
-    """The view's Redis."""
+    """The view's Redis. `refused` says why nothing is shown although it could be read: what is written does not get there."""
 
     def __init__(self, url: str, *, limits: Limits = DEFAULT, kept_seconds: int = DAY_SECONDS, timeout_seconds: float = 2.0) -> None:
         """`kept_seconds`: how long after its last write what can be read from Kafka again (predictions, logs) stays here."""
@@ -66,6 +98,10 @@ class RedisStore:
         self._kept = [limits.predictions, kept_seconds, 8 * kept_seconds, limits.runs]
         self._apply = self._redis.register_script(APPLY)
         self._begin = self._redis.register_script(BEGIN)
+        self._check = self._redis.register_script(CHECK)
+        self._drop = self._redis.register_script(DROP)
+        self._census_cursor = "0"
+        self.refused: RedisUnavailable | None = None
 
     async def close(self) -> None:
         """Close all connections."""
@@ -76,11 +112,13 @@ class RedisStore:
         await self._call(self._redis.ping)
 
     async def about(self) -> tuple[dict[str, Any], int]:
-        """What Redis says of itself, and how many keys it holds."""
+        """What Redis says of itself, and how many keys it holds. Raises `RedisUnfit` for a cluster."""
         async with self._redis.pipeline(transaction=False) as pipe:
             pipe.info()
             pipe.dbsize()
             info, count = await self._call(pipe.execute)
+        if info.get("redis_mode") == "cluster":
+            raise RedisUnfit(CLUSTER)
         return info, count
 
     async def apply(
@@ -88,21 +126,36 @@ class RedisStore:
     ) -> list[str]:
         """Carry out a batch atomically, move the positions, announce what was touched.
 
-        Returns the partitions whose position in Redis is missing or lower than the batch's first; then nothing was done.
-        `expected` is how many partitions must have a position before the view is ready.
+        Returns the partitions whose position in Redis is missing or lower than the batch's first; then nothing counts as done. So it is
+        when the view is not there or damaged: then all of the batch's partitions, or an empty name when it has none. `expected` is how many
+        partitions must have a position before the view is ready.
         """
         batch = msgspec.msgpack.encode([self._kept, operations, advances, " ".join(sorted(set(touched))), expected])
-        lost: list[bytes] = await self._call(lambda: self._apply(keys=[*_GUARDED, keys.CHANGES, *_LETTERS, keys.WHOLE_RUNS], args=[batch]))
+        names = [*_KEPT, keys.CHANGES, *_LETTERS, keys.WHOLE_RUNS]
+        lost: list[bytes] = await self._call(lambda: self._apply(keys=names, args=[batch]))
         return [name.decode() for name in lost]
 
     async def begin(self, partition: str, *, start: int, target: int, expected: int, former: int = 0, tolerance: int = 1000) -> int:
         """Return where to read a partition: its position, or `start` when there is none.
 
         The view is not ready before `target` is reached when there was no position or it lags by more than `tolerance` records; nor before
-        `former`, where the reader knows to have been, is reached again.
+        `former`, where the reader knows to have been, is reached again. Raises `ViewRebuilding` while there is no view: see `clear`.
         """
         place = (partition, start, target, expected, former, tolerance)
-        return int(await self._call(lambda: self._begin(keys=_GUARDED, args=place)))
+        position = int(await self._call(lambda: self._begin(keys=_GUARDED, args=place)))
+        if position < 0:
+            raise ViewRebuilding("what is left of it is being removed")
+        return position
+
+    async def check(self, partitions: Sequence[str], expected: int, *, whole_census: bool = False) -> Check:
+        """Look for some of the keys that must be there, or for all; see whether Redis takes writes; return the partitions' positions."""
+        while True:
+            asked = [self._census_cursor, CENSUS_KEYS, expected, *partitions]
+            state, cursor, evicted, *found = await self._call(lambda asked=asked: self._check(keys=_KEPT, args=asked))  # type: ignore[misc]
+            self._census_cursor = cursor.decode()
+            if state or not whole_census or self._census_cursor == "0":
+                found += [None] * (len(partitions) - len(found))
+                return Check(state.decode(), int(evicted), [None if value is None else int(value) for value in found])
 
     async def positions(self, partitions: Sequence[str]) -> list[int | None]:
         """Position of each partition, None where there is none."""
@@ -112,21 +165,49 @@ class RedisStore:
         return [None if value is None else int(value) for value in found]
 
     async def read(self, fill: Callable[[Any], object]) -> list[Any]:
-        """Run the commands that `fill` queues in one round trip, as of one moment; raise `ViewRebuilding` unless the view is whole."""
-        async with self._redis.pipeline(transaction=True) as pipe:
-            pipe.exists(keys.READY)
-            fill(pipe)
-            answers: list[Any] = await self._call(pipe.execute)
-        if not answers[0]:
-            raise ViewRebuilding
-        return answers[1:]
+        """Run the commands that `fill` queues in one round trip, as of one moment; raise `ViewRebuilding` unless the view is whole.
 
-    async def drop(self) -> None:
-        """Delete the whole view; it is built again from Kafka."""
-        await self._call(lambda: self._redis.delete(keys.READY, keys.POSITIONS, keys.REBUILDING))
-        names = [name async for name in self._redis.scan_iter(match=keys.PREFIX + "*", count=1000)]
-        for start in range(0, len(names), 1000):
-            await self._call(lambda part=names[start : start + 1000]: self._redis.unlink(*part))  # type: ignore[misc]
+        Whole: it is ready, and no key that is read is missing.
+        """
+        if self.refused is not None:
+            raise type(self.refused)(str(self.refused))
+        async with self._redis.pipeline(transaction=True) as pipe:
+            fill(pipe)
+            names = dict.fromkeys(command[0][1] for command in pipe.command_stack)
+            pipe.eval(WHOLE, 2 + len(names), *_GUARDED, *names)
+            try:
+                answers: list[Any] = await self._call(pipe.execute)
+            except ViewDamaged as error:
+                await self.condemn(str(error))
+                raise
+        whole, why = answers.pop()
+        if not whole:
+            raise ViewRebuilding(why.decode("utf-8", "replace"))
+        return answers
+
+    async def condemn(self, why: str) -> None:
+        """Have the whole view built again."""
+        async with self._redis.pipeline(transaction=True) as pipe:
+            pipe.delete(*_GUARDED)
+            pipe.hset(keys.POSITIONS, "why", why)
+            await self._call(pipe.execute)
+
+    async def clear(self, remark: str = "") -> bool:
+        """Remove what is left of a view that is damaged, or of which nothing says that it is whole; it is built again from Kafka.
+
+        Whether it was there to be done, and nobody else does it. `remark` is added to the reason that readers are told.
+        """
+        if not await self._call(lambda: self._drop(keys=_GUARDED, args=(DROP_SECONDS, remark))):
+            return False
+        cursor = 0
+        while True:
+            cursor, found = await self._call(lambda at=cursor: self._redis.scan(at, match=keys.PREFIX + "*", count=1000))  # type: ignore[misc]
+            if names := [name for name in found if name.decode("utf-8", "replace") not in _KEPT]:
+                await self._call(lambda part=names: self._redis.unlink(*part))  # type: ignore[misc]
+            if not cursor:
+                break
+        await self._call(lambda: self._redis.eval(DROPPED, 1, keys.POSITIONS))
+        return True
 
     @asynccontextmanager
     async def subscription(self) -> AsyncIterator[Callable[[float], Awaitable[list[str]]]]:
@@ -146,8 +227,22 @@ class RedisStore:
         cancelled_before = task.cancelling() if task else 0
         try:
             answer = await command()
-        except _UNANSWERED as error:
-            raise RedisUnavailable(str(error) or type(error).__name__) from error
+        except DataError:  # of ours, before anything is sent
+            raise
+        except (RedisError, OSError, TimeoutError) as error:
+            raise _meaning(error) from error
         if task and task.cancelling() > cancelled_before:
             raise asyncio.CancelledError
         return answer
+
+
+def _meaning(error: Exception) -> Exception:
+    """What a reader or writer is told."""
+    found = failure(error)
+    if found is None:
+        if isinstance(error, RedisError) and not isinstance(error, (RedisConnectionError, RedisTimeoutError)):
+            log.error("Redis said something that is not known here", error=str(error)[:500])
+        return RedisUnavailable(str(error)[:500] or type(error).__name__)
+    if found.kind == "damaged":
+        return ViewDamaged(found.why)
+    return RedisUnfit(found.why) if found.kind == "unfit" else RedisRefuses(found.why)

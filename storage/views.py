@@ -80,12 +80,15 @@ class Views:
         return _run(run_id, task, stats, attempt)
 
     async def attempts(self, run_id: str) -> list[RunView]:
-        """All attempts of a run, newest first; none when there is no such run."""
+        """All attempts of a run that left anything, newest first; none when there is no such run."""
         task, stats = await self._store.read(lambda pipe: pipe.hget(keys.record("task", run_id), "value").hgetall(keys.stats(run_id)))
-        newest = _run(run_id, task, stats)
+        state, lanes = _task(task) if task else None, _lanes(stats.values())
+        newest = run_view(run_id, state, lanes)
         if newest is None:
             return []
-        earlier = (_run(run_id, task, stats, attempt) for attempt in range(newest.attempt - 1, 0, -1))
+        former = newest.task.former if newest.task else []
+        known = {lane.attempt for lane in lanes} | {one.attempt for one in former}
+        earlier = (run_view(run_id, state, lanes, attempt) for attempt in sorted(known - {newest.attempt}, reverse=True))
         return [newest, *(view for view in earlier if view is not None)]
 
     async def answered(self, run_id: str, attempt: int, after: int, limit: int, *, fixed: bool = False) -> Answered | None:

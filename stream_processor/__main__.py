@@ -37,12 +37,23 @@ async def main(settings: Settings, stopping: asyncio.Event) -> None:
         session_timeout_seconds=settings.session_timeout_seconds,
         unavailable_after_seconds=settings.unavailable_after_seconds,
     )
-    async with health_server(settings.health_host, settings.health_port, live=watch.live, ready=watch.ready):
+    async with health_server(
+        settings.health_host, settings.health_port, live=watch.live, ready=lambda: watch.ready() | worker.presence.lost()
+    ):
         if not await unless_stopped(check_topics(settings), stopping):
             return
         tasks = [
             asyncio.create_task(guarded(worker, coroutine))
-            for coroutine in (worker.registry.run(), begin(worker), watch.run(), watch.report_on(), worker.warm_up(), report_crash(worker))
+            for coroutine in (
+                worker.registry.run(),
+                worker.epochs.run(),
+                begin(worker),
+                watch.run(),
+                watch.report_on(),
+                worker.warm_up(),
+                worker.presence.run(),
+                report_crash(worker),
+            )
         ]
         asked = asyncio.ensure_future(stopping.wait())
         await asyncio.wait((asked, worker.failure), return_when=asyncio.FIRST_COMPLETED)
@@ -62,8 +73,8 @@ async def check_topics(settings: Settings) -> None:
 
 
 async def begin(worker: Worker) -> None:
-    """Start scoring once it is known which model is the champion."""
-    await worker.registry.catch_up()
+    """Start scoring once it is known which model is the champion, and which runs there are."""
+    await asyncio.gather(worker.registry.catch_up(), worker.epochs.catch_up())
     await worker.app.start()  # until the first recovery is done
     worker.started = True
 

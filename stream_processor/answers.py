@@ -1,6 +1,6 @@
 """What is said about a row: its prediction with the reasons, or the dead letter. Pure."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -10,9 +10,10 @@ from rows.decode import FeatureReader, Opened, SourceRecord
 from rows.rejected import Rejected
 from schemas.ids import dead_letter_id, prediction_id
 from schemas.messages import DeadLetter, Prediction, Source
+from schemas.topics import MAX_KEY_BYTES
 from storage.bundles import Bundle, Matrix, contributions
 
-KEPT_BYTES, KEPT_KEY_BYTES = 2_800_000, 65_536
+KEPT_BYTES = 2_800_000
 KEPT_HEADERS, KEPT_NAME, KEPT_HEADER_BYTES = 32, 256, 1_024
 KEPT_TEXT = 2_000
 KEPT_ALL_HEADERS, KEPT_ALL_HEADERS_BYTES = 256, 65_536
@@ -92,7 +93,7 @@ def dead_letter(record: SourceRecord, item: Rejected, now: datetime) -> DeadLett
         topic=record.topic,
         partition=record.partition,
         offset=record.offset,
-        key=record.key and record.key[:KEPT_KEY_BYTES],
+        key=record.key and record.key[:MAX_KEY_BYTES],
         value=value[:KEPT_BYTES],
         headers={name[:KEPT_NAME]: _text(header) for name, header in record.headers[:KEPT_HEADERS]},
         run_id=identity.run_id if identity else None,
@@ -146,9 +147,21 @@ def explain(
         inputs = matrices[version][[item.row for item, _ in group]]
         bundle = group[0][0].model.bundle
         parts = contributions(bundle, inputs, approximate=approximate)
+        names, strongest = bundle.manifest.features, _strongest(bundle, reasons.top)
         largest = np.argsort(-np.abs(parts), axis=1, kind="stable")[:, : reasons.top]
         for (_, prediction), part, values, best in zip(group, parts, inputs, largest.tolist(), strict=True):
-            names = bundle.manifest.features
             prediction.top_features = {names[i]: float(part[i]) for i in best}
-            prediction.top_feature_values = {names[i]: None if np.isnan(values[i]) else float(values[i]) for i in best}
+            prediction.top_feature_values = _values(names, values, best)
+            prediction.strongest = _values(names, values, strongest)
             prediction.reasons = "approximate" if approximate else "exact"
+
+
+def _values(names: Sequence[str], values: Matrix, columns: Iterable[int]) -> dict[str, float | None]:
+    return {names[i]: None if np.isnan(values[i]) else float(values[i]) for i in columns}
+
+
+def _strongest(bundle: Bundle, top: int) -> list[int]:
+    """Columns of the features that gain most in the model's trees, whatever the row; of equal ones those in front."""
+    gains = bundle.manifest.feature_gains
+    order = sorted(range(len(bundle.manifest.features)), key=lambda i: -gains.get(bundle.manifest.features[i], 0.0))
+    return order[:top]

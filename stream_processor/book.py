@@ -16,9 +16,10 @@ from rows.decode import SourceRecord
 from rows.identity import Identity, PartitionOf, foreign, stranger
 from rows.packed import row_record
 from rows.rejected import Rejected
-from schemas.ids import UNKEYED_RUN_ID, position_key, stats_key
+from schemas.ids import OTHERS_RUN_ID, UNKEYED_RUN_ID, position_key, stats_key
 from schemas.messages import DeadLetter, DeadLetterMark, LaneStats, Prediction, Purge, RunEnd, RunSkip, encode
 from schemas.tasks import Command
+from schemas.topics import MAX_KEY_BYTES
 from stream_processor.answers import Answered, dead_letter, forwarded, prediction
 from stream_processor.bulk import answer_all
 from stream_processor.count import (
@@ -72,10 +73,12 @@ class Book:
         *,
         brief: bool,
         forward: frozenset[str] = frozenset(),
+        room: int,
     ) -> None:
         self.answered: list[tuple[SourceRecord, Answered, Prediction]] = []
         """Rows whose reasons may be asked for: all of them, or, when `brief`, at least the last."""
         self._brief, self._forward = brief, forward
+        self._room = room
         self._predictions: list[tuple[bytes | None, bytes | Prediction]] = []
         self._partition = partition
         self._state = state
@@ -87,7 +90,7 @@ class Book:
 
     def enter(self, record: SourceRecord, item: Handled) -> None:
         """Count one record, or a span of them, of which `record` is the first."""
-        self._renumber(item)
+        self._place(item)
         if isinstance(item, Answered):
             self._row(record, item.opened.identity, item)
         elif isinstance(item, Span):
@@ -104,20 +107,21 @@ class Book:
         """What is to be written; `last` is the batch's last record."""
         outcome = self._outcome
         outcome.predictions = [pair if type(pair[1]) is bytes else (pair[0], encode(pair[1])) for pair in self._predictions]  # type: ignore[misc]
-        outcome.states = [(key, encode(lane)) for key, lane in self._lanes.items() if max(lane.offset, lane.ingress_offset) >= 0]
+        read = [(key, lane) for key, lane in self._lanes.items() if max(lane.offset, lane.ingress_offset) >= 0]
+        outcome.states = [(key, encode(lane)) for key, lane in read]  # all are of this partition
         outcome.states.append((position_key(self._partition, last.topic), b"%d" % last.offset))
         outcome.position = last.offset
         outcome.models_used = {item.version for _, item, _ in self.answered}
         return outcome
 
-    def _renumber(self, item: Handled) -> None:
-        """Have a row of another system count in the attempt whose lanes are numbered as it is."""
+    def _place(self, item: Handled) -> None:
+        """Have a row of another system count in the attempt whose lanes are numbered as it is, where the run has room."""
         if isinstance(item, Answered):
-            item.opened.identity = self._attempted(item.opened.identity)
+            item.opened.identity = self._with_room(self._attempted(item.opened.identity))
         elif isinstance(item, Rejected) and item.identity is not None:
-            item.identity = self._attempted(item.identity)
+            item.identity = self._with_room(self._attempted(item.identity))
         elif isinstance(item, Span) and item.packet.identity.foreign:
-            item.packet.identity = self._attempted(item.packet.identity)
+            item.packet.identity = self._with_room(self._attempted(item.packet.identity))
             for j, bad in item.packet.bad.items():
                 bad.identity = item.packet.identity_of(j)
 
@@ -143,7 +147,8 @@ class Book:
 
     def _span(self, record: SourceRecord, item: Span) -> None:
         """Each record is admitted once, by its offset; its rows one by one, by their index, unless it is plain that all follow."""
-        packet, first = item.packet, item.packet.identity
+        packet = item.packet
+        first = packet.identity
         lane = self._lane_of(record if first.owned else row_record(record, packet, 0, item.features), first)
         if lane is None:
             return
@@ -170,10 +175,16 @@ class Book:
         if lane.epoch > 0 and not (identity.owned or identity.redriven):
             self._run_owned(record, identity.run_id)
             return None
-        if lane.partition != self._partition:
-            self._outcome.passed_by["not_skipped"] += 1
-            return None
         return lane
+
+    def _with_room(self, identity: Identity) -> Identity:
+        """The identity, or that in the run which all share for whose own run there is no room: statistics are kept for ever."""
+        if identity.owned or identity.redriven or self._known(identity) is not None:
+            return identity
+        self._room -= 1
+        if self._room >= 0:
+            return identity
+        return msgspec.structs.replace(identity, run_id=OTHERS_RUN_ID)
 
     def _enter(self, record: SourceRecord, identity: Identity, item: Answered | Rejected, lane: LaneStats, admission: Admission) -> None:
         if admission not in ADMITTED:
@@ -199,20 +210,20 @@ class Book:
 
     def _run_owned(self, record: SourceRecord, run_id: str) -> None:
         """A row of another system that names a run of ours: it counts where rows count that do not say whose they are."""
-        identity = stranger(record, self._partition_of)
+        identity = self._with_room(stranger(record, self._partition_of))
         if (lane := self._lane(identity)).epoch > 0:
-            identity = foreign(UNKEYED_RUN_ID, record, self._partition_of.partitions)
+            identity = self._with_room(foreign(UNKEYED_RUN_ID, record, self._partition_of.partitions))
             lane = self._lane(identity)
         owned = Rejected("run_owned", f"run {run_id} is replayed by our producer; its rows carry an epoch", "$.run_id", identity)
         self._enter(record, identity, owned, lane, admit(lane, identity, record.offset, record.topic))
 
     def _purge(self, record: SourceRecord, order: Purge) -> None:
         lane = self._known(order)
-        if lane is None or (lane.partition == self._partition and purge(lane, order, record.offset)):
+        if lane is None or purge(lane, order, record.offset):
             self._mark(record, purged(order, self._now))
 
     def _mark(self, record: SourceRecord, mark: DeadLetterMark) -> None:
-        self._outcome.marks.append((record.key, encode(mark)))
+        self._outcome.marks.append((record.key and record.key[:MAX_KEY_BYTES], encode(mark)))
 
     def _fail(self, lane: LaneStats) -> None:
         """Have the producer end the run; an order that comes too late harms nothing."""
@@ -223,14 +234,16 @@ class Book:
 
     def _marker(self, record: SourceRecord, marker: RunEnd | RunSkip) -> None:
         lane = self._lane(marker)
-        if lane.partition == self._partition:
-            end(lane, marker, record.offset) if isinstance(marker, RunEnd) else pass_over(lane, marker, record.offset)
+        end(lane, marker, record.offset) if isinstance(marker, RunEnd) else pass_over(lane, marker, record.offset)
 
     def _known(self, identity: Identity | Purge | RunEnd | RunSkip) -> LaneStats | None:
-        """The statistics of a lane that has any."""
+        """The statistics of a lane that has any here. One of another partition is none of ours: its copy would be an old one."""
         key = stats_key(identity.run_id, identity.attempt, identity.lane)
         if key not in self._lanes and (stored := self._state(key)):
-            self._lanes[key] = _lane_stats(stored)
+            lane = _lane_stats(stored)
+            if lane.partition != self._partition:
+                return None
+            self._lanes[key] = lane
         return self._lanes.get(key)
 
     def _lane(self, identity: Identity | RunEnd | RunSkip) -> LaneStats:

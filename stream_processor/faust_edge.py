@@ -9,6 +9,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any, NamedTuple, Protocol
 
 import faust
+import structlog
 from aiokafka import ConsumerRecord
 from aiokafka.errors import KafkaError
 from aiokafka.structs import OffsetAndMetadata, TopicPartition
@@ -18,8 +19,12 @@ from faust.types import TP
 
 from runtime.kafka import METADATA_MAX_AGE_MS
 from schemas.topics import APP_ID, INLETS, STATS_CHANGELOG
+from stream_processor.changelog import problem
 from stream_processor.faust_consumer import BatchScheduler, BatchTransport
+from stream_processor.metrics import SET_ASIDE
 from stream_processor.settings import Settings
+
+log = structlog.get_logger()
 
 
 class Hooks(Protocol):
@@ -61,12 +66,25 @@ class StatsTable(faust.Table[bytes, bytes]):
         pass
 
     def apply_changelog_batch(self, batch: Iterable[Any]) -> None:
-        changes: list[Any] = [Change(record.key, record.value, record) for event in batch for record in event.message.value]
-        super().apply_changelog_batch(changes)
+        super().apply_changelog_batch([change for event in batch for change in believed(event.message.value)])
 
     async def on_recovery_completed(self, active_tps: set[TP], standby_tps: set[TP]) -> None:
         await super().on_recovery_completed(active_tps, standby_tps)
         self.app.recovered.update(tp.partition for tp in active_tps)
+
+
+def believed(records: Iterable[ConsumerRecord]) -> list[Any]:
+    """The changes that are the processor's own; the others are set aside and named."""
+    changes: list[Any] = []
+    for record in records:
+        wrong = problem(record.partition, record.key, record.value)
+        if wrong is None:
+            changes.append(Change(record.key, record.value, record))
+            continue
+        SET_ASIDE.inc()
+        named = (record.key or b"")[:100].decode("utf-8", "replace")
+        log.error("a record of the changelog is set aside", partition=record.partition, offset=record.offset, key=named, reason=wrong)
+    return changes
 
 
 class QuickTables(TableManager):

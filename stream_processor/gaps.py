@@ -6,11 +6,21 @@ the offsets belong to transaction markers of another system. Only the broker can
 
 import asyncio
 from collections.abc import Collection
+from contextlib import suppress
+from typing import Any, NamedTuple
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from runtime.tasks import stop_client
 from stream_processor.errors import classify
+from stream_processor.transactions_request import DescribeProducers
+
+
+class Ends(NamedTuple):
+    """Where a partition ends: for everybody, and for readers of committed records, who stop at a transaction that is open."""
+
+    high: int
+    stable: int
 
 
 class Broker:
@@ -20,7 +30,7 @@ class Broker:
         self._kafka = kafka
         self._timeout_seconds = timeout_seconds
         self._lock = asyncio.Lock()
-        self._consumer: AIOKafkaConsumer | None = None
+        self._consumers: dict[str, AIOKafkaConsumer] = {}
 
     async def first_offset(self, tp: TopicPartition, wanted: int) -> int | None:
         """Return the offset of the first committed record at or behind `wanted`, null when there is none. Raises `Unavailable`."""
@@ -40,39 +50,49 @@ class Broker:
 
     async def log_start(self, tp: TopicPartition) -> int:
         """Return the first offset that retention has left. Raises `Unavailable`."""
-        return (await self._offsets([tp], beginning=True))[tp]
-
-    async def ends(self, partitions: Collection[TopicPartition]) -> dict[TopicPartition, int]:
-        """Return the end of each partition as a reader of committed records sees it. Raises `Unavailable`."""
-        return await self._offsets(partitions, beginning=False)
-
-    async def _offsets(self, partitions: Collection[TopicPartition], *, beginning: bool) -> dict[TopicPartition, int]:
         async with self._lock:
             try:
                 async with asyncio.timeout(self._timeout_seconds):
-                    consumer = await self._started()
-                    wanted = list(partitions)
-                    found: dict[TopicPartition, int] = await (
-                        consumer.beginning_offsets(wanted) if beginning else consumer.end_offsets(wanted)
-                    )
-                    return found
+                    return int((await (await self._started()).beginning_offsets([tp]))[tp])
             except BaseException as error:
                 raise classify(error, "asking for offsets") from error
 
-    async def _started(self) -> AIOKafkaConsumer:
-        if self._consumer is None:
-            consumer = AIOKafkaConsumer(
-                **self._kafka, enable_auto_commit=False, auto_offset_reset="earliest", isolation_level="read_committed"
-            )
+    async def ends(self, partitions: Collection[TopicPartition]) -> dict[TopicPartition, Ends]:
+        """Return the ends of each partition; they differ only while a transaction is open. Raises `Unavailable`."""
+        wanted = list(partitions)
+        async with self._lock:
+            try:
+                async with asyncio.timeout(self._timeout_seconds):
+                    high = await (await self._started("read_uncommitted")).end_offsets(wanted)  # first, or what comes between would differ
+                    stable = await (await self._started()).end_offsets(wanted)
+                    return {tp: Ends(high[tp], min(stable[tp], high[tp])) for tp in wanted}
+            except BaseException as error:
+                raise classify(error, "asking for offsets") from error
+
+    async def open_producers(self, tp: TopicPartition) -> list[int]:
+        """Return the ids of the producers with an open transaction, the oldest first; none when the broker does not tell."""
+        found: list[tuple[int, int]] = []
+        with suppress(Exception):  # only for the log: old brokers and missing rights are no failure
+            async with self._lock, asyncio.timeout(2):
+                client: Any = (await self._started())._client
+                node = client.cluster.leader_for_partition(tp)
+                answer = await client.send(node, DescribeProducers(tp.topic, tp.partition))
+                for _, partitions, _ in answer.topics:
+                    for _, _, _, producers, _ in partitions:
+                        found += [(start, producer) for producer, _, _, _, _, start, _ in producers if start >= 0]
+        return [producer for _, producer in sorted(found)]
+
+    async def _started(self, isolation: str = "read_committed") -> AIOKafkaConsumer:
+        if isolation not in self._consumers:
+            consumer = AIOKafkaConsumer(**self._kafka, enable_auto_commit=False, auto_offset_reset="earliest", isolation_level=isolation)
             try:
                 await consumer.start()
             except BaseException:
                 await stop_client(consumer)
                 raise
-            self._consumer = consumer
-        return self._consumer
+            self._consumers[isolation] = consumer
+        return self._consumers[isolation]
 
     async def stop(self) -> None:
-        """Close the connection."""
-        if self._consumer is not None:
-            await stop_client(self._consumer)
+        """Close the connections."""
+        await asyncio.gather(*[stop_client(consumer) for consumer in self._consumers.values()])

@@ -85,6 +85,12 @@ class Inlet:
         self.moved_at = time.monotonic()
         POSITION.labels(self.tp.topic, self.tp.partition).set(next_offset)
 
+    def nothing_before(self, offset: int, wanted: int) -> None:
+        """There are no records between `wanted` and this offset: removed, or never more than markers."""
+        if self.waiting and self.next_offset == wanted < offset:
+            log.info("offsets without records", topic=self.tp.topic, partition=self.tp.partition, wanted=wanted, found=offset)
+            self.done(offset)
+
     async def read_again(self) -> None:
         """Have everything fetched again that is not done."""
         REWINDS.inc()

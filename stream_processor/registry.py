@@ -1,24 +1,28 @@
-"""Which model version scores rows that name none: `champion@default`, else `latest@default`, kept current from `models.v1`.
+"""What `models.v1` says, kept current: which model version scores rows that name none (`champion@default`, else `latest@default`), and the
+digest of each model version's manifest as it was registered.
 
 A groupless reader; the topic is read to its end before the first row is scored.
 """
 
 import asyncio
 
-import msgspec
 import structlog
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 
 from runtime.kafka import open_reader
+from schemas.decoding import Unreadable, reader
 from schemas.ids import alias_key
+from schemas.manifests import ModelManifest
 from schemas.messages import Alias
 from schemas.topics import MODELS
+from storage.bundles import digest
 from stream_processor.errors import classify
 
 WORKSPACE = "default"
 CHAMPION, LATEST = alias_key("champion", WORKSPACE).encode(), alias_key("latest", WORKSPACE).encode()
 
 log = structlog.get_logger()
+_alias = reader(Alias)
 
 
 class Registry:
@@ -28,6 +32,7 @@ class Registry:
         self._kafka = kafka
         self._partitions = [TopicPartition(MODELS.name, partition) for partition in range(partitions)]
         self._timeout_seconds = timeout_seconds
+        self._digests: dict[str, str] = {}
         self._aliases: dict[bytes, str] = {}
         self._consumer: AIOKafkaConsumer | None = None
         self._read = asyncio.Condition()
@@ -41,6 +46,16 @@ class Registry:
     def named(self) -> set[str]:
         """The model versions that an alias names: likely to be asked for next."""
         return set(self._aliases.values())
+
+    def digest(self, version: str) -> str | None:
+        """The digest of a model version's manifest, as far as it is known by now."""
+        return self._digests.get(version)
+
+    async def registered(self, version: str) -> str | None:
+        """The digest of a model version's manifest; null when it has no record by now. Raises `Unavailable`."""
+        if version not in self._digests:
+            await self.catch_up()
+        return self._digests.get(version)
 
     async def read_on(self) -> None:
         """Wait until the topic has been looked at once more."""
@@ -78,14 +93,27 @@ class Registry:
             raise classify(error, "reading models.v1 to its end") from error
 
     def _apply(self, record: ConsumerRecord) -> None:
+        if b"@" not in (record.key or b"@"):
+            self._register(record)
         if record.key not in (CHAMPION, LATEST):
             return
         if record.value is None:
             self._aliases.pop(record.key, None)
             return
-        try:
-            self._aliases[record.key] = msgspec.json.decode(record.value, type=Alias).model_version
-        except msgspec.MsgspecError as error:
-            log.error("an alias cannot be read", key=record.key.decode(), offset=record.offset, error=str(error))
+        alias = _alias(record.value)
+        if isinstance(alias, Unreadable) or alias_key(alias.alias, alias.workspace).encode() != record.key:
+            reason = alias.reason if isinstance(alias, Unreadable) else "it is not the one that its key names"
+            log.error("an alias is passed over", key=record.key.decode(), offset=record.offset, reason=reason)
             return
+        self._aliases[record.key] = alias.model_version
         log.info("rows without a model version are scored by", model_version=self.champion)
+
+    def _register(self, record: ConsumerRecord) -> None:
+        version = record.key.decode("utf-8", "replace")
+        if record.value is None:
+            self._digests.pop(version, None)
+            return
+        try:
+            self._digests[version] = digest(ModelManifest.model_validate_json(record.value))
+        except ValueError as error:
+            log.error("the record of a model version cannot be read", model_version=version, offset=record.offset, error=str(error)[:500])

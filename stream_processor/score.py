@@ -10,11 +10,12 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal, TypeAlias
 
-from rows.decode import Opened, SourceRecord, opened
+from rows.admission import Admission, Epochs
+from rows.decode import Item, Opened, SourceRecord, opened
 from rows.identity import PartitionOf
 from rows.packed import Packet, fits
 from rows.rejected import Rejected
-from schemas.messages import Purge, RunEnd, RunSkip
+from schemas.ids import MODEL_VERSION
 from storage.bundles import Matrix, score
 from stream_processor.answers import Answered, Model, Reasons, explain
 from stream_processor.book import Book, Handled, Outcome
@@ -29,18 +30,21 @@ class NoModel:
     message: str
 
 
+NAMELESS = NoModel("that is not the name of a model version")
 Models: TypeAlias = Mapping[str, Model | NoModel]
 
 
 @dataclass(slots=True)
 class Needs:
-    """Model versions to be fetched first; `champion` says that a row names none and no champion is known."""
+    """Model versions to be fetched first; `champion` says that a row names none and no champion is known, `epochs` that a record claims
+    an epoch which is not known."""
 
     versions: set[str] = field(default_factory=set)
     champion: bool = False
+    epochs: bool = False
 
     def __bool__(self) -> bool:
-        return bool(self.versions) or self.champion
+        return bool(self.versions) or self.champion or self.epochs
 
 
 def handle(
@@ -50,22 +54,29 @@ def handle(
     models: Models,
     champion: str | Literal[False] | None,
     partition_of: PartitionOf,
+    epochs: Epochs,
     now: datetime,
     reasons: Reasons,
     limits: DeadLetterLimits = NO_LIMITS,
     forward: frozenset[str] = frozenset(),
+    caught_up: bool = False,
+    room: int = 1 << 30,
 ) -> Outcome | Needs:
-    """Handle consecutive records of one partition of a topic.
+    """Handle consecutive records of one partition of a topic. `caught_up`: what `epochs` does not know by now is made up.
 
-    `champion` scores rows that name no model; None: not known yet, False: there is none.
+    `champion` scores rows that name no model; None: not known yet, False: there is none. `room`: so many lanes of runs of other systems
+    may be new in the partition.
     """
-    read = _read(records, models, champion, partition_of)
+    admission = Admission(epochs, partition_of)
+    read = _read(records, models, champion, partition_of, admission)
+    if admission.unknown and not caught_up:
+        return Needs(epochs=True)
     if isinstance(read, Needs):
         return read
     firsts, items, spans = read
     matrices = _score(items, spans)
     brief = sum(map(len, matrices.values())) > max(reasons.exact_max_rows, reasons.approximate_max_rows)
-    book = Book(records[0].partition, state, now, limits, partition_of, brief=brief, forward=forward)
+    book = Book(records[0].partition, state, now, limits, partition_of, brief=brief, forward=forward, room=room)
     for record, item in zip(firsts, items, strict=True):
         book.enter(record, item)
     explain(book.answered, matrices, reasons, brief=brief)
@@ -73,17 +84,21 @@ def handle(
 
 
 def _read(
-    records: Sequence[SourceRecord], models: Models, champion: str | Literal[False] | None, partition_of: PartitionOf
+    records: Sequence[SourceRecord],
+    models: Models,
+    champion: str | Literal[False] | None,
+    partition_of: PartitionOf,
+    admission: Admission,
 ) -> tuple[list[SourceRecord], list[Handled], Spans] | Needs:
     """Open the records: what they are, with the first record of each, and what is read of the models' inputs."""
     firsts: list[SourceRecord] = []
     items: list[Handled] = []
-    needs, spans = Needs(), Spans(models, partition_of)
+    needs, spans = Needs(), Spans(models, partition_of, admission)
     for record in records:
         taken = spans.take(record)
         if taken is True:
             continue
-        item = taken or _resolved(record, opened(record, partition_of), models, champion)
+        item = taken or _resolved(record, admission.admitted(record, opened(record, partition_of)), models, champion)
         if isinstance(item, Needs):
             needs.versions |= item.versions
             needs.champion |= item.champion
@@ -95,9 +110,7 @@ def _read(
     return needs or (firsts, items, spans)
 
 
-def _resolved(
-    record: SourceRecord, item: Opened | Packet | RunEnd | RunSkip | Purge | Rejected, models: Models, champion: str | Literal[False] | None
-) -> Handled | Needs:
+def _resolved(record: SourceRecord, item: Item, models: Models, champion: str | Literal[False] | None) -> Handled | Needs:
     """Find the row's model."""
     if isinstance(item, Packet):
         return _with_model(record, item, models)
@@ -108,7 +121,7 @@ def _resolved(
         return Needs(champion=True)
     if version is False:
         return Rejected("no_champion", "the row names no model version and there is no champion", "$.model_version", item.identity)
-    model = models.get(version)
+    model = _model(models, version)
     if model is None:
         return Needs({version})
     if isinstance(model, NoModel):
@@ -116,9 +129,14 @@ def _resolved(
     return Answered(item, version, model)
 
 
+def _model(models: Models, version: str) -> Model | NoModel | None:
+    """What is at hand of a model version. A text that can name none is asked for nowhere: it would be a path in the storage."""
+    return models.get(version) or (None if MODEL_VERSION.fullmatch(version) else NAMELESS)
+
+
 def _with_model(record: SourceRecord, packet: Packet, models: Models) -> Span | Needs:
     version = packet.rows.model_version
-    model = models.get(version)
+    model = _model(models, version)
     if model is None:
         return Needs({version})
     if isinstance(model, NoModel):

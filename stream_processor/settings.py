@@ -32,6 +32,11 @@ class Settings(ProcessSettings):
     forwarded_headers: str = Field(
         "traceparent,tracestate,correlation-id", description="headers of a row of another system that its prediction carries on"
     )
+    external_runs_max: int = Field(
+        2000,
+        ge=0,
+        description="runs of other systems in a partition, one for each key; rows of further keys share one",
+    )
     models_max: int = Field(16, ge=1, description="model versions kept in memory")
     session_timeout_seconds: float = Field(
         6.0,

@@ -11,6 +11,7 @@ from typing import Any
 
 from msgspec import Raw
 
+from rows.admission import Admission
 from rows.decode import Envelope, Opened, SourceRecord
 from rows.identity import Identity, PartitionOf, identify
 from rows.packed import Packet, decode_packed
@@ -73,10 +74,10 @@ class Span:
 class Spans:
     """Joins the rows of a batch's records into spans."""
 
-    def __init__(self, models: Mapping[str, object], partition_of: PartitionOf) -> None:
+    def __init__(self, models: Mapping[str, object], partition_of: PartitionOf, admission: Admission) -> None:
         self.inputs: dict[str, Input] = {}
         """By model version."""
-        self._partition_of = partition_of
+        self._partition_of, self._admission = partition_of, admission
         self._version, self._row_bytes = "", 0
         self._model: Model | None = None
         self._decode: Any = None
@@ -163,7 +164,7 @@ class Spans:
 
     def _begin(self, record: SourceRecord, rows: PackedRows) -> Span | None:
         identity = identify(rows, record, self._partition_of)
-        if not isinstance(identity, Identity) or not identity.owned:
+        if not isinstance(identity, Identity) or not identity.owned or not self._admission.owns(identity):
             return None
         self._span = Span(Packet(identity, rows), self._version, self._model, [], self._input.rows)
         self._following = identity.row_index

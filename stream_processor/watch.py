@@ -2,14 +2,22 @@
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from datetime import UTC, datetime
+from functools import partial
 
 import structlog
 from aiokafka import TopicPartition
 
 from runtime.errors import Unavailable
+from schemas.topics import ROWS
+from stream_processor.book import Outcome
+from stream_processor.gaps import Ends
 from stream_processor.inlet import Inlet
-from stream_processor.metrics import LAG
+from stream_processor.lane import Lane
+from stream_processor.metrics import BLOCKED_SECONDS, LAG, LANES_LOST
+from stream_processor.missing import Audit, Places, ended, lost_lanes
 from stream_processor.worker import Worker
 
 INTERVAL_SECONDS = 1.0
@@ -19,6 +27,8 @@ SILENCE_SECONDS = 5.0
 READ_AGAIN_SECONDS = 3.0
 """How long rows may be there and not arrive. Faust drops what it has fetched when its flow is off, as at the end of a recovery; the next
 row would show the hole, but after a run's last row there is none."""
+BLOCKED_AFTER_SECONDS = 3.0
+"""How long a transaction of another system may be open before it is said."""
 
 log = structlog.get_logger()
 
@@ -44,6 +54,9 @@ class Watch:
         self._committed: dict[TopicPartition, int] = {}
         self._stalled: dict[str, str] = {}
         self._read_again_at: dict[TopicPartition, float] = {}
+        self._blocked_since: dict[TopicPartition, float] = {}
+        self._blocked: dict[str, str] = {}
+        self._audit = Audit(worker.partition_of)
 
     def live(self) -> dict[str, str]:
         """Return what is stuck."""
@@ -51,6 +64,10 @@ class Watch:
 
     def ready(self) -> dict[str, str]:
         """Return why rows are not being scored."""
+        return self._problems() | self._blocked
+
+    def _problems(self) -> dict[str, str]:
+        """What a new start of the worker may mend."""
         app, problems = self._worker.app, dict(self._stalled)
         if self._worker.failure.done():
             problems["worker"] = "stopping"
@@ -94,49 +111,127 @@ class Watch:
             if now - self._answered_at > self._unavailable_after_seconds:
                 raise
             log.warning("kafka does not answer, trying again", error=str(error))
-        if not self.ready():
+        if not (problems := self._problems()):
             self._ready_at = now
         elif now - self._ready_at > self._join_timeout_seconds:
-            self._stalled = {"kafka": f"not ready for {now - self._ready_at:.0f} s: {self.ready()}"}
+            self._stalled = {"kafka": f"not ready for {now - self._ready_at:.0f} s: {problems}"}
         if self._stalled:
             self._worker.fail(Unavailable("kafka", f"no progress: {self._stalled}"))
 
     async def _look(self, now: float) -> None:
-        inlets = self._inlets()
+        lanes, inlets = dict(self._worker.lanes), self._inlets()
+        self._note_runs(lanes)  # before it is asked where the partitions end
         if not inlets:
             return
         ends = await self._worker.broker.ends(list(inlets))
         for tp, inlet in inlets.items():
-            lag = max(0, ends[tp] - inlet.next_offset)
-            LAG.labels(tp.topic, tp.partition).set(lag)
-            if not lag:
-                inlet.moved_at = now
-            elif now - inlet.moved_at > self._stall_timeout_seconds and not inlet.closed:
-                await self._suspect(inlet, ends[tp])
-            elif inlet.waiting and not self._worker.app.rebalancing:
-                await self._read_again(inlet, now, ends[tp])
+            await self._look_at(inlet, ends[tp], now)
+            if tp.topic == ROWS.name and (due := self._audit.due(tp.partition, inlet.next_offset, ends[tp].high)):
+                await self._compare(lanes[tp.partition], due)
 
     def _inlets(self) -> dict[TopicPartition, Inlet]:
         return {inlet.tp: inlet for lane in self._worker.lanes.values() for inlet in lane.inlets.values()}
 
-    async def _read_again(self, inlet: Inlet, now: float, end: int) -> None:
+    async def _look_at(self, inlet: Inlet, ends: Ends, now: float) -> None:
+        lag = max(0, ends.high - inlet.next_offset)
+        LAG.labels(inlet.tp.topic, inlet.tp.partition).set(lag)
+        blocked = await self._is_blocked(inlet, ends)
+        await self._say_blocked(inlet.tp, now, blocked=blocked)
+        self._say_beyond(inlet, ends)
+        if blocked or not lag:
+            inlet.moved_at = now
+        elif now - inlet.moved_at > self._stall_timeout_seconds and not inlet.closed:
+            await self._suspect(inlet, ends)
+        elif inlet.waiting and not self._worker.app.rebalancing:
+            await self._read_again(inlet, now, ends)
+
+    async def _is_blocked(self, inlet: Inlet, ends: Ends) -> bool:
+        """Whether all is read that may be read, but not all there is: a transaction is open."""
+        if ends.stable >= ends.high or not inlet.waiting:
+            return False
+        wanted = inlet.next_offset
+        return wanted >= ends.stable or await self._worker.broker.first_offset(inlet.tp, wanted) is None
+
+    async def _say_blocked(self, tp: TopicPartition, now: float, *, blocked: bool) -> None:
+        name, where = _name(tp), {"topic": tp.topic, "partition": tp.partition}
+        if not blocked:
+            if self._blocked_since.pop(tp, None) is not None:
+                with suppress(KeyError):
+                    BLOCKED_SECONDS.remove(tp.topic, str(tp.partition))
+            if self._blocked.pop(name, None):
+                log.info("the open transaction has ended", **where)
+            return
+        seconds = now - self._blocked_since.setdefault(tp, now)
+        if seconds < BLOCKED_AFTER_SECONDS:
+            return
+        BLOCKED_SECONDS.labels(tp.topic, tp.partition).set(seconds)
+        if name not in self._blocked:
+            producers = await self._worker.broker.open_producers(tp)
+            log.warning("rows wait behind an open transaction of another system", **where, producer_ids=producers)
+            self._blocked[name] = "waits behind an open transaction of another system" + (
+                f", producer id {', '.join(map(str, producers))}" if producers else ""
+            )
+
+    def _say_beyond(self, inlet: Inlet, ends: Ends) -> None:
+        tp, was = inlet.tp, f"stands at offset {inlet.next_offset}, but the topic ends at {ends.high}"
+        name = f"{_name(tp)} position"
+        if inlet.next_offset <= ends.high:
+            self._blocked.pop(name, None)
+        elif name not in self._blocked:
+            where = {"topic": tp.topic, "partition": tp.partition}
+            log.error("the position is beyond the end of the topic: it was made anew?", **where, wanted=inlet.next_offset)
+            self._blocked[name] = was
+
+    def _note_runs(self, lanes: Mapping[int, Lane]) -> None:
+        """Have the runs compared that moved, and on partitions that were just opened all of them."""
+        epochs, opened = self._worker.epochs, self._audit.opened(lanes)
+        moved = epochs.moved()
+        for run_id in epochs.runs() if opened else moved:
+            if place := epochs.place(run_id):
+                self._audit.note(run_id, place, None if run_id in moved else opened)
+
+    async def _compare(self, lane: Lane, due: Places) -> None:
+        """Look, beside the scoring, for lanes that lack rows; decide when no batch is in hand."""
+        find = partial(lost_lanes, partition=lane.partition, partition_of=self._worker.partition_of)
+        lost = await asyncio.to_thread(find, due, self._worker.state)
+        if not lost:
+            return
+        start = await self._worker.broker.log_start(TopicPartition(ROWS.name, lane.partition))
+
+        def decide(next_offset: int) -> Outcome | None:
+            still = find({stats.run_id: place for stats, place in lost}, self._worker.state)
+            for stats, place in still:
+                LANES_LOST.inc()
+                log.error(
+                    "rows of a run are gone", run_id=stats.run_id, lane=stats.lane, at_row=stats.last_row_index, sent=place.acknowledged
+                )
+            return ended(still, start, next_offset, datetime.now(UTC)) if still else None
+
+        lane.between(decide)
+
+    async def _read_again(self, inlet: Inlet, now: float, ends: Ends) -> None:
         if now - max(inlet.moved_at, self._read_again_at.get(inlet.tp, 0.0)) > READ_AGAIN_SECONDS:
             self._read_again_at[inlet.tp] = now
-            if not await self._only_markers(inlet, end):
+            if not await self._only_markers(inlet, ends):
                 where = {"topic": inlet.tp.topic, "partition": inlet.tp.partition}
                 log.warning("records do not arrive, reading again", **where, wanted=inlet.next_offset)
                 await inlet.read_again()
 
-    async def _suspect(self, inlet: Inlet, end: int) -> None:
-        if not await self._only_markers(inlet, end):
-            where, lag = f"{inlet.tp.topic} partition {inlet.tp.partition}", end - inlet.next_offset
-            self._stalled[where] = f"{lag} offsets behind, at {inlet.next_offset} for {self._stall_timeout_seconds:.0f} s"
+    async def _suspect(self, inlet: Inlet, ends: Ends) -> None:
+        if await self._only_markers(inlet, ends):
+            inlet.moved_at = self._clock()
+        else:
+            lag = ends.high - inlet.next_offset
+            self._stalled[_name(inlet.tp)] = f"{lag} offsets behind, at {inlet.next_offset} for {self._stall_timeout_seconds:.0f} s"
 
-    async def _only_markers(self, inlet: Inlet, end: int) -> bool:
-        """Whether nothing but the markers of transactions and what was aborted stands before the end; then the inlet has come there."""
+    async def _only_markers(self, inlet: Inlet, ends: Ends) -> bool:
+        """Whether no record may be read before the end: markers of transactions, what was aborted or removed. The inlet goes there then."""
         wanted = inlet.next_offset
         if await self._worker.broker.first_offset(inlet.tp, wanted) is not None:
             return False
-        if inlet.next_offset == wanted:
-            inlet.done(end)
+        inlet.nothing_before(ends.stable, wanted)
         return True
+
+
+def _name(tp: TopicPartition) -> str:
+    return f"{tp.topic}/{tp.partition}"

@@ -5,6 +5,7 @@ Whatever goes wrong ends up in `failure`: the process then stops without acknowl
 
 import asyncio
 import time
+from collections import Counter
 from collections.abc import Collection, MutableMapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -19,22 +20,26 @@ from rows.identity import PartitionOf
 from runtime.errors import Unavailable
 from runtime.kafka import partition_for
 from runtime.process import settled
-from schemas.ids import position_key
+from runtime.run_epochs import RunEpochs
+from schemas.ids import is_external_key, position_key
 from schemas.topics import INLETS
-from storage.bundles import import_xgboost
 from storage.files import Storage
+from storage.presence import Presence
 from stream_processor.answers import Reasons
 from stream_processor.book import Outcome
 from stream_processor.count import DeadLetterLimits
 from stream_processor.faust_edge import FaustApp, build
 from stream_processor.gaps import Broker
 from stream_processor.lane import Lane
-from stream_processor.metrics import LAG, OWNED_PARTITIONS, SCORING_SECONDS
+from stream_processor.metrics import BLOCKED_SECONDS, LAG, OWNED_PARTITIONS, SCORING_SECONDS
 from stream_processor.models import ModelCache
 from stream_processor.owner import EndWriter, Owner
 from stream_processor.registry import Registry
 from stream_processor.score import Needs, handle
 from stream_processor.settings import Settings
+
+STORAGE_SECONDS = 2.0
+"""How long a load tries before the lane that wants it looks whether it is still open."""
 
 log = structlog.get_logger()
 
@@ -51,18 +56,27 @@ class Worker:
         self.registry = Registry(
             settings.kafka(), partitions=settings.control_partitions, timeout_seconds=settings.unavailable_after_seconds
         )
+        self.epochs = RunEpochs(
+            settings.kafka(), partitions=settings.control_partitions, timeout_seconds=settings.unavailable_after_seconds
+        )
         self._settings = settings
         self._scoring = ThreadPoolExecutor(1, "scoring")
-        self._loading = ThreadPoolExecutor(1, "loading")
+        self._loading = ThreadPoolExecutor(2, "loading")
+        self.presence = Presence(storage := Storage(settings.storage_url))
         self._models = ModelCache(
-            Storage(settings.storage_url), self._loading, most=settings.models_max, timeout_seconds=settings.unavailable_after_seconds
+            storage,
+            self._loading,
+            most=settings.models_max,
+            timeout_seconds=min(STORAGE_SECONDS, settings.unavailable_after_seconds),
+            records=self.registry,
         )
         self._reasons = Reasons(settings.exact_reasons_max_rows, settings.approximate_reasons_max_rows, settings.top_features)
         self._limits = DeadLetterLimits(settings.max_consecutive_dead_letters, settings.max_dead_letter_share)
-        self._partition_of = PartitionOf(settings.data_partitions, partition_for, foreign_on_rows=settings.foreign_rows_on_rows)
+        self.partition_of = PartitionOf(settings.data_partitions, partition_for, foreign_on_rows=settings.foreign_rows_on_rows)
         self._forward = frozenset(name.strip().lower() for name in settings.forwarded_headers.split(",") if name.strip())
         self._table: MutableMapping[bytes, bytes] = self.app.stats
         self._owners: dict[int, Owner] = {}
+        self._external_runs: Counter[int] = Counter()
         self._tasks: dict[int, asyncio.Task[None]] = {}
         self._end = EndWriter(settings.kafka())
 
@@ -91,6 +105,7 @@ class Worker:
                 batch_rows, batch_bytes = self._settings.batch_rows, self._settings.batch_bytes
                 lane = Lane(self, self._owners[partition], begins, batch_rows=batch_rows, batch_bytes=batch_bytes)
                 self.lanes[partition] = lane
+                self._external_runs[partition] = sum(self._is_external(key, partition) for key in list(self._table))
                 self._tasks[partition] = task = asyncio.create_task(lane.run(), name=f"lane-{partition}")
                 task.add_done_callback(self._ended)
         OWNED_PARTITIONS.set(len(self.lanes))
@@ -102,9 +117,10 @@ class Worker:
         tasks = [self._tasks.pop(lane.partition) for lane in lanes]
         for lane in lanes:
             lane.close()
-            for topic in lane.inlets:
-                with suppress(KeyError):
-                    LAG.remove(topic, str(lane.partition))
+            for gauge in (LAG, BLOCKED_SECONDS):
+                for topic in lane.inlets:
+                    with suppress(KeyError):
+                        gauge.remove(topic, str(lane.partition))
         OWNED_PARTITIONS.set(len(self.lanes))
         if tasks:
             _, unfinished = await asyncio.wait(tasks, timeout=self._settings.transaction_timeout_seconds)
@@ -122,14 +138,18 @@ class Worker:
         """Score a batch in the scoring thread, fetching the models it needs."""
         models = self._models.at_hand()
         champion: str | Literal[False] | None = self.registry.champion
+        caught_up = False
         while True:
             score = partial(
                 handle,
                 records,
-                state=self._table.get,
+                state=self.state,
                 models=models,
                 champion=champion,
-                partition_of=self._partition_of,
+                partition_of=self.partition_of,
+                epochs=self.epochs,
+                caught_up=caught_up,
+                room=self._settings.external_runs_max - self._external_runs[records[0].partition],
                 now=datetime.now(UTC),
                 reasons=self._reasons,
                 limits=self._limits,
@@ -142,13 +162,22 @@ class Worker:
                 return outcome
             for version in outcome.versions:
                 models[version] = await self._models.get(version)
+            if outcome.epochs:
+                await self.epochs.catch_up()
+                caught_up = True
             if outcome.champion:
                 await self.registry.catch_up()
                 champion = self.registry.champion or False
 
+    def state(self, key: bytes) -> bytes | None:
+        """What the table has."""
+        return self._table.get(key)
+
     def store(self, outcome: Outcome) -> None:
         """Put the committed states into the table."""
         for key, value in outcome.states:
+            if self._table.get(key) is None:
+                self._external_runs.update(partition for partition in self.lanes if self._is_external(key, partition))
             self._table[key] = value
 
     async def first_offset(self, tp: TopicPartition, wanted: int) -> int | None:
@@ -180,13 +209,18 @@ class Worker:
 
     async def warm_up(self) -> None:
         """Load the library that scores, and each model version that an alias names, before a row needs it. Never ends."""
-        await asyncio.get_running_loop().run_in_executor(self._loading, import_xgboost)
+        await asyncio.get_running_loop().run_in_executor(self._loading, self._models.warm)
         settled()
         done: set[str] = set()
         while True:
             for version in self.registry.named - done:
-                await self._models.get(version)
-                done.add(version)
+                try:
+                    await self._models.get(version)
+                except Unavailable as error:
+                    if error.part != "storage":  # a row that needs it waits
+                        raise
+                else:
+                    done.add(version)
             await self.registry.read_on()
 
     async def stop(self) -> None:
@@ -194,8 +228,12 @@ class Worker:
         await self.close(list(self.lanes))
         await self.app.stop()
         await asyncio.gather(*[owner.stop() for owner in self._owners.values()], self.broker.stop(), self._end.stop())
+        self._models.close()
         self._scoring.shutdown(wait=False)
         self._loading.shutdown(wait=False)
+
+    def _is_external(self, key: bytes, partition: int) -> bool:
+        return is_external_key(key, partition, self._settings.data_partitions)
 
     async def _dispatch(self, stream: object) -> None:
         """Hand each fetched batch to its partition's lane; the agent's whole work."""

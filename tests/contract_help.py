@@ -7,7 +7,7 @@ import httpx
 
 from tests.waiting import eventually_sync
 
-DONE = {"COMPLETED", "FAILED", "STOPPED"}
+DONE = {"COMPLETED", "FAILED", "STOPPED", "SUCCESS", "FAILURE", "REVOKED"}
 DATES = ("train_start_date", "train_end_date", "test_start_date", "test_end_date", "simulation_start_date", "simulation_end_date")
 DOTNET_DATES = ("trainStart", "trainEnd", "testStart", "testEnd", "simulationStart", "simulationEnd")
 DAYS = ("2021-01-01", "2021-01-06", "2021-01-07", "2021-01-08", "2021-01-09", "2021-01-10")

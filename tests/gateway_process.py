@@ -10,6 +10,7 @@ from pathlib import Path
 import httpx
 
 from devstack.ports import LOOPBACK, free_port
+from storage.files import Storage
 from tests.brokers import Broker
 from tests.waiting import eventually
 
@@ -17,6 +18,7 @@ from tests.waiting import eventually
 @asynccontextmanager
 async def gateway(kafka: Broker, redis_url: str, folder: Path, **settings: object) -> AsyncIterator[httpx.AsyncClient]:
     """Start it with `GATEWAY_…` settings (in lower case, without the prefix), wait until it is ready; stop it as its supervisor would."""
+    Storage(f"file://{folder}").initialise()  # the broker may know the datasets of another one
     port = free_port()
     environment = os.environ | {
         "KAFKA_BOOTSTRAP_SERVERS": kafka.bootstrap,
@@ -45,3 +47,20 @@ async def _is_ready(client: httpx.AsyncClient, process: asyncio.subprocess.Proce
         return (await client.get("/ready")).status_code == 200
     except httpx.TransportError:
         return False
+
+
+async def ended_gateway(kafka: Broker, redis_url: str, folder: Path, **settings: object) -> tuple[int, str]:
+    """Start one that cannot go on; its exit code and what it said."""
+    environment = os.environ | {
+        "KAFKA_BOOTSTRAP_SERVERS": kafka.bootstrap,
+        "REDIS_URL": redis_url,
+        "STORAGE_URL": f"file://{folder}",
+        "GATEWAY_PORT": "0",
+        **{f"GATEWAY_{name.upper()}": str(value) for name, value in settings.items()},
+    }
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "gateway", env=environment, stderr=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.DEVNULL
+    )
+    async with asyncio.timeout(60):
+        _, said = await process.communicate()
+    return process.returncode or 0, said.decode()

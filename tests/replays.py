@@ -20,11 +20,11 @@ from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
 
 from devstack.ports import free_port
 from runtime.kafka import partition_for, read_to_end
-from schemas.ids import new_run_id, row_key
+from schemas.ids import new_run_id, row_key, stats_key
 from schemas.manifests import ConfusionMatrix, DateRange, Metrics, ModelManifest, SetManifest, SplitManifest
-from schemas.messages import TERMINAL, PackedRows, encode
+from schemas.messages import TERMINAL, LaneStats, PackedRows, encode
 from schemas.tasks import Command, RunPosition, RunSpec, TaskState
-from schemas.topics import CONTENT_TYPE_HEADER, PACKED, ROWS, RUN_COMMANDS, RUN_POSITIONS, TASKS, TYPE_HEADER
+from schemas.topics import CONTENT_TYPE_HEADER, PACKED, ROWS, RUN_COMMANDS, RUN_POSITIONS, STATS_CHANGELOG, TASKS, TYPE_HEADER
 from storage.files import Storage
 from tests.brokers import CONTROL_PARTITIONS, DATA_PARTITIONS, Broker
 from tests.waiting import eventually
@@ -209,6 +209,13 @@ class Replays:
     async def _command(self, command: Command) -> None:
         await self._sender.send_and_wait(RUN_COMMANDS.name, encode(command), key=command.task_id.encode())
 
+    async def statistics(self, run_id: str, *, attempt: int = 1, **said: Any) -> None:
+        """Write the statistics of a run's only lane, as the stream processor would have."""
+        home = partition_for(row_key(run_id, 0, 1), DATA_PARTITIONS)
+        stats = LaneStats(run_id=run_id, attempt=attempt, lane=0, lanes=1, partition=home, offset=1, epoch=1, **said)
+        key = stats_key(run_id, attempt, 0)
+        await self._sender.send_and_wait(STATS_CHANGELOG.name, encode(stats), key=key, partition=home)
+
     async def write(self, topic: str, key: str, value: bytes | None, **headers: bytes) -> int:
         """Write a record as some earlier producer or another system would have; returns its offset."""
         written = await self._sender.send_and_wait(topic, value, key=key.encode(), headers=[*headers.items()] or None)
@@ -330,7 +337,7 @@ def _messages(record: ConsumerRecord) -> list[dict[str, Any]]:
 async def replays(broker: Broker, folder: Path, frame: pl.DataFrame) -> AsyncIterator[Replays]:
     """A world for the producers of one module; ends them."""
     storage_url = f"file://{folder}/storage-{secrets.token_hex(4)}"
-    write_split_and_model(Storage(storage_url), frame, [name for name in frame.columns if not name.startswith("__")])
+    write_split_and_model(Storage(storage_url).initialise(), frame, [name for name in frame.columns if not name.startswith("__")])
     async with AIOKafkaProducer(**broker.kwargs, enable_idempotence=True) as sender, AIOKafkaConsumer(**broker.kwargs) as consumer:
         world = Replays(broker, storage_url, folder, sender, consumer)
         try:

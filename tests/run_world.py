@@ -107,5 +107,5 @@ async def run_world(kafka: Broker, folder: Path, **settings: object) -> AsyncIte
     part.start()
     group = f"g-{secrets.token_hex(4)}"
     async with writer(kafka.kwargs) as topic, gateway(kafka, url, folder, projector_group=group, **settings) as client:
-        yield World(kafka, url, client, topic, Storage(f"file://{folder}"))
+        yield World(kafka, url, client, topic, Storage(f"file://{folder}").initialise())
     part.stop()

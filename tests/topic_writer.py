@@ -2,15 +2,17 @@
 
 import secrets
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
+import msgspec
 from aiokafka import AIOKafkaProducer
 
 from runtime.kafka import partition_for
 from schemas.ids import row_key, stats_key
 from schemas.messages import Ending, Prediction, encode
-from schemas.topics import PREDICTIONS, STATS_CHANGELOG, Topic
+from schemas.tasks import RunPosition, TaskState
+from schemas.topics import PREDICTIONS, RUN_POSITIONS, STATS_CHANGELOG, TASKS, Topic
 from tests.brokers import DATA_PARTITIONS
 from tests.view_records import lane_stats
 
@@ -23,9 +25,30 @@ class Writer:
         self._answered: dict[tuple[str, int, int], list[Prediction]] = {}
 
     async def write(self, topic: Topic, key: str, value: bytes | None) -> None:
-        """One record in a transaction of its own."""
+        """One record in a transaction of its own; the state of a run behind the position that makes its attempt and epoch known."""
+        if topic is TASKS and value is not None:
+            with suppress(msgspec.DecodeError, UnicodeDecodeError):
+                await self._know(msgspec.json.decode(value, type=TaskState))
         async with self._producer.transaction():
             await self._producer.send(topic.name, value, key=key.encode())
+
+    async def _know(self, task: TaskState) -> None:
+        offset = -1
+        while task.kind == "run" and offset < max(task.attempt - 1, task.epoch, 0 if task.attempt else -1):
+            position = RunPosition(
+                kind="position",
+                run_id=task.task_id,
+                attempt=max(task.attempt, 1),
+                epoch=task.epoch,
+                owner="test",
+                acknowledged=[0],
+                rows_per_second=None,
+                paused=False,
+                written_at=task.updated_at,
+            )
+            async with self._producer.transaction():
+                written = await self._producer.send_and_wait(RUN_POSITIONS.name, encode(position), key=task.task_id.encode())
+            offset = written.offset
 
     async def answer(
         self,

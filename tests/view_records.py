@@ -111,7 +111,9 @@ def task(
         workspace=workspace,
         status=status,
         created_at=created_at,
-        spec=msgspec.to_builtins(ordered) if kind == "run" else {},
+        spec=msgspec.to_builtins(ordered)
+        if kind == "run"
+        else {"dataset_id": "ds-0", **({"split_id": "split-0"} if kind == "training" else {})},
         **fields,
     )
 

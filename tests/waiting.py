@@ -30,7 +30,9 @@ async def eventually(check: Callable[[], Any], *, timeout_seconds: float = 30.0,
         await asyncio.sleep(INTERVAL_SECONDS)
 
 
-def eventually_sync(check: Callable[[], T], *, timeout_seconds: float = 30.0, message: str = "") -> T:
+def eventually_sync(
+    check: Callable[[], T], *, timeout_seconds: float = 30.0, message: str = "", interval_seconds: float = INTERVAL_SECONDS
+) -> T:
     """`eventually` for tests that have no event loop."""
     deadline = time.monotonic() + timeout_seconds
     while True:
@@ -43,4 +45,4 @@ def eventually_sync(check: Callable[[], T], *, timeout_seconds: float = 30.0, me
             last = error
         if time.monotonic() > deadline:
             raise AssertionError(f"not within {timeout_seconds} s: {message or check} (last: {last!r})")
-        time.sleep(INTERVAL_SECONDS)
+        time.sleep(interval_seconds)

@@ -5,7 +5,10 @@ import asyncio
 from runtime.control import Owner
 from runtime.health import health_server
 from runtime.process import run
+from runtime.tasks import cancel_all
 from schemas.topics import TRAINING_COMMANDS
+from storage.files import Storage
+from storage.presence import Presence
 from trainer.settings import TrainerSettings
 from trainer.worker import Worker
 
@@ -17,8 +20,15 @@ async def main(settings: TrainerSettings, stopping: asyncio.Event) -> None:
     owner = Owner(
         settings.kafka(), group=GROUP, topic=TRAINING_COMMANDS, handler=Worker(settings), session_timeout_ms=settings.session_timeout_ms
     )
-    async with health_server(settings.health_host, settings.health_port, live=dict, ready=owner.problems):
+    presence = Presence(Storage(settings.storage_url))
+    watching = asyncio.create_task(presence.run())
+
+    def problems() -> dict[str, str]:
+        return owner.problems() | presence.lost()
+
+    async with health_server(settings.health_host, settings.health_port, live=dict, ready=problems):
         await owner.run(stopping)
+    await cancel_all(watching)
 
 
 if __name__ == "__main__":

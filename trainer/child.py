@@ -12,7 +12,8 @@ import structlog
 
 from runtime.logging import configure
 from storage.bundles import import_xgboost
-from storage.errors import StorageUnavailable
+from storage.errors import StorageFull, StorageUnavailable, StoredFileMissing
+from storage.files import Storage
 from trainer.errors import JobFailed
 from trainer.patience import PatientStorage
 from trainer.reporting import Reporter
@@ -43,9 +44,14 @@ def main() -> None:
 def outcome(job: Job, send: Callable[[Report], None]) -> Outcome:
     """Do the job; every failure becomes an outcome, so that the parent can tell a person."""
     try:
-        return _do(job, send)
+        with Storage(job.storage_url).classified():
+            return _do(job, send)
     except JobFailed as error:
         return Failed(str(error))
+    except StorageFull as error:
+        return Failed(f"There is no room for what the task writes: {error}.")
+    except StoredFileMissing as error:
+        return Failed(f"A file is missing in the storage: {error}.")
     except StorageUnavailable as error:
         log.error("the storage does not answer", error=str(error))
         return StorageUnreachable(str(error))

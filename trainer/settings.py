@@ -1,8 +1,8 @@
 """Settings of the trainer, prefix `TRAINER_`."""
 
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 from pydantic_settings import SettingsConfigDict
 
 from runtime.settings import ProcessSettings
@@ -33,3 +33,9 @@ class TrainerSettings(ProcessSettings):
     selection_time_share: float = Field(0.6, gt=0, le=1, description="the sample is drawn from this share of the rows, the earliest")
     selection_seed: int = Field(0, ge=0, lt=2**31)
     session_timeout_ms: int = Field(10_000, ge=1000, le=300_000, description="after a crash nobody works on a partition for this long")
+
+    @model_validator(mode="after")
+    def _names_its_cluster(self) -> Self:
+        if self.backend == "dask" and not self.dask_scheduler:
+            raise ValueError("TRAINER_BACKEND is dask: TRAINER_DASK_SCHEDULER must name the scheduler, like tcp://host:8786")
+        return self

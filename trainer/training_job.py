@@ -8,6 +8,7 @@ import json
 import platform
 import threading
 from datetime import UTC, datetime
+from functools import partial
 from typing import NamedTuple
 
 import msgspec
@@ -19,7 +20,8 @@ from schemas.ids import new_id
 from schemas.manifests import DatasetManifest, FeatureSelection, Metrics, ModelManifest, SplitManifest
 from schemas.tasks import TaskState, TrainingSpec
 from schemas.training import TrainingParameters
-from storage.bundles import CURVES, CURVES_IMAGE, MODEL, bundle_path, probability_fail, write_bundle
+from storage import golden
+from storage.bundles import CURVES, CURVES_IMAGE, MODEL, Matrix, bundle_path, probability_fail, write_bundle
 from storage.files import Storage
 from trainer.backends import Plan, fit_as_planned, plan_for
 from trainer.curves import curves, training_chart
@@ -75,6 +77,7 @@ def train(storage: Storage, task: TaskState, threads: int, backend: BackendSetti
         rows.load()
     reference = {name: histogram for names, part in rows.columns() for name, histogram in reference_histograms(part, names).items()}
     fitted, validated = _fit(rows, validation, inputs, plan, threads, backend, reporter)
+    golden_rows = numpy.vstack([rows.read(some) for some in golden.chosen(len(rows.fails))])
     rows.unload()
     reporter.phase(EVALUATING, TRAINED_PERCENT)
     model = _evaluate(storage, inputs, fitted, validated, validation.warning, plan.batch_bytes)
@@ -107,7 +110,7 @@ def train(storage: Storage, task: TaskState, threads: int, backend: BackendSetti
         warnings=model.warnings,
         files={},
     )
-    manifest = write_bundle(storage, manifest, _files(manifest, model))
+    manifest = write_bundle(storage, manifest, _files(manifest, model, golden_rows))
     reporter.log("INFO", f"Model {manifest.model_version} is complete", threshold=model.threshold, mcc=model.test_metrics.mcc)
     return Done(result=_result(manifest, model), model_version=manifest.model_version, manifest=manifest.model_dump_json())
 
@@ -187,7 +190,7 @@ def _score(fitted: Fitted, rows: SetReader, chosen: Numbers, batch_bytes: int) -
     return Scored.of(probabilities, labels(rows.fails, chosen))
 
 
-def _files(manifest: ModelManifest, model: Model) -> dict[str, bytes]:
+def _files(manifest: ModelManifest, model: Model, golden_rows: Matrix) -> dict[str, bytes]:
     from trainer.drawing import draw_curves  # imported beside the training, by then
 
     history, best = model.fitted.history, model.fitted.best_iteration
@@ -195,6 +198,7 @@ def _files(manifest: ModelManifest, model: Model) -> dict[str, bytes]:
     numbers = curves(history, best, model.threshold, model.validation, model.test)
     return {
         MODEL: bytes(model.fitted.booster.save_raw("ubj")),
+        golden.NAME: golden.encode(partial(probability_fail, model.fitted.booster, best), golden_rows),
         CURVES: json.dumps(numbers).encode(),
         CURVES_IMAGE: draw_curves(title, history, best, model.threshold, model.validation, model.test, manifest.feature_gains),
     }

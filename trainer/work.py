@@ -8,18 +8,22 @@ from typing import Any
 import msgspec
 import structlog
 
-from runtime.errors import Unavailable
 from runtime.tasks import cancel_all
 from runtime.transactions import Partition, Record
 from schemas.ids import alias_key
 from schemas.messages import TERMINAL, Alias, encode
 from schemas.tasks import LogEntry, TaskState
 from schemas.topics import MODELS, TASK_LOGS, TASKS
+from storage.errors import StorageUnavailable
+from storage.files import Storage
 from trainer.job_process import JobProcess, job_process
 from trainer.metrics import JOB_ATTEMPTS, JOB_SECONDS, JOBS_ENDED, JOBS_RUNNING
 from trainer.reporting import LOADING
 from trainer.settings import TrainerSettings
 from trainer.wire import BackendSettings, Done, Failed, Job, Log, Outcome, Progress, Report, SelectionSettings
+
+STORAGE_PAUSE_SECONDS = 1.0
+"""Between two looks at a storage that is away."""
 
 log = structlog.get_logger()
 
@@ -37,20 +41,44 @@ class Work:
         """The terminal records, until they are known to be written; to write them twice changes nothing."""
 
     async def run(self) -> None:
-        """Do the task; return when its terminal state is written. Raises `Unavailable` when a later trainer should try again."""
+        """Do the task; return when its terminal state is written."""
         if reason := exhausted(self.state, self._settings.max_attempts):
             await self._end(Failed(reason))
             return
         self._begin()
         await self._write()
         with JOBS_RUNNING.labels(self.state.kind).track_inprogress(), JOB_SECONDS.labels(self.state.kind).time():
+            await self._end(await self._done())
+
+    async def _done(self) -> Done | Failed:
+        """Work until there is an outcome. A storage that is away is waited for, however long; one that is there and fails the job again
+        and again is not."""
+        storage, refused = Storage(self._settings.storage_url), 0
+        while True:
             async with job_process(self._job()) as job:
                 outcome = await self._follow(job)
-        if not isinstance(outcome, Done | Failed):
-            if self.state.attempt < self._settings.max_attempts:
-                raise Unavailable("storage", outcome.detail)
-            outcome = Failed(f"The storage is unavailable: {outcome.detail}")
-        await self._end(outcome)
+            if isinstance(outcome, Done | Failed):
+                return outcome
+            if not await self._waited_for(storage, outcome.detail):
+                refused += 1
+            if refused >= self._settings.max_attempts:
+                return Failed(f"The storage is unavailable: {outcome.detail}")
+
+    async def _waited_for(self, storage: Storage, detail: str) -> bool:
+        """Return once the storage is there; say whether it had to be waited for."""
+        waited = False
+        while True:
+            try:
+                await asyncio.to_thread(storage.check)
+            except StorageUnavailable as error:
+                if not waited:
+                    self._log("WARNING", f"The task waits for the storage: {error}")
+                    await self._write()
+                waited = True
+            else:
+                self._log("WARNING", f"The task begins again: the storage was away ({detail})")
+                return waited
+            await asyncio.sleep(STORAGE_PAUSE_SECONDS)
 
     async def cancelled(self) -> list[Record]:
         """Stop the work, and return the records that say so, or that it had come to its end before."""

@@ -45,9 +45,10 @@ class Worker:
             return
         known = self._known[partition.number]
         await partition.transaction([], command=record)
-        if command.command == "start" and command.task is not None and command.task.kind in KINDS and command.task_id not in known:
-            known.add(command.task_id)
-            self._take_up(partition, command.task)
+        task = command.task
+        if command.command == "start" and task is not None and task.kind in KINDS and task.attempt == 0 and task.task_id not in known:
+            known.add(task.task_id)
+            self._take_up(partition, task)
 
     async def given_up(self, partition: Partition) -> None:
         """Hand back what was being worked on, as far as this trainer may still write."""

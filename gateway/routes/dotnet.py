@@ -6,7 +6,7 @@ from fastapi import APIRouter, Body, Request
 
 from gateway import problems, trainings
 from gateway.datasets import store
-from gateway.dependencies import TheCommands, TheOutbox, TheSettings, TheStyle, TheViews, TheWorkshop, Workspace
+from gateway.dependencies import TheCommands, TheDialect, TheOutbox, TheSettings, TheViews, TheWorkshop, Workspace
 from gateway.errors import BadUpload, Invalid, NoStatus, documented, problem
 from gateway.presentation import pass_rate, size_text, time_text
 from gateway.routes.datasets import UPLOAD
@@ -48,6 +48,7 @@ async def upload(
         file_size=size_text(manifest.file_size),
         dataset_id=manifest.dataset_id,
         task_id=ids.feature_selection_id(manifest.dataset_id),
+        timestamps_are_synthetic=manifest.time.synthetic,
     )
 
 
@@ -99,9 +100,9 @@ async def start_training(
 
 
 @router.get("/Training/status/{task_id}", responses=documented("dotnet_invalid", "dotnet_not_found", "unavailable"))
-async def training_status(task_id: str, views: TheViews, style: TheStyle, settings: TheSettings) -> TrainingStatus:
+async def training_status(task_id: str, views: TheViews, dialect: TheDialect, settings: TheSettings) -> TrainingStatus:
     """How a training stands."""
     task = await views.task(task_id) if ids.is_task_id(task_id) else None
     if task is None or task.kind != "training":
         raise NoStatus(f"No status found for task ID: {task_id}")
-    return trainings.training_status(task, style, settings.storage_url)
+    return trainings.training_status(task, dialect, settings.storage_url)

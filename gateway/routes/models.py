@@ -6,9 +6,10 @@ from datetime import UTC, datetime
 import msgspec
 from fastapi import APIRouter, Response
 
+from gateway.bundles import check_bundle
 from gateway.commands import Record
 from gateway.dependencies import TheCommands, TheViews, TheWorkshop, Workspace
-from gateway.errors import Invalid, NotFound, documented, problem
+from gateway.errors import Conflict, Invalid, NotFound, documented, problem
 from gateway.routes.datasets import Cursor, Limit
 from gateway.workshop import Workshop
 from schemas import ids, topics
@@ -16,10 +17,12 @@ from schemas.api import Page
 from schemas.api_v1 import AliasView, ChampionSet, Model, ModelSummary
 from schemas.manifests import ModelManifest
 from schemas.messages import Alias, encode
+from storage.bundles import BundleCorrupt, BundleMissing, read_file
 from storage.views import Views
 
 router = APIRouter(tags=["models"])
 READ_FAILURES = documented("not_found", "invalid", "unavailable")
+FILE_FAILURES = READ_FAILURES | documented("conflict")
 ALIASES = ("champion", "latest")
 
 
@@ -39,14 +42,23 @@ async def get_champion(workspace: Workspace, views: TheViews) -> AliasView:
     return AliasView.model_validate(msgspec.structs.asdict(alias))
 
 
-@router.put("/v1/models/champion", responses=documented("invalid", "unavailable"))
-async def set_champion(body: ChampionSet, workspace: Workspace, views: TheViews, commands: TheCommands) -> AliasView:
+@router.put("/v1/models/champion", responses=documented("invalid", "conflict", "unavailable"))
+async def set_champion(body: ChampionSet, workspace: Workspace, views: TheViews, commands: TheCommands, workshop: TheWorkshop) -> AliasView:
     """Choose the model version that scores rows that name none; takes effect between two rows."""
-    if await views.model(body.model_version) is None:
+    model = await views.model(body.model_version)
+    if model is None:
         raise Invalid([problem(("body", "model_version"), f"No model version {body.model_version!r:.80}.", "value_error.model_version")])
+    await check_bundle(workshop, model)
     alias = Alias(alias="champion", workspace=workspace, model_version=body.model_version, set_at=datetime.now(UTC))
     await commands.record(Record(topics.MODELS, ids.alias_key("champion", workspace), encode(alias)))
     return AliasView.model_validate(msgspec.structs.asdict(alias))
+
+
+@router.delete("/v1/models/champion", status_code=204, responses=documented("invalid", "unavailable"))
+async def unset_champion(workspace: Workspace, views: TheViews, commands: TheCommands) -> None:
+    """Choose no model version: the latest scores rows that name none. There need not be a champion."""
+    if await views.alias("champion", workspace) is not None:
+        await commands.record(Record(topics.MODELS, ids.alias_key("champion", workspace), None))
 
 
 @router.get("/v1/models/{model_version}", responses=READ_FAILURES)
@@ -59,7 +71,7 @@ async def get_model(model_version: str, views: TheViews) -> Model:
 @router.get(
     "/v1/models/{model_version}/curves.png",
     response_class=Response,
-    responses=READ_FAILURES | {200: {"content": {"image/png": {}}, "description": "loss, accuracy, ROC, PR and threshold curves"}},
+    responses=FILE_FAILURES | {200: {"content": {"image/png": {}}, "description": "loss, accuracy, ROC, PR and threshold curves"}},
 )
 async def get_curves_picture(model_version: str, views: TheViews, workshop: TheWorkshop) -> Response:
     """The curves as a picture."""
@@ -69,7 +81,7 @@ async def get_curves_picture(model_version: str, views: TheViews, workshop: TheW
 @router.get(
     "/v1/models/{model_version}/curves.json",
     response_class=Response,
-    responses=READ_FAILURES | {200: {"content": {"application/json": {}}, "description": "the curves' points"}},
+    responses=FILE_FAILURES | {200: {"content": {"application/json": {}}, "description": "the curves' points"}},
 )
 async def get_curves(model_version: str, views: TheViews, workshop: TheWorkshop) -> Response:
     """The curves as points."""
@@ -86,9 +98,11 @@ async def _find(views: Views, model_version: str) -> ModelManifest:
 async def _file(views: Views, workshop: Workshop, model_version: str, name: str) -> bytes:
     manifest = await _find(views, model_version)
     try:
-        return await asyncio.to_thread(workshop.storage.read_bytes, f"models/{manifest.model_version}/{name}")
-    except FileNotFoundError:
+        return await workshop.look(read_file, manifest, name)
+    except BundleMissing:
         raise NotFound(name, model_version) from None
+    except BundleCorrupt as error:
+        raise Conflict(f"{error}.", "model_corrupt") from error
 
 
 async def _aliases(views: Views, workspace: str) -> dict[str, str]:

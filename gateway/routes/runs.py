@@ -29,6 +29,7 @@ from gateway.run_diffs import diff_answer
 from schemas import ids
 from schemas.api import Page
 from schemas.api_runs import Attempts, PredictionPage, ReplayCreate, Retry, Run, RunCreate, RunDiff, Seek, SpeedSet, Step
+from schemas.shown import attachment
 from storage import cursors
 from storage.cursors import After
 from storage.run_view import run_view
@@ -40,7 +41,8 @@ EVENTS: dict[int | str, dict[str, Any]] = {
     200: {
         "content": {"text/event-stream": {"schema": {"type": "string"}}},
         "description": "Events `status`, `prediction` (id: row index), `stats`, and at last `end`; `gone` when rows are not kept any more.",
-    }
+    },
+    204: {"description": "The run is over and its last event was received."},
 }
 AfterText = Annotated[
     str,
@@ -55,9 +57,9 @@ LAST_EVENT_ID = re.compile(rf"(?:([1-9][0-9]{{0,8}}):)?({cursors.TEXT.pattern})"
 
 
 @router.post("", status_code=201, responses=documented("invalid", "conflict", "unavailable"))
-async def create_run(body: RunCreate, workspace: Workspace, views: TheViews, commands: TheCommands) -> Run:
+async def create_run(body: RunCreate, workspace: Workspace, views: TheViews, commands: TheCommands, workshop: TheWorkshop) -> Run:
     """Start a run: the rows of a split's simulation set are replayed and scored."""
-    task = await runs.start(views, commands, workspace, body)
+    task = await runs.start(views, commands, workshop, workspace, body)
     view = run_view(task.task_id, task, ())
     assert view is not None
     return run_answer(view)
@@ -218,19 +220,27 @@ async def stream_events(
     after: AfterText = "-1",
     attempt: Attempt = None,
     last_event_id: Annotated[str | None, Header(description="id of the last event received; goes before `after`")] = None,
-) -> StreamingResponse:
+    last_event_id_of_query: Annotated[
+        str | None, Query(alias="lastEventId", description="the same, for clients that cannot set a header; the header goes before it")
+    ] = None,
+) -> Response:
     """Follow a run by server-sent events: each prediction once, in row order, from any row on. Close the connection at `end` and `gone`.
 
+    A client that comes back with the id of the last event of a run that is over gets 204, by which browsers end their reconnecting.
     An `id` is a row index, from the second attempt on `attempt:row index`. When the next attempt begins the stream goes on with its first
     row; with `attempt` it keeps to that one and ends with it.
     """
     run = await runs.find(views, run_id, attempt)
-    resumed, place = _resume_at(run_id, last_event_id, run.attempt, after)
+    where = ("header", "Last-Event-ID") if last_event_id else ("query", "lastEventId")
+    came_back = last_event_id or last_event_id_of_query
+    resumed, place = _resume_at(run_id, came_back, run.attempt, after, where)
     if attempt is not None and resumed != attempt:
-        raise _no_event_id(f"This is an event of attempt {resumed}, not {attempt}.")
+        raise _no_event_id(f"This is an event of attempt {resumed}, not {attempt}.", where)
+    if came_back and run.terminal and resumed == run.attempt and await feed.nothing_left(run_id, resumed, place, fixed=attempt is not None):
+        return Response(status_code=204)
     stream = Stream(feed, run_id, place, attempt=resumed, fixed=attempt is not None)
     return StreamingResponse(
-        stream.events(), media_type="text/event-stream", headers={"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
+        stream.events(), media_type="text/event-stream", headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
     )
 
 
@@ -266,7 +276,7 @@ async def export_run(run_id: str, views: TheViews, pages: ThePages, attempt: Att
     answer = run_answer(run)
     model = await views.model(answer.model_version) if answer.model_version else None
     rows = await begun(all_rows(pages, run))  # what cannot be had is said before the zip begins
-    headers = {"Content-Disposition": f'attachment; filename="{run_id}-{run.attempt}.zip"'}
+    headers = {"Content-Disposition": attachment(f"{run_id}-{run.attempt}.zip")}
     return StreamingResponse(export(answer, model, rows), media_type="application/zip", headers=headers)
 
 
@@ -278,7 +288,7 @@ def _place(run_id: str, text: str) -> After:
     return place
 
 
-def _resume_at(run_id: str, last_event_id: str | None, attempt: int, after: str) -> tuple[int, After]:
+def _resume_at(run_id: str, last_event_id: str | None, attempt: int, after: str, where: tuple[str, str]) -> tuple[int, After]:
     """The attempt and the place behind which to go on."""
     if not last_event_id:
         return attempt, _place(run_id, after)
@@ -286,8 +296,8 @@ def _resume_at(run_id: str, last_event_id: str | None, attempt: int, after: str)
     place = cursors.read(found[2]) if found else None
     if found and place is not None and place != -1 and (isinstance(place, int) or not ids.is_task_id(run_id)):
         return int(found[1] or 1), place
-    raise _no_event_id("This is no id of an event: a row index, or attempt:row index.")
+    raise _no_event_id("This is no id of an event: a row index, or attempt:row index.", where)
 
 
-def _no_event_id(detail: str) -> Invalid:
-    return Invalid([problem(("header", "Last-Event-ID"), detail, "value_error.last_event_id")])
+def _no_event_id(detail: str, where: tuple[str, str]) -> Invalid:
+    return Invalid([problem(where, detail, "value_error.last_event_id")])

@@ -5,7 +5,7 @@ from typing import Annotated
 from fastapi import APIRouter, Body
 
 from gateway import runs
-from gateway.dependencies import TheChanges, TheCommands, TheSettings, TheStyle, TheViews, Workspace
+from gateway.dependencies import TheChanges, TheCommands, TheDialect, TheSettings, TheViews, TheWorkshop, Workspace
 from gateway.errors import documented, ill_formed_task_id, unknown_task
 from gateway.run_answers import simulation_status
 from schemas import ids
@@ -23,10 +23,14 @@ DOTNET = documented("dotnet_invalid")
 @router.post("/simulation/start", tags=["ML"], responses=START_FAILURES)
 @router.post("/api/Simulation/start", tags=[".NET"], responses=START_FAILURES | DOTNET)
 async def start_simulation(
-    workspace: Workspace, views: TheViews, commands: TheCommands, body: Annotated[SimulationStart | None, Body()] = None
+    workspace: Workspace,
+    views: TheViews,
+    commands: TheCommands,
+    workshop: TheWorkshop,
+    body: Annotated[SimulationStart | None, Body()] = None,
 ) -> TaskAccepted:
-    """Start a run: the rows of the simulation set are replayed and scored, by default by the champion or latest model at 1 row/s."""
-    task = await runs.start(views, commands, workspace, body or SimulationStart())
+    """Start a run: the rows of the simulation set are replayed and scored, by default by the latest model at 1 row/s."""
+    task = await runs.start(views, commands, workshop, workspace, body or SimulationStart(), latest=True)
     return TaskAccepted(task_id=task.task_id)
 
 
@@ -42,9 +46,9 @@ async def stop_simulation(
 
 @router.get("/simulation/status/{task_id}", tags=["ML"], responses=FAILURES)
 @router.get("/api/Simulation/status/{task_id}", tags=[".NET"], responses=FAILURES | DOTNET)
-async def get_simulation_status(task_id: str, views: TheViews, style: TheStyle) -> SimulationStatus:
+async def get_simulation_status(task_id: str, views: TheViews, dialect: TheDialect) -> SimulationStatus:
     """How a run stands: its newest prediction and the running statistics."""
-    return simulation_status(await _find(views, task_id), style)
+    return simulation_status(await _find(views, task_id), dialect)
 
 
 async def _find(views: Views, task_id: str) -> RunView:

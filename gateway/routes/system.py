@@ -39,7 +39,14 @@ def assets() -> Path:
 @router.get("/")
 async def root(request: Request) -> RootInfo:
     """What this is and where to go on."""
-    return RootInfo(version=request.app.version)
+    info = RootInfo(version=request.app.version)
+    links = {name: f"{_prefix(request)}{getattr(info, name)}" for name in ("docs", "openapi", "health", "ready", "metrics")}
+    return info.model_copy(update=links)
+
+
+def _prefix(request: Request) -> str:
+    """What a proxy puts before every path."""
+    return str(request.scope.get("root_path", ""))
 
 
 @router.get("/health")
@@ -61,7 +68,7 @@ async def whole_system(request: Request) -> System:
     problems, storage, picture, redis = await asyncio.gather(
         state.problems(), _storage_problem(state.workshop), _picture(state.cluster), _redis(state.store)
     )
-    parts, lag = system_view.parts(problems, storage, picture), system_view.lag(picture)
+    parts, lag = system_view.parts(problems, storage, picture, redis), system_view.lag(picture)
     return System(
         asked_at=datetime.now(UTC),
         status="ready" if all(part.state == "up" for part in parts) else "degraded",
@@ -106,6 +113,8 @@ async def _redis(store: RedisStore) -> RedisView | None:
         keys=keys,
         clients=info["connected_clients"],
         uptime_seconds=info["uptime_in_seconds"],
+        policy=info.get("maxmemory_policy"),
+        evicted_keys=info.get("evicted_keys"),
     )
 
 
@@ -123,11 +132,12 @@ async def metrics() -> Response:
 @router.get("/docs", include_in_schema=False)
 async def docs(request: Request) -> HTMLResponse:
     """Swagger UI."""
+    prefix = _prefix(request)
     return get_swagger_ui_html(
-        openapi_url="/openapi.json",
+        openapi_url=f"{prefix}/openapi.json",
         title=request.app.title,
-        swagger_js_url=f"{ASSETS}/swagger-ui-bundle.js",
-        swagger_css_url=f"{ASSETS}/swagger-ui.css",
-        swagger_favicon_url=f"{ASSETS}/favicon.png",
+        swagger_js_url=f"{prefix}{ASSETS}/swagger-ui-bundle.js",
+        swagger_css_url=f"{prefix}{ASSETS}/swagger-ui.css",
+        swagger_favicon_url=f"{prefix}{ASSETS}/favicon.png",
         swagger_ui_parameters={"validatorUrl": None},
     )

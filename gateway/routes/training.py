@@ -6,8 +6,9 @@ import msgspec
 from fastapi import APIRouter, Body, Query
 
 from gateway import trainings
-from gateway.dependencies import TheCommands, TheSettings, TheStyle, TheViews, Workspace
+from gateway.dependencies import TheCommands, TheDialect, TheSettings, TheViews, Workspace
 from gateway.errors import NotFound, documented, ill_formed_task_id, unknown_task
+from gateway.presentation import CONTRACT
 from gateway.routes.datasets import Cursor, Limit
 from schemas import ids, topics
 from schemas.api import Page, TaskAccepted, TaskStatus, TrainingStatus
@@ -32,18 +33,27 @@ async def start_training(
 
 
 @router.get("/process/train/status/{task_id}", tags=["ML"], responses=STATUS_FAILURES)
-async def training_status(task_id: str, views: TheViews, style: TheStyle, settings: TheSettings) -> TrainingStatus:
+async def training_status(task_id: str, views: TheViews, dialect: TheDialect, settings: TheSettings) -> TrainingStatus:
     """How a training stands."""
     task = await _task(views, task_id)
     if task.kind != "training":
         raise unknown_task()
-    return trainings.training_status(task, style, settings.storage_url)
+    return trainings.training_status(task, dialect, settings.storage_url)
 
 
 @router.get("/process/task/status/{task_id}", tags=["ML"], responses=STATUS_FAILURES)
-async def task_status(task_id: str, views: TheViews, style: TheStyle, settings: TheSettings) -> TaskStatus:
+async def task_status(task_id: str, views: TheViews, dialect: TheDialect, settings: TheSettings) -> TaskStatus:
     """How a task of any kind stands."""
-    return trainings.task_status(await _task(views, task_id), style, settings.storage_url)
+    return trainings.task_status(await _task(views, task_id), dialect, settings.storage_url)
+
+
+@router.get("/v1/tasks/{task_id}", tags=["trainings"], responses=READ_FAILURES)
+async def get_task(task_id: str, views: TheViews, settings: TheSettings) -> TaskStatus:
+    """How a task of any kind stands, in plain words whatever the dialects of the older routes."""
+    task = await views.task(task_id) if ids.is_task_id(task_id) else None
+    if task is None:
+        raise NotFound("task", task_id)
+    return trainings.task_status(task, CONTRACT, settings.storage_url)
 
 
 @router.post("/v1/trainings", status_code=202, tags=["trainings"], responses=START_FAILURES)
@@ -51,38 +61,37 @@ async def create_training(
     workspace: Workspace,
     views: TheViews,
     commands: TheCommands,
-    style: TheStyle,
     settings: TheSettings,
     body: Annotated[TrainingCreate | None, Body()] = None,
 ) -> Training:
     """Start a training on a split, by default the workspace's latest."""
     task = await trainings.start(views, commands, workspace, body or TrainingOptions())
-    return trainings.training(task, style, settings.storage_url)
+    return trainings.training(task, settings.storage_url)
 
 
 @router.get("/v1/trainings", tags=["trainings"], responses=documented("invalid", "unavailable"))
 async def list_trainings(
-    workspace: Workspace, views: TheViews, style: TheStyle, settings: TheSettings, cursor: Cursor = None, limit: Limit = 50
+    workspace: Workspace, views: TheViews, settings: TheSettings, cursor: Cursor = None, limit: Limit = 50
 ) -> Page[Training]:
     """The workspace's trainings, newest first."""
     page = await views.list_tasks(workspace, "training", cursor, limit)
-    items = [trainings.training(task, style, settings.storage_url) for task in page.items]
+    items = [trainings.training(task, settings.storage_url) for task in page.items]
     return Page(items=items, next_cursor=page.next_cursor)
 
 
 @router.get("/v1/trainings/{task_id}", tags=["trainings"], responses=READ_FAILURES)
-async def get_training(task_id: str, views: TheViews, style: TheStyle, settings: TheSettings) -> Training:
+async def get_training(task_id: str, views: TheViews, settings: TheSettings) -> Training:
     """A training."""
-    return trainings.training(await _training(views, task_id), style, settings.storage_url)
+    return trainings.training(await _training(views, task_id), settings.storage_url)
 
 
 @router.post("/v1/trainings/{task_id}/cancel", status_code=202, tags=["trainings"], responses=READ_FAILURES)
-async def cancel_training(task_id: str, views: TheViews, commands: TheCommands, style: TheStyle, settings: TheSettings) -> Training:
+async def cancel_training(task_id: str, views: TheViews, commands: TheCommands, settings: TheSettings) -> Training:
     """Ask for a training's end; one that has ended stays as it is. Its status says when it has stopped."""
     task = await _training(views, task_id)
     if task.status not in TERMINAL:
         await commands.order(topics.TRAINING_COMMANDS, task_id, "cancel")
-    return trainings.training(task, style, settings.storage_url)
+    return trainings.training(task, settings.storage_url)
 
 
 @router.get("/v1/trainings/{task_id}/logs", tags=["trainings"], responses=READ_FAILURES)

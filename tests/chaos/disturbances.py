@@ -12,7 +12,7 @@ import redis
 from client.errors import ClientError, GatewayError
 from schemas.api_v1 import TrainingCreate
 from tests.chaos.plan import Disturbance
-from tests.chaos.world import World, bring_storage_back, take_storage_away
+from tests.chaos.world import World, bring_root_back, bring_storage_back, take_root_away, take_storage_away
 from tests.stack import Process
 from tests.waiting import eventually
 
@@ -50,8 +50,10 @@ class Disturber:
                 self.world.findings.append(f"{disturbance}: {error}")
 
     def _lock_of(self, disturbance: Disturbance) -> str:
-        if disturbance.kind in ("empty redis", "storage away"):
+        if disturbance.kind == "empty redis":
             return disturbance.kind
+        if disturbance.kind.startswith("storage"):
+            return "storage"
         if "broker" in disturbance.kind:
             return "broker"
         return {"disk full": "gateway", "kill all workers": "stream_processor"}.get(disturbance.kind, disturbance.target)
@@ -67,6 +69,7 @@ class Disturber:
             "restart broker": self._restart_broker,
             "empty redis": self._empty_redis,
             "storage away": self._storage_away,
+            "storage root away": self._storage_root_away,
             "disk full": self._disk_full,
             "kill all workers": self._kill_all_workers,
         }
@@ -153,10 +156,26 @@ class Disturber:
         await asyncio.sleep(disturbance.lasts_seconds)
         bring_storage_back(self.world.folder)
 
+    async def _storage_root_away(self, disturbance: Disturbance) -> None:
+        """Unmounted, or renamed. An upload meanwhile must be refused with 503, and nothing may be written where the root was."""
+        take_root_away(self.world.folder, mount_point=disturbance.which < 0.5)
+        began = time.monotonic()
+        try:
+            await self.world.client.upload(self.world.csv)
+            self.world.findings.append("an upload without a storage was accepted")
+        except GatewayError as error:
+            if error.status not in (None, 503):
+                self.world.findings.append(f"an upload without a storage was answered {error.status} {error}")
+        except ClientError:
+            pass  # the gateway may be away, too
+        await asyncio.sleep(max(0.0, began + disturbance.lasts_seconds - time.monotonic()))
+        if written := bring_root_back(self.world.folder):
+            self.world.findings.append(f"without a storage there were written {written}")
+
     async def _disk_full(self, disturbance: Disturbance) -> None:
         """Files of the gateway may not grow beyond half of an upload: it must be refused with 507 and leave nothing."""
         gateway = self.world.stack.process("gateway")
-        before = set((self.world.folder / "storage" / "files").glob("*"))
+        before = self._stored()
         size = self.world.csv.stat().st_size
         await eventually(lambda: gateway.ready, timeout_seconds=90)
         pid = gateway.pid
@@ -174,6 +193,10 @@ class Disturber:
         finally:
             if gateway.running and gateway.pid == pid:
                 resource.prlimit(pid, resource.RLIMIT_FSIZE, (hard, hard))
-        left = set((self.world.folder / "storage" / "files").glob("*")) - before
+        left = self._stored() - before
         if left:
             self.world.findings.append(f"an upload to a full disk left {sorted(left)}")
+
+    def _stored(self) -> set[str]:
+        """What the storage holds, wherever it is just now."""
+        return {path.name for name in ("storage", "storage-away") for path in (self.world.folder / name / "files").glob("*")}

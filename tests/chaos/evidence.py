@@ -1,11 +1,12 @@
 """What is on the topics at the end, read whole and committed, and kept small: a run of a hundred thousand rows must fit."""
 
 from collections import defaultdict
-from collections.abc import Collection
+from collections.abc import AsyncIterator, Collection
 from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
+from aiokafka import ConsumerRecord
 
 from runtime.kafka import read_to_end
 from schemas.ids import POSITION_PREFIX
@@ -78,36 +79,45 @@ class Evidence:
         return {lane.lane: lane for lane in self.lanes.values() if (lane.run_id, lane.attempt) == (run_id, attempt)}
 
 
-async def gather(kafka: dict[str, Any], answers_of: Collection[str] | None = None) -> Evidence:
-    """Read everything. All writers must have come to rest. `answers_of`: keep the answers of these runs only."""
+async def gather(kafka: dict[str, Any], answers_of: Collection[str] | None = None, without: Collection[str] = ()) -> Evidence:
+    """Read everything. All writers must have come to rest.
+
+    `answers_of`: keep the answers of these runs only. `without`: places (topic:partition:offset) of records that are no system's of ours.
+    """
     found = Evidence()
     answer, letter = msgspec.json.Decoder(Answer).decode, msgspec.json.Decoder(Letter).decode
     stats, task = msgspec.json.Decoder(LaneStats).decode, msgspec.json.Decoder(TaskState).decode
-    async for record in read_to_end(kafka, PREDICTIONS.name):
+    async for record in _read(kafka, without, PREDICTIONS.name):
         prediction = answer(record.value)
         if answers_of is not None and prediction.run_id not in answers_of:
             continue
         found.answers[prediction.run_id, prediction.attempt].append(prediction)
-    async for record in read_to_end(kafka, DEAD_LETTERS.name):
+    async for record in _read(kafka, without, DEAD_LETTERS.name):
         if record.value and (TYPE_HEADER, MARK_TYPE) in record.headers:
             found.marks += 1
         elif record.value:
             dead = letter(record.value)
             found.letters[None if dead.run_id is None else (dead.run_id, dead.attempt or 1)].append(dead)
-    async for record in read_to_end(kafka, STATS_CHANGELOG.name):
+    async for record in _read(kafka, without, STATS_CHANGELOG.name):
         if not record.key.startswith(POSITION_PREFIX):
             if record.value:
                 found.lanes[record.key] = stats(record.value)
             else:
                 found.lanes.pop(record.key, None)
-    async for record in read_to_end(kafka, TASKS.name):
+    async for record in _read(kafka, without, TASKS.name):
         if record.value:
             state = task(record.value)
             found.tasks[state.task_id] = state
     for topic in INLETS:
-        async for record in read_to_end(kafka, topic.name):
+        async for record in _read(kafka, without, topic.name):
             found.rows += 1
             for name, value in record.headers:
                 if name == TOKEN_HEADER and not any(other == REDRIVE_HEADER for other, _ in record.headers):
                     found.tokens[value.decode()].append(Place(record.partition, record.offset, record.topic))
     return found
+
+
+async def _read(kafka: dict[str, Any], without: Collection[str], topic: str) -> AsyncIterator[ConsumerRecord]:
+    async for record in read_to_end(kafka, topic):
+        if f"{topic}:{record.partition}:{record.offset}" not in without:
+            yield record

@@ -57,6 +57,10 @@ class Follower:
             if source.response.status_code >= 500 and source.response.status_code != 503:
                 self.problems.append(f"answered {source.response.status_code}")
             source.response.raise_for_status()
+            if source.response.status_code == 204:  # cut off between the last row and the end
+                run = (await http.get(f"/v1/runs/{self.run_id}")).raise_for_status().json()
+                self.ended, self.ended_with = True, run["attempt"]
+                return
             async for event in source.aiter_sse():
                 self._take(event)
                 left -= 1

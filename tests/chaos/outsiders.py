@@ -21,6 +21,7 @@ from schemas.messages import PackedRows, Reason
 from schemas.topics import CONTENT_TYPE_HEADER, INGRESS, MAX_ROW_BYTES, PACKED, ROWS, TYPE_HEADER
 from storage.bundles import Bundle, load_bundle, score
 from tests.brokers import DATA_PARTITIONS
+from tests.chaos.hostile_records import DEFAULTS, Forged, forged
 from tests.chaos.world import World
 
 TOKEN_HEADER = "chaos-token"
@@ -131,7 +132,8 @@ def _number(value: float | None) -> float | None:
 
 
 class Impostor:
-    """Copies records of our producer: as they are, in another order, or altered in a way that must make them count for nothing."""
+    """Copies records of our producer: as they are, in another order, or altered in a way that must make them count for nothing, and
+    others that name the same run."""
 
     def __init__(self, world: World, seed: int) -> None:
         self.world, self.chance = world, random.Random(seed)
@@ -162,15 +164,17 @@ class Impostor:
         copies = self.chance.sample([*self._seen], min(len(self._seen), self.chance.randint(0, 12)))
         sending = []
         for record in copies:
-            for value, headers in self._versions(record):
+            versions: list[Forged] = [(value, headers, None) for value, headers in self._versions(record)]
+            for value, headers, partition in [*versions, *forged(record, self.chance)]:
                 self.sent += 1
-                sending.append(await producer.send(ROWS.name, value, key=record.key, partition=record.partition, headers=headers))
+                where = record.partition if partition is None else partition
+                sending.append(await producer.send(ROWS.name, value, key=record.key, partition=where, headers=headers))
         await asyncio.gather(*sending)
 
     def _versions(self, record: ConsumerRecord) -> list[tuple[bytes | None, Headers]]:
         headers = list(record.headers)
         copies: list[tuple[bytes | None, Headers]] = [(record.value, headers)] * self.chance.randint(1, 2)
-        with suppress(msgspec.MsgspecError, AttributeError):
+        with suppress(msgspec.MsgspecError, ValueError, TypeError, LookupError, AttributeError, RecursionError):
             packed = dict(headers).get(CONTENT_TYPE_HEADER) == PACKED
             altered = self._packed(record.value) if packed else self._plain(record.value, dict(headers).get(TYPE_HEADER, b"row"))
             copies += [(value, headers) for value in altered]
@@ -187,7 +191,7 @@ class Impostor:
         return [encode_packed(over), encode_packed(msgspec.structs.replace(rows, row_index=rows.row_index + lanes * FAR))]
 
     def _plain(self, value: bytes | None, kind: bytes) -> list[bytes]:
-        body = msgspec.json.decode(value or b"null")
+        body = DEFAULTS | msgspec.json.decode(value or b"{}")
         if not body.get("epoch"):
             return []
         if kind != b"row":

@@ -15,6 +15,7 @@ Kind = Literal[
     "restart broker",
     "empty redis",
     "storage away",
+    "storage root away",
     "disk full",
     "kill all workers",
 ]
@@ -40,6 +41,7 @@ MUST: Sequence[tuple[Kind, str]] = (
     ("kill broker", ""),
     ("empty redis", ""),
     ("storage away", ""),
+    ("storage root away", ""),
     ("disk full", ""),
 )
 """One of each kind, which every schedule begins with, in an order of its own."""

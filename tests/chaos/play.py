@@ -18,6 +18,7 @@ from tests.chaos import judge
 from tests.chaos.disturbances import Disturber
 from tests.chaos.evidence import Evidence, gather
 from tests.chaos.followers import Witness
+from tests.chaos.hostile_records import Blocker
 from tests.chaos.load import Load, Ordered
 from tests.chaos.outsiders import Impostor, OtherSystem
 from tests.chaos.plan import Disturbance
@@ -55,12 +56,16 @@ async def play(folder: Path, seed: int, schedule: Sequence[Disturbance], *, seco
     async with world(folder, rows=rows, seed=seed, workers=2, producers=2) as place:
         began = time.monotonic()
         load, others, impostor, witness = Load(place, seed), OtherSystem(place, seed), Impostor(place, seed), Witness(place.kafka)
-        disturber, repairer = Disturber(place, began), Repairer(place, others, seed)
+        disturber, repairer, blocker = Disturber(place, began), Repairer(place, others, seed), Blocker(place, seed)
         watching = asyncio.gather(witness.watch(), place.note_exits())
-        outsiders = [asyncio.create_task(work) for work in (others.send_forever(), impostor.send_forever(), repairer.mend_forever())]
+        outsiders = [
+            asyncio.create_task(work)
+            for work in (others.send_forever(), impostor.send_forever(), repairer.mend_forever(), blocker.block_forever())
+        ]
         try:
             async with load.at_work():
                 await asyncio.gather(disturber.carry_out(schedule), asyncio.sleep(seconds))
+            place.findings += [f"an outsider gave up: {task.exception()!r}" for task in outsiders if task.done()]
             await cancel_all(*outsiders)
             await place.all_ready()
             await load.stop_unknown()
@@ -81,6 +86,7 @@ async def play(folder: Path, seed: int, schedule: Sequence[Disturbance], *, seco
                 "records on rows.v1": evidence.rows,
                 "rows of another system": len(others.sent),
                 "imitations": impostor.sent,
+                "open transactions": blocker.opened,
                 "connections of followers": sum(follower.connections for follower in load.followers),
                 "attempts": len({key for key in evidence.answers if not key[0].startswith("ext-")}),
             }

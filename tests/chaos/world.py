@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import time
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -102,6 +103,23 @@ def take_storage_away(folder: Path) -> None:
 def bring_storage_back(folder: Path) -> None:
     """Have the storage's path lead to the storage."""
     _lead(folder, folder / "storage")
+
+
+def take_root_away(folder: Path, *, mount_point: bool) -> None:
+    """Rename the storage's root; an empty folder may be left where it was, as when a disk is unmounted."""
+    (folder / "storage").rename(folder / "storage-away")
+    if mount_point:
+        (folder / "storage").mkdir()
+
+
+def bring_root_back(folder: Path) -> list[Path]:
+    """Rename it back; return what was written into the empty folder meanwhile."""
+    written: list[Path] = []
+    if (folder / "storage").exists():
+        written = [*(folder / "storage").rglob("*")]
+        (folder / "storage").rename(folder / f"storage-wrong-{time.monotonic_ns()}")
+    (folder / "storage-away").rename(folder / "storage")
+    return written
 
 
 def _lead(folder: Path, to: Path) -> None:

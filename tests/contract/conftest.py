@@ -25,5 +25,17 @@ def uploaded(stack: Stack) -> Iterator[httpx.Client]:
         yield made
 
 
-def client(stack: Stack) -> httpx.Client:
-    return httpx.Client(base_url=stack.gateway_url, headers={"X-Workspace": f"contract-{uuid4().hex[:8]}"}, timeout=150)
+@pytest.fixture(scope="session")
+def swapped(stack: Stack) -> str:
+    """Address of a second gateway of the stack: the .NET routes speak as the contract does, the ML routes as Celery's clients need it."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("GATEWAY_DOTNET_DIALECT", "contract")
+        patch.setenv("GATEWAY_ML_DIALECT", "celery")
+        process = stack.add("gateway")
+    process.wait_until_ready()
+    return process.url
+
+
+def client(stack: Stack, url: str = "", workspace: str = "") -> httpx.Client:
+    headers = {"X-Workspace": workspace or f"contract-{uuid4().hex[:8]}"}
+    return httpx.Client(base_url=url or stack.gateway_url, headers=headers, timeout=150)

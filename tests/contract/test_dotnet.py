@@ -6,7 +6,9 @@ from typing import Any
 import httpx
 import pytest
 
+from tests.contract.conftest import client
 from tests.contract_help import DAYS, DOTNET_DATES, SECONDS, finished, ok, store, table
+from tests.stack import Stack
 
 UPLOAD = "/api/Dataset/upload"
 VALIDATE = "/api/Dataset/validate-ranges"
@@ -96,9 +98,10 @@ def test_ranges_without_a_dataset(http: httpx.Client) -> None:
     ],
 )
 def test_invalid_ranges_in_their_order(uploaded: httpx.Client, changed: dict[str, Any], errors: list[str]) -> None:
-    for route in (VALIDATE, "/api/Dataset/split-data"):
-        answer = ok(uploaded.post(route, json=ranges(DAYS, **changed)), 400)
-        assert (answer["status"], answer["message"], answer["errors"]) == ("Invalid", errors[0], errors)
+    answer = ok(uploaded.post(VALIDATE, json=ranges(DAYS, **changed)), 400)
+    assert (answer["status"], answer["message"], answer["errors"]) == ("Invalid", errors[0], errors)
+    split = uploaded.post("/api/Dataset/split-data", json=ranges(DAYS, **changed))
+    assert (split.status_code, split.text.splitlines()) == (400, errors)
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b"[]", b"\xff", b'"x"'])
@@ -118,15 +121,32 @@ def test_split(http: httpx.Client) -> None:
 
 
 def test_training(http: httpx.Client) -> None:
-    assert ok(http.post("/api/Training/start"), 409)["code"] == "no_split"
+    refused = http.post("/api/Training/start")
+    assert (refused.status_code, refused.text) == (409, "No split in this workspace: split a dataset first.")
     ok(store(http, table(), path=UPLOAD))
     ok(http.post("/api/Dataset/split-data", json=ranges()))
     task_id = ok(http.post("/api/Training/start"))["task_id"]
     status = finished(http, f"/api/Training/status/{task_id}")
-    assert status["status"] == "COMPLETED"
-    assert status == ok(http.get(f"/process/train/status/{task_id}"))
+    assert status["status"] == "SUCCESS"
+    plain = ok(http.get(f"/process/train/status/{task_id}"))
+    assert plain["status"] == "COMPLETED"
+    assert plain["result"]["confusion_matrix"] == status["result"]["confusion_matrix"]
+    points = plain["result"]["training_chart"]["train_loss"]
+    assert [point["x"] for point in points] == [f"Epoch {number}" for number in range(1, len(points) + 1)]
+    assert status["result"]["training_chart"]["train_loss"] == [{"x": i, "y": point["y"]} for i, point in enumerate(points)]
 
 
 @pytest.mark.parametrize("task_id", ["nonsense", "00000000-0000-4000-8000-000000000000", "task-000000000000"])
 def test_unknown_training_is_404(http: httpx.Client, task_id: str) -> None:
-    assert ok(http.get(f"/api/Training/status/{task_id}"), 404)["message"] == f"No status found for task ID: {task_id}"
+    answer = http.get(f"/api/Training/status/{task_id}")
+    assert (answer.status_code, answer.text) == (404, f"No status found for task ID: {task_id}")
+
+
+def test_the_contract_s_dialect_says_it_in_json(stack: Stack, swapped: str) -> None:
+    task_id = "00000000-0000-4000-8000-000000000000"
+    with client(stack, swapped) as http:
+        assert ok(http.get(f"/api/Training/status/{task_id}"), 404) == {"message": f"No status found for task ID: {task_id}"}
+        assert ok(http.post("/api/training/start"), 409)["code"] == "no_split"
+        ok(store(http, table(), synthetic_step_seconds="1728"), 202)
+        answer = ok(http.post("/api/Dataset/split-data", json=ranges(DAYS, trainStart="x")), 400)
+        assert (answer["status"], answer["errors"]) == ("Invalid", ["Training Start Date is invalid."])

@@ -1,6 +1,7 @@
 """CONTRACT §1 and §2, simulation: on the running stack, with all workers."""
 
 import re
+from collections.abc import Iterator
 from typing import Any
 
 import httpx
@@ -28,14 +29,32 @@ def trained(stack: Stack) -> Any:
         yield made
 
 
+Group = tuple[str, httpx.Client]
+
+
+@pytest.fixture(params=PREFIXES)
+def group(request: pytest.FixtureRequest, stack: Stack, swapped: str, trained: httpx.Client) -> Iterator[Group]:
+    """A route group in the dialect of the contract, and a client for it in the workspace of `trained`."""
+    url = swapped if request.param.startswith("/api") else stack.gateway_url
+    with client(stack, url, trained.headers["X-Workspace"]) as made:
+        yield request.param, made
+
+
+@pytest.fixture(params=PREFIXES)
+def fresh(request: pytest.FixtureRequest, stack: Stack, swapped: str) -> Iterator[Group]:
+    """As `group`, in a workspace that nobody else uses."""
+    with client(stack, swapped if request.param.startswith("/api") else stack.gateway_url) as made:
+        yield request.param, made
+
+
 def start(http: httpx.Client, prefix: str = "/simulation", **body: Any) -> str:
     answer = ok(http.post(f"{prefix}/start", json=body or None))
     assert set(answer) == {"task_id"}
     return str(answer["task_id"])
 
 
-@pytest.mark.parametrize("prefix", PREFIXES)
-def test_run_to_its_end(trained: httpx.Client, prefix: str) -> None:
+def test_run_to_its_end(group: Group) -> None:
+    prefix, trained = group
     task_id = start(trained, prefix, **FAST)
     assert re.fullmatch(r"sim-task-[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}", task_id)
     status = finished(trained, f"{prefix}/status/{task_id}")
@@ -60,8 +79,8 @@ def test_run_to_its_end(trained: httpx.Client, prefix: str) -> None:
     assert result["truth"]["labelled"] == ROWS
 
 
-@pytest.mark.parametrize("prefix", PREFIXES)
-def test_default_pace_is_a_row_a_second_after_a_warm_up_and_can_be_stopped_twice(trained: httpx.Client, prefix: str) -> None:
+def test_default_pace_is_a_row_a_second_after_a_warm_up_and_can_be_stopped_twice(group: Group) -> None:
+    prefix, trained = group
     task_id = start(trained, prefix)
     status = ok(trained.get(f"{prefix}/status/{task_id}"))
     assert (status["status"] in ("PENDING", "IN_PROGRESS"), status["progress"], status["result"]) == (True, None, None)
@@ -81,9 +100,9 @@ def test_stopping_a_finished_run_is_the_same_answer(trained: httpx.Client) -> No
     assert ok(trained.get(f"/simulation/status/{task_id}"))["status"] == "COMPLETED"
 
 
-@pytest.mark.parametrize("prefix", PREFIXES)
 @pytest.mark.parametrize(("verb", "method"), [("status", "GET"), ("stop", "POST")])
-def test_ill_formed_and_unknown_task_ids(http: httpx.Client, prefix: str, verb: str, method: str) -> None:
+def test_ill_formed_and_unknown_task_ids(fresh: Group, verb: str, method: str) -> None:
+    prefix, http = fresh
     for task_id in ("17", "sim-task-", new_run_id().upper(), "x" * 300):
         answer = http.request(method, f"{prefix}/{verb}/{task_id}")
         assert ok(answer, 422)["detail"] == [{"loc": ["path", "task_id"], "msg": "Invalid task ID format.", "type": "value_error"}]
@@ -91,8 +110,8 @@ def test_ill_formed_and_unknown_task_ids(http: httpx.Client, prefix: str, verb: 
     assert ok(answer, 422)["detail"] == [{"loc": ["path", "task_id"], "msg": "Task ID not found", "type": "value_error.task_id"}]
 
 
-@pytest.mark.parametrize("prefix", PREFIXES)
-def test_without_a_split_or_a_model_409(http: httpx.Client, prefix: str) -> None:
+def test_without_a_split_or_a_model_409(fresh: Group) -> None:
+    prefix, http = fresh
     assert ok(http.post(f"{prefix}/start"), 409)["code"] == "no_split"
     prepared(http)
     assert ok(http.post(f"{prefix}/start"), 409)["code"] == "no_model"
@@ -129,6 +148,27 @@ def test_predictions_of_a_run_come_in_order_page_by_page(trained: httpx.Client) 
     assert rows == list(range(ROWS))
 
 
+def test_the_latest_model_simulates_and_the_champion_is_for_what_names_none(http: httpx.Client) -> None:
+    prepared(http)
+    older, newer = (
+        finished(http, "/process/train/status/" + ok(http.post("/process/train/start"))["task_id"])["result"]["model_version"]
+        for _ in range(2)
+    )
+
+    def scored_by(answer: httpx.Response, status: int = 200) -> str:
+        started = ok(answer, status)
+        return str(ok(http.get(f"/v1/runs/{started.get('task_id') or started['run_id']}"))["model_version"])
+
+    ok(http.put("/v1/models/champion", json={"model_version": older}))
+    assert scored_by(http.post("/simulation/start", json=FAST)) == newer
+    assert scored_by(http.post("/api/simulation/start", json=FAST)) == newer
+    assert scored_by(http.post("/v1/runs", json=FAST), 201) == older
+    for _ in range(2):  # unset; and there need not be one
+        assert http.delete("/v1/models/champion").status_code == 204
+    assert ok(http.get("/v1/models/champion"), 404)["code"] == "champion_not_found"
+    assert scored_by(http.post("/v1/runs", json=FAST), 201) == newer
+
+
 def test_event_stream_ends_with_the_run(trained: httpx.Client) -> None:
     task_id = start(trained, rows_per_second=200, warmup_seconds=0)
     text = trained.get(f"/v1/runs/{task_id}/events").text
@@ -136,6 +176,15 @@ def test_event_stream_ends_with_the_run(trained: httpx.Client) -> None:
     assert re.findall(r"^event: (\w+)$", text, re.M)[-1] == "end"
     resumed = trained.get(f"/v1/runs/{task_id}/events", headers={"Last-Event-ID": "96"}).text
     assert re.findall(r"^id: (\d+)$", resumed, re.M) == ["97", "98", "99"]
+    assert re.findall(r"^event: (\w+)$", resumed, re.M)[-1] == "end"
+    in_query = trained.get(f"/v1/runs/{task_id}/events", params={"lastEventId": "98"}).text
+    assert re.findall(r"^id: (\d+)$", in_query, re.M) == ["99"]
+    wrong = trained.get(f"/v1/runs/{task_id}/events", params={"lastEventId": "x"})
+    assert ok(wrong, 422)["detail"][0]["loc"] == ["query", "lastEventId"]
+    address = f"/v1/runs/{task_id}/events"
+    for answer in (trained.get(address, headers={"Last-Event-ID": "99"}), trained.get(address, params={"lastEventId": "99"})):
+        assert (answer.status_code, answer.content) == (204, b"")
+    assert re.findall(r"^event: (\w+)$", trained.get(f"/v1/runs/{task_id}/events?after=99").text, re.M)[-1] == "end"
 
 
 def test_pausing_holds_a_run_and_resuming_lets_it_go_on(trained: httpx.Client) -> None:

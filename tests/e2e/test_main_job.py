@@ -126,7 +126,7 @@ def test_secom_through_the_dotnet_routes_at_a_row_a_second(stack: Stack, http: h
     split = ok(http.post("/api/Dataset/split-data", json=body))
     training = ok(http.post("/api/Training/start"))["task_id"]
     trained = finished(http, f"/api/Training/status/{training}")
-    assert trained["status"] == "COMPLETED", trained
+    assert trained["status"] == "SUCCESS", trained
     run_id = ok(http.post("/api/Simulation/start", json={"warmup_seconds": 0}))["task_id"]
 
     def some_rows() -> Any:
@@ -136,8 +136,9 @@ def test_secom_through_the_dotnet_routes_at_a_row_a_second(stack: Stack, http: h
     seen = eventually_sync(some_rows, timeout_seconds=60)
     assert seen["progress"]["total_rows"] == split["simulationSetRows"]
     ok(http.post(f"/api/Simulation/stop/{run_id}"))
-    run = finished(http, f"/api/Simulation/status/{run_id}", timeout_seconds=30)
-    assert (run["status"], run["result"]["message"]) == ("STOPPED", "Simulation was stopped by the user.")
+    shown = finished(http, f"/api/Simulation/status/{run_id}", timeout_seconds=30)
+    assert (shown["status"], shown["result"]["message"]) == ("REVOKED", "Simulation was stopped by the user.")
+    run = ok(http.get(f"/simulation/status/{run_id}"))
     wanted = expected(
         stack, trained["result"]["model_version"], split["simulationSetPath"], rows=run["result"]["live_stats"]["total_predictions"]
     )

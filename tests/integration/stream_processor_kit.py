@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,8 @@ from aiokafka.structs import RecordMetadata
 from devstack.ports import free_port
 from schemas.ids import POSITION_PREFIX, row_key
 from schemas.messages import DeadLetter, DeadLetterMark, Ending, LaneStats, Prediction, RunEnd, Source, encode
-from schemas.topics import DEAD_LETTERS, JSON, MARK_TYPE, PREDICTIONS, STATS_CHANGELOG, TYPE_HEADER
+from schemas.tasks import RunPosition
+from schemas.topics import DEAD_LETTERS, JSON, MARK_TYPE, PREDICTIONS, RUN_POSITIONS, STATS_CHANGELOG, TYPE_HEADER
 from storage.bundles import score
 from tests.brokers import DATA_PARTITIONS, Broker
 from tests.unit.stream_processor.toys import MODEL_A, model
@@ -129,6 +131,20 @@ class Run:
     model_version: str = MODEL_A
     attempt: int = 1
     redriven: list[int] = field(default_factory=list)
+    epochs: set[int] = field(default_factory=set)
+
+    async def claim(self, producer: AIOKafkaProducer, epoch: int) -> None:
+        """Have the epoch known, as its producer does before its first row."""
+        if epoch in self.epochs:
+            return
+        acknowledged = list(range(self.lanes))
+        position = RunPosition(
+            kind="position", run_id=self.run_id, attempt=self.attempt, epoch=epoch, owner="test", acknowledged=acknowledged,
+            rows_per_second=None, paused=False, written_at=datetime.now(UTC),
+        )  # fmt: skip
+        while (await producer.send_and_wait(RUN_POSITIONS.name, encode(position), key=self.run_id.encode())).offset < epoch:
+            pass  # an epoch is the offset of an earlier record
+        self.epochs.add(epoch)
 
     def row(self, index: int, epoch: int, **changed: Any) -> tuple[bytes, bytes]:
         """Key and value of a row's record."""
@@ -143,6 +159,7 @@ class Run:
 
     async def send(self, producer: AIOKafkaProducer, indices: Iterable[int] | None = None, *, epoch: int = 1, **changed: Any) -> None:
         """Send rows, all of them unless told which; return when all are acknowledged."""
+        await self.claim(producer, epoch)
         futures = []
         for index in range(self.rows) if indices is None else indices:
             key, value = self.row(index, epoch, **changed)
@@ -151,6 +168,7 @@ class Run:
 
     async def end(self, producer: AIOKafkaProducer, *, epoch: int = 1, ending: Ending = "COMPLETED") -> None:
         """Send the end markers."""
+        await self.claim(producer, epoch)
         for lane in range(self.lanes):
             first_not_sent = self.rows + (lane - self.rows) % self.lanes
             marker = RunEnd(

@@ -11,22 +11,27 @@ import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
-from runtime.control import Owner
-from runtime.errors import Fenced
-from runtime.kafka import partition_for, read_to_end
+from gateway.errors import Conflict, NotFound
+from gateway.quarantine import Poison
+from runtime.control import TRIES, Owner
+from runtime.errors import Fenced, Unavailable
+from runtime.kafka import open_reader, partition_for, read_to_end
+from runtime.quarantine import Quarantine, read_quarantine
 from runtime.transactions import Partition
 from schemas.messages import encode
-from schemas.tasks import Command, TaskState
-from schemas.topics import TASKS, Topic
+from schemas.tasks import Command, Quarantined, TaskState
+from schemas.topics import RUN_COMMANDS, TASKS, Topic
 from tests.brokers import CONTROL_PARTITIONS, Broker
+from tests.hostile import BODIES, KEYS
 from tests.waiting import eventually
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 SESSION_TIMEOUT_MS = 3000
+SPEC = {"dataset_id": "ds-0", "split_id": "split-0"}
 
 
 def state(task_id: str, **changes: object) -> TaskState:
-    fields = {"kind": "training", "workspace": "w", "status": "IN_PROGRESS", "attempt": 1, "epoch": 0, "spec": {}}
+    fields = {"kind": "training", "workspace": "w", "status": "IN_PROGRESS", "attempt": 1, "epoch": 0, "spec": SPEC}
     return msgspec.convert({"task_id": task_id, "created_at": NOW, "updated_at": NOW, **fields, **changes}, TaskState)
 
 
@@ -107,11 +112,11 @@ class World:
 
 @pytest.fixture
 async def world(kafka: Broker) -> AsyncIterator[World]:
-    async with AIOKafkaProducer(**kafka.kwargs, enable_idempotence=True) as sender:
+    async with AIOKafkaProducer(**kafka.kwargs, enable_idempotence=True, max_request_size=4 << 20) as sender:
         world = World(kafka, sender)
         admin = AIOKafkaAdminClient(**kafka.kwargs)
         await admin.start()
-        await admin.create_topics([NewTopic(world.name, CONTROL_PARTITIONS, 1)])
+        await admin.create_topics([NewTopic(world.name, CONTROL_PARTITIONS, 1, topic_configs={"max.message.bytes": "4194304"})])
         await admin.close()
         yield world
 
@@ -224,6 +229,103 @@ async def test_a_failing_handler_ends_the_owner_and_its_command_comes_again(worl
             await eventually(lambda: owner._failure.done())
     async with world.owner(Recorder()):
         await eventually(world.answered)
+
+
+async def crashed(world: World, error: Exception) -> None:
+    """An owner that ends on the first command of partition 0."""
+
+    async def fail(command: Command) -> None:
+        if command.task_id == world.task(0):
+            raise error
+
+    handler = Recorder()
+    handler.before_commit = fail
+    with pytest.raises(type(error)):
+        async with world.owner(handler) as owner:
+            await eventually(lambda: owner._failure.done())
+
+
+async def quarantined(world: World) -> list[Quarantined]:
+    return [one for one in await read_quarantine(world.kafka) if one.topic == world.name]
+
+
+async def test_a_command_that_ends_its_owner_again_and_again_is_passed_over_and_its_task_is_failed(world: World) -> None:
+    task = world.task(0)
+    pending = state(task, status="PENDING", attempt=0)
+    start = Command(command="start", task_id=task, issued_at=NOW, task=pending, arguments={"number": -1})
+    await world.send_raw(encode(start), task.encode())
+    async with AIOKafkaProducer(**world.kafka) as gateway:
+        await gateway.send_and_wait(TASKS.name, encode(pending), key=task.encode())
+    for _ in range(TRIES):
+        await crashed(world, ValueError("a bug"))
+        assert await quarantined(world) == []
+    await world.send(task)
+    async with world.owner(Recorder()):
+        await eventually(world.answered)
+    [poison] = await quarantined(world)
+    assert (poison.partition, poison.offset, poison.value) == (0, 0, encode(start))
+    assert f"ended the process {TRIES} times" in poison.reason
+    ended = [one async for one in states(world, task) if one.status == "FAILED"]
+    assert [one.error for one in ended] == [f"Its order could not be carried out and is in quarantine: {poison.reason}."]
+    assert (await world.answers())[task] == [0]
+
+
+async def states(world: World, task_id: str) -> AsyncIterator[TaskState]:
+    async for record in read_to_end(world.kafka, TASKS.name):
+        if record.key == task_id.encode():
+            yield msgspec.json.decode(record.value, type=TaskState)
+
+
+async def test_an_owner_that_ends_because_a_part_is_away_is_not_held_against_the_command(world: World) -> None:
+    await world.send(world.task(0))
+    for _ in range(TRIES + 1):
+        await crashed(world, Unavailable("storage", "away"))
+    async with world.owner(Recorder()):
+        await eventually(world.answered)
+    assert await quarantined(world) == []
+
+
+async def test_a_person_may_have_a_command_passed_over_that_ended_its_owner_once(world: World) -> None:
+    await world.send(world.task(0))
+    await crashed(world, ValueError("a bug"))
+    poison = Poison(world.kafka)
+    try:
+        with pytest.raises(Conflict):
+            await poison.skip(f"{TASKS.name}:0:0")
+        with pytest.raises(NotFound):
+            await poison.skip(f"{RUN_COMMANDS.name}:0:999999999")
+    finally:
+        await poison.close()
+    async with open_reader(world.kafka) as consumer:
+        consumer.assign([TopicPartition(world.name, 0)])
+        record = await consumer.getone()
+    by_hand = Quarantine(world.kafka, "gateway")
+    await by_hand.put([(record, "a person asked to pass it over")], by_hand=True)
+    await by_hand.close()
+    await world.send(world.task(1))
+    async with world.owner(handler := Recorder()):
+        await eventually(lambda: handler.handled == 1)
+        await world.send(world.task(0))
+        await eventually(lambda: handler.handled == 2)
+    assert (await world.answers())[world.task(0)] == [2]
+
+
+async def test_hostile_commands_are_in_quarantine_and_those_between_them_are_carried_out(world: World) -> None:
+    task = world.task(2)
+    for body in BODIES.values():
+        await world.send_raw(body, task.encode())
+    await world.send(task)
+    for key in KEYS:
+        await world.send_raw(encode(Command(command="start", task_id=task, issued_at=NOW, arguments={"number": 0})), key or b"?")
+    await world.send(task)
+    async with world.owner(Recorder()):
+        await eventually(world.answered)
+    assert (await world.answers())[task] == [0, 1]
+    await eventually(lambda: in_quarantine(world, len(BODIES) + len(KEYS)))
+
+
+async def in_quarantine(world: World, count: int) -> bool:
+    return len(await quarantined(world)) == count
 
 
 async def test_failing_background_work_ends_the_owner(world: World) -> None:

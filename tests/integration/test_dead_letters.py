@@ -44,7 +44,7 @@ def run_id() -> str:
 
 @pytest.fixture(scope="module")
 def storage(tmp_path_factory: pytest.TempPathFactory) -> Storage:
-    found = Storage(f"file://{tmp_path_factory.mktemp('letters')}/storage")
+    found = Storage(f"file://{tmp_path_factory.mktemp('letters')}/storage").initialise()
     store_model(found, MODEL_A)
     return found
 

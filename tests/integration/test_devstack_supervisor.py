@@ -79,22 +79,63 @@ async def test_a_killed_part_is_started_again_and_the_others_are_left_alone(tmp_
         assert "SIGKILL" in stack.supervisor.parts["one"].status.note
 
 
-async def test_a_part_that_keeps_ending_is_given_up_loudly_and_everything_stops(tmp_path: Path) -> None:
+async def test_a_part_that_keeps_ending_is_set_aside_and_said_and_the_others_go_on(tmp_path: Path) -> None:
     broken = part(tmp_path, "broken", "import sys; sys.exit('the lamp is out')")
-    async with running(settings(tmp_path), part(tmp_path, "well", FOREVER), broken) as stack:
-        with pytest.raises(PartFailed, match=r"broken ended with code 1; given up after 2 restarts\n(.|\n)*the lamp is out"):
-            await stack.task
+    servers = [part(tmp_path, name, FOREVER) for name in ("kafka", "redis")]
+    async with running(settings(tmp_path), *servers, part(tmp_path, "well", FOREVER), broken) as stack:
+        await eventually(lambda: stack.supervisor.state.phase == "degraded")
+        others = {name: stack.supervisor.parts[name].child.pid for name in ("kafka", "redis", "well")}
+        [aside] = stack.supervisor.state.set_aside
+        assert (aside.name, aside.state, aside.restarts) == ("broken", "set aside", 3)
+        assert "ended with code 1; given up after 2 restarts" in aside.note
+        assert stack.supervisor.state.settled
         assert (tmp_path / "broken.log").read_text().count("the lamp is out") == 3
-        assert not stack.supervisor.parts["well"].child.running
-        assert stack.phases == ["starting", "stopping", "failed"]
-        assert "the lamp is out" in stack.supervisor.state.failure
+        stack.supervisor.try_again()
+        await eventually(lambda: (tmp_path / "broken.log").read_text().count("the lamp is out") == 6)
+        assert {name: stack.supervisor.parts[name].child.pid for name in others} == others
+    assert stack.phases == ["starting", "degraded", "stopping", "stopped"]
+
+
+async def test_a_part_that_is_set_aside_is_tried_again_after_a_pause_and_may_be_well(tmp_path: Path) -> None:
+    cured = tmp_path / "cured"
+    ill = part(tmp_path, "ill", f"import os, sys\nif not os.path.exists({str(cured)!r}): sys.exit(70)\n{FOREVER}")
+    async with running(settings(tmp_path, set_aside_seconds=0.5), ill, part(tmp_path, "well", FOREVER)) as stack:
+        await eventually(lambda: stack.supervisor.state.phase == "degraded")
+        cured.touch()
+        await stack.ready()
+        assert stack.supervisor.state.set_aside == []
+
+
+async def test_a_part_that_was_well_for_long_and_then_keeps_ending_is_set_aside_too(tmp_path: Path) -> None:
+    async with running(settings(tmp_path), part(tmp_path, "one", FOREVER), part(tmp_path, "two", FOREVER)) as stack:
+        await stack.ready()
+        one = stack.supervisor.parts["one"]
+        for restarts in range(1, 4):
+            one.child.kill()
+            await eventually(lambda restarts=restarts: one.status.restarts == restarts)  # type: ignore[misc]
+            if restarts < 3:
+                await eventually(lambda: one.status.state == "ready")
+        await eventually(lambda: one.status.state == "set aside")
+        assert stack.supervisor.state.phase == "degraded"
+        one.try_again()
+        await stack.ready()
 
 
 async def test_wrong_settings_are_not_tried_again(tmp_path: Path) -> None:
-    async with running(settings(tmp_path), part(tmp_path, "wrong", "import sys; print('no such port'); sys.exit(78)")) as stack:
-        with pytest.raises(PartFailed, match=r"code 78 \(wrong settings\); its settings are wrong\n(.|\n)*no such port"):
-            await stack.task
+    wrong = part(tmp_path, "wrong", "import sys; print('no such port'); sys.exit(78)")
+    async with running(settings(tmp_path), wrong, part(tmp_path, "well", FOREVER)) as stack:
+        await eventually(lambda: stack.supervisor.state.phase == "degraded")
+        assert "code 78 (wrong settings); its settings are wrong" in stack.supervisor.parts["wrong"].status.note
         assert (tmp_path / "wrong.log").read_text().count("no such port") == 1
+
+
+async def test_a_server_that_never_comes_up_ends_the_stack_with_its_reason(tmp_path: Path) -> None:
+    broken = part(tmp_path, "redis", "import sys; sys.exit('no room')")
+    async with running(settings(tmp_path), part(tmp_path, "well", FOREVER), broken) as stack:
+        with pytest.raises(PartFailed, match=r"redis ended with code 1; given up after 2 restarts\n(.|\n)*no room"):
+            await stack.task
+        assert not stack.supervisor.parts["well"].child.running
+        assert "no room" in stack.supervisor.state.failure
 
 
 async def test_a_part_that_was_asked_to_stop_stays_down_until_it_is_started(tmp_path: Path) -> None:
@@ -124,8 +165,7 @@ async def test_a_part_that_is_not_ready_in_time_or_no_longer_alive_is_started_ag
     monkeypatch.setattr("devstack.supervisor.LIVE_SECONDS", 0.01)
     slow = part(tmp_path, "slow", "import signal; signal.pause()")
     async with running(settings(tmp_path, start_timeout_seconds=0.3, max_restarts=1), slow) as stack:
-        with pytest.raises(PartFailed, match="SIGKILL; given up after 1 restarts"):
-            await stack.task
+        await eventually(lambda: "SIGKILL; given up after 1 restarts" in stack.supervisor.parts["slow"].status.note)
     dead = False
 
     async def live() -> bool:

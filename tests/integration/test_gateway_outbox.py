@@ -31,7 +31,7 @@ IN_DOUBT_SECONDS = 3.0
 
 @pytest.fixture
 def storage(tmp_path: Path) -> Storage:
-    return Storage(f"file://{tmp_path}/storage")
+    return Storage(f"file://{tmp_path}/storage").initialise()
 
 
 def kept(storage: Storage) -> DatasetManifest:

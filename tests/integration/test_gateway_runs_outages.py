@@ -103,7 +103,7 @@ async def test_redis_away_is_said_and_over_when_it_is_back(fresh_kafka: Broker, 
     part.start()
     try:
         async with writer(fresh_kafka.kwargs) as topic, gateway(fresh_kafka, url, folder, projector_group="redis-away") as client:
-            world = World(fresh_kafka, url, client, topic, Storage(f"file://{folder}"))
+            world = World(fresh_kafka, url, client, topic, Storage(f"file://{folder}").initialise())
             run_id = ids.new_run_id()
             await world.replay(run_id, 30)
             part.kill()

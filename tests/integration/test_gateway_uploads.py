@@ -41,7 +41,7 @@ async def client(kafka: Broker, redis_url: str, folder: Path) -> AsyncIterator[h
 
 def kept(folder: Path) -> list[str]:
     """What lies in the storage."""
-    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
+    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file() and path.name != "storage.json")
 
 
 def process_of(client: httpx.AsyncClient) -> psutil.Process:

@@ -23,7 +23,7 @@ WAIT_SECONDS = 3
 @pytest.fixture(scope="module")
 async def client(kafka: Broker, redis_url: str, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[httpx.AsyncClient]:
     folder: Path = tmp_path_factory.mktemp("waiting")
-    settings = {"feature_selection_wait_seconds": WAIT_SECONDS, "status_style": "celery", "projector_group": "gateway-waiting"}
+    settings = {"feature_selection_wait_seconds": WAIT_SECONDS, "ml_dialect": "celery", "projector_group": "gateway-waiting"}
     async with gateway(kafka, redis_url, folder, **settings) as found:
         yield found
 
@@ -58,9 +58,13 @@ async def test_one_that_takes_too_long_is_named(client: httpx.AsyncClient, route
     task_id = await uploaded(client, "waiting-long")
     body = {name.replace("_date", ""): value for name, value in split_body().items()}
     camel = {first + second.capitalize(): value for (first, _, second), value in ((name.partition("_"), v) for name, v in body.items())}
-    answer = ok(await client.post(route, json=camel if route.startswith("/api") else split_body()), 409)
-    assert (answer["code"], answer["task_id"]) == ("feature_selection_running", task_id)
-    assert task_id in answer["detail"]
+    if route.startswith("/api"):
+        refused = await client.post(route, json=camel)
+        assert (refused.status_code, task_id in refused.text) == (409, True)
+    else:
+        answer = ok(await client.post(route, json=split_body()), 409)
+        assert (answer["code"], answer["task_id"]) == ("feature_selection_running", task_id)
+        assert task_id in answer["detail"]
 
 
 async def test_a_failed_one_is_said_with_its_reason(client: httpx.AsyncClient, trainer: Writer) -> None:
@@ -71,7 +75,7 @@ async def test_a_failed_one_is_said_with_its_reason(client: httpx.AsyncClient, t
     assert "The moon is full." in answer["detail"]
 
 
-async def test_celery_style_is_for_old_clients(client: httpx.AsyncClient, trainer: Writer) -> None:
+async def test_celery_dialect_is_for_old_clients(client: httpx.AsyncClient, trainer: Writer) -> None:
     task_id = await uploaded(client, "waiting-celery")
 
     async def shown() -> str:
@@ -81,6 +85,7 @@ async def test_celery_style_is_for_old_clients(client: httpx.AsyncClient, traine
     for status, word in (("IN_PROGRESS", "PROGRESS"), ("STOPPED", "REVOKED")):
         await ends(trainer, task_id, status)  # type: ignore[arg-type]
         assert await eventually(lambda word=word: _is(shown, word))  # type: ignore[misc]
+    assert ok(await client.get(f"/v1/tasks/{task_id}"))["status"] == "STOPPED"
 
 
 async def _is(shown: Any, word: str) -> bool:

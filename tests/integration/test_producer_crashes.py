@@ -2,15 +2,17 @@
 
 import signal
 from collections.abc import AsyncIterator
+from typing import Any
 
 import msgspec
 import pytest
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from runtime.kafka import partition_for
+from runtime.quarantine import read_quarantine
 from schemas.messages import encode
-from schemas.tasks import TaskState
-from schemas.topics import APP_ID, CONTENT_TYPE_HEADER, JSON, PACKED, RUN_POSITIONS, TASKS
+from schemas.tasks import Command, TaskState
+from schemas.topics import APP_ID, CONTENT_TYPE_HEADER, JSON, PACKED, RUN_COMMANDS, RUN_POSITIONS, TASKS
 from schemas.topics import ROWS as ROWS_TOPIC
 from tests.brokers import CONTROL_PARTITIONS, DATA_PARTITIONS, Broker
 from tests.replays import Replays, counted, frame_of, replays
@@ -188,7 +190,8 @@ async def test_a_failure_that_was_ordered_stays_a_failure_with_its_reason(world:
     first = await world.producer()
     run_id = await world.start(ROWS, rows_per_second=100)
     await eventually(lambda: world.sent(run_id, 20))
-    await world.order(run_id, "fail", attempt=1, message="Stopped at row 3.")
+    await world.statistics(run_id, limit_reached=True, finished="FAILED", message="Stopped at row 3.")
+    await world.order(run_id, "fail", attempt=1, message="whatever the order says")
     ended = await world.ended(run_id)
     first.end()
     position = [found for found in await world.positions(run_id) if found is not None][-1]  # as it was written with the order
@@ -200,6 +203,36 @@ async def test_a_failure_that_was_ordered_stays_a_failure_with_its_reason(world:
     again = await world.ended(run_id)
     assert (again.status, again.error, again.epoch > ended.epoch) == ("FAILED", "Stopped at row 3.", True)
     assert counted(await world.records(run_id))[0].ending == "FAILED"
+
+
+@pytest.mark.parametrize("said", [{}, {"finished": "COMPLETED"}, {"attempt": 2, "limit_reached": True, "finished": "FAILED"}])
+async def test_a_failure_that_the_statistics_do_not_bear_out_is_forged_and_the_run_goes_on(world: Replays, said: dict[str, Any]) -> None:
+    await world.producer()
+    run_id = await world.start(ROWS, rows_per_second=100)
+    await eventually(lambda: world.sent(run_id, 20))
+    await world.statistics(run_id, **said)
+    await world.order(run_id, "fail", attempt=1, message="forged")
+    await world.order(run_id, "seek", row_index="../../x")
+    await finish(world, run_id)
+    assert counted(await world.records(run_id))[0].ending == "COMPLETED"
+    [kept] = [one for one in await read_quarantine(world.kafka) if run_id.encode() in (one.value or b"")]
+    assert (kept.topic, kept.reader) == (RUN_COMMANDS.name, "producer")
+    assert "statistics" in kept.reason
+
+
+async def test_a_run_that_was_started_once_is_not_started_again(world: Replays) -> None:
+    first = await world.producer()
+    run_id = await world.start(ROWS, rows_per_second=None)
+    ended = await world.ended(run_id)
+    pending = msgspec.structs.replace(ended, status="PENDING", attempt=0, epoch=0, ended_lanes=0, finished_at=None, progress=None)
+    again = encode(Command(command="start", task_id=run_id, issued_at=ended.created_at, task=pending))
+    await world.write(RUN_COMMANDS.name, run_id, again)
+    first.end()
+    await world.producer()
+    await world.write(RUN_COMMANDS.name, run_id, again)
+    other = await world.start(3, rows_per_second=None)
+    await world.ended(other)
+    assert (await world.ended(run_id)).epoch == ended.epoch
 
 
 async def test_a_run_whose_position_is_gone_begins_again_and_counts_once(world: Replays) -> None:

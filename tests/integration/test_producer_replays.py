@@ -2,6 +2,7 @@
 
 import signal
 from collections.abc import AsyncIterator
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -16,6 +17,7 @@ from storage.files import Storage
 from storage.replays import are_kept, folder
 from tests.brokers import DATA_PARTITIONS, Broker
 from tests.replays import MODEL, ProducerProcess, Replays, counted, frame_of, replays
+from tests.storage_away import bring_back, take_away
 from tests.waiting import eventually
 
 ROWS_ = 6000
@@ -167,7 +169,7 @@ async def test_rows_of_old_replays_are_removed_and_read_again_from_the_topic_whi
     for process in world.producers:
         process.end()
     await world.producer(PRODUCER_REPLAYS_KEPT="1")
-    storage = Storage(world.storage_url)
+    storage = Storage(world.storage_url).initialise()
     original = await world.start(300, rows_per_second=None)
     await world.ended(original)
     source = await source_of(world, original)
@@ -203,3 +205,27 @@ async def _attempt_is_over(world: Replays, run_id: str, attempt: int) -> bool:
 async def _ended_attempt(world: Replays, run_id: str, attempt: int) -> bool:
     task = await world.task(run_id)
     return task.attempt == attempt and task.status == "COMPLETED"
+
+
+async def test_a_run_and_a_replay_wait_for_a_storage_that_is_away_and_complete(world: Replays, producer: ProducerProcess) -> None:
+    original = await world.start(ROWS_, rows_per_second=None)
+    await world.ended(original)
+    source = await source_of(world, original)
+    take_away(world.storage_url)
+    run_ids = [await world.start(ROWS_, rows_per_second=None), await world.start(None, rows_per_second=None, replay=source)]
+
+    async def waits(run_id: str) -> bool:
+        return ((await world.task(run_id)).progress or {}).get("waiting_for") == "storage"
+
+    for run_id in run_ids:
+        await eventually(partial(waits, run_id), timeout_seconds=30, message="it says that it waits for the storage")
+    assert b"storage" in await producer.get("/ready")
+    other = await world.start(ROWS_, rows_per_second=None)
+    await world.order(other, "stop")
+    assert (await world.ended(other)).status == "STOPPED"  # orders are taken meanwhile
+    bring_back(world.storage_url)
+    for run_id in run_ids:
+        task = await world.ended(run_id)
+        assert (task.status, task.attempt, task.error) == ("COMPLETED", 1, None)
+        assert [content(row) for row in await rows_of(world, run_id)] == [content(row) for row in await rows_of(world, original)]
+    assert producer.exit_code is None

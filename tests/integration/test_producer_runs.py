@@ -33,7 +33,9 @@ async def test_rows_arrive_complete_and_in_order_with_what_they_need(world: Repl
     assert (task.status, task.attempt, task.ended_lanes, task.error) == ("COMPLETED", 1, 1, None)
     assert task.progress is not None
     assert (task.progress["sent"], task.progress["total_rows"]) == (ROWS, ROWS)
-    assert await world.position(run_id) is None
+    position = await world.position(run_id)
+    assert position is not None
+    assert position.ended
     *rows, end = await world.records(run_id)
     assert [msgspec.json.decode(row.value)["row_index"] for row in rows] == list(range(ROWS))
     assert {row.key for row in rows} == {run_id.encode()}
@@ -288,7 +290,7 @@ async def test_a_run_with_an_impossible_order_fails_with_the_reason(world: Repla
 
 async def test_a_row_too_large_for_the_topic_fails_the_run_and_not_the_producer(world: Replays, producer: ProducerProcess) -> None:
     frame = frame_of(4).with_columns(pl.Series("__id__", ["1", "x" * 1_500_000, "x" * 5_000_000, "4"]))
-    write_split_and_model(Storage(world.storage_url), frame, ["F 0"], split_id="split-00000000000b")
+    write_split_and_model(Storage(world.storage_url).initialise(), frame, ["F 0"], split_id="split-00000000000b")
     run_id = await world.start(4, rows_per_second=5, split_id="split-00000000000b")
     task = await world.ended(run_id)
     assert (task.status, task.ended_lanes) == ("FAILED", 1)

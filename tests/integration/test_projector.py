@@ -12,12 +12,13 @@ from typing import Any
 
 import pytest
 import redis
-from aiokafka import AIOKafkaConsumer
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.coordinator.assignors.roundrobin import RoundRobinPartitionAssignor
 from aiokafka.coordinator.protocol import ConsumerProtocolMemberAssignment
 
 from gateway import idle
 from gateway.projector import Projector
+from runtime.kafka import partition_for
 from schemas import topics
 from schemas.messages import encode
 from schemas.tasks import RunSpec
@@ -25,7 +26,7 @@ from storage import redis_keys as keys
 from storage.projection import PROJECTED
 from storage.redis_store import RedisStore, RedisUnavailable, ViewRebuilding
 from storage.views import Views
-from tests.brokers import Broker, redis_server
+from tests.brokers import DATA_PARTITIONS, Broker, redis_server
 from tests.topic_writer import Writer, writer
 from tests.view_records import dataset, lane_stats, log_entry, model, prediction, task
 from tests.waiting import eventually
@@ -40,7 +41,7 @@ def dump(url: str, *, containing: str = "") -> dict[str, Any]:
         for key in sorted(client.keys()):
             assert isinstance(key, bytes)
             name = key.decode()
-            if name in (keys.POSITIONS, keys.REBUILDING, keys.READY) or containing not in name:
+            if name in (keys.POSITIONS, keys.READY, keys.BEAT) or containing not in name:
                 continue
             found[name] = client.hgetall(key) if client.type(key) == b"hash" else client.zrange(key, 0, -1, withscores=True)
     return found
@@ -235,17 +236,19 @@ async def test_frozen_gateway_that_wakes_up_does_no_harm(kafka: Broker, fresh_re
         await store.close()
 
 
-async def test_tombstone_of_statistics_removes_the_run_of_another_system(kafka: Broker, fresh_redis_url: str) -> None:
+async def test_statistics_that_are_foreign_or_older_or_deleted_change_nothing(kafka: Broker, fresh_redis_url: str) -> None:
     group, run_id = new_names()
     async with writer(kafka.kwargs) as topic, projecting(kafka, fresh_redis_url, group) as views:
-        await topic.write(topics.STATS_CHANGELOG, f"{run_id}:1:0", encode(lane_stats(run_id, [prediction(run_id, 0)])))
-        await eventually(lambda: total_is(views, run_id, 1))
-        await topic.write(topics.STATS_CHANGELOG, f"{run_id}:1:0", None)
-        await eventually(lambda: is_gone(views, run_id))
-
-
-async def is_gone(views: Views, run_id: str) -> bool:
-    return await views.run(run_id) is None
+        rows = [prediction(run_id, row) for row in range(3)]
+        await topic.answer(run_id, rows)
+        await eventually(lambda: total_is(views, run_id, 3))
+        home = partition_for(run_id.encode(), DATA_PARTITIONS)
+        name, old, foreign = f"{run_id}:1:0", lane_stats(run_id, rows[:1], partition=home), lane_stats(run_id, [], partition=home + 1)
+        async with AIOKafkaProducer(**kafka.kwargs) as other:
+            for partition, value in ((home, encode(old)), (home, None), ((home + 1) % DATA_PARTITIONS, encode(foreign)), (home, b"\xff")):
+                await other.send_and_wait(topics.STATS_CHANGELOG.name, value, key=name.encode(), partition=partition)
+        await topic.answer(run_id, [prediction(run_id, 3)])
+        await eventually(lambda: total_is(views, run_id, 4))
 
 
 async def test_view_of_other_topics_is_dropped(kafka: Broker, fresh_redis_url: str) -> None:

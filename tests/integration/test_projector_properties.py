@@ -1,7 +1,10 @@
 """The view is the same however its records reach it: in batches, twice, late, out of order, or ahead of time by the gateway's own hand."""
 
 import asyncio
-from collections.abc import Coroutine, Iterator
+import re
+import time
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import nullcontext
 from typing import Any
 
 import pytest
@@ -15,8 +18,9 @@ from schemas.messages import Alias, encode
 from storage import redis_keys as keys
 from storage.operations import Limits, Operation, fold
 from storage.projection import Projected, project
-from storage.redis_store import Advance, RedisStore, ViewRebuilding
+from storage.redis_store import Advance, RedisStore, ViewDamaged, ViewRebuilding
 from tests.view_records import at, dataset, dead_letter, lane_stats, log_entry, model, prediction, split, task
+from tests.waiting import eventually_sync
 
 LIMITS = Limits(predictions=6, logs=3, dead_letters=3)
 Record = tuple[topics.Topic, str, bytes | None]
@@ -40,7 +44,12 @@ class World:
         return self.runner.run(work)
 
     def clear(self) -> None:
-        self.redis.flushdb()
+        self.redis.flushall()
+        assert self.run(self.store.clear())
+
+    def state(self) -> str:
+        """What a look at the whole census finds."""
+        return str(self.run(self.store.check([], 1, whole_census=True)).state)
 
     def apply(self, places: list[Place], *advances: Advance) -> list[str]:
         operations: list[Operation] = []
@@ -57,7 +66,7 @@ class World:
         for key in sorted(self.redis.keys()):
             assert isinstance(key, bytes)
             name = key.decode()
-            if name in (keys.POSITIONS, keys.REBUILDING, keys.READY):
+            if name in (keys.POSITIONS, keys.READY, keys.BEAT):
                 continue
             kind = self.redis.type(key)
             reads: dict[bytes, Any] = {b"hash": self.redis.hgetall, b"string": self.redis.get}
@@ -79,7 +88,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
 
 
 def _task(number: int, version: int, kind: str) -> Record:
-    state = task(f"t{number}", kind="run" if kind == "run" else "training", created_at=at(number), epoch=version)
+    state = task(f"t{number}", kind="run" if kind == "run" else "training", created_at=at(number), progress={"version": version})
     return topics.TASKS, f"t{number}", None if kind == "deleted" else encode(state)
 
 
@@ -107,8 +116,8 @@ def _answer(run: int, row: int) -> Record:
     return topics.PREDICTIONS, f"r{run}", encode(prediction(f"r{run}", row * 300, lane=row % 2))
 
 
-def _stats(run: int, lane: int, rows: int | None) -> Record:
-    value = None if rows is None else encode(lane_stats(f"r{run}", [prediction(f"r{run}", i) for i in range(rows)], lane=lane))
+def _stats(run: int, lane: int, rows: int) -> Record:
+    value = encode(lane_stats(f"r{run}", [prediction(f"r{run}", i) for i in range(rows)], lane=lane))
     return topics.STATS_CHANGELOG, f"r{run}:1:{lane}", value
 
 
@@ -120,7 +129,7 @@ records = st.one_of(
     st.builds(_model, few, st.booleans()),
     st.builds(_alias, few),
     st.builds(_answer, st.integers(0, 1), st.integers(0, 15)),
-    st.builds(_stats, st.integers(0, 1), st.integers(0, 1), st.none() | st.integers(0, 5)),
+    st.builds(_stats, st.integers(0, 1), st.integers(0, 1), st.integers(0, 5)),
     st.builds(lambda row: (topics.DEAD_LETTERS, "", encode(dead_letter("r0", row, offset=row))), st.integers(0, 6)),
     st.builds(lambda number: (topics.TASK_LOGS, "t0", encode(log_entry("t0", number))), few),
 )
@@ -159,6 +168,108 @@ def test_any_order_any_repetition_and_any_batching_give_the_same_view(world: Wor
         world.apply(shuffled[:size])
         shuffled = shuffled[size:]
     assert world.dump() == wanted
+    assert world.state() == "", "nothing is missed that may be gone"
+
+
+Taken = Callable[["redis.Redis", str], object]
+takings: dict[str, Taken] = {
+    "deleted": lambda client, key: client.delete(key),
+    "renamed": lambda client, key: client.rename(key, "elsewhere"),
+    "expired too early": lambda client, key: client.pexpire(key, 1),
+    "moved": lambda client, key: client.move(key, 1),
+}
+
+
+@thorough
+@given(log=st.lists(records, min_size=1, max_size=40), data=st.data(), how=st.sampled_from(sorted(takings)))
+def test_whichever_key_is_taken_away_is_missed_when_it_is_read_looked_for_or_written(
+    world: World, log: Log, data: st.DataObject, how: str
+) -> None:
+    places = _placed(log)
+    _in_order(world, places)
+    world.run(world.store.begin("t:0", start=0, target=0, expected=1))
+    world.run(world.store.read(lambda pipe: None))
+    if not (names := sorted(world.dump())):
+        return
+    key = data.draw(st.sampled_from(names))
+    takings[how](world.redis, key)
+    eventually_sync(lambda: not world.redis.exists(key))
+    world.redis.delete("elsewhere")
+    match data.draw(st.sampled_from(("read", "looked for", "written"))):
+        case "read":
+            with pytest.raises(ViewRebuilding, match=re.escape(f"{key} is gone")):
+                world.run(world.store.read(lambda pipe: pipe.exists(key)))
+        case "looked for":
+            assert world.state() == "damaged"
+        case "written":
+            for place in places:
+                world.apply([(place[0] + 1000, place[1])])
+    with pytest.raises(ViewRebuilding) if world.state() else nullcontext():
+        world.run(world.store.read(lambda pipe: None))
+    if world.redis.exists(key) == 0:  # not written again: then it is still missed
+        assert world.state() == "damaged"
+
+
+@pytest.mark.parametrize("taken", [keys.POSITIONS, keys.READY, keys.BEAT])
+def test_a_view_without_its_own_marks_is_not_shown_or_made_ready_again(world: World, taken: str) -> None:
+    _in_order(world, [(0, _alias(1))])
+    world.run(world.store.begin("t:0", start=0, target=0, expected=1))
+    world.redis.delete(taken)
+    if taken == keys.POSITIONS:
+        with pytest.raises(ViewRebuilding):
+            world.run(world.store.read(lambda pipe: None))
+        assert world.state() == "missing"
+        assert world.apply([(5, _alias(2))], Advance("t:0", 0, 6)) == ["t:0"]
+        assert world.run(world.store.clear())
+        assert world.dump() == {}
+    else:
+        assert world.state() == ""
+        world.run(world.store.read(lambda pipe: None))
+
+
+def test_what_expires_in_its_time_is_not_missed(world: World) -> None:
+    world.clear()
+    store = world.run(_short_store(world))
+    world.run(store.begin("t:0", start=0, target=0, expected=1))
+    operations = _operations(topics.PREDICTIONS, "r", encode(prediction("r", 1)))
+    world.run(store.apply(fold(operations, LIMITS), []))
+    assert world.redis.exists(keys.predictions("r", 1))
+    eventually_sync(lambda: not world.redis.exists(keys.predictions("r", 1), keys.reach("r", 1)))
+    assert world.state() == ""
+    world.run(store.read(lambda pipe: pipe.zcard(keys.predictions("r", 1))))
+    world.run(store.close())
+
+
+async def _short_store(world: World) -> RedisStore:
+    return RedisStore(world.url, limits=LIMITS, kept_seconds=1)
+
+
+@pytest.mark.parametrize("key", [keys.record("task", "t1"), keys.POSITIONS, keys.record("alias", "champion@w")])
+def test_a_key_that_something_else_has_written_is_built_again(world: World, key: str) -> None:
+    _in_order(world, [(0, _task(1, 1, "run")), (1, _alias(1))])
+    world.run(world.store.begin("t:0", start=0, target=0, expected=1))
+    world.redis.delete(key)
+    world.redis.set(key, "of another application")
+    with pytest.raises(ViewDamaged):
+        world.run(world.store.read(lambda pipe: pipe.hget(key, "value")))
+    assert world.state() == "missing"
+    assert world.run(world.store.clear("; as was said"))
+    assert world.dump() == {}
+    with pytest.raises(ViewRebuilding, match=r"WRONGTYPE.*as was said"):
+        world.run(world.store.read(lambda pipe: None))
+
+
+def test_only_one_clears_a_view_away_and_meanwhile_nothing_is_placed_or_written(world: World) -> None:
+    _in_order(world, [(0, _alias(1))])
+    world.redis.delete(keys.POSITIONS)
+    world.redis.hset(keys.POSITIONS, mapping={"format": "1", "dropping": int(time.time()) + 60})
+    assert not world.run(world.store.clear())
+    assert world.apply([(1, _alias(2))]) == [""]
+    with pytest.raises(ViewRebuilding):
+        world.run(world.store.begin("t:0", start=0, target=0, expected=1))
+    world.redis.hset(keys.POSITIONS, "dropping", int(time.time()) - 1)  # whoever did it is gone
+    assert world.run(world.store.clear())
+    assert world.dump() == {}
 
 
 @thorough

@@ -27,7 +27,7 @@ async def answered(log: Committed, rows: int) -> bool:
 async def test_rows_are_scored_again_after_a_worker_with_a_thousand_runs_was_killed(
     fresh_kafka: Broker, producer: AIOKafkaProducer, log: Committed, tmp_path: Path
 ) -> None:
-    storage = Storage(f"file://{tmp_path}/storage")
+    storage = Storage(f"file://{tmp_path}/storage").initialise()
     store_model(storage, MODEL_A)
     session = str(Settings.model_fields["session_timeout_seconds"].default)
     worker = await Worker(fresh_kafka, storage.url, tmp_path, STREAM_PROCESSOR_SESSION_TIMEOUT_SECONDS=session).start()
@@ -47,7 +47,7 @@ async def test_a_worker_that_is_behind_and_does_not_move_ends_itself(
     fresh_kafka: Broker, producer: AIOKafkaProducer, log: Committed, tmp_path: Path
 ) -> None:
     """Its storage hangs: a read that never ends, neither an error nor an answer."""
-    storage = Storage(f"file://{tmp_path}/storage")
+    storage = Storage(f"file://{tmp_path}/storage").initialise()
     store_model(storage, MODEL_A)
     store_model(storage, MODEL_B)
     manifest = tmp_path / "storage" / "models" / MODEL_B / "manifest.json"

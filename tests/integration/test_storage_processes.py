@@ -10,7 +10,8 @@ import polars as pl
 from devstack.generate import generate
 from schemas.manifests import DatasetManifest
 from storage.datasets import DatasetOptions, ingest
-from storage.files import SCRATCH, Storage
+from storage.files import Storage
+from storage.scratch import NAME as SCRATCH
 
 TAKE_IN = """
 import sys
@@ -20,7 +21,7 @@ from storage.files import Storage
 url, upload, sha256 = sys.argv[1:]
 print("started", flush=True)
 for _ in range(3):
-    ingest(Storage(url), Path(upload), file_name="rows.csv", workspace="tests", options=DatasetOptions(), sha256=sha256)
+    ingest(Storage(url).initialise(), Path(upload), file_name="rows.csv", workspace="tests", options=DatasetOptions(), sha256=sha256)
 print("done", flush=True)
 """
 
@@ -38,9 +39,13 @@ def test_concurrent_uploads_and_a_kill_leave_whole_files(tmp_path: Path, storage
     victim.communicate(timeout=60)
     assert answers == ["started\ndone\n"] * 3
 
-    storage = Storage(storage_url)
+    storage = Storage(storage_url).initialise()
     root = Path(storage_url.removeprefix("file://"))
-    files = {str(path.relative_to(root)) for path in root.rglob("*") if path.is_file() and SCRATCH not in path.parts}
+    files = {
+        str(path.relative_to(root))
+        for path in root.rglob("*")
+        if path.is_file() and SCRATCH not in path.parts and path.name != "storage.json"
+    }
     content = f"files/{sha256}/data.parquet"
     manifests = [DatasetManifest.model_validate_json(storage.read_bytes(path)) for path in files - {content}]
     assert len(manifests) >= 9
@@ -57,7 +62,7 @@ def test_a_remote_storage_gives_the_same_dataset(tmp_path: Path, storage_url: st
         ingest(
             storage, upload, file_name="rows.csv", workspace="tests", options=DatasetOptions(), sha256=sha256, dataset_id="ds-000000000001"
         )
-        for storage in (Storage(storage_url), Storage(f"memory://{tmp_path.name}", cache=tmp_path / "cache"))
+        for storage in (Storage(storage_url).initialise(), Storage(f"memory://{tmp_path.name}", cache=tmp_path / "cache").initialise())
     ]
     folder, remote = [one.model_dump(exclude={"created_at"}) for one in made if isinstance(one, DatasetManifest)]
     assert folder == remote

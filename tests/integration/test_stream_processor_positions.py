@@ -26,7 +26,7 @@ TP = TopicPartition(INGRESS.name, PARTITION)
 
 @pytest.fixture(scope="module")
 def storage_url(tmp_path_factory: pytest.TempPathFactory) -> str:
-    storage = Storage(f"file://{tmp_path_factory.mktemp('storage')}")
+    storage = Storage(f"file://{tmp_path_factory.mktemp('storage')}").initialise()
     store_model(storage, MODEL_A)
     return storage.url
 
@@ -200,7 +200,7 @@ async def test_a_worker_without_a_broker_stops_after_the_bound(storage_url: str,
 async def test_a_storage_that_is_away_for_a_while_only_delays_the_rows(
     fresh_kafka: Broker, producer: AIOKafkaProducer, log: Committed, tmp_path: Path
 ) -> None:
-    store_model(Storage(f"file://{tmp_path}/real"), MODEL_A)
+    store_model(Storage(f"file://{tmp_path}/real").initialise(), MODEL_A)
     place = replaceable(tmp_path, tmp_path / "real")
     worker = await Worker(fresh_kafka, f"file://{place}", tmp_path).start()
     run = Run("sim-task-00000000-0000-4000-8000-000000000001", 10)

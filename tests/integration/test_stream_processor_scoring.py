@@ -28,7 +28,7 @@ def run_id() -> str:
 @pytest.fixture(scope="module")
 async def worker(fresh_kafka: Broker, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Worker]:
     folder = tmp_path_factory.mktemp("worker")
-    storage = Storage(f"file://{folder}/storage")
+    storage = Storage(f"file://{folder}/storage").initialise()
     store_model(storage, MODEL_A)
     store_model(storage, MODEL_B)
     store_model(storage, MODEL_C)

@@ -62,7 +62,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
 
 @pytest.fixture(scope="module")
 def job(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Job:
-    storage = Storage(f"file://{tmp_path_factory.mktemp('storage')}")
+    storage = Storage(f"file://{tmp_path_factory.mktemp('storage')}").initialise()
     job = Job(storage, write_small_split(storage, rows=10_000))
     job.select()
     return job

@@ -4,6 +4,7 @@ import json
 import signal
 import subprocess
 import sys
+import unicodedata
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -285,3 +286,22 @@ def test_help_explains_the_exit_codes() -> None:
 
 def answered(status: str) -> dict[str, Any]:
     return answers.run(status=status).model_dump(mode="json")
+
+
+EVIL = "\x1b]0;owned\x07\x9b2J\u202e[/bold]=.csv"
+
+
+def test_names_and_messages_of_others_do_not_command_the_terminal(serve: Serve) -> None:
+    summary = {"dataset_id": "ds-1", "file_name": EVIL, "file_size": 1, "row_count": 1, "column_count": 2, "feature_count": 1}
+    times = dict.fromkeys(("created_at", "first_timestamp", "last_timestamp"), "2024-01-01T00:00:00Z")
+    labels = {"pass_value": "-1", "fail_value": "1", "pass_count": 1, "fail_count": 1}
+    texts = {"workspace": "w", "label": "l", "feature_selection_task_id": "t"}
+    page = {"items": [summary | times | texts | {"labels": labels, "pass_rate_percentage": 50.0}], "next_cursor": None}
+    refusal = {"detail": EVIL, "code": "conflict", "task_id": None}
+    url = gateway(serve, v1__datasets=lambda _: page, v1__models=lambda _: JSONResponse(refusal, 409))
+    shown, refused, as_json = command(url, "datasets"), command(url, "models"), command(url, "datasets", "--json")
+    for result in (shown, refused, as_json):
+        said = result.output
+        assert "owned" in said
+        assert not [one for one in said if unicodedata.category(one) in ("Cc", "Cf") and one != "\n"], said
+    assert json.loads(as_json.stdout)["items"][0]["file_name"] == EVIL

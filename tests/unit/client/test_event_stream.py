@@ -9,7 +9,7 @@ import pytest
 from httpx_sse import ServerSentEvent
 
 from client.errors import NotFound, Unavailable
-from client.events import Position, follow, follow_async
+from client.events import Position, follow, follow_async, run_path
 from client.transport import AsyncTransport, Retries, Transport
 
 Serve = Callable[..., str]
@@ -95,6 +95,22 @@ def test_unknown_run_is_not_asked_for_again(read: Read, serve: Serve) -> None:
     with pytest.raises(NotFound, match="Run not found"):
         read(serve(app), Position(None, 5.0, QUICK), 1)
     assert asked == ["/events"]
+
+
+@both_ends
+def test_stream_cut_after_the_last_row_ends_with_the_run(read: Read, serve: Serve) -> None:
+    async def app(scope: dict[str, Any], receive: Any, send: Any) -> None:
+        events = scope["path"].endswith("/events")
+        await send({"type": "http.response.start", "status": 204 if events else 200, "headers": []})
+        await send({"type": "http.response.body", "body": b"" if events else b'{"run_id":"r"}'})
+
+    (end,) = read(serve(app), Position("19", 5.0, QUICK), 1)
+    assert (end.event, end.data) == ("end", '{"run_id":"r"}')
+
+
+def test_run_of_a_stream_is_that_of_its_attempt() -> None:
+    assert run_path("/v1/runs/r/events") == run_path("/v1/runs/r/events?after=3") == "/v1/runs/r"
+    assert run_path("/v1/runs/r/events?after=3&attempt=2") == "/v1/runs/r?attempt=2"
 
 
 def test_redriven_rows_are_told_once_however_often_the_gateway_says_them() -> None:

@@ -5,11 +5,16 @@ from datetime import UTC, datetime
 import pytest
 
 from client.errors import Problem
-from dashboard import figures, markup
+from dashboard import figures, frame, markup
 from dashboard.markup import Html
 from schemas.manifests import ConfusionMatrix
 
 EVIL = "<script>alert(1)</script>"
+
+
+def test_links_stay_below_a_prefix_and_texts_stay_as_they_are() -> None:
+    piece = markup.table(["run", "name"], [[markup.link("/runs/r", "r"), 'href="/x']], caption="runs")
+    assert frame.below("/inspect", piece) == piece.replace('href="/runs/r"', 'href="/inspect/runs/r"')
 
 
 @pytest.mark.parametrize(

@@ -2,13 +2,16 @@
 
 import re
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import pytest
 import yaml
+from pydantic import Field, SecretStr
 
-from devstack.environment import environment_name, example, settings_classes
+from devstack.environment import check, example, settings_classes
 from devstack.settings import DevstackSettings
+from runtime.errors import ConfigurationError
+from runtime.settings import ProcessSettings, load, variable
 
 REPOSITORY = Path(__file__).parents[3]
 COMPOSE: dict[str, Any] = yaml.safe_load((REPOSITORY / "docker-compose.yml").read_text())
@@ -16,7 +19,7 @@ OURS = {"gateway", "stream_processor", "producer", "trainer", "dashboard"}
 
 
 def known_names() -> set[str]:
-    return {environment_name(settings, field) for _, settings in settings_classes() for field in settings.model_fields}
+    return {variable(settings, field) for _, settings in settings_classes() for field in settings.model_fields}
 
 
 def test_env_example_holds_every_setting_of_every_process() -> None:
@@ -73,3 +76,61 @@ def test_a_given_broker_and_redis_are_used_and_not_started(monkeypatch: pytest.M
 def test_an_empty_variable_counts_as_not_given(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("KAFKA_BOOTSTRAP_SERVERS", "")
     assert DevstackSettings().own_kafka
+
+
+LINES = [line.removeprefix("# ") for line in example().splitlines() if re.match(r"# [A-Z_]+=", line)]
+CLASSES = [settings for _, settings in settings_classes()]
+
+
+@pytest.fixture
+def clean(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
+    for name in known_names():
+        monkeypatch.delenv(name, raising=False)
+    return monkeypatch
+
+
+@pytest.mark.parametrize("line", LINES)
+def test_each_line_uncommented_changes_nothing_and_starts_every_process(clean: pytest.MonkeyPatch, line: str) -> None:
+    as_it_is = [load(settings).model_dump() for settings in CLASSES]
+    name, _, value = line.partition("=")
+    clean.setenv(name, value)
+    assert [load(settings).model_dump() for settings in CLASSES] == as_it_is
+
+
+def test_all_lines_uncommented_start_every_process(clean: pytest.MonkeyPatch) -> None:
+    for line in LINES:
+        name, _, value = line.partition("=")
+        clean.setenv(name, value)
+    check()
+
+
+def test_wrong_settings_are_named_by_their_variables_all_at_once(clean: pytest.MonkeyPatch) -> None:
+    for name, value in (("GATEWAY_PORT", "http"), ("TRAINER_JOBS", "0"), ("KAFKA_SECURITY_PROTOCOL", "TLS"), ("DASHBOARD_PORT", "-1")):
+        clean.setenv(name, value)
+    with pytest.raises(ConfigurationError) as caught:
+        check()
+    lines = str(caught.value).splitlines()
+    assert [line.split(":")[0] for line in lines] == [
+        "KAFKA_SECURITY_PROTOCOL=TLS",
+        "GATEWAY_PORT=http",
+        "TRAINER_JOBS=0",
+        "DASHBOARD_PORT=-1",
+    ]
+
+
+def test_secrets_are_not_repeated(clean: pytest.MonkeyPatch) -> None:
+    class Secretive(ProcessSettings):
+        password: Annotated[SecretStr, Field(min_length=20)] = SecretStr("")
+
+    clean.setenv("PASSWORD", "hunter2")
+    with pytest.raises(ConfigurationError) as caught:
+        load(Secretive)
+    assert str(caught.value).startswith("PASSWORD: ")
+    assert "hunter2" not in str(caught.value)
+
+
+@pytest.mark.parametrize(("name", "value"), [("GATEWAY_STATUS_STYLE", "celery"), ("GATEWAY_SCORE_SCALE", "100")])
+def test_settings_of_old_are_refused_with_what_replaces_them(clean: pytest.MonkeyPatch, name: str, value: str) -> None:
+    clean.setenv(name, value)
+    with pytest.raises(ConfigurationError, match=rf"{name} is read no more: set GATEWAY_ML_DIALECT=celery"):
+        check()

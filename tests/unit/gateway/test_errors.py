@@ -10,7 +10,6 @@ import httpx
 import pytest
 from aiokafka.errors import KafkaConnectionError
 from fastapi import FastAPI
-from redis.exceptions import ConnectionError as RedisConnectionError
 
 from gateway import errors
 from gateway.edges import BodyLimit, Measured
@@ -19,7 +18,7 @@ from runtime.errors import Unavailable
 from schemas.api_dotnet import RangesRequest
 from schemas.api_v1 import SplitCreate, TrainingOptions
 from storage.errors import StorageUnavailable
-from storage.redis_store import ViewRebuilding
+from storage.redis_store import RedisRefuses, RedisUnavailable, ViewRebuilding
 
 RAISED: dict[str, tuple[Exception, int, dict[str, Any]]] = {
     "/invalid": (
@@ -49,7 +48,8 @@ RAISED: dict[str, tuple[Exception, int, dict[str, Any]]] = {
 UNAVAILABLE: dict[str, tuple[Exception, str]] = {
     "/kafka": (Unavailable("kafka", "gone"), "kafka is unavailable; try again."),
     "/kafka-too": (KafkaConnectionError("gone"), "kafka is unavailable; try again."),
-    "/redis": (RedisConnectionError("gone"), "redis is unavailable; try again."),
+    "/redis": (RedisUnavailable("gone"), "redis is unavailable; try again."),
+    "/redis-full": (RedisRefuses("Redis is full"), "redis is unavailable: Redis is full; try again."),
     "/storage": (StorageUnavailable("gone"), "storage is unavailable; try again."),
     "/view": (ViewRebuilding(), "The view is being rebuilt from the topics; try again."),
 }
@@ -175,6 +175,19 @@ async def test_a_body_that_stops_coming_is_408(client: httpx.AsyncClient) -> Non
     for path in ("/body", "/free"):
         answer = await client.post(path, content=stopping(), headers=JSON)
         assert (answer.status_code, answer.json()["code"]) == (408, "stalled")
+
+
+async def test_a_body_that_trickles_is_408_and_one_that_comes_slowly_is_not(client: httpx.AsyncClient) -> None:
+    async def trickling(piece: bytes, pieces: int) -> AsyncIterator[bytes]:
+        yield b'{"seed": "'
+        for _ in range(pieces):
+            yield piece
+            await asyncio.sleep(0.05)
+        yield b'"}'
+
+    answer = await client.post("/body", content=trickling(b"x", 200), headers=JSON)
+    assert (answer.status_code, answer.json()["code"]) == (408, "stalled")
+    assert (await client.post("/body", content=trickling(b"x" * 20, 12), headers=JSON)).status_code == 422
 
 
 async def test_huge_headers_are_431(client: httpx.AsyncClient) -> None:

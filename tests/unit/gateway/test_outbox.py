@@ -39,7 +39,7 @@ def test_what_kafka_has_takes_the_place_of_what_was_shown_before_in_any_order() 
 async def test_a_dataset_that_no_message_can_hold_is_refused_instead_of_waiting_for_ever(tmp_path: Path) -> None:
     store = RedisStore("redis://127.0.0.1:1")
     nowhere: dict[str, object] = {"bootstrap_servers": "127.0.0.1:1"}
-    outbox = Outbox(Commands(nowhere, store), nowhere, store, Storage(f"file://{tmp_path}"))
+    outbox = Outbox(Commands(nowhere, store), nowhere, store, Storage(f"file://{tmp_path}").initialise())
     with pytest.raises(Invalid, match="columns are too many"):
         await outbox.announce(dataset("ds-1", features=("S" * LARGEST_MANIFEST,)))
-    assert waiting(Storage(f"file://{tmp_path}")) == []
+    assert waiting(Storage(f"file://{tmp_path}").initialise()) == []

@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 
-from gateway.presentation import Style, pass_rate, shown_path, size_text, time_text
+from gateway.presentation import CONTRACT, OLD, pass_rate, shown_path, size_text, time_text
 
 
 @pytest.mark.parametrize(
@@ -32,16 +32,19 @@ def test_times_are_utc_with_z() -> None:
     assert time_text(datetime(2021, 1, 1, 0, 0, 0, 250000, UTC)) == "2021-01-01T00:00:00.250000Z"
 
 
-def test_celery_style_says_the_old_words() -> None:
-    old = Style(status="celery")
-    words = [old.word(status) for status in ("PENDING", "IN_PROGRESS", "PAUSED", "COMPLETED", "FAILED", "STOPPED")]
+def test_old_clients_read_the_old_words() -> None:
+    words = [OLD.word(status) for status in ("PENDING", "IN_PROGRESS", "PAUSED", "COMPLETED", "FAILED", "STOPPED")]
     assert words == ["PENDING", "PROGRESS", "PROGRESS", "SUCCESS", "FAILURE", "REVOKED"]
-    assert Style().word("COMPLETED") == "COMPLETED"
+    assert CONTRACT.word("COMPLETED") == "COMPLETED"
+    assert [OLD.verdict("PASS"), OLD.verdict("FAIL"), CONTRACT.verdict("FAIL")] == ["Pass", "Fail", "FAIL"]
 
 
 def test_scale_of_100_is_for_old_clients() -> None:
-    assert Style(score_scale=100).score(0.25) == 25
-    assert Style().score(0.25) == 0.25
+    assert (OLD.score(0.25), CONTRACT.score(0.25)) == (25, 0.25)
+
+
+def test_what_is_undefined_is_zero_for_old_clients() -> None:
+    assert (OLD.figure(None), OLD.figure(0.5), CONTRACT.figure(None)) == (0.0, 0.5, None)
 
 
 def test_pass_rate_has_two_decimals() -> None:

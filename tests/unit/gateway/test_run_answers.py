@@ -4,8 +4,9 @@ from typing import Any
 
 import pytest
 
-from gateway.presentation import Style
+from gateway.presentation import OLD
 from gateway.run_answers import eta_seconds, run_answer, simulation_status, truth
+from schemas.api_runs import Saying, SimulationProgress
 from schemas.messages import Confusion, Status
 from schemas.tasks import RunSpec
 from storage.run_view import RunView, Totals, merge, run_view
@@ -29,7 +30,7 @@ def test_progress_is_null_before_the_first_row() -> None:
 
 def test_row_that_became_a_dead_letter_shows_progress_without_a_prediction() -> None:
     progress = simulation_status(run("IN_PROGRESS", 0, dead_letters=1)).progress
-    assert progress is not None
+    assert isinstance(progress, SimulationProgress)
     assert (progress.current_row_index, progress.dead_letters, progress.live_prediction, progress.quality_score) == (0, 1, None, None)
     assert progress.live_stats.average_confidence is None
 
@@ -49,12 +50,50 @@ def test_result_says_how_the_run_ended(status: Status, message: str) -> None:
 
 
 def test_old_clients_see_their_words_and_percentages() -> None:
-    shown = simulation_status(run("COMPLETED", 3), Style(status="celery", score_scale=100))
+    shown = simulation_status(run("COMPLETED", 3), OLD)
     assert shown.status == "SUCCESS"
-    assert shown.progress is not None
+    assert isinstance(shown.progress, SimulationProgress)
     assert shown.progress.live_prediction is not None
     assert (shown.progress.quality_score, shown.progress.live_prediction.confidence) == (75.0, 75.0)
+    assert shown.progress.live_prediction.prediction == "Pass"
     assert shown.progress.live_stats.average_confidence == 75.0
+
+
+def told(view: RunView) -> str | None:
+    progress = simulation_status(view, OLD).progress
+    assert progress is None or isinstance(progress, Saying)
+    return None if progress is None else progress.status
+
+
+def test_old_clients_are_told_what_goes_on_before_the_first_prediction() -> None:
+    assert told(run("PENDING", 0)) is None
+    assert told(run("IN_PROGRESS", 0, progress={"phase": "warmup"})) == "Initializing simulation... Warmup period of 10 seconds."
+    assert told(run("IN_PROGRESS", 0, progress={"phase": "streaming"})) == "Initializing simulation..."
+    assert told(run("IN_PROGRESS", 0, dead_letters=2)) == "No row could be scored yet; 2 are dead letters."
+
+
+@pytest.mark.parametrize("rows", [0, 3])
+def test_old_clients_find_the_reason_of_a_failure_in_the_progress(rows: int) -> None:
+    shown = simulation_status(run("FAILED", rows, error="no model"), OLD)
+    assert shown.progress is not None
+    assert (shown.status, shown.progress.status) == ("FAILURE", "no model")
+    assert shown.result is not None
+    assert (shown.result.message, shown.result.error) == ("no model", "no model")
+
+
+def test_old_clients_see_the_same_features_in_each_row_and_no_null() -> None:
+    view = run("IN_PROGRESS", 2)
+    assert view.totals.last is not None
+    view.totals.last.strongest = {"S9": None, "S1": 0.25, "S4": -1.0}
+    shown = simulation_status(view, OLD).progress
+    assert isinstance(shown, SimulationProgress)
+    assert shown.live_prediction is not None
+    assert list(shown.live_prediction.top_features.items()) == [("S9", 0.0), ("S1", 0.25), ("S4", -1.0)]
+    assert shown.live_prediction.top_contributions == view.totals.last.top_features
+    plain = simulation_status(view).progress
+    assert isinstance(plain, SimulationProgress)
+    assert plain.live_prediction is not None
+    assert plain.live_prediction.top_features == view.totals.last.top_features
 
 
 def test_own_routes_keep_plain_words() -> None:

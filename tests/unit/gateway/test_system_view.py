@@ -1,5 +1,6 @@
 """What is said of the whole system, from what each part says."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 
 from aiokafka import TopicPartition
@@ -50,6 +51,14 @@ def test_lag_counts_from_what_is_still_there_and_is_unknown_where_nothing_was_re
     assert [(one.partition, one.position, one.lag) for one in partitions] == [(0, 5, 90), (1, None, None)]
     assert system_view.total_lag(partitions) is None
     assert system_view.total_lag(system_view.lag(picture(0, {0: 100, 1: 60}))) == 40
+
+
+def test_a_partition_that_waits_behind_an_open_transaction_is_named() -> None:
+    found = replace(picture(0, {0: 90, 1: 100}, Group(APP_ID, "Stable", 1, frozenset())), stable={0: 90, 1: 100})
+    part = next(part for part in system_view.parts({}, "", found) if part.name == "stream_processor")
+    assert (part.state, part.detail) == ("up", "partition 0 of rows.v1 waits behind an open transaction of another system")
+    working = replace(found, positions={0: 80, 1: 100})  # there is still something to read
+    assert system_view.blocked_partitions(working) == []
 
 
 def test_topics_have_their_settings_and_sizes() -> None:

@@ -100,8 +100,8 @@ def test_rows_of_other_runs_and_attempts_are_left_out() -> None:
 
 def test_rows_of_a_frozen_producer_are_rows_too_and_markers_say_where_a_lane_stands() -> None:
     head: dict[str, Any] = {"run_id": OURS, "attempt": 1, "epoch": 7, "lane": 0, "lanes": 1}
-    skip = Record(encode(RunSkip(**head, from_index=3, to_index=9)), headers=(("type", b"run-skip"),))
-    end = Record(encode(RunEnd(**head, end_index=12, ending="COMPLETED")), headers=(("type", b"run-end"),))
+    skip = Record(encode(RunSkip(**head, from_index=3, to_index=9)), headers=(("type", b"run-skip"),), partition=HOME)
+    end = Record(encode(RunEnd(**head, end_index=12, ending="COMPLETED")), headers=(("type", b"run-end"),), partition=HOME)
     assert [*reader().read(skip), *reader().read(end)] == [Passed(3), Passed(12)]
 
 

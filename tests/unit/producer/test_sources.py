@@ -17,7 +17,7 @@ from tests.replays import MODEL, SPLIT, frame_of, write_split_and_model
 
 @pytest.fixture
 def storage(storage_url: str) -> Storage:
-    storage = Storage(storage_url)
+    storage = Storage(storage_url).initialise()
     write_split_and_model(storage, frame_of(1000), ["F 3", "F 0"])
     return storage
 
@@ -48,7 +48,7 @@ async def test_a_page_gives_the_same_rows_by_column(storage: Storage) -> None:
 
 
 async def test_infinities_become_the_largest_numbers_that_json_has(storage_url: str) -> None:
-    storage = Storage(storage_url)
+    storage = Storage(storage_url).initialise()
     frame = frame_of(3).with_columns(pl.Series("F 0", [float("inf"), -float("inf"), 1.0]))
     write_split_and_model(storage, frame, ["F 0"])
     assert [row[0] for row in await _rows(storage, 0, 10)] == [1.7976931348623157e308, -1.7976931348623157e308, 1.0]

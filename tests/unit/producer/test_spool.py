@@ -36,7 +36,7 @@ def small_files(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_rows_come_out_in_order_each_once_and_from_any_row_on(rows: list[tuple[int, bool]], unreadable: set[int], start: int) -> None:
     wanted: dict[int, bytes] = {}
     with TemporaryDirectory() as folder:
-        storage, scratch = Storage(f"file://{folder}/storage"), Path(folder) / "scratch"
+        storage, scratch = Storage(f"file://{folder}/storage").initialise(), Path(folder) / "scratch"
         scratch.mkdir()
         spool = Spool(scratch)
         spool.unreadable = unreadable
@@ -55,4 +55,4 @@ def test_rows_come_out_in_order_each_once_and_from_any_row_on(rows: list[tuple[i
 
 
 def test_without_a_manifest_there_is_no_spool(tmp_path: Path) -> None:
-    assert asyncio.run(opened(Storage(f"file://{tmp_path}"), "r")) is None
+    assert asyncio.run(opened(Storage(f"file://{tmp_path}").initialise(), "r")) is None

@@ -26,7 +26,7 @@ def replay(number: int, status: Status = "COMPLETED", source: ReplaySource | Non
 
 @pytest.fixture
 def storage(tmp_path: Path) -> Storage:
-    found = Storage(f"file://{tmp_path}")
+    found = Storage(f"file://{tmp_path}").initialise()
     for number in range(6):
         found.write_bytes(f"{folder(f'run-{number}')}/000000.parquet", b"rows")
         if number != 4:
@@ -69,6 +69,6 @@ async def test_what_a_killed_producer_left_half_done_is_swept(storage: Storage, 
 
 async def test_a_storage_that_is_away_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "replays").write_text("no folder")
-    spools = Spools(Storage(f"file://{tmp_path}"), 0)
+    spools = Spools(Storage(f"file://{tmp_path}").initialise(), 0)
     spools.over(replay(0))
     await spools.thin()

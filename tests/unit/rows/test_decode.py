@@ -68,7 +68,7 @@ def test_a_record_that_is_no_row_is_rejected_with_its_reason_and_place(value: by
 def test_a_row_of_our_producer_outside_its_partition_is_rejected() -> None:
     found = open_(row(**OWNED), partition=(home(RUN) + 1) % 8)
     assert isinstance(found, Rejected)
-    assert (found.reason, found.path) == ("invalid_field", "$.lane")
+    assert (found.reason, found.path) == ("misplaced", "$.lane")
 
 
 @pytest.mark.parametrize("value", [row(**OWNED, label="MAYBE"), row(**OWNED, timestamp="now"), row(**OWNED, sample_id="x" * MAX_ROW_BYTES)])

@@ -47,7 +47,7 @@ def make_manifest(best_iteration: int = 29) -> ModelManifest:
 
 @pytest.fixture
 def storage(tmp_path: Path) -> Storage:
-    return Storage(f"file://{tmp_path}")
+    return Storage(f"file://{tmp_path}").initialise()
 
 
 @pytest.fixture
@@ -176,6 +176,7 @@ def test_bundle_interrupted_at_any_write_does_not_load(tmp_path: Path) -> None:
             super().write_bytes(path, data)
 
     storage = Interrupted(f"file://{tmp_path}")
+    storage.initialise()
     files = {"model.ubj": bytes(make_booster(1).save_raw("ubj")), "curves.json": b"{}", "curves.png": b"png"}
     for writes in range(len(files) + 1):
         storage.writes_left = writes

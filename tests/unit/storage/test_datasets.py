@@ -20,7 +20,7 @@ from storage.splits import suggest
 
 @pytest.fixture
 def storage(tmp_path: Path) -> Storage:
-    return Storage(f"file://{tmp_path}/storage")
+    return Storage(f"file://{tmp_path}/storage").initialise()
 
 
 def take_in(storage: Storage, tmp_path: Path, text: str, **options: Any) -> DatasetManifest | list[Problem]:
@@ -45,7 +45,7 @@ def problems_of(storage: Storage, tmp_path: Path, text: str, **options: Any) -> 
 
 def files(storage: Storage) -> list[str]:
     root = Path(storage.url.removeprefix("file://"))
-    return sorted(str(path.relative_to(root)) for path in root.rglob("*") if path.is_file())
+    return sorted(str(path.relative_to(root)) for path in root.rglob("*") if path.is_file() and path.name != "storage.json")
 
 
 BOSCH = "Id,L0_S0_F0,L0_S1_F2,Response\n4,0.5,,0\n6,0.1,2,1\n7,,,0\n"

@@ -11,7 +11,9 @@ from tests.view_records import dataset
 
 @pytest.fixture(params=["folder", "memory"])
 def storage(request: pytest.FixtureRequest, tmp_path: Path) -> Storage:
-    return Storage(f"file://{tmp_path}/storage" if request.param == "folder" else f"memory://{tmp_path.name}", cache=tmp_path / "cache")
+    return Storage(
+        f"file://{tmp_path}/storage" if request.param == "folder" else f"memory://{tmp_path.name}", cache=tmp_path / "cache"
+    ).initialise()
 
 
 def test_a_dataset_waits_from_being_put_there_until_it_is_removed_however_often(storage: Storage) -> None:

@@ -8,7 +8,7 @@ from msgspec.structs import replace
 from schemas import topics
 from schemas.ids import position_key
 from schemas.messages import DeadLetterMark, encode
-from storage.operations import Answers, Keep, Lane, Letter, Limits, ListRun, Mark, Operation, fold
+from storage.operations import DEFAULT, Answers, Keep, Lane, Letter, Limits, ListRun, Mark, Operation, fold
 from storage.projection import FINAL, PROJECTED, Projected, Rejected, project, project_all
 from tests.view_records import START, dataset, dead_letter, lane_stats, prediction, task
 
@@ -36,10 +36,21 @@ def test_positions_in_the_changelog_are_not_statistics() -> None:
     assert operations(topics.STATS_CHANGELOG, 3, position_key(1).decode(), b"17") == ()
 
 
-def test_tombstone_deletes_statistics() -> None:
-    (operation,) = operations(topics.STATS_CHANGELOG, 3, "run:1:0", None)
-    assert isinstance(operation, Lane)
-    assert (operation.offset, operation.value) == (3, "")
+def test_statistics_have_no_tombstones() -> None:
+    assert isinstance(project(topics.STATS_CHANGELOG.name, 0, 3, b"run:1:0", None), Rejected)
+
+
+@pytest.mark.parametrize(
+    ("partition", "key"), [(1, "run:1:0"), (0, "run:1:1"), (0, "run:2:0"), (0, "other:1:0"), (0, "run:x:0"), (0, "run"), (0, "")]
+)
+def test_statistics_that_are_not_where_they_belong_are_refused(partition: int, key: str) -> None:
+    assert isinstance(project(topics.STATS_CHANGELOG.name, partition, 3, key.encode(), encode(lane_stats("run", []))), Rejected)
+
+
+def test_of_a_lane_that_stands_at_the_highest_record_is_kept_however_a_batch_is_ordered() -> None:
+    copies = [(7, 3), (9, 1), (8, 2)]
+    lanes = [Lane("k", offset, f"{at}", "1:0", at) for at, offset in copies]
+    assert fold(lanes, DEFAULT) == fold(lanes[::-1], DEFAULT) == [lanes[1]]
 
 
 def test_run_id_keeps_its_hash_and_at_signs() -> None:

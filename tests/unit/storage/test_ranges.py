@@ -86,10 +86,28 @@ def test_ranges_outside_the_data_name_its_first_and_last_time() -> None:
     assert dotnet_message(end) == "Simulation End Date (2021-01-11) is after the dataset's last day (2021-01-10)."
 
 
-def test_a_date_time_is_held_against_the_very_first_and_last_time() -> None:
-    start, end = problems("2021-01-01T09:59:59", *GOOD[1:5], "2021-01-10T22:00:01")
-    assert dotnet_message(start).endswith("first day (2021-01-01T10:00:00Z).")
-    assert dotnet_message(end).endswith("last day (2021-01-10T22:00:00Z).")
+def test_any_time_of_the_first_and_last_day_is_within_the_data() -> None:
+    found = read("2021-01-01T00:00:00Z", *GOOD[1:5], "2021-01-10T23:59:59.9999999Z")  # as .NET writes whole days
+    assert isinstance(found, Ranges)
+    assert (found.train.start, found.simulation.end) == (
+        datetime(2021, 1, 1, tzinfo=UTC),
+        datetime(2021, 1, 10, 23, 59, 59, 999999, tzinfo=UTC),
+    )
+
+
+def test_days_are_those_of_utc() -> None:
+    start, end = problems("2021-01-01T00:30:00+01:00", *GOOD[1:5], "2021-01-10T23:00:00-05:00")
+    assert dotnet_message(start) == ("Training Start Date (2021-01-01T00:30:00+01:00) is before the dataset's first day (2021-01-01).")
+    assert dotnet_message(end) == "Simulation End Date (2021-01-10T23:00:00-05:00) is after the dataset's last day (2021-01-10)."
+
+
+def test_range_that_begins_after_the_last_row_or_ends_before_the_first_is_refused() -> None:
+    start, *_ = problems(*GOOD[:4], "2021-01-10T22:00:01Z", "2021-01-10T23:00:00Z")
+    assert dotnet_message(start) == "Simulation Start Date (2021-01-10T22:00:01Z) is after the dataset's last row (2021-01-10T22:00:00Z)."
+    (end,) = problems("2021-01-01T00:00:00Z", "2021-01-01T09:59:59Z", *GOOD[2:])
+    assert dotnet_message(end) == "Training End Date (2021-01-01T09:59:59Z) is before the dataset's first row (2021-01-01T10:00:00Z)."
+    assert isinstance(read(*GOOD[:4], "2021-01-10T22:00:00Z", "2021-01-10"), Ranges)
+    assert [one.code for one in problems(*GOOD[:4], "2021-01-11", "2021-01-12")] == ["date_bounds", "date_bounds"]
 
 
 def test_all_problems_come_at_once_in_the_order_of_the_contract() -> None:
@@ -115,9 +133,7 @@ def reference(dates: list[str]) -> set[tuple[str, str]]:
     """The rules once more, as plainly as can be."""
     low: list[datetime | None] = []
     high: list[datetime | None] = []
-    bare = []
     for text in dates:
-        bare.append(len(text) == 10)
         if text == "never":
             low.append(None)
             high.append(None)
@@ -140,10 +156,14 @@ def reference(dates: list[str]) -> set[tuple[str, str]]:
         if index % 2 == 1 and other <= one:
             found.add(("date_overlap", FIELDS[index + 1]))
     start, end = ends[0], ends[5]
-    if start is not None and (start.date() < FIRST.date() if bare[0] else start < FIRST):
+    if start is not None and start.astimezone(UTC).date() < FIRST.date():
         found.add(("date_bounds", FIELDS[0]))
-    if end is not None and (end.date() > LAST.date() if bare[5] else end > LAST):
+    if end is not None and end.astimezone(UTC).date() > LAST.date():
         found.add(("date_bounds", FIELDS[5]))
+    starts = [(field, at) for field, at in zip(FIELDS[::2], ends[::2], strict=True) if at is not None]
+    stops = [(field, at) for field, at in zip(FIELDS[1::2], ends[1::2], strict=True) if at is not None]
+    found |= {("date_bounds", field) for field, at in starts if at > LAST}
+    found |= {("date_bounds", field) for field, at in stops if at < FIRST}
     return found
 
 

@@ -10,7 +10,7 @@ from storage.files import Storage
 KILLED = """
 import os, signal, sys
 from storage.files import Storage
-with Storage(sys.argv[1]).scratch() as folder:
+with Storage(sys.argv[1]).initialise().scratch() as folder:
     (folder / "half").write_text("half")
     os.kill(os.getpid(), signal.SIGKILL)
 """
@@ -21,7 +21,7 @@ def age(folder: Path) -> None:
 
 
 def test_what_a_killed_process_left_is_swept_up_and_what_is_in_use_is_not(tmp_path: Path) -> None:
-    storage = Storage(f"file://{tmp_path}")
+    storage = Storage(f"file://{tmp_path}").initialise()
     assert storage.sweep() == 0
     assert subprocess.run([sys.executable, "-c", KILLED, storage.url], check=False).returncode == -9
     (left,) = (tmp_path / ".scratch").iterdir()

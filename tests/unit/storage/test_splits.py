@@ -21,7 +21,7 @@ START = datetime(2021, 1, 1, tzinfo=UTC)
 
 @pytest.fixture
 def storage(tmp_path: Path) -> Storage:
-    return Storage(f"file://{tmp_path}/storage")
+    return Storage(f"file://{tmp_path}/storage").initialise()
 
 
 def take_in(storage: Storage, upload: Path) -> DatasetManifest:

@@ -11,7 +11,7 @@ from storage.files import Storage
 @pytest.fixture(params=["folder", "memory"])
 def storage(request: pytest.FixtureRequest, tmp_path: Path) -> Storage:
     url = f"file://{tmp_path}/storage" if request.param == "folder" else f"memory://{tmp_path.name}"
-    return Storage(url, cache=tmp_path / "cache")
+    return Storage(url, cache=tmp_path / "cache").initialise()
 
 
 def test_what_is_written_is_read(storage: Storage) -> None:
@@ -71,12 +71,12 @@ def test_a_failed_write_leaves_nothing(storage: Storage) -> None:
 def test_a_root_that_is_no_folder_is_unavailable(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"")
     with pytest.raises(StorageUnavailable):
-        Storage(f"file://{tmp_path}/file/below").write_bytes("a", b"1")
+        Storage(f"file://{tmp_path}/file/below").initialise().write_bytes("a", b"1")
 
 
 def test_a_relative_root_is_below_the_working_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    Storage("file://./kept").write_bytes("a", b"1")
+    Storage("file://./kept").initialise().write_bytes("a", b"1")
     assert (tmp_path / "kept" / "a").read_bytes() == b"1"
 
 
@@ -93,4 +93,4 @@ def test_the_names_in_a_folder_are_those_of_now(storage: Storage) -> None:
 def test_the_names_in_a_folder_that_cannot_be_looked_at_are_not_said_to_be_none(tmp_path: Path) -> None:
     (tmp_path / "outbox").touch()
     with pytest.raises(StorageUnavailable):
-        Storage(f"file://{tmp_path}").names("outbox")
+        Storage(f"file://{tmp_path}").initialise().names("outbox")

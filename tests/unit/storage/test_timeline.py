@@ -22,7 +22,7 @@ def test_each_row_is_counted_once_and_in_its_span(tmp_path: Path, storage_url: s
         for i, (minute, label) in enumerate(zip(minutes, labels, strict=True))
     ]
     path.write_text("Time,a,Response\n" + "\n".join(lines) + "\n")
-    storage = Storage(storage_url)
+    storage = Storage(storage_url).initialise()
     dataset = ingest(storage, path, file_name="rows.csv", workspace="default", options=DatasetOptions(), sha256="0" * 64)
     assert not isinstance(dataset, list), dataset
     found = timeline(storage, dataset, spans)

@@ -5,10 +5,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from schemas.messages import LaneStats, Status
-from schemas.tasks import RunSpec
+from schemas.messages import LaneStats, Status, encode
+from schemas.tasks import FormerAttempt, RunSpec, TaskState
 from storage.answers import Extent, Late, Reach, extent, late_rows
 from storage.run_view import RunView, run_view
+from storage.views import Views
 from tests.view_records import at, lane_stats, prediction, task
 
 SPEC = RunSpec(dataset_id="ds-0", split_id="split-0", model_version="model-0", total_rows=10, lanes=2)
@@ -171,3 +172,24 @@ def test_nothing_is_ever_shown_beyond_what_every_unfinished_lane_has(highs: list
     if source == "kafka":
         assert until <= min(stats[lane].last_row_index for lane in range(lanes))
     assert until >= after or source == "nothing"
+
+
+class Remembered:
+    """A view of one run."""
+
+    def __init__(self, task: TaskState | None, lanes: list[LaneStats]) -> None:
+        self._answer: list[object] = [task and encode(task), {b"%d:%d" % (one.attempt, one.lane): b"1 " + encode(one) for one in lanes}]
+
+    async def read(self, fill: object) -> list[object]:
+        return self._answer
+
+
+@pytest.mark.parametrize("attempt", [2**31 - 1, 10**6])
+async def test_attempts_that_left_nothing_are_not_counted_up(attempt: int) -> None:
+    alone = Views(Remembered(None, [lane_stats("zz", [], attempt=attempt)]))  # type: ignore[arg-type]
+    assert [view.attempt for view in await alone.attempts("zz")] == [attempt]
+    state = task(
+        "r", attempt=attempt, former=[FormerAttempt(attempt=3, status="STOPPED", started_at=None, finished_at=None, ended_lanes=0)]
+    )
+    both = Views(Remembered(state, [lane_stats("r", [], attempt=1), lane_stats("r", [], attempt=attempt)]))  # type: ignore[arg-type]
+    assert [view.attempt for view in await both.attempts("r")] == [attempt, 3, 1]

@@ -82,7 +82,7 @@ def test_nothing_but_rows_is_taken_from_other_systems(kind: bytes) -> None:
     found = rejected(Record(row(), topic=INGRESS.name, headers=[("type", kind)]))
     assert "rows.v1" in found.message
     assert isinstance(opened(Record(row(), topic=INGRESS.name, headers=[("type", b"row")]), partition_of), Opened)
-    assert isinstance(opened(Record(row(), topic=INGRESS.name, headers=[("type", None)]), partition_of), Opened)  # type: ignore[list-item]
+    assert isinstance(opened(Record(row(), topic=INGRESS.name, headers=[("type", None)]), partition_of), Opened)
 
 
 def test_a_redrive_is_not_believed_of_another_system() -> None:

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from aiokafka import TopicPartition
 
-from runtime.errors import Fenced
+from runtime.errors import Fenced, Unavailable
 from schemas.topics import INGRESS, ROWS
 from stream_processor.book import Outcome
 from stream_processor.lane import Lane
@@ -274,3 +274,69 @@ async def test_each_topic_goes_on_where_it_stood() -> None:
     await task
     assert sorted(around.batches) == [(INGRESS.name, [7, 8]), (ROWS.name, [3, 4])]
     assert (lane.inlets[ROWS.name].next_offset, lane.inlets[INGRESS.name].next_offset) == (5, 9)
+
+
+class WithoutStorage(Around):
+    """`away` rounds of scoring need a model from a storage that is away."""
+
+    def __init__(self, away: int) -> None:
+        super().__init__(set(range(10)))
+        self.away, self.asked = away, 0
+
+    async def scored(self, records: list[Any]) -> Outcome:
+        self.asked += 1
+        if self.asked <= self.away:
+            raise Unavailable("storage", "not mounted")
+        return await super().scored(records)
+
+
+async def test_rows_wait_for_a_storage_that_is_away_and_count_as_no_stall() -> None:
+    around = WithoutStorage(away=2)
+    lane = await worked(around, 0, records(0, 1), done=lambda: around.committed)
+    assert (around.committed, lane.inlets[ROWS.name].next_offset) == ([[0, 1]], 2)
+
+
+async def test_a_lane_that_waits_for_the_storage_can_be_given_back_at_once_with_nothing_committed() -> None:
+    around = WithoutStorage(away=1000)
+    lane = await worked(around, 0, records(0, 1), done=lambda: around.asked)
+    assert (around.committed, around.stored, lane.inlets[ROWS.name].next_offset) == ([], [], 0)
+    assert around.asked <= 2
+
+
+async def test_another_part_that_is_away_still_ends_the_lane() -> None:
+    around = Around({0})
+    around.error = Unavailable("kafka", "gone")
+    with pytest.raises(Unavailable, match="kafka"):
+        await worked(around, 0, records(0), done=lambda: False)
+
+
+class WithoutModelsOfGuests(BothTopics):
+    """The storage that has the model of the ingress's rows is away."""
+
+    async def scored(self, records: list[Any]) -> Outcome:
+        if records[0].topic == INGRESS.name:
+            raise Unavailable("storage", "not mounted")
+        return await super().scored(records)
+
+
+async def test_rows_of_the_ingress_that_wait_for_the_storage_do_not_hold_up_the_other_topic() -> None:
+    around = WithoutModelsOfGuests(set(range(100)))
+    lane, task = two_inlets(around)
+    lane.offer(guests(0, 1))
+    await asyncio.sleep(0)
+    lane.offer(records(0, 1))
+    await eventually(lambda: around.committed, timeout_seconds=5)
+    lane.close()
+    await task
+    assert (around.batches, lane.inlets[INGRESS.name].next_offset) == ([(ROWS.name, [0, 1])], 0)
+
+
+async def test_what_is_decided_between_batches_knows_the_next_offset_of_our_rows() -> None:
+    around = BothTopics(set(range(100)))
+    lane, task = two_inlets(around, rows=3, ingress=7)
+    asked: list[int] = []
+    lane.between(lambda next_offset: asked.append(next_offset))
+    await eventually(lambda: asked, timeout_seconds=5)
+    lane.close()
+    await task
+    assert asked == [3]

@@ -30,7 +30,7 @@ class Clock:
 
 
 async def test_a_model_is_loaded_once_and_the_least_recently_used_is_dropped(tmp_path: Path, executor: Executor) -> None:
-    storage = Storage(f"file://{tmp_path}")
+    storage = Storage(f"file://{tmp_path}").initialise()
     versions = [f"model-00000000000{i}" for i in range(3)]
     for version in versions:
         store_model(storage, version)
@@ -45,7 +45,7 @@ async def test_a_model_is_loaded_once_and_the_least_recently_used_is_dropped(tmp
 
 
 async def test_a_missing_or_corrupt_model_is_no_error_and_is_looked_for_again_later(tmp_path: Path, executor: Executor) -> None:
-    storage, clock = Storage(f"file://{tmp_path}"), Clock()
+    storage, clock = Storage(f"file://{tmp_path}").initialise(), Clock()
     cache = ModelCache(storage, executor, most=2, timeout_seconds=1, clock=clock)
     assert isinstance(await cache.get(MODEL_A), NoModel)
     assert isinstance(await cache.get("../../etc/passwd"), NoModel)
@@ -59,7 +59,7 @@ async def test_a_missing_or_corrupt_model_is_no_error_and_is_looked_for_again_la
 
 
 async def test_an_unavailable_storage_is_waited_for_and_given_up_on_after_the_bound(tmp_path: Path, executor: Executor) -> None:
-    store_model(Storage(f"file://{tmp_path}/real"), MODEL_A)
+    store_model(Storage(f"file://{tmp_path}/real").initialise(), MODEL_A)
     place = replaceable(tmp_path, tmp_path / "real")
     storage = Storage(f"file://{place}")
     with pytest.raises(Unavailable, match="storage"):

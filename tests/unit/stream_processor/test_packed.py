@@ -17,7 +17,7 @@ from stream_processor.answers import Reasons
 from stream_processor.book import Outcome
 from stream_processor.score import Models, NoModel, handle
 from stream_processor.spans import USUAL, USUAL_PACKED
-from tests.unit.stream_processor.toys import FEATURES, MODEL_A, NOW, Record, home, model, partition_of, redrive, row
+from tests.unit.stream_processor.toys import FEATURES, MODEL_A, NOW, Producers, Record, home, model, partition_of, redrive, row
 
 RUN, LANES, LANE = "run-1", 2, 1
 HOME = home(RUN, LANE, LANES)
@@ -58,7 +58,8 @@ def as_json(i: int, offset: int) -> Record:
 
 def handled(records: list[Record], table: dict[bytes, bytes], reasons: Reasons = LAST_ONLY) -> Outcome:
     outcome = handle(
-        records, state=table.get, models=MODELS, champion=None, partition_of=partition_of, now=NOW, reasons=reasons
+        records, state=table.get, models=MODELS, champion=None, partition_of=partition_of, epochs=Producers(run_1=2), now=NOW,
+        reasons=reasons,
     )  # fmt: skip
     assert isinstance(outcome, Outcome)
     table |= outcome.states
@@ -79,7 +80,7 @@ def lane(table: dict[bytes, bytes]) -> LaneStats:
 
 def comparable(answer: Prediction | None) -> Any:
     """Without what depends on where the row stood and on how many came with it."""
-    place = {"source": None, "reasons": None, "top_features": None, "top_feature_values": None}
+    place = {"source": None, "reasons": None, "top_features": None, "top_feature_values": None, "strongest": None}
     return None if answer is None else msgspec.structs.asdict(answer) | place
 
 

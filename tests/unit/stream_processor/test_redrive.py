@@ -20,7 +20,7 @@ from stream_processor.book import Outcome
 from stream_processor.count import DeadLetterLimits
 from stream_processor.score import handle
 from tests.unit.stream_processor import toys
-from tests.unit.stream_processor.toys import MODEL_A, NOW, Record, home, model, partition_of, row
+from tests.unit.stream_processor.toys import MODEL_A, NOW, Producers, Record, home, model, partition_of, row
 
 RUN = "run-1"
 HOME = home(RUN)
@@ -62,6 +62,7 @@ class Log:
             models={MODEL_A: model()},
             champion=None,
             partition_of=partition_of,
+            epochs=Producers(run_1=1),
             now=NOW,
             reasons=NONE,
             limits=self.limits,
@@ -135,8 +136,8 @@ def test_a_redrive_of_what_is_no_dead_letter_says_why_it_is_ignored() -> None:
     log = Log()
     log.row(0)
     log.redrive(5)
-    log.put(Record(row(), headers=toys.redrive("nobody", 0)))
-    log.put(Record(encode(Purge(dead_letter_id="0-9", run_id="nobody", row_index=0)), headers=[("type", b"purge")]))
+    log.put(Record(row(), headers=toys.redrive("nobody", 0, lane=HOME)))
+    log.put(Record(encode(Purge(dead_letter_id="0-9", run_id="nobody", lane=HOME, row_index=0)), headers=[("type", b"purge")]))
     log.handle()
     assert [mark.message for mark in log.marks[:2]] == ["the run has not come to its row", "nothing is known of its run"]
     assert log.marks[2].mark == "purged"

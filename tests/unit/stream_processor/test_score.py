@@ -17,7 +17,19 @@ from storage.bundles import score
 from stream_processor.answers import KEPT_BYTES, Reasons
 from stream_processor.book import Outcome
 from stream_processor.score import Models, Needs, NoModel, handle
-from tests.unit.stream_processor.toys import MODEL_A, MODEL_B, NOW, Record, home, model, on_both_topics, partition_of, redrive, row
+from tests.unit.stream_processor.toys import (
+    MODEL_A,
+    MODEL_B,
+    NOW,
+    Producers,
+    Record,
+    home,
+    model,
+    on_both_topics,
+    partition_of,
+    redrive,
+    row,
+)
 
 RUN = "run-1"
 HOME = home(RUN)
@@ -31,7 +43,13 @@ def rows(*indices: int, **fields: Any) -> list[Record]:
 
 def handled(records: list[Record], table: dict[bytes, bytes] | None = None, *, models: Models = MODELS, **changed: Any) -> Any:
     table = {} if table is None else table
-    options: dict[str, Any] = {"champion": None, "partition_of": partition_of, "now": NOW, "reasons": ALL_EXACT} | changed
+    options: dict[str, Any] = {
+        "champion": None,
+        "partition_of": partition_of,
+        "epochs": Producers(run_1=1),
+        "now": NOW,
+        "reasons": ALL_EXACT,
+    } | changed
     outcome = handle(records, state=table.get, models=models, **options)
     if isinstance(outcome, Outcome):
         table |= outcome.states
@@ -163,8 +181,9 @@ def test_rows_numbered_before_ingress_are_the_attempt_before() -> None:
 def test_a_row_without_an_epoch_is_not_counted_in_a_run_that_our_producer_owns() -> None:
     table: dict[bytes, bytes] = {}
     run = next(name for name in (f"run-{i}" for i in range(100)) if home(name) == 0)  # lane 0 of partition 0: the keys are the same
-    handled([Record(row(run_id=run, epoch=4, row_index=0), offset=0)], table)
-    outcome = handled([Record(row(run_id=run), offset=1)], table)
+    epochs = Producers(**{run.replace("-", "_"): 1})
+    handled([Record(row(run_id=run, epoch=4, row_index=0), offset=0)], table, epochs=epochs)
+    outcome = handled([Record(row(run_id=run), offset=1)], table, epochs=epochs)
     assert [letter.reason for letter in letters(outcome)] == ["wrong_topic"]
     assert lane(table, f"{run}:1:0".encode()).total == 1
 
@@ -203,6 +222,13 @@ def test_reasons_are_as_deep_as_the_number_of_rows_allows(exact: int, approximat
         assert len(magnitudes) == (0 if answer.reasons == "none" else 2)
         assert answer.top_features.keys() == answer.top_feature_values.keys()
     assert answers[-1].top_feature_values.items() <= {"S1": 0.5, "S2": None, "S3": -1.0}.items()
+
+
+def test_strongest_features_are_the_model_s_and_the_same_in_every_row_that_has_reasons() -> None:
+    shown = predictions(handled(rows(0, 1, 2, 3), reasons=Reasons(4, 0, 2)))
+    assert [answer.strongest for answer in shown] == [{"S1": 0.5, "S2": None}] * 4  # the toys have no gains: those in front
+    spare = predictions(handled(rows(0, 1, 2, 3), reasons=Reasons(0, 0, 2)))
+    assert [answer.strongest is msgspec.UNSET for answer in spare] == [True, True, True, False]
 
 
 def test_values_beyond_float32_are_scored() -> None:

@@ -5,7 +5,9 @@ import pytest
 from aiokafka import TopicPartition
 
 from runtime.errors import Unavailable
+from stream_processor.gaps import Ends
 from stream_processor.watch import Watch
+from tests.unit.stream_processor.toys import partition_of
 
 TP = TopicPartition("ingress.rows.v1", 0)
 
@@ -16,13 +18,16 @@ class Scene:
     def __init__(self) -> None:
         self.now = 100.0
         self.end, self.first = 10, 5
+        self.stable: int | None = None
+        self.passed: list[int] = []
         self.away = False
         self.failures: list[BaseException] = []
         self.read_again_at: list[float] = []
         self.reports: list[dict[TopicPartition, int]] = []
-        self.lane = SimpleNamespace(
-            tp=TP, next_offset=5, moved_at=100.0, closed=False, waiting=False, read_again=self.read_again, done=self.done
-        )
+        self.lane = SimpleNamespace(tp=TP, next_offset=5, moved_at=100.0, closed=False, waiting=False, read_again=self.read_again)
+        self.lane.nothing_before = self.nothing_before
+        self.epochs = SimpleNamespace(moved=set, runs=set)
+        self.partition_of = partition_of
         self.app = SimpleNamespace(rebalancing=False, in_recovery=False, recovered={0}, commit_positions=self.commit)
         self.lanes = {0: SimpleNamespace(inlets={TP.topic: self.lane})}
         self.started = True
@@ -40,10 +45,13 @@ class Scene:
         self.reports.append(positions)
         return True
 
-    async def ends(self, partitions: Any) -> dict[TopicPartition, int]:
+    async def ends(self, partitions: Any) -> dict[TopicPartition, Ends]:
         if self.away:
             raise Unavailable("kafka", "gone")
-        return dict.fromkeys(partitions, self.end)
+        return dict.fromkeys(partitions, Ends(self.end, self.end if self.stable is None else self.stable))
+
+    async def open_producers(self, tp: TopicPartition) -> list[int]:
+        return [4711]
 
     async def first_offset(self, tp: TopicPartition, wanted: int) -> int | None:
         return self.first
@@ -51,8 +59,11 @@ class Scene:
     async def read_again(self) -> None:
         self.read_again_at.append(self.now)
 
-    def done(self, next_offset: int) -> None:
-        self.lane.next_offset, self.lane.moved_at = next_offset, self.now
+    def nothing_before(self, offset: int, wanted: int) -> None:
+        assert wanted == self.lane.next_offset
+        if self.lane.waiting:
+            self.passed.append(offset)
+            self.lane.next_offset, self.lane.moved_at = offset, self.now
 
     def fail(self, error: BaseException) -> None:
         self.failures.append(error)
@@ -72,7 +83,7 @@ async def test_lag_without_progress_ends_the_worker_after_the_bound(scene: Scene
     assert (scene.failures, scene.watch.live()) == ([], {})
     await scene.later(2)
     assert isinstance(scene.failures[0], Unavailable)
-    assert "ingress.rows.v1 partition 0" in scene.watch.live()
+    assert "ingress.rows.v1/0" in scene.watch.live()
 
 
 async def test_rows_that_do_not_arrive_are_read_again_now_and_then(scene: Scene) -> None:
@@ -108,6 +119,34 @@ async def test_what_ends_in_transaction_markers_is_reported_as_read_to_its_end(s
     await scene.later(4)
     await scene.watch.report()
     assert (scene.reports, scene.read_again_at) == ([{TP: 10}], [])
+
+
+async def test_behind_an_open_transaction_only_what_can_be_read_is_reported_as_read(scene: Scene) -> None:
+    scene.first, scene.lane.waiting, scene.stable = None, True, 8  # type: ignore[assignment]
+    for _ in range(100):
+        await scene.later(1)
+    await scene.watch.report()
+    assert scene.failures == []
+    assert scene.reports[-1][TP] <= 8
+
+
+async def test_an_open_transaction_is_said_and_is_no_stall(scene: Scene) -> None:
+    scene.lane.waiting, scene.stable = True, 5
+    await scene.later(1)
+    assert scene.watch.ready() == {}
+    for _ in range(20):
+        await scene.later(20)
+    assert scene.failures == []
+    assert "producer id 4711" in scene.watch.ready()["ingress.rows.v1/0"]
+    scene.stable, scene.lane.next_offset = 10, 10
+    await scene.later(1)
+    assert scene.watch.ready() == {}
+
+
+async def test_what_retention_took_is_not_waited_for(scene: Scene) -> None:
+    scene.lane.waiting, scene.first = True, None  # type: ignore[assignment]
+    await scene.later(4)
+    assert scene.passed == [10]
 
 
 async def test_a_rebalance_without_end_ends_the_worker(scene: Scene) -> None:

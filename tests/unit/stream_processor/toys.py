@@ -35,7 +35,7 @@ class Record(NamedTuple):
     offset: int = 0
     partition: int = 0
     key: bytes | None = b"line-1"
-    headers: Sequence[tuple[str, bytes]] = ()
+    headers: Sequence[tuple[str, bytes | None]] = ()
     topic: str = "rows.v1"
 
 
@@ -47,6 +47,21 @@ on_both_topics = PartitionOf(PARTITIONS, partition_for, foreign_on_rows=True)
 def home(run_id: str, lane: int = 0, lanes: int = 1) -> int:
     """The partition of a lane."""
     return partition_of(row_key(run_id, lane, lanes))
+
+
+class Producers:
+    """Runs of ours and their lanes; an epoch above the highest is nobody's."""
+
+    def __init__(self, highest: int = 100, attempts: int = 9, **lanes: int) -> None:
+        self._highest, self._attempts, self._lanes = highest, attempts, {name.replace("_", "-"): count for name, count in lanes.items()}
+
+    def sends(self, run_id: str, attempt: int, epoch: int) -> bool:
+        """As `runtime.run_epochs`."""
+        return run_id in self._lanes and attempt <= self._attempts and epoch <= self._highest
+
+    def lanes(self, run_id: str) -> int | None:
+        """As `runtime.run_epochs`."""
+        return self._lanes.get(run_id)
 
 
 def redrive(run_id: str, row_index: int, *, lane: int = 0, attempt: int = 1, dead_letter_id: str = "0-0") -> list[tuple[str, bytes]]:

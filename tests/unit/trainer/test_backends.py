@@ -22,7 +22,7 @@ MIB = 1 << 20
 
 @pytest.fixture
 def storage(storage_url: str) -> Storage:
-    return Storage(storage_url)
+    return Storage(storage_url).initialise()
 
 
 @pytest.mark.parametrize(

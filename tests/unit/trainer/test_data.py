@@ -15,7 +15,7 @@ ROWS, NAMES = 5000, [f"S{number}" for number in range(2 * COLUMNS_AT_A_TIME + 3)
 
 @pytest.fixture
 def storage(storage_url: str) -> Storage:
-    storage = Storage(storage_url)
+    storage = Storage(storage_url).initialise()
     with storage.scratch() as folder:
         frame = pl.DataFrame({name: np.arange(ROWS) + 0.1 + number for number, name in enumerate(NAMES)})
         gaps = pl.when(pl.int_range(pl.len()) % 7 == 0).then(None).otherwise(pl.col("S1")).alias("S1")

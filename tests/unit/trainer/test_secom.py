@@ -26,7 +26,7 @@ IGNORE = Reporter("test", lambda report: None)
 
 @pytest.fixture(scope="module")
 def secom(secom_csv: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Storage, DatasetManifest, SplitManifest]:
-    storage = Storage(f"file://{tmp_path_factory.mktemp('secom')}/storage")
+    storage = Storage(f"file://{tmp_path_factory.mktemp('secom')}/storage").initialise()
     digest = hashlib.sha256(secom_csv.read_bytes()).hexdigest()
     dataset = ingest(storage, secom_csv, file_name="secom.csv", workspace="default", options=DatasetOptions(), sha256=digest)
     assert isinstance(dataset, DatasetManifest)

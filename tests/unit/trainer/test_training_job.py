@@ -61,7 +61,7 @@ def make_task(kind: Any, spec: Any) -> TaskState:
 
 @pytest.fixture
 def storage(storage_url: str) -> Storage:
-    return Storage(storage_url)
+    return Storage(storage_url).initialise()
 
 
 @pytest.fixture
@@ -125,7 +125,7 @@ def test_bundle_holds_all_that_scoring_and_monitoring_need(job: Job) -> None:
     assert done.model_version is not None
     manifest = load_bundle(job.storage, done.model_version).manifest
     assert done.manifest == manifest.model_dump_json()
-    assert set(manifest.files) == {"model.ubj", "curves.json", "curves.png"}
+    assert set(manifest.files) == {"model.ubj", "golden.f32", "curves.json", "curves.png"}
     assert set(manifest.reference) == set(manifest.features) == set(manifest.feature_gains)
     assert not set(manifest.features) & set(manifest.ignored_features)
     assert set(manifest.features) | set(manifest.ignored_features) == set(job.small.dataset.features)

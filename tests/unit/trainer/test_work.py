@@ -1,18 +1,22 @@
 """Attempts, the words for a job's end, progress, and a storage that is asked again."""
 
 import asyncio
+import subprocess
+import sys
 from datetime import UTC, datetime
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, cast
 
+import msgspec
 import pytest
 
 from runtime.transactions import Partition
 from schemas.messages import Status
-from schemas.tasks import TaskState
+from schemas.tasks import FeatureSelectionSpec, TaskState
 from storage.errors import StorageUnavailable
 from storage.files import Storage
+from tests.small_split import write_small_split
 from trainer.child import outcome
 from trainer.job_process import JobProcess, describe_exit
 from trainer.patience import PatientStorage
@@ -20,6 +24,8 @@ from trainer.reporting import TRAINING, GrowingCurve, Reporter
 from trainer.settings import TrainerSettings
 from trainer.wire import Curve, Failed, Job, Progress, SelectionSettings, StorageUnreachable, decode_job, decode_report, encode
 from trainer.work import Work, exhausted, next_attempt
+
+TINY, RUN = 16, "from trainer.child import main; main()"
 
 
 def task(status: Status, attempt: int, spec: dict[str, Any] | None = None) -> TaskState:
@@ -81,12 +87,38 @@ def test_jobs_and_reports_survive_the_pipe() -> None:
 
 def test_every_failure_of_a_job_becomes_an_outcome(tmp_path: Path) -> None:
     spec = {"dataset_id": "ds-1", "split_id": "split-1"}
+    Storage(f"file://{tmp_path}").initialise()
     assert outcome(job(f"file://{tmp_path}", spec), print) == Failed("The split split-1 does not exist in the storage.")
     nonsense = outcome(job(f"file://{tmp_path}", {}), print)
     assert isinstance(nonsense, Failed)
     assert "dataset_id" in nonsense.reason
     (tmp_path / "a-file").write_text("")
     assert isinstance(outcome(job(f"file://{tmp_path}/a-file", spec), print), StorageUnreachable)
+
+
+def test_a_job_without_room_for_its_result_says_so(storage_url: str) -> None:
+    storage = Storage(storage_url).initialise()
+    small = write_small_split(storage, rows=200)
+    given = job(storage.url, msgspec.to_builtins(FeatureSelectionSpec(dataset_id=small.dataset.dataset_id)))
+    given.task.kind = "feature_selection"
+    child = subprocess.Popen(
+        [sys.executable, "-c", f"import resource; resource.setrlimit(resource.RLIMIT_FSIZE, ({TINY}, {TINY})); {RUN}"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    )
+    assert child.stdin is not None
+    assert child.stdout is not None
+    child.stdin.write(encode(given) + b"\n")
+    child.stdin.flush()  # stays open: its end would tell the job that we are gone
+    ended = decode_report(child.stdout.read().splitlines()[-1])
+    assert child.wait() == 0
+    child.stdin.close()
+    child.stdout.close()
+    assert isinstance(ended, Failed)
+    assert "no room" in ended.reason
+    assert "bytes are free" in ended.reason
+    assert storage.names(f"datasets/{small.dataset.dataset_id}") == ["manifest.json"]
+    assert storage.names("datasets") == [small.dataset.dataset_id]
 
 
 class Talkative:
@@ -128,6 +160,7 @@ def test_storage_is_asked_again_so_often_and_a_missing_file_is_no_reason_to_wait
 
     waits: list[float] = []
     storage = Patient(f"file://{tmp_path}", 3)
+    storage.initialise()
     storage._retrying.sleep = waits.append
     storage.write_bytes("a", b"content")
     storage.silent = 2

@@ -1,0 +1,42 @@
+"""What `models.v1` says of model versions: the digest of each one's manifest.
+
+The features that rows are sent with are read from a manifest in the storage, and an edited one would put values under other names without
+anyone noticing.
+"""
+
+from contextlib import suppress
+
+from pydantic import ValidationError
+
+from runtime.kafka import read_to_end
+from runtime.transactions import expected
+from schemas.manifests import ModelManifest
+from schemas.topics import MODELS
+from storage.bundles import digest
+
+
+class Registered:
+    """Remembers what it was asked for: a record never changes."""
+
+    def __init__(self, kafka: dict[str, object]) -> None:
+        self._kafka = kafka
+        self._digests: dict[str, str] = {}
+
+    async def of(self, version: str) -> str | None:
+        """The digest of a model version, null when it has no record. Raises `Unavailable`."""
+        return self._digests.get(version) or (await self._read(version)).get(version)
+
+    async def all(self) -> dict[str, str]:
+        """The digests of all model versions. Raises `Unavailable`."""
+        return await self._read(None)
+
+    async def _read(self, version: str | None) -> dict[str, str]:
+        try:
+            async for record in read_to_end(self._kafka, MODELS.name):
+                name = (record.key or b"@").decode("utf-8", "replace")
+                if version in (None, name) and "@" not in name and record.value is not None:
+                    with suppress(ValidationError):  # no manifest: the stream processor says it
+                        self._digests[name] = digest(ModelManifest.model_validate_json(record.value))
+        except Exception as error:
+            raise expected(error) from error
+        return dict(self._digests)

@@ -278,18 +278,21 @@ class Client:
         return self._transport.send(calls.skip(place))
 
     def predictions(
-        self, run_id: str, *, after: int = -1, limit: int | None = None, attempt: int | None = None
+        self, run_id: str, *, after: int | str = -1, limit: int | None = None, attempt: int | None = None
     ) -> Generator[PredictionView, None, None]:
-        """Yield the predictions behind row index `after` that there are now, in row order, at most `limit`."""
+        """Yield the predictions behind `after` that there are now, in row order, at most `limit`.
+
+        `after`: a row index, or what a page or an event said.
+        """
         pages = Pages(after, limit)
         while pages.wanted:
             page = self._transport.send(calls.predictions(run_id, pages.after, pages.wanted, attempt))
             yield from pages.take(page)
 
     def events(
-        self, run_id: str, *, after: int = -1, attempt: int | None = None, patience_seconds: float = 60.0
+        self, run_id: str, *, after: int | str = -1, attempt: int | None = None, patience_seconds: float = 60.0
     ) -> Generator[RunEvent, None, None]:
-        """Yield a run's status, statistics and predictions as they come, from behind row index `after`; at last the run as it ended.
+        """Yield a run's status, statistics and predictions as they come, from behind `after`; at last the run as it ended.
 
         When the next attempt of the run begins, its rows follow from the first on; with `attempt` the events are those of that one alone.
         Lost connections are taken up again by themselves: no prediction is missed and none comes twice. Raises `Unavailable` when no

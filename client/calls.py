@@ -201,7 +201,7 @@ def export_path(run_id: str, attempt: int | None) -> str:
     return _at("/v1/runs/{}/export", run_id) + ("" if attempt is None else f"?attempt={attempt}")
 
 
-def predictions(run_id: str, after: int, limit: int, attempt: int | None = None) -> Call[PredictionPage]:
+def predictions(run_id: str, after: int | str, limit: int, attempt: int | None = None) -> Call[PredictionPage]:
     params = {"after": after, "limit": limit, "attempt": attempt}
     return Call("GET", _at("/v1/runs/{}/predictions", run_id), _read(PredictionPage), params)
 
@@ -240,7 +240,7 @@ def skip(place: str) -> Call[QuarantineView]:
     return Call("POST", _at("/v1/quarantine/{}/skip", place), _read(QuarantineView))
 
 
-def events_path(run_id: str, after: int = -1, attempt: int | None = None) -> str:
+def events_path(run_id: str, after: int | str = -1, attempt: int | None = None) -> str:
     """`Last-Event-ID` goes before `after`."""
-    query = [f"after={after}"] * (after >= 0) + [f"attempt={attempt}"] * (attempt is not None)
+    query = [f"after={after}"] * (after != -1) + [f"attempt={attempt}"] * (attempt is not None)
     return _at("/v1/runs/{}/events", run_id) + ("?" + "&".join(query) if query else "")

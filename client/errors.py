@@ -60,6 +60,8 @@ class Gone(Refused):
     """The rows asked for are not kept any more; `first_available` is the first row index that is, if any."""
 
     first_available: int | None = None
+    next_after: str | None = None
+    """Of a run that another system feeds: `after` of what is left."""
 
 
 class Unavailable(GatewayError):
@@ -100,16 +102,17 @@ def from_answer(status: int, body: bytes, *, retry_after: float | None) -> Gatew
     kind = kinds.get(status, Refused if status < 500 else GatewayFault)
     error = kind(status, problems, retry_after=retry_after)
     if isinstance(error, Gone):
-        error.first_available = _first_available(body)
+        first, following = (_said(body, name) for name in ("first_available", "next_after"))
+        error.first_available = first if isinstance(first, int) else None
+        error.next_after = following if isinstance(following, str) else None
     return error
 
 
-def _first_available(body: bytes) -> int | None:
+def _said(body: bytes, name: str) -> object:
     try:
-        found = json.loads(body)["first_available"]
+        return json.loads(body)[name]
     except (ValueError, KeyError, TypeError):
         return None
-    return found if isinstance(found, int) else None
 
 
 def problems_of(body: bytes) -> list[Problem]:

@@ -10,7 +10,7 @@ PAGE_ROWS = 500
 class Pages:
     """Where the reader stands. `wanted` is how many rows to ask for next, 0 at the end."""
 
-    def __init__(self, after: int, limit: int | None) -> None:
+    def __init__(self, after: int | str, limit: int | None) -> None:
         self.after = after
         self._left = limit
         self._more = True

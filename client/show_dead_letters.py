@@ -48,7 +48,7 @@ def letter(found: DeadLetterView) -> RenderableType:
         ("record", f"{found.topic} partition {found.partition} offset {found.offset}"),
         ("at", when(found.occurred_at)),
         ("key", found.key_text or found.key_base64 or "–"),
-        ("headers", ", ".join(f"{name}: {said}" for name, said in found.headers.items()) or "–"),
+        ("headers", _headers(found)),
         ("value", Text(value[:SHOWN_CHARACTERS] + cut)),
     ]
     return facts(found.dead_letter_id, rows)
@@ -71,3 +71,9 @@ def _outcome(found: DeadLetterSummary) -> list[tuple[str, RenderableType]]:
         "ignored": f"ignored: {outcome.message}",
     }
     return [("redriven", f"{when(outcome.at)}, {said[outcome.outcome]}")]
+
+
+def _headers(found: DeadLetterView) -> str:
+    said = [f"{one.name}: {one.text if one.base64 is None or one.text is not None else one.base64}" for one in found.all_headers]
+    shown = ", ".join(said or [f"{name}: {text}" for name, text in found.headers.items()]) or "–"
+    return shown + (f" and {found.headers_cut} more that did not fit" if found.headers_cut else "")

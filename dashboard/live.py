@@ -28,7 +28,7 @@ class RunFeed:
         self.version = 0
         self.lost = False
         self.watchers = 0
-        self._after = max(run.statistics.last_row_index - KEPT_ROWS, -1)
+        self._after: int | str = max(run.statistics.last_row_index - KEPT_ROWS, -1) if run.tail is None else run.tail
         self._task: asyncio.Task[None] | None = None
 
     @property
@@ -61,7 +61,10 @@ class RunFeed:
 
     def _row(self, row: PredictionView) -> None:
         """Keep a row. A repaired one comes late and is put in its place, when its neighbours are kept still."""
-        if row.row_index > self._after:
+        if self.run.tail is not None:  # its lanes know nothing of each other
+            rows = {one.row_index: one for one in (*self.rows, row)}
+            self.rows = deque(sorted(rows.values(), key=lambda one: one.scored_at), maxlen=KEPT_ROWS)
+        elif isinstance(self._after, int) and row.row_index > self._after:
             self.rows.append(row)
             self._after = row.row_index
         elif self.rows and row.row_index > self.rows[0].row_index:
@@ -115,7 +118,10 @@ class RunFeed:
                         self.take(event)
                 return
             except Gone as gone:
-                if gone.first_available is None or gone.first_available <= self._after:
+                if gone.next_after is not None and gone.next_after != self._after:
+                    self._after = gone.next_after
+                    continue
+                if gone.first_available is None or not isinstance(self._after, int) or gone.first_available <= self._after:
                     return
                 self._after = gone.first_available - 1
             except Unavailable:

@@ -164,6 +164,7 @@ def lag_table(found: System) -> Html:
     most = max((one.lag or 0 for one in found.lag), default=0)
     rows = [
         [
+            mono(one.topic),
             str(one.partition),
             figures.count(one.end_offset),
             figures.count(one.position),

@@ -289,6 +289,7 @@ REASONS: Final = {
     "oversized": "too large",
     "unsupported_encoding": "unknown encoding",
     "run_owned": "run of another sender",
+    "wrong_topic": "on a wrong topic",
     "misplaced": "in a wrong partition",
     "not_owner": "not from the run's sender",
 }
@@ -348,14 +349,14 @@ NOT_KNOWN: Final = "not known while the gateway does not answer"
 GATEWAY_MEANING: Final = "nothing can be seen or ordered; runs and trainings go on"
 PROCESSES: Final = {1: "1 process", 2: "{count} processes"}
 LAG: Final = "Lag"
-LAG_HINT: Final = "records of rows.v1 that are not scored yet"
-LAG_TITLE: Final = "Lag by partition of rows.v1"
+LAG_HINT: Final = "records of rows that are not scored yet"
+LAG_TITLE: Final = "Lag by partition"
 LAG_RECORDS: Final = "records"
 LATENCY: Final = "Latency"
 LATENCY_NOTE: Final = "95 % within {p95}, of the last {rows} rows"
 LATENCY_HINT: Final = "from a row's arrival in Kafka to its prediction"
 LATENCY_NONE: Final = "no row has been scored"
-COLUMNS_LAG: Final = ("partition", "end ", "scored up to ", "lag ")
+COLUMNS_LAG: Final = ("topic", "partition", "end ", "scored up to ", "lag ")
 THROUGHPUT_CARD: Final = "Throughput"
 RECORDS_PER_SECOND: Final = "records/s"
 THROUGHPUT: Final = "Rows scored per second, all active runs"

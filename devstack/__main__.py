@@ -47,7 +47,8 @@ def _parser() -> argparse.ArgumentParser:
     commands.add_parser("up", help="start everything in the background; return when it is ready")
     commands.add_parser("down", help="stop everything; data stays")
     commands.add_parser("run", help="run everything in the foreground until Ctrl-C")
-    commands.add_parser("topics", help="create the topics on the broker, or say how they differ")
+    topics = commands.add_parser("topics", help="create the topics on the broker, or say how they differ")
+    topics.add_argument("--acls", action="store_true", help="print the least rights of each process as lines for kafka-acls.sh, and stop")
     commands.add_parser("demo", help="the whole job on generated data (DEMO_ROWS, DEMO_EXIT)")
     storage = commands.add_parser("storage", help="say which storage there is")
     storage.add_argument(
@@ -100,7 +101,13 @@ def _run(settings: DevstackSettings, console: Console, _: argparse.Namespace) ->
     asyncio.run(until_asked())
 
 
-def _topics(settings: DevstackSettings, console: Console, _: argparse.Namespace) -> None:
+def _topics(settings: DevstackSettings, console: Console, arguments: argparse.Namespace) -> None:
+    if arguments.acls:
+        from devstack.acls import rights
+
+        for right in rights():
+            print(right.command(settings.kafka_bootstrap_servers))
+        return
     from devstack.topics import create_topics
 
     counts = {"data_partitions": settings.data_partitions, "control_partitions": settings.control_partitions}

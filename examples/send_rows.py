@@ -3,7 +3,8 @@
     python examples/send_rows.py --bootstrap 127.0.0.1:9092 --key line-7 rows.jsonl
 
 Each line of the file is one JSON object of feature values, such as {"L0_S0_F0": 0.13, "L0_S0_F1": null}. Every line is answered on
-`predictions.v1` by the champion model, or explained on `dead-letters.v1`; the answers are printed in the order of the lines.
+`predictions.v1` by the champion model, or explained on `dead-letters.v1`; the answers are printed in the order of the lines. Read them with
+`isolation_level=read_committed`, as here: most clients do not by themselves, and see records of transactions that were aborted.
 """
 
 import argparse
@@ -24,28 +25,27 @@ async def send(bootstrap: str, key: str, lines: list[str], timeout_seconds: floa
     producer = AIOKafkaProducer(bootstrap_servers=bootstrap, enable_idempotence=True)
     consumer = AIOKafkaConsumer(bootstrap_servers=bootstrap, isolation_level="read_committed", enable_auto_commit=False)
     async with producer, consumer:
-        answers = [
-            TopicPartition(topic, p) for topic in ("predictions.v1", "dead-letters.v1") for p in await producer.partitions_for("rows.v1")
-        ]
+        partitions = await producer.partitions_for("ingress.rows.v1")
+        answers = [TopicPartition(topic, number) for topic in ("predictions.v1", "dead-letters.v1") for number in partitions]
         consumer.assign(answers)
         await consumer.seek_to_end(*answers)
         wanted = {}
         for number, line in enumerate(lines):
             value = json.dumps({"features": json.loads(line)}).encode()
-            record = await producer.send_and_wait("rows.v1", value, key=key.encode())
-            wanted[record.partition, record.offset] = number
+            record = await producer.send_and_wait("ingress.rows.v1", value, key=key.encode())
+            wanted[record.topic, record.partition, record.offset] = number
         async with asyncio.timeout(timeout_seconds):
             return await collect(consumer, wanted)
 
 
-async def collect(consumer: AIOKafkaConsumer, wanted: dict[tuple[int, int], int]) -> list[dict[str, object]]:
-    """Read until every wanted row is answered; an answer names the partition and offset of its row."""
+async def collect(consumer: AIOKafkaConsumer, wanted: dict[tuple[str, int, int], int]) -> list[dict[str, object]]:
+    """Read until every wanted row is answered; an answer names the topic, partition and offset of its row."""
     found: dict[int, dict[str, object]] = {}
     while len(found) < len(wanted):
         record = await consumer.getone()
         answer = json.loads(record.value)
         source = answer["source"] if record.topic == "predictions.v1" else answer
-        number = wanted.get((source["partition"], source["offset"]))
+        number = wanted.get((source["topic"], source["partition"], source["offset"]))
         if number is not None:
             found[number] = answer
     return [found[number] for number in sorted(found)]

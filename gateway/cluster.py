@@ -26,7 +26,7 @@ from runtime.tasks import stop_client
 from schemas.bounds import Count, UtcTime
 from schemas.decoding import reader
 from schemas.ids import position_key
-from schemas.topics import APP_ID, PREDICTIONS, ROWS, STATS_CHANGELOG, TOPICS
+from schemas.topics import APP_ID, INLETS, PREDICTIONS, STATS_CHANGELOG, TOPICS
 
 KEPT_SECONDS = 1.0
 SAMPLED_OFFSETS = 60
@@ -37,7 +37,8 @@ TAIL_OFFSETS = 6
 SAMPLE_SECONDS = 1.5
 POSITION = re.compile(rb"[0-9]{1,15}")
 Duration = tuple[datetime, float]
-"""When a row was scored, and how many seconds after its record entered `rows.v1`."""
+"""When a row was scored, and how many seconds after its record entered its topic."""
+OF_ROWS = tuple(topic.name for topic in INLETS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,23 +53,24 @@ class Group:
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """One look. Keys are partitions of `rows.v1`, or names of topics; `at` is in seconds of a clock that never goes back."""
+    """One look. Keys are partitions, or names of topics; `at` is in seconds of a clock that never goes back."""
 
     at: float
     groups: Sequence[Group]
     first: Mapping[TopicPartition, int]
     ends: Mapping[TopicPartition, int]
-    positions: Mapping[int, int]
+    positions: Mapping[TopicPartition, int]
     configs: Mapping[str, Mapping[str, str]]
     sizes: Mapping[str, int]
     durations: Sequence[Duration]
     brokers: int
-    stable: Mapping[int, int] = field(default_factory=dict)
-    """How far each partition of `rows.v1` can be read: less than its end while a transaction is open."""
+    stable: Mapping[TopicPartition, int] = field(default_factory=dict)
+    """How far each partition of the topics of rows can be read: less than its end while a transaction is open."""
 
 
 class _Scored(msgspec.Struct):
     class Place(msgspec.Struct):
+        topic: str
         partition: Count
         offset: Count
 
@@ -84,7 +86,7 @@ class _Open:
     admin: AIOKafkaAdminClient
     consumer: AIOKafkaConsumer
     uncommitted: AIOKafkaConsumer
-    positions: dict[int, int] = field(default_factory=dict)
+    positions: dict[TopicPartition, int] = field(default_factory=dict)
     tails: dict[TopicPartition, int] = field(default_factory=dict)
     sampled: Mapping[TopicPartition, int] = field(default_factory=dict)
     durations: Sequence[Duration] = ()
@@ -150,7 +152,7 @@ class Cluster:
         names = [topic.name for topic in TOPICS]
         cluster = await to.consumer._client.fetch_all_metadata()  # the public call answers from a cache that may not know them yet
         partitions = [TopicPartition(name, number) for name in names for number in sorted(cluster.partitions_for_topic(name) or ())]
-        rows = [tp for tp in partitions if tp.topic == ROWS.name]
+        rows = [tp for tp in partitions if tp.topic in OF_ROWS]
         high = await to.uncommitted.end_offsets(rows) if rows else {}  # before the ends for readers of committed records
         first, ends, groups, positions, configs, sizes = await asyncio.gather(
             to.consumer.beginning_offsets(partitions),
@@ -164,15 +166,15 @@ class Cluster:
             async with asyncio.timeout(SAMPLE_SECONDS):
                 await _scored_up_to(to, first, ends)
                 await _sample(to, first, ends)
-        stable = {tp.partition: ends[tp] for tp in rows}
+        stable = {tp: ends[tp] for tp in rows}
         ends |= {tp: max(high[tp], ends[tp]) for tp in rows}
-        reported = {tp.partition: place.offset for tp, place in positions.items() if tp.topic == ROWS.name and place.offset >= 0}
+        reported = {tp: place.offset for tp, place in positions.items() if tp.topic in OF_ROWS and place.offset >= 0}
         return Picture(
             at=time.monotonic(),
             groups=groups,
             first=first,
             ends=ends,
-            positions={number: max(offset, to.positions.get(number, 0)) for number, offset in reported.items()},
+            positions={tp: max(offset, to.positions.get(tp, 0)) for tp, offset in reported.items()},
             configs=configs,
             sizes=sizes,
             durations=to.durations,
@@ -219,8 +221,9 @@ async def _scored_up_to(to: _Open, first: Mapping[TopicPartition, int], ends: Ma
     """The position that each transaction writes last; what the processor reports to the broker is up to a second old."""
     moved = {tp: end for tp, end in ends.items() if tp.topic == STATS_CHANGELOG.name and end > first[tp] and end != to.tails.get(tp)}
     for record in await _read(to.consumer, {tp: (max(first[tp], end - TAIL_OFFSETS), end) for tp, end in moved.items()}):
-        if record.key == position_key(record.partition) and POSITION.fullmatch(record.value or b""):
-            to.positions[record.partition] = int(record.value) + 1
+        for topic in OF_ROWS:
+            if record.key == position_key(record.partition, topic) and POSITION.fullmatch(record.value or b""):
+                to.positions[TopicPartition(topic, record.partition)] = int(record.value) + 1
     to.tails |= moved
 
 
@@ -234,15 +237,15 @@ async def _sample(to: _Open, first: Mapping[TopicPartition, int], ends: Mapping[
     newest = sorted(scored, key=lambda one: one.scored_at.timestamp())[-SAMPLED_ROWS:]
     spans: dict[TopicPartition, tuple[int, int]] = {}
     for one in newest:
-        tp = TopicPartition(ROWS.name, one.source.partition)
+        tp = TopicPartition(one.source.topic, one.source.partition)
         if first.get(tp, 0) <= one.source.offset < ends.get(tp, 0):
             low, high = spans.get(tp, (one.source.offset, 0))
             spans[tp] = (min(low, one.source.offset), max(high, one.source.offset + 1))
-    entered = {(record.partition, record.offset): record.timestamp / 1000 for record in await _read(to.consumer, spans)}
+    entered = {(record.topic, record.partition, record.offset): record.timestamp / 1000 for record in await _read(to.consumer, spans)}
     to.durations = [
         (one.scored_at, max(one.scored_at.timestamp() - at, 0.0))
         for one in newest
-        if (at := entered.get((one.source.partition, one.source.offset))) is not None
+        if (at := entered.get((one.source.topic, one.source.partition, one.source.offset))) is not None
     ]
     to.sampled = tails
 

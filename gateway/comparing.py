@@ -13,6 +13,7 @@ from gateway.errors import Conflict, NotFound
 from gateway.pages import Pages
 from runtime.errors import Unavailable
 from schemas.decoding import Unreadable, reader
+from storage.cursors import After, holds, is_foreign, more
 from storage.run_view import RunView
 
 MAX_ROWS = 1_000_000
@@ -35,16 +36,23 @@ class Rows(NamedTuple):
 
 async def all_rows(pages: Pages, run: RunView) -> AsyncIterator[Rows]:
     """Yield the predictions of an attempt from the first to the last there is now, in row order. Raises `Gone`, `Unavailable`."""
-    after, last = -1, run.totals.last_row_index
-    while after < last:
+    after: After = -1
+    while more(run, after):
         page = await pages.page(run.run_id, after, PAGE_ROWS, attempt=run.attempt, fixed=True)
         if page is None:
             raise NotFound("run", run.run_id)
-        if rows := [row for row in page.rows if row[0] <= last]:
+        if rows := [row for row in page.rows if _is_there(run, row[0])]:
             yield Rows(page.run, rows)
         if page.next_after == after:
             return  # the rest is not answered yet
         after = page.next_after
+
+
+def _is_there(run: RunView, row_index: int) -> bool:
+    """Whether the row was counted by then."""
+    if not is_foreign(run):
+        return row_index <= run.totals.last_row_index
+    return any(row_index <= lane.last_row_index for lane in run.lanes if holds(lane, row_index))
 
 
 async def begun(pages: AsyncIterator[Rows]) -> AsyncIterator[Rows]:
@@ -131,4 +139,4 @@ def _same_split(a: RunView, b: RunView) -> bool:
 
 def _identity(run: RunView) -> Key:
     """Changes when the run's answers do."""
-    return (run.run_id, run.attempt, *((lane.lane, lane.offset) for lane in run.lanes))
+    return (run.run_id, run.attempt, *((lane.lane, lane.read) for lane in run.lanes))

@@ -19,7 +19,7 @@ from gateway.errors import Gone, Invalid, NotFound, problem
 from gateway.old_letters import OldLetters, Place
 from runtime.errors import Unavailable
 from runtime.tasks import stop_client
-from schemas.api_dead_letters import DeadLetterPage, DeadLetterSummary, DeadLetterView, Outcome
+from schemas.api_dead_letters import DeadLetterPage, DeadLetterSummary, DeadLetterView, LetterHeader, Outcome
 from schemas.decoding import reader
 from schemas.messages import DeadLetter, DeadLetterMark
 from schemas.topics import DEAD_LETTERS
@@ -45,8 +45,9 @@ class Letters:
             return found[0]
         search = await self._old.find([name])
         place = Place.of(name)
-        if name not in search.letters and place is not None and place.offset < search.first.get(place.partition, 0):
-            raise Gone(search.first[place.partition], place.partition)
+        first = search.first.get((place.topic, place.partition), 0) if place is not None else 0
+        if name not in search.letters and place is not None and place.offset < first:
+            raise Gone(first, place.partition)
         if name not in search.letters:
             raise NotFound("dead letter", name)
         return search.letters[name]
@@ -120,6 +121,11 @@ def answer(found: Found) -> DeadLetterView:
         key_text=_text(letter.key),
         key_base64=None if letter.key is None else base64.b64encode(letter.key).decode(),
         headers=letter.headers,
+        all_headers=[
+            LetterHeader(name=name, text=_text(said), base64=None if said is None else base64.b64encode(said).decode())
+            for name, said in letter.all_headers
+        ],
+        headers_cut=letter.headers_cut,
         value_text=_text(letter.value),
         value_base64=base64.b64encode(letter.value).decode(),
         whole=found.whole and not cut_off(letter),

@@ -82,12 +82,19 @@ class Conflict(GatewayError):
 
 
 class Gone(GatewayError):
-    """Rows asked for are not kept any more; `first_available` is the first row index that is, or the first offset of the partition."""
+    """Rows asked for are not kept any more; `first_available` is the first row index that is, or the first offset of the partition.
 
-    def __init__(self, first_available: int, partition: int | None = None, why: str = "") -> None:
+    `next_after`: behind which place of another system's run to go on.
+    """
+
+    def __init__(self, first_available: int, partition: int | None = None, why: str = "", next_after: str | None = None) -> None:
         what = "row_index" if partition is None else f"offset of partition {partition}"
         super().__init__(f"{why}The retention time of these rows has passed; the first available {what} is {first_available}.")
-        self.first_available, self.partition = first_available, partition
+        self.first_available, self.partition, self.next_after = first_available, partition, next_after
+
+    def said(self) -> ExpiredRows:
+        """As clients are told."""
+        return ExpiredRows(detail=str(self), first_available=self.first_available, partition=self.partition, next_after=self.next_after)
 
 
 class TooLarge(GatewayError):
@@ -274,7 +281,7 @@ async def _too_large(request: Request, error: TooLarge) -> Response:
 
 
 async def _gone_rows(request: Request, error: Gone) -> Response:
-    return ErrorResponse(ExpiredRows(detail=str(error), first_available=error.first_available, partition=error.partition).model_dump(), 410)
+    return ErrorResponse(error.said().model_dump(), 410)
 
 
 async def _wrong_cursor(request: Request, error: WrongCursor) -> Response:

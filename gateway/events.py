@@ -1,13 +1,14 @@
 """Server-sent events of a run: each prediction once and in row order, from any row on, over reconnections, lanes and rebuilt views.
 
 A client pulls: its stream reads on when the former part is sent, so a slow client holds up nobody and nothing is kept for it. Clients that
-stand at the same row share one reading. Events: `status`, `prediction` (with `id:` = row index, from the second attempt on
-`attempt:row index`), `redriven` (without id: a row repaired after its place had been passed; told again at each connection, since nobody
-knows whether it was received), `stats` (at most two a second), `end`, `gone`; comments keep the connection open and say what is waited for.
+stand at the same place share one reading. Events: `status`, `prediction` (with `id:` = row index; in a run of another system one of each
+lane that has any, as `3.21`; from the second attempt on with `attempt:` before it), `redriven` (without id: a row repaired after its place
+had been passed; told again at each connection, since nobody knows whether it was received), `stats` (at most two a second), `end`, `gone`;
+comments keep the connection open and say what is waited for.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import islice
 
@@ -20,8 +21,9 @@ from gateway.errors import Gone
 from gateway.pages import Page, Pages
 from gateway.run_answers import run_answer, statistics
 from runtime.errors import Unavailable
-from schemas.api_runs import ExpiredRows, StatusEvent
-from storage.answers import Late, late_rows
+from schemas.api_runs import StatusEvent
+from storage.answers import Late
+from storage.cursors import After, holds, is_foreign, joined, places, redriven_up_to, written
 from storage.redis_store import RedisUnavailable, ViewRebuilding
 from storage.run_view import RunView
 
@@ -36,7 +38,7 @@ REDIS_LAG_SECONDS = 1.0
 """How long a row that is counted may be missing in Redis before it is read from Kafka."""
 RETRY_SECONDS = 0.5
 """How long to wait for a view or a row that will be there soon, if nothing is announced."""
-Key = tuple[str, int, bool, int, int, bool]
+Key = tuple[str, int, bool, After, int, bool]
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +62,7 @@ class Feed:
         self.changes = changes
         self._readings: dict[Key, asyncio.Task[Part | None]] = {}
 
-    async def read(self, run_id: str, attempt: int, after: int, *, fixed: bool, await_redis: bool) -> Part | None:
+    async def read(self, run_id: str, attempt: int, after: After, *, fixed: bool, await_redis: bool) -> Part | None:
         """The part behind `after`. A reading under way is joined only when it began after the latest announcement."""
         key = (run_id, attempt, fixed, after, self.changes.version(run_id), await_redis)
         reading = self._readings.get(key)
@@ -70,7 +72,7 @@ class Feed:
             reading.add_done_callback(lambda done: self._ended(key, done))
         return await asyncio.shield(reading)
 
-    async def nothing_left(self, run_id: str, attempt: int, after: int, *, fixed: bool) -> bool:
+    async def nothing_left(self, run_id: str, attempt: int, after: After, *, fixed: bool) -> bool:
         """Whether a run that is over has no prediction behind this row; false when that cannot be told."""
         try:
             part = await self.read(run_id, attempt, after, fixed=fixed, await_redis=False)
@@ -87,12 +89,13 @@ class Feed:
         if not reading.cancelled():
             reading.exception()  # whoever waited has it; perhaps nobody waits any more
 
-    async def _read(self, run_id: str, attempt: int, after: int, fixed: bool, await_redis: bool) -> Part | None:
+    async def _read(self, run_id: str, attempt: int, after: After, fixed: bool, await_redis: bool) -> Part | None:
         page = await self._pages.page(run_id, after, PART_ROWS, attempt=attempt, fixed=fixed, await_redis=await_redis)
         if page is None:
             return None
         prefix = b"" if page.run.attempt == 1 else b"%d:" % page.run.attempt
-        return Part(page, b"".join(b"id: %s%d\nevent: prediction\ndata: %s\n\n" % (prefix, *row) for row in page.rows))
+        named = zip(_ids(page, after), page.rows, strict=True)
+        return Part(page, b"".join(b"id: %s%s\nevent: prediction\ndata: %s\n\n" % (prefix, name, value) for name, (_, value) in named))
 
 
 @dataclass(slots=True)
@@ -104,7 +107,7 @@ class Stream:
 
     feed: Feed
     run_id: str
-    after: int
+    after: After
     attempt: int = 1
     fixed: bool = False
     shown_status: tuple[int, str] | None = None
@@ -138,7 +141,7 @@ class Stream:
                     if not (part and part.page.rows) and not late:
                         await self._wait(news, part)
         except Gone as gone:
-            yield _event("gone", ExpiredRows(detail=str(gone), first_available=gone.first_available))
+            yield _event("gone", gone.said())
         finally:
             metrics.EVENT_STREAMS.dec()
 
@@ -158,7 +161,7 @@ class Stream:
         """Some of the redriven rows that stand at or before this place and were not sent yet."""
         if run.attempt != self.attempt or not run.totals.redriven:
             return b""
-        rows = {row_index: place for row_index, place in late_rows(run, -1, self.after).items() if row_index not in self.told}
+        rows = {row_index: place for row_index, place in redriven_up_to(run, self.after).items() if row_index not in self.told}
         rows = dict(islice(rows.items(), PART_ROWS))
         if not rows:
             return b""
@@ -172,8 +175,8 @@ class Stream:
     def _say(self, part: Part, late: bytes) -> bytes:
         run, text = part.page.run, b""
         if run.totals.redriven:
-            self.told.update(late_rows(run, self.after, part.page.next_after))
-        self.after = max(self.after, part.page.next_after)
+            self.told.update(redriven_up_to(run, part.page.next_after).keys() - redriven_up_to(run, self.after).keys())
+        self.after = part.page.next_after
         if (run.attempt, run.status) != self.shown_status:
             self.shown_status = (run.attempt, run.status)
             text += _event("status", StatusEvent(run_id=self.run_id, status=run.status, attempt=run.attempt))
@@ -203,7 +206,20 @@ class Stream:
 
 def _identity(run: RunView) -> object:
     """Changes exactly when the statistics do."""
-    return [(lane.lane, lane.offset, lane.finished) for lane in run.lanes]
+    return [(lane.lane, lane.read, lane.finished) for lane in run.lanes]
+
+
+def _ids(page: Page, after: After) -> Iterator[bytes]:
+    """The id of each row's event: its index; of another system's run, the place of a reader who has come so far."""
+    if not is_foreign(page.run):
+        yield from (b"%d" % index for index, _ in page.rows)
+        return
+    by_lane = places(page.run, after)
+    lane_of = {lane.lane: lane for lane in page.run.lanes}
+    for index, _ in page.rows:
+        number = next(number for number, lane in lane_of.items() if holds(lane, index))
+        by_lane[number] = index
+        yield written(joined(by_lane)).encode()
 
 
 def _event(name: str, data: BaseModel) -> bytes:

@@ -1,8 +1,8 @@
 """Dead letters that the view does not list any more, read from `dead-letters.v1`, with what became of them.
 
-An id names the record of `rows.v1`. Letters stand in its partition in the order of their records, since each batch is one transaction; so
-a letter is found by halving, in some twenty small reads. Its marks stand anywhere behind it: to know its state, all that follows is read
-(as exact as the view, and as slow as there are letters behind it). Belongs to no group.
+An id names the record of `rows.v1` or `ingress.rows.v1`. The letters of either topic stand in its partition in the order of their records,
+since each batch is one transaction; so a letter is found by halving, in some twenty small reads. Its marks stand anywhere behind it: to
+know its state, all that follows is read (as exact as the view, and as slow as there are letters behind it). Belongs to no group.
 """
 
 import asyncio
@@ -21,7 +21,7 @@ from runtime.errors import Unavailable
 from runtime.kafka import open_reader, partitions_of
 from schemas.decoding import Unreadable, reader
 from schemas.messages import DeadLetterMark
-from schemas.topics import DEAD_LETTERS
+from schemas.topics import DEAD_LETTERS, INGRESS, ROWS
 from storage.dead_letters import Found
 from storage.operations import Letter, Mark
 from storage.projection import KeptLetter, Projected, project
@@ -30,12 +30,13 @@ READERS = 2
 """Searches at once; others wait."""
 CLOSE = 200
 """Offsets that are read one after the other rather than halved once more."""
-ID = re.compile(r"(\d{1,9})-(\d{1,18})(?:-\d{1,9})?", re.ASCII)
+ID = re.compile(r"(i?)(\d{1,9})-(\d{1,18})(?:-\d{1,9})?", re.ASCII)
 
 
 class Place(NamedTuple):
-    """The record of `rows.v1` that an id names."""
+    """The record of a topic of rows that an id names."""
 
+    topic: str
     partition: int
     offset: int
 
@@ -43,14 +44,15 @@ class Place(NamedTuple):
     def of(cls, name: str) -> "Place | None":
         """Null when the text is no id of a letter."""
         found = ID.fullmatch(name)
-        return cls(int(found[1]), int(found[2])) if found else None
+        return cls(INGRESS.name if found[1] else ROWS.name, int(found[2]), int(found[3])) if found else None
 
 
 class _Head(msgspec.Struct):
-    """Which letter a record is or marks; `offset` is that of a letter's record on `rows.v1`."""
+    """Which letter a record is or marks; `topic` and `offset` are those of a letter's record of rows."""
 
     dead_letter_id: str
     mark: str | None = None
+    topic: str = ""
     offset: int = -1
 
 
@@ -61,10 +63,10 @@ _mark = msgspec.json.Decoder(DeadLetterMark).decode
 
 @dataclass(slots=True)
 class Search:
-    """What was found. `first`: by partition the lowest record that still has a letter, where retention has removed others."""
+    """What was found. `first`: by topic and partition the lowest record that still has a letter, where retention has removed others."""
 
     letters: dict[str, Found] = field(default_factory=dict)
-    first: dict[int, int] = field(default_factory=dict)
+    first: dict[tuple[str, int], int] = field(default_factory=dict)
 
 
 class OldLetters:
@@ -76,15 +78,17 @@ class OldLetters:
 
     async def find(self, names: Collection[str]) -> Search:
         """Return the letters of these ids that are on the topic. Raises `Unavailable`, also when there was no time to read all."""
-        wanted: dict[int, dict[str, int]] = defaultdict(dict)
+        wanted: dict[tuple[str, int], dict[str, int]] = defaultdict(dict)
         for name in names:
             if (place := Place.of(name)) is not None:
-                wanted[place.partition][name] = place.offset
+                wanted[place.topic, place.partition][name] = place.offset
         search = Search()
         if wanted:
             async with self._reading() as consumer:
-                for number in sorted(wanted.keys() & await partitions_of(consumer, DEAD_LETTERS.name)):
-                    await _search(consumer, number, wanted[number], search)
+                there = await partitions_of(consumer, DEAD_LETTERS.name)
+                for topic, number in sorted(wanted):
+                    if number in there:
+                        await _search(consumer, topic, number, wanted[topic, number], search)
         return search
 
     async def again(self, found: Found) -> Found:
@@ -95,7 +99,7 @@ class OldLetters:
             consumer.assign([tp])
             end = (await consumer.end_offsets([tp]))[tp]
             async for record in _records(consumer, tp, found.marks_read_to or 0, end):
-                _take(record, letters, letters.keys())
+                _take(record, letters, letters.keys(), found.letter.topic)
         return letters[found.letter.dead_letter_id]._replace(marks_read_to=end)
 
     @asynccontextmanager
@@ -109,34 +113,34 @@ class OldLetters:
             raise Unavailable("kafka", repr(error)) from error
 
 
-async def _search(consumer: AIOKafkaConsumer, partition: int, wanted: dict[str, int], search: Search) -> None:
-    """Find letters of one partition: halve the way to the first of them, then read on."""
+async def _search(consumer: AIOKafkaConsumer, topic: str, partition: int, wanted: dict[str, int], search: Search) -> None:
+    """Find letters of one partition of a topic: halve the way to the first of them, then read on."""
     tp = TopicPartition(DEAD_LETTERS.name, partition)
     consumer.assign([tp])
     begin, end = (await consumer.beginning_offsets([tp]))[tp], (await consumer.end_offsets([tp]))[tp]
-    if begin > 0 and (first := await _next_letter(consumer, tp, begin, end)) is not None:
-        search.first[partition] = first[1]
+    if begin > 0 and (first := await _next_letter(consumer, tp, begin, end, topic)) is not None:
+        search.first[topic, partition] = first[1]
     low, high, lowest = begin, end, min(wanted.values())
     while high - low > CLOSE:
         middle = (low + high) // 2
-        found = await _next_letter(consumer, tp, middle, high)
+        found = await _next_letter(consumer, tp, middle, high, topic)
         if found is not None and found[1] < lowest:
             low = found[0] + 1
         else:
             high = middle
     letters: dict[str, Found] = {}
     async for record in _records(consumer, tp, low, end):
-        passed = _take(record, letters, wanted.keys())
+        passed = _take(record, letters, wanted.keys(), topic)
         if not letters and passed > max(wanted.values()):
             return
     search.letters |= {name: found._replace(marks_read_to=end) for name, found in letters.items()}
 
 
-def _take(record: ConsumerRecord, letters: dict[str, Found], wanted: Collection[str]) -> int:
-    """Keep what a record says of a wanted letter, as the view would; return the offset on `rows.v1` of a letter's record, else -1."""
+def _take(record: ConsumerRecord, letters: dict[str, Found], wanted: Collection[str], topic: str) -> int:
+    """Keep what a record says of a wanted letter, as the view would; return the offset on the topic of a letter's record, else -1."""
     head = _head_of(record)
     if head is None or head.dead_letter_id not in wanted:
-        return -1 if head is None else head.offset
+        return -1 if head is None or head.topic != topic else head.offset
     projected = project(record.topic, record.partition, record.offset, record.key, record.value)
     for operation in projected.operations if isinstance(projected, Projected) else ():
         known = letters.get(head.dead_letter_id)
@@ -148,11 +152,11 @@ def _take(record: ConsumerRecord, letters: dict[str, Found], wanted: Collection[
     return head.offset
 
 
-async def _next_letter(consumer: AIOKafkaConsumer, tp: TopicPartition, start: int, end: int) -> tuple[int, int] | None:
-    """The first letter at or behind an offset, before `end`: its own offset and that of its record on `rows.v1`."""
+async def _next_letter(consumer: AIOKafkaConsumer, tp: TopicPartition, start: int, end: int, topic: str) -> tuple[int, int] | None:
+    """The first letter of the topic at or behind an offset, before `end`: its own offset and that of its record."""
     async for record in _records(consumer, tp, start, end):
         head = _head_of(record)
-        if head is not None and head.mark is None:
+        if head is not None and head.mark is None and head.topic == topic:
             return record.offset, head.offset
     return None
 

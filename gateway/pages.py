@@ -1,29 +1,35 @@
-"""A run's predictions page by page, whether they are in Redis or have to be read from Kafka: in row order, none missing, none twice."""
+"""A run's predictions page by page, whether they are in Redis or have to be read from Kafka: in row order, none missing, none twice.
+
+Those of another system's run are in the order of each lane (`gateway.foreign_pages`).
+"""
 
 from collections.abc import Mapping
 from typing import NamedTuple
 
+from gateway.foreign_pages import ForeignPages
 from gateway.history import History
+from schemas.ids import is_task_id
 from storage.answers import Late, late_rows
+from storage.cursors import After, more
 from storage.run_view import RunView
 from storage.views import Views
 
 
 class Page(NamedTuple):
-    """Predictions behind a row index, as (row index, JSON). Nothing up to and including `next_after` is missing or will come later.
+    """Predictions behind a place, as (row index, JSON). Nothing up to and including `next_after` is missing or will come later.
 
     `pending`: rows behind it are counted but were not in Redis, and Redis was to be awaited.
     """
 
     run: RunView
     rows: list[tuple[int, bytes]]
-    next_after: int
+    next_after: After
     pending: bool = False
 
     @property
     def complete(self) -> bool:
         """Whether the run is over and everything has been shown."""
-        return self.run.terminal and self.next_after >= self.run.totals.last_row_index
+        return self.run.terminal and not more(self.run, self.next_after)
 
 
 class Pages:
@@ -32,21 +38,31 @@ class Pages:
     def __init__(self, views: Views, history: History) -> None:
         self._views = views
         self._history = history
+        self._foreign = ForeignPages(views, history)
 
     async def page(
-        self, run_id: str, after: int, limit: int, *, attempt: int = 1, fixed: bool = False, await_redis: bool = False
+        self, run_id: str, after: After, limit: int, *, attempt: int = 1, fixed: bool = False, await_redis: bool = False
     ) -> Page | None:
-        """Return up to `limit` predictions with a row index above `after`, some if there are any; None for an unknown run.
+        """Return up to `limit` predictions behind `after`, some if there are any; None for an unknown run.
 
         They are those of the newest attempt, of which `attempt` is a hint that saves a round trip; or, `fixed`, those of that attempt.
         `await_redis`: rows that are counted but not in Redis yet will be asked for again, so they need not be read from Kafka. Raises
         `Gone` when retention has taken some of them.
         """
         while True:
-            page = await self._part(run_id, after, limit, attempt, fixed, await_redis)
+            if not is_task_id(run_id):
+                page = await self._foreign_part(run_id, after, limit, attempt if fixed else None, await_redis)
+            else:
+                page = await self._part(run_id, after if isinstance(after, int) else max(after), limit, attempt, fixed, await_redis)
             if page is None or page.rows or page.next_after == after:
                 return page
             after, attempt = page.next_after, page.run.attempt  # all of this part were dead letters
+
+    async def _foreign_part(self, run_id: str, after: After, limit: int, attempt: int | None, await_redis: bool) -> Page | None:
+        run = await self._views.run(run_id, attempt)
+        if run is None:
+            return None
+        return Page(*await self._foreign.part(run, after, limit, await_redis=await_redis))
 
     async def _part(self, run_id: str, after: int, limit: int, attempt: int, fixed: bool, await_redis: bool) -> Page | None:
         answered = await self._views.answered(run_id, attempt, after, limit, fixed=fixed)

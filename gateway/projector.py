@@ -73,6 +73,7 @@ class Projector(ConsumerRebalanceListener):  # type: ignore[misc]
         self._show_waiting = show_waiting
         self._next: dict[TopicPartition, int] = {}
         self._placed: set[TopicPartition] = set()
+        self._reported: dict[TopicPartition, int] = {}
         self._generation = 0
         self._idle = Idle(store)
         self._quarantine = Quarantine(kafka, "gateway")
@@ -181,6 +182,7 @@ class Projector(ConsumerRebalanceListener):  # type: ignore[misc]
                 owned = self._placed & consumer.assignment()
                 metrics.PROJECTOR_LAG.set(sum(max((consumer.highwater(tp) or 0) - self._next[tp], 0) for tp in owned))
                 await self._check(expected)
+                await self._report(consumer)
 
     async def _wait_for_partitions(self, consumer: AIOKafkaConsumer) -> None:
         """Poll, which says what is wrong with the group; what it may return is read again once its partition is placed."""
@@ -307,6 +309,15 @@ class Projector(ConsumerRebalanceListener):  # type: ignore[misc]
         stored = await self._caretaker.look([name(tp) for tp in placed], expected)
         if lost := [name(tp) for tp, position in zip(placed, stored, strict=True) if position is None or position < self._next[tp]]:
             self._lost(lost)
+
+    async def _report(self, consumer: AIOKafkaConsumer) -> None:
+        """Store how far the view is, for whoever asks the group for its lag; where to read is in Redis."""
+        owned = self._placed & consumer.assignment()
+        moved = {tp: self._next[tp] for tp in owned if self._next[tp] != self._reported.get(tp)}
+        if moved:
+            with contextlib.suppress(KafkaError):  # the group settles anew
+                await consumer.commit(moved)
+                self._reported |= moved
 
     def _lost(self, partitions: list[str]) -> None:
         metrics.REBUILDS.inc()

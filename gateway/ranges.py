@@ -1,4 +1,4 @@
-"""Where the rows of a run stand on `rows.v1`: offsets by lane and time, and whether retention has taken some. Reads without a group."""
+"""Where the rows of a run stand on their topic: offsets by lane and time, and whether retention took some. Reads without a group."""
 
 import asyncio
 from collections.abc import Callable, Collection, Mapping
@@ -48,12 +48,12 @@ class Ranges:
     def __init__(self, kafka: dict[str, object], *, timeout_seconds: float) -> None:
         self._kafka, self._timeout_seconds = kafka, timeout_seconds
 
-    async def extents(self, choose: Callable[[PartitionOf], Collection[int]], since: datetime) -> dict[int, Extent]:
+    async def extents(self, choose: Callable[[PartitionOf], Collection[TopicPartition]], since: datetime) -> dict[TopicPartition, Extent]:
         """The extents of the partitions that are chosen with the partitioner; `at_time`: the first record at or after `since`."""
         try:
             async with asyncio.timeout(self._timeout_seconds), open_reader(self._kafka, fetch_max_wait_ms=50) as consumer:
                 count = len(await partitions_of(consumer, ROWS.name))
-                wanted = [TopicPartition(ROWS.name, number) for number in choose(lambda key: partition_for(key, count))]
+                wanted = list(choose(lambda key: partition_for(key, count)))
                 moment = int(since.timestamp() * 1000)
                 first, ends, times = (
                     await consumer.beginning_offsets(wanted),
@@ -64,7 +64,7 @@ class Ranges:
             raise Unavailable("kafka", f"no offsets within {self._timeout_seconds:.0f} s") from error
         except (KafkaError, OSError) as error:
             raise Unavailable("kafka", repr(error)) from error
-        return {tp.partition: Extent(first[tp], ends[tp], _at(times.get(tp), ends[tp])) for tp in wanted}
+        return {tp: Extent(first[tp], ends[tp], _at(times.get(tp), ends[tp])) for tp in wanted}
 
     async def first_rows(self, keys: Mapping[bytes, int], partition: int, extent: Extent) -> dict[int, tuple[int, int]] | None:
         """Of each lane the first record that is left in the partition, as (row index, offset); null when there was no time to find them.

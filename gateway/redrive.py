@@ -201,6 +201,12 @@ def _again(letter: DeadLetter, value: bytes, *, edited: bool) -> tuple[bytes, He
         lane=letter.lane or 0,
         row_index=letter.row_index,
     )
-    said = {CONTENT_TYPE_HEADER: JSON.decode(), SCHEMA_VERSION_HEADER: SCHEMA_VERSION.decode()} if edited else letter.headers
-    kept = [(name, said[name].encode()) for name in (CONTENT_TYPE_HEADER, SCHEMA_VERSION_HEADER) if name in said]
-    return value, [(REDRIVE_HEADER, encode(named)), *kept]
+    return value, [(REDRIVE_HEADER, encode(named)), *_carried(letter, edited=edited)]
+
+
+def _carried(letter: DeadLetter, *, edited: bool) -> Headers:
+    """The record's own headers, without those by which it claimed to be something else than a row."""
+    said = letter.all_headers or [(name, text.encode()) for name, text in letter.headers.items()]
+    left_out = {REDRIVE_HEADER, TYPE_HEADER, *((CONTENT_TYPE_HEADER, SCHEMA_VERSION_HEADER) if edited else ())}
+    kept = [(name, value or b"") for name, value in said if name.lower() not in left_out]
+    return [*kept, (CONTENT_TYPE_HEADER, JSON), (SCHEMA_VERSION_HEADER, SCHEMA_VERSION)] if edited else kept

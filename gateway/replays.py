@@ -6,6 +6,8 @@ from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from typing import Literal
 
+from aiokafka import TopicPartition
+
 from gateway.commands import Commands, pending
 from gateway.errors import Conflict, Gone, Invalid, problem
 from gateway.ranges import Extent, PartitionOf, Ranges
@@ -15,6 +17,7 @@ from schemas import ids, topics
 from schemas.api import Problem
 from schemas.api_runs import ReplayCreate
 from schemas.manifests import ModelManifest
+from schemas.messages import LaneStats
 from schemas.tasks import ReplaySource, RunSpec, TaskState, TopicRange
 from storage.replays import are_kept
 from storage.run_view import RunView
@@ -23,8 +26,8 @@ from storage.views import Views
 CLOCK_MARGIN = timedelta(minutes=1)
 """How far the clocks of gateway and producer may be apart: rows are looked for from so long before the run's start."""
 REMOVED = "The copy of the rows that this replay sent is removed (PRODUCER_REPLAYS_KEPT), and they are not on the topic any more. "
-Lanes = dict[int, list[int]]
-"""Partition → lanes of the original that travel there."""
+Lanes = dict[TopicPartition, list[int]]
+"""Where lanes of the original travel."""
 
 
 async def order(views: Views, commands: Commands, ranges: Ranges, workspace: str, run: RunView, wanted: ReplayCreate) -> TaskState:
@@ -34,12 +37,12 @@ async def order(views: Views, commands: Commands, ranges: Ranges, workspace: str
     since = max(_begin(run), _from_time(wanted) or _begin(run))
     lanes: Lanes = {}
 
-    def partitions_of(partition_of: PartitionOf) -> list[int]:
+    def partitions_of(partition_of: PartitionOf) -> list[TopicPartition]:
         lanes.update(_lanes(run, partition_of))
         return sorted(lanes)
 
     extents = await ranges.extents(partitions_of, since)
-    source = _source(run, wanted, model, lanes, extents, _first_known(await views.offsets(run.run_id, run.attempt)))
+    source = _source(run, wanted, model, lanes, extents, _first_known(run, await views.offsets(run.run_id, run.attempt)))
     if source.check == "rows":
         await _look_for_lost_rows(ranges, source, extents)
     spec = RunSpec(
@@ -63,10 +66,10 @@ async def check_rows(workshop: Workshop, ranges: Ranges, run: RunView) -> None:
     source = run.spec.replay if run.spec else None
     if source is None or await workshop.look(are_kept, run.run_id):
         return
-    extents = await ranges.extents(lambda _: [part.partition for part in source.ranges], _begin(run))
+    extents = await ranges.extents(lambda _: [TopicPartition(part.topic, part.partition) for part in source.ranges], _begin(run))
     try:
         for part in source.ranges:
-            first = extents[part.partition].first
+            first = extents[TopicPartition(part.topic, part.partition)].first
             if first >= part.to_offset or (first > part.from_offset and source.check == "offsets"):
                 raise Gone(first, part.partition)
         if source.check == "rows":
@@ -145,40 +148,59 @@ def _lanes(run: RunView, partition_of: PartitionOf) -> Lanes:
     """Where the lanes of the run are."""
     found: Lanes = {}
     if run.spec is None:
-        for lane in run.lanes:
-            found.setdefault(lane.partition, []).append(0)
-        return found
+        return {_place(lane): [0] for lane in run.lanes}
     for number in range(run.spec.lanes):
-        found.setdefault(partition_of(ids.row_key(run.run_id, number, run.spec.lanes)), []).append(number)
+        tp = TopicPartition(topics.ROWS.name, partition_of(ids.row_key(run.run_id, number, run.spec.lanes)))
+        found.setdefault(tp, []).append(number)
     return found
 
 
+def _place(lane: LaneStats) -> TopicPartition:
+    """Where the rows of another system's lane are."""
+    of_rows = lane.lanes == 1 or lane.lane >= lane.lanes // 2
+    return TopicPartition((topics.ROWS if of_rows else topics.INGRESS).name, lane.partition)
+
+
+def _offset(lane: LaneStats, row_index: int) -> int:
+    """The first offset of a lane of another system at or behind a row index."""
+    return row_index if lane.lanes == 1 else max(-(-(row_index - lane.lane) // lane.lanes), 0)
+
+
 def _source(
-    run: RunView, wanted: ReplayCreate, model: str, lanes: Lanes, extents: dict[int, Extent], first_known: int | None
+    run: RunView,
+    wanted: ReplayCreate,
+    model: str,
+    lanes: Lanes,
+    extents: dict[TopicPartition, Extent],
+    first_known: dict[TopicPartition, int],
 ) -> ReplaySource:
     external = run.task is None
     by_offset = wanted.from_offset is not None or wanted.to_offset is not None
-    if wanted.partition is not None and wanted.partition not in lanes:
+    chosen = sorted(tp for tp in lanes if wanted.partition is None or tp.partition == wanted.partition)
+    if by_offset and len(chosen) > 1 and wanted.partition is not None:  # of both topics, as long as both are read
+        chosen = [tp for tp in chosen if tp.topic == topics.INGRESS.name]
+    if not chosen:
         detail = f"The run has rows in {_listed(lanes)} only."
         raise Invalid([problem(("body", "partition"), detail, "value_error.partition")])
-    if by_offset and wanted.partition is None and len(lanes) > 1:
+    if by_offset and len(chosen) > 1:
         detail = f"The run has rows in {_listed(lanes)}: an offset needs its partition."
         raise Invalid([problem(("body", "partition"), detail, "value_error.partition")])
     check = _check_of(run, wanted)
     parts: list[TopicRange] = []
-    for number in sorted(lanes) if wanted.partition is None else [wanted.partition]:
-        extent = extents[number]
+    from_row = {_place(lane): _offset(lane, wanted.from_row or 0) for lane in run.lanes} if external else {}
+    for tp in chosen:
+        extent = extents[tp]
         start = extent.at_time if not external or wanted.from_time is not None else 0
-        start = max(start, wanted.from_offset or 0, (wanted.from_row or 0) if external else 0)
+        start = max(start, wanted.from_offset or 0, from_row.get(tp, 0))
         if check == "offsets" and _is_lost(start, extent, wanted):
-            raise Gone(extent.first, number)
+            raise Gone(extent.first, tp.partition)
         if check == "count":
-            if first_known is not None and first_known < extent.first:
-                raise Gone(extent.first, number)
+            if first_known.get(tp, extent.first) < extent.first:
+                raise Gone(extent.first, tp.partition)
             start = extent.first
-        end = min(_end(run, number, extent), extent.end if wanted.to_offset is None else wanted.to_offset)
+        end = min(_end(run, tp, extent), extent.end if wanted.to_offset is None else wanted.to_offset)
         if start < end:
-            parts.append(TopicRange(partition=number, from_offset=start, to_offset=end, lanes=lanes[number]))
+            parts.append(TopicRange(partition=tp.partition, from_offset=start, to_offset=end, lanes=lanes[tp], topic=tp.topic))
     if not parts:
         raise _nothing(wanted, run, extents)
     return ReplaySource(
@@ -192,6 +214,7 @@ def _source(
         features_of=_features_of(run),
         check=check,
         expected_rows=run.totals.total + run.totals.dead_letters if check == "count" else 0,
+        foreign_lanes=max((lane.lanes for lane in run.lanes), default=1) if external else 1,
     )
 
 
@@ -212,26 +235,28 @@ def _is_lost(start: int, extent: Extent, wanted: ReplayCreate) -> bool:
     return start < extent.first or (wanted.from_time is not None and extent.first > 0 and start == extent.first)
 
 
-def _end(run: RunView, partition: int, extent: Extent) -> int:
+def _end(run: RunView, tp: TopicPartition, extent: Extent) -> int:
     """Behind the last record of the run: where it was counted to when it is over, else the end of the topic as it is now."""
-    if not run.terminal:
+    numbered_formerly = run.task is None and any(lane.lanes == 1 for lane in run.lanes)  # rows that follow are of the next attempt
+    if not run.terminal and not numbered_formerly:
         return extent.end
-    return max((lane.offset + 1 for lane in run.lanes if lane.partition == partition), default=0)
+    counted_to = max((lane.offset + 1 for lane in run.lanes if lane.partition == tp.partition), default=0)
+    return counted_to if run.terminal else min(counted_to, extent.end)
 
 
-def _nothing(wanted: ReplayCreate, run: RunView, extents: dict[int, Extent]) -> Invalid:
+def _nothing(wanted: ReplayCreate, run: RunView, extents: dict[TopicPartition, Extent]) -> Invalid:
     field = next((name for name in ("from_offset", "to_offset", "from_time", "partition") if getattr(wanted, name) is not None), "from_row")
-    ends = {number: _end(run, number, extent) for number, extent in extents.items()}
+    ends = {tp.partition: _end(run, tp, extent) for tp, extent in extents.items()}
     detail = "The run has no rows there; its last records stand before " + ", ".join(
         f"offset {end} of partition {p}" for p, end in ends.items()
     )
     return Invalid([problem(("body", field), detail + ".", "value_error.range")])
 
 
-async def _look_for_lost_rows(ranges: Ranges, source: ReplaySource, extents: dict[int, Extent]) -> None:
+async def _look_for_lost_rows(ranges: Ranges, source: ReplaySource, extents: dict[TopicPartition, Extent]) -> None:
     """Where the topic begins so late that rows may be gone, look at its first ones; what is not found in time the producer sees."""
     for part in source.ranges:
-        extent = extents[part.partition]
+        extent = extents[TopicPartition(part.topic, part.partition)]
         if extent.first == 0 or part.from_offset > extent.first:
             continue
         keys = {ids.row_key(source.run_id, lane, source.lanes): lane for lane in part.lanes}
@@ -245,9 +270,15 @@ async def _look_for_lost_rows(ranges: Ranges, source: ReplaySource, extents: dic
                 raise Gone(offset, part.partition)
 
 
-def _first_known(offsets: Iterable[tuple[int, int, int, int]]) -> int | None:
-    """The lowest row index with a prediction that the view remembers."""
-    return min((row_index for _, row_index, _, _ in offsets), default=None)
+def _first_known(run: RunView, offsets: Iterable[tuple[int, int, int, int]]) -> dict[TopicPartition, int]:
+    """The lowest offset of another system's lane with a prediction that the view remembers."""
+    lanes = {lane.lane: lane for lane in run.lanes}
+    found: dict[TopicPartition, int] = {}
+    for number, row_index, _, _ in offsets:
+        if (lane := lanes.get(number)) is not None:
+            offset = _offset(lane, row_index)
+            found[_place(lane)] = min(offset, found.get(_place(lane), offset))
+    return found
 
 
 def _pace(run: RunView) -> float | None:
@@ -255,5 +286,5 @@ def _pace(run: RunView) -> float | None:
 
 
 def _listed(lanes: Lanes) -> str:
-    numbers = [str(number) for number in sorted(lanes)]
+    numbers = [str(number) for number in sorted({tp.partition for tp in lanes})]
     return f"partition {numbers[0]}" if len(numbers) == 1 else f"partitions {', '.join(numbers)}"

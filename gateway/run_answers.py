@@ -20,6 +20,7 @@ from schemas.api_runs import (
 )
 from schemas.messages import Confusion, Prediction
 from schemas.tasks import RunSpec
+from storage.cursors import is_foreign, tail
 from storage.run_view import RunView, Totals
 
 
@@ -74,7 +75,9 @@ def ending_message(run: RunView) -> str:
 
 def run_answer(run: RunView) -> Run:
     """A run on `/v1`."""
-    task, spec = run.task, run.spec
+    task, spec, foreign = run.task, run.spec, is_foreign(run)
+    begun = min((lane.begun_at for lane in run.lanes if lane.begun_at), default=run.totals.first_scored_at) if foreign else None
+    last = run.totals.last if foreign else None
     return Run(
         run_id=run.run_id,
         workspace=task.workspace if task else None,
@@ -82,19 +85,20 @@ def run_answer(run: RunView) -> Run:
         attempt=run.attempt,
         dataset_id=spec.dataset_id if spec else None,
         split_id=spec.split_id if spec else None,
-        model_version=spec.model_version if spec else None,
+        model_version=spec.model_version if spec else last.model_version if last else None,
         total_rows=spec.total_rows if spec else None,
         rows_per_second=ordered_pace(run),
         warmup_seconds=spec.warmup_seconds if spec else None,
         lanes=spec.lanes if spec else max(len(run.lanes), 1),
-        created_at=task.created_at if task else None,
-        started_at=task.started_at if task else None,
+        created_at=task.created_at if task else begun,
+        started_at=task.started_at if task else begun,
         finished_at=task.finished_at if task and run.terminal else None,
         eta_seconds=eta_seconds(run),
         statistics=statistics(run.totals),
         error=run.error,
         message=ending_message(run) if run.terminal else _waiting(run),
         source=_source(spec) if spec else None,
+        tail=tail(run) if foreign else None,
     )
 
 
@@ -108,7 +112,10 @@ def _source(spec: RunSpec) -> RunSource:
         run_id=replay.run_id,
         attempt=replay.attempt,
         from_row=replay.from_row,
-        ranges=[OffsetRange(partition=one.partition, from_offset=one.from_offset, to_offset=one.to_offset) for one in replay.ranges],
+        ranges=[
+            OffsetRange(topic=one.topic, partition=one.partition, from_offset=one.from_offset, to_offset=one.to_offset)
+            for one in replay.ranges
+        ],
         unreplayable=None if spec.total_rows is None else spec.unreplayable,
     )
 
@@ -130,6 +137,7 @@ def statistics(totals: Totals) -> RunStatistics:
     return RunStatistics(
         **_live_stats(totals, CONTRACT).model_dump(),
         dead_letters=totals.dead_letters,
+        open_letters=totals.open_letters,
         passed_over=totals.passed_over,
         average_probability_fail=totals.average_probability_fail,
         histogram=totals.histogram,

@@ -4,9 +4,11 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Final, Literal
 
+from aiokafka import TopicPartition
+
 from gateway.cluster import Duration, Picture
 from schemas.api_system import EndToEndLatency, PartitionLag, RedisView, SystemPart, TopicView
-from schemas.topics import APP_ID, ROWS, RUN_COMMANDS, TOPICS, TRAINING_COMMANDS
+from schemas.topics import APP_ID, INLETS, RUN_COMMANDS, TOPICS, TRAINING_COMMANDS
 
 Name = Literal["gateway", "kafka", "redis", "view", "storage", "producer", "stream_processor", "trainer"]
 MEANINGS: Final[dict[Name, str]] = {
@@ -57,25 +59,26 @@ def _process(name: Literal["producer", "stream_processor", "trainer"], picture: 
     settling = any(group.state != "Stable" for group in groups)
     detail = "sharing the work out anew" if settling else None if count else "no process has joined"
     if name == "stream_processor" and detail is None and (blocked := blocked_partitions(picture)):
-        detail = f"partition {', '.join(map(str, blocked))} of {ROWS.name} waits behind an open transaction of another system"
+        detail = f"{', '.join(blocked)} waits behind an open transaction of another system"
     return SystemPart(name=name, state="up" if count else "down", processes=count, detail=detail, meaning=MEANINGS[name])
 
 
-def blocked_partitions(picture: Picture) -> list[int]:
+def blocked_partitions(picture: Picture) -> list[str]:
     """Partitions of which all is scored that can be read, but not all there is."""
-    ends = {tp.partition: end for tp, end in picture.ends.items() if tp.topic == ROWS.name}
-    return sorted(p for p, stable in picture.stable.items() if picture.positions.get(p, 0) >= stable < ends.get(p, stable))
+    stable, ends, at = picture.stable, picture.ends, picture.positions
+    return [f"partition {tp.partition} of {tp.topic}" for tp in sorted(stable) if at.get(tp, 0) >= stable[tp] < ends.get(tp, stable[tp])]
 
 
 def lag(picture: Picture | None) -> list[PartitionLag]:
-    """Each partition of `rows.v1`."""
+    """Each partition of the topics of rows."""
     if picture is None:
         return []
     found = []
-    for tp in sorted(tp for tp in picture.ends if tp.topic == ROWS.name):
-        position, end, first = picture.positions.get(tp.partition), picture.ends[tp], picture.first[tp]
+    for topic, number in [(topic.name, tp.partition) for topic in INLETS for tp in sorted(picture.ends) if tp.topic == topic.name]:
+        tp = TopicPartition(topic, number)
+        position, end, first = picture.positions.get(tp), picture.ends[tp], picture.first[tp]
         behind = None if position is None else max(end - max(position, first), 0)
-        found.append(PartitionLag(partition=tp.partition, first_offset=first, end_offset=end, position=position, lag=behind))
+        found.append(PartitionLag(topic=topic, partition=number, first_offset=first, end_offset=end, position=position, lag=behind))
     return found
 
 
@@ -126,7 +129,7 @@ class Throughput:
     """Records handled per second, between two looks at most `SAMPLES_SECONDS` apart."""
 
     def __init__(self) -> None:
-        self._samples: list[tuple[float, Mapping[int, int]]] = []
+        self._samples: list[tuple[float, Mapping[TopicPartition, int]]] = []
 
     def add(self, picture: Picture) -> float | None:
         """Take a look in; null while there is no other to compare it with."""

@@ -16,9 +16,9 @@ class Numbered(Protocol):
     @property
     def epoch(self) -> int | None: ...
     @property
-    def lane(self) -> int: ...
+    def lane(self) -> int | None: ...
     @property
-    def lanes(self) -> int: ...
+    def lanes(self) -> int | None: ...
 
 
 class _Lane:
@@ -46,10 +46,10 @@ class Counted:
         """Whether the row counts. Rows of other systems have no epoch, and all count."""
         if fields.epoch is None:
             return True
-        lane = self._lanes.setdefault(fields.lane, _Lane())
+        lane = self._lanes.setdefault(fields.lane or 0, _Lane())
         if lane.stale(fields.epoch) or lane.ended or (lane.next is not None and row_index != lane.next):
             return False
-        lane.next = row_index + fields.lanes
+        lane.next = row_index + (fields.lanes or 1)
         return True
 
     def marker(self, marker: RunSkip | RunEnd) -> None:

@@ -1,4 +1,4 @@
-"""Records of `rows.v1` as rows that can be sent again. Pure; never raises on any bytes.
+"""Records of the topics of rows as rows that can be sent again. Pure; never raises on any bytes.
 
 A row is kept as the inside of its JSON object, without what says whose it is: `fragment` of a `Recorded`. So whatever it held, right or
 wrong, scores or becomes a dead letter again as it did; sending it costs one concatenation. Which row of which run a record holds is told
@@ -16,11 +16,12 @@ from producer.counted import Counted
 from producer.encoding import Identity, maker
 from rows import identity as whose
 from rows.admission import Admission, Epochs
-from rows.decode import Opened, SourceRecord, opened
+from rows.decode import Item, Opened, SourceRecord, opened
 from rows.identity import PartitionOf
 from rows.inputs import ModelInputs
 from rows.packed import Packet, unknown_texts
 from rows.rejected import UNREADABLE, Rejected
+from schemas.ids import external_run_id, former_external_run_id
 from schemas.messages import Reason, RunEnd, RunSkip, encode
 from schemas.tasks import ReplaySource
 from schemas.topics import MAX_MESSAGE_BYTES, REDRIVE_HEADER
@@ -31,7 +32,7 @@ OURS = frozenset({"run_id", "attempt", "epoch", "lane", "lanes", "row_index"})
 LARGEST_BYTES = MAX_MESSAGE_BYTES - 8192
 """A row larger than the topic takes once more cannot be replayed; it was a dead letter anyway."""
 UNNAMED = frozenset({b"null", b'""'})
-NO_ROWS: frozenset[Reason] = frozenset({"undecodable", "unsupported_encoding", "run_owned", "misplaced", "not_owner"})
+NO_ROWS: frozenset[Reason] = frozenset({"undecodable", "unsupported_encoding", "run_owned", "wrong_topic", "misplaced", "not_owner"})
 """Why a record was a dead letter that is not to be sent again as a row of the run that counted it."""
 
 
@@ -93,6 +94,7 @@ class Reader:
         if not self._source.external and self._name not in (redrive or body):  # most records, and at no cost
             return
         item = self._admission.admitted(record, opened(record, self._partition_of))
+        self._number(record, item)
         if isinstance(item, RunEnd | RunSkip):
             yield from self._passed(item)
         elif isinstance(item, Packet):
@@ -102,8 +104,29 @@ class Reader:
 
     def _is_ours(self, identity: whose.Identity) -> bool:
         source = self._source
-        mine = (identity.run_id, identity.attempt) == (source.run_id, source.attempt)
-        return mine and (identity.owned or identity.redriven or source.external)
+        if identity.foreign:  # in whatever attempt: which it is says how the rows are numbered
+            return source.external and identity.run_id == source.run_id
+        return (identity.run_id, identity.attempt) == (source.run_id, source.attempt)
+
+    def _number(self, record: SourceRecord, item: Item) -> None:
+        """Rows of a run of another system that was numbered formerly, before `ingress.rows.v1`: by their offset."""
+        if not self._source.external or self._source.foreign_lanes > 1:
+            return
+        if isinstance(item, Opened):
+            item.identity = self._formerly(record, item.identity, item.envelope.run_id)
+        elif isinstance(item, Packet) and item.identity.foreign:
+            item.identity = self._formerly(record, item.identity, item.rows.run_id)
+        elif isinstance(item, Rejected) and item.identity is not None:
+            named = item.identity.run_id
+            item.identity = self._formerly(record, item.identity, None if named == external_run_id(record.key) else named)
+
+    def _formerly(self, record: SourceRecord, identity: whose.Identity, run_id: str | None) -> whose.Identity:
+        if not identity.foreign:
+            return identity
+        named = record.key if run_id is None else run_id.encode()
+        home = None if named is None else self._partition_of(named)
+        name = former_external_run_id(record.key, run_id, record.partition, home)
+        return whose.Identity(name, 1, record.partition, 1, record.offset)
 
     def _passed(self, marker: RunSkip | RunEnd) -> Iterator[Passed]:
         if (marker.run_id, marker.attempt) == (self._source.run_id, self._source.attempt):

@@ -1,4 +1,4 @@
-"""The rows of a replay: read from `rows.v1` once, before the first is sent, into the storage. From then on a replay is like any other run:
+"""The rows of a replay: read from the topic once, before the first is sent, into the storage. From then on a replay is like any other run:
 it knows how many rows it has, goes on after a crash, can be sought and tried again, and retention cannot touch it.
 
 Belongs to no consumer group, so nobody's offsets move. Interrupted, it begins anew; what it made so far is thrown away. Raises `RunFailed`
@@ -18,6 +18,7 @@ from producer.recorded import FeaturesOf, Passed, Reader, Recorded, Unreadable
 from producer.registered import Registered
 from producer.sources import RETRY_AFTER_SECONDS, Rows, open_split
 from producer.spool import ReplayRows, Spool, finished, on_disk, opened
+from rows.identity import PartitionOf
 from rows.inputs import ModelInputs
 from runtime.errors import Unavailable
 from runtime.kafka import open_reader, partition_for, partitions_of, read_to_end
@@ -76,7 +77,7 @@ async def _tried(
             reader = Reader(
                 source,
                 spec.model_version,
-                partition_of=lambda key: partition_for(key, count),
+                partition_of=PartitionOf(count, partition_for, foreign_on_rows=True),
                 features_of=_features(storage, digests),
                 epochs=epochs if source.external or epochs.known(source.run_id) else None,
             )
@@ -120,7 +121,7 @@ async def _spool(
     storage: Storage, consumer: AIOKafkaConsumer, reader: Reader, spool: Spool, source: ReplaySource, part: TopicRange
 ) -> None:
     """Take the run's rows of one range."""
-    tp = TopicPartition(ROWS.name, part.partition)
+    tp = TopicPartition(part.topic, part.partition)
     consumer.assign([tp])
     first = (await consumer.beginning_offsets([tp]))[tp]
     whole = _Whole(source, first, part)

@@ -50,7 +50,7 @@ class Admission:
         if doubt is None:
             return item
         self.unknown |= doubt.made_up
-        whose = stranger(record.key, record.partition, record.offset, self._partition_of)
+        whose = stranger(record, self._partition_of)
         version = item.model_version if isinstance(item, Rejected) else None
         return Rejected("not_owner" if doubt.made_up else "misplaced", doubt.reason, doubt.path, whose, version)
 
@@ -83,7 +83,7 @@ class Admission:
         """An order about a letter stands in the letter's partition. Of a run of ours that is not known any more the table tells."""
         lanes = self._epochs.lanes(order.run_id)
         if lanes is None:
-            home = partition if is_task_id(order.run_id) else order.lane
+            home = partition if is_task_id(order.run_id) else order.lane % self._partition_of.partitions
         elif order.lane < lanes:
             home = self._partition_of(row_key(order.run_id, order.lane, lanes))
         else:

@@ -1,10 +1,12 @@
 """From a record's bytes to what is to be done with it. Pure; never raises, whatever the bytes are.
 
-A record is a row (`Opened`), several packed rows (`Packet`), a marker of our producer (`RunEnd`, `RunSkip`), or `Rejected` with the reason.
+On `ingress.rows.v1` a record is a row of another system and nothing else. On `rows.v1` it is a row (`Opened`), several packed rows
+(`Packet`), a marker of our producer (`RunEnd`, `RunSkip`), an order to purge, or `Rejected` with the reason.
 A row is decoded in two steps: the envelope, its features left as they are (`opened`), then the features into a struct made from the
 model's own list (`FeatureReader`), which is the fast way from JSON to an array. Only what fails is looked at again, to say where.
 """
 
+import re
 from collections.abc import Callable, Sequence
 from datetime import UTC
 from typing import Any, Protocol, Union
@@ -12,16 +14,19 @@ from typing import Any, Protocol, Union
 import msgspec
 from msgspec import UNSET, Raw, Struct, UnsetType
 
-from rows.identity import Identity, PartitionOf, Unidentified, identify, stranger
+from rows.identity import MARKERS, Identity, PartitionOf, Unidentified, carried, identify, stranger
 from rows.inputs import ModelInputs, Said, numbers
 from rows.packed import Packet, unpacked
 from rows.redrive import identity_of, read_purge, read_redrive
 from rows.rejected import UNREADABLE, Rejected, located
+from rows.shapes import shape_of
+from rows.times import read_time
 from schemas.bounds import Attempt, Lanes, UtcTime
 from schemas.manifests import ModelManifest
 from schemas.messages import Index, LaneNumber, Purge, Redrive, RunEnd, RunSkip, Verdict
 from schemas.topics import (
     CONTENT_TYPE_HEADER,
+    INGRESS,
     JSON,
     MAX_KEY_BYTES,
     MAX_ROW_BYTES,
@@ -33,6 +38,9 @@ from schemas.topics import (
 )
 
 LISTED = 5
+UNSAID = frozenset({b"", b"null"})
+"""Headers that say nothing."""
+NUMBER = re.compile(rb"\s*-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?\s*")
 Item = Union["Opened", Packet, RunEnd, RunSkip, Purge, Rejected]
 """What a record is."""
 
@@ -59,15 +67,21 @@ class Envelope(Struct, gc=False):
 
     features: Raw
     run_id: str | None = None
-    attempt: Attempt = 1
+    attempt: Attempt | None = None
     epoch: Index | None = None
-    lane: LaneNumber = 0
-    lanes: Lanes = 1
+    lane: LaneNumber | None = None
+    lanes: Lanes | None = None
     row_index: Index | None = None
     sample_id: str | None = None
     timestamp: UtcTime | None = None
     label: Verdict | None = None
     model_version: str | None = None
+
+
+class _Written(Envelope, gc=False):
+    """A row whose time is still text."""
+
+    timestamp: str | None = None  # type: ignore[assignment]
 
 
 class Opened(Struct, gc=False):
@@ -81,43 +95,50 @@ class _Named(Struct):
     """The fields that say whose row it is, and any others whatever they are."""
 
     run_id: str | None = None
-    attempt: Attempt = 1
+    attempt: Attempt | None = None
     epoch: Index | None = None
-    lane: LaneNumber = 0
-    lanes: Lanes = 1
+    lane: LaneNumber | None = None
+    lanes: Lanes | None = None
     row_index: Index | None = None
     model_version: Any = None
 
 
 _envelope = msgspec.json.Decoder(Envelope).decode
+_written = msgspec.json.Decoder(_Written).decode
 _named = msgspec.json.Decoder(_Named).decode
 _run_end = msgspec.json.Decoder(RunEnd)
 _run_skip = msgspec.json.Decoder(RunSkip)
 
 
 def opened(record: SourceRecord, partition_of: PartitionOf) -> Item:
-    """Open one record of `rows.v1`. What is rejected has an identity: every dead letter counts in one run."""
+    """Open one record of a topic of rows. What is rejected has an identity: every dead letter counts in one run."""
     kind: bytes | None = b"row"
     redrive: Redrive | None = None
     packed, wrong = False, None
-    for name, value in record.headers:
+    for said, value in record.headers:
+        name = said.lower()
         if name == TYPE_HEADER:
             kind = value
         elif name == REDRIVE_HEADER:
             redrive = read_redrive(value or b"")
             if redrive is None:
                 wrong = Rejected("invalid_field", "the header 'redrive' does not say which dead letter and whose row it is")
-        elif name == CONTENT_TYPE_HEADER and value == PACKED:
+        elif name == CONTENT_TYPE_HEADER and _media_type(value) == PACKED:
             packed = True
-        elif (name == CONTENT_TYPE_HEADER and _media_type(value) != JSON) or (name == SCHEMA_VERSION_HEADER and value != SCHEMA_VERSION):
+        elif name == CONTENT_TYPE_HEADER and not _is_json(_media_type(value)):
+            wrong = Rejected("unsupported_encoding", _with_shape(f"{name} {_text(value)!r} is not supported", record))
+        elif name == SCHEMA_VERSION_HEADER and (value or b"").strip(b' "') not in UNSAID | {SCHEMA_VERSION}:
             wrong = Rejected("unsupported_encoding", f"{name} {_text(value)!r} is not supported")
+    if record.topic == INGRESS.name and (redrive is not None or kind not in (None, b"row")):
+        what = "the header 'redrive'" if redrive else f"record type {_text(kind)!r}"
+        redrive, wrong = None, Rejected("invalid_field", f"{what} is for our own processes, on rows.v1; {INGRESS.name} holds rows only")
     if record.key is not None and len(record.key) > MAX_KEY_BYTES:
         wrong = Rejected("oversized", f"the key has {len(record.key)} bytes, allowed are {MAX_KEY_BYTES}")
-    found = wrong or _opened(record, kind, redrive, packed, partition_of)
+    found = wrong or _opened(record, kind or b"row", redrive, packed, partition_of)
     if isinstance(found, Rejected) and redrive is not None:
         found.identity = identity_of(redrive)
     elif isinstance(found, Rejected) and found.identity is None:
-        found.identity = stranger(record.key, record.partition, record.offset, partition_of)
+        found.identity = stranger(record, partition_of)
     return found
 
 
@@ -148,11 +169,15 @@ def _row(record: SourceRecord, body: bytes, redrive: Redrive | None, partition_o
         envelope = _envelope(body)
     except msgspec.ValidationError as error:
         message, path = located(str(error))
-        return _identified(Rejected("invalid_field", message, path), record, body, partition_of)
+        timed = _timed(body) if path == "$.timestamp" else None
+        if timed is None:
+            wrong = Rejected("invalid_field", _with_shape(message, record) if path in ("$", "$.features") else message, path)
+            return _identified(wrong, record, body, partition_of)
+        envelope = timed
     except RecursionError:
         return Rejected("undecodable", "nested too deeply")
     except UNREADABLE as error:
-        return Rejected("undecodable", f"not JSON: {error}")
+        return Rejected("undecodable", _with_shape(f"not JSON: {error}", record))
     if envelope.timestamp is not None and envelope.timestamp.tzinfo is not UTC:
         try:
             envelope.timestamp = envelope.timestamp.astimezone(UTC)
@@ -161,17 +186,30 @@ def _row(record: SourceRecord, body: bytes, redrive: Redrive | None, partition_o
             return _identified(far, record, body, partition_of)
     if redrive is not None:
         return Opened(identity_of(redrive), envelope)
-    found = identify(envelope, key=record.key, partition=record.partition, offset=record.offset, partition_of=partition_of)
+    if record.topic == INGRESS.name and (marked := carried(envelope)):
+        return _identified(Rejected(marked.reason, marked.message, marked.path), record, body, partition_of)
+    found = identify(envelope, record, partition_of)
     if isinstance(found, Unidentified):
         return Rejected(found.reason, found.message, found.path, None, envelope.model_version)
     return Opened(found, envelope)
+
+
+def _timed(body: bytes) -> Envelope | None:
+    """A row whose time is not written as RFC 3339 wants it, but clear; null when it is not."""
+    try:
+        envelope: Envelope = _written(body)
+    except UNREADABLE:
+        return None
+    moment = read_time(str(envelope.timestamp))
+    envelope.timestamp = moment
+    return envelope if moment else None
 
 
 def _identified(rejected: Rejected, record: SourceRecord, body: bytes, partition_of: PartitionOf) -> Rejected:
     """Add whose row it is, if that much can be read: the run must know which of its rows are dead letters."""
     try:
         named = _named(body)
-        found = identify(named, key=record.key, partition=record.partition, offset=record.offset, partition_of=partition_of)
+        found = identify(named, record, partition_of)
     except UNREADABLE:
         return rejected
     identity = None if isinstance(found, Unidentified) else found
@@ -230,7 +268,8 @@ class FeatureReader:
         values: list[Said] = []
         for one in self.inputs.inputs:
             try:
-                values.append(msgspec.json.decode(given[one.name], type=Said if one.is_category else float | None))
+                said = given[one.name]
+                values.append(msgspec.json.decode(said, type=Said) if one.is_category else _value(said))
             except UNREADABLE as problem:
                 return Rejected("invalid_field", str(problem), f"$.features.{one.name}")
         return tuple(self.inputs.numbers_of(values))
@@ -238,7 +277,8 @@ class FeatureReader:
     def _in_order(self, features: Raw) -> tuple[float | None, ...] | Rejected:
         """A list is how a packed row is told where its model is not at hand: a category's number is its code there, not its text."""
         try:
-            values = msgspec.json.decode(features, type=list[float | str | None])
+            said = msgspec.json.decode(features, type=list[Raw])
+            values = [msgspec.json.decode(raw, type=str) if bytes(raw)[:1] == b'"' else _value(raw) for raw in said]
         except UNREADABLE as problem:
             return Rejected("invalid_field", located(str(problem))[0], "$.features")
         if len(values) != len(self.features):
@@ -263,9 +303,19 @@ def _decoders(manifest: ModelManifest, inputs: ModelInputs) -> tuple[Callable[[R
         features = msgspec.defstruct("Features", fields, rename=names, forbid_unknown_fields=True, gc=False)
     except ValueError:  # quotes, backslashes and control characters, which a CSV's columns may have
         return None, None
-    said = [(one.name, one.type, one.default) for one in msgspec.structs.fields(Envelope) if one.name != "features"]
+    said = [(one.name, one.type, MARKERS.get(one.name)) for one in msgspec.structs.fields(Envelope) if one.name != "features"]
     row = msgspec.defstruct("Row", [("features", features), *said], gc=False)
     return msgspec.json.Decoder(features).decode, msgspec.json.Decoder(row).decode
+
+
+def _value(raw: Raw) -> float | None:
+    """A feature's value. A number beyond what a float holds is missing, as in a CSV. Raises what is `UNREADABLE`."""
+    try:
+        return msgspec.json.decode(raw, type=float | None)
+    except msgspec.ValidationError:
+        if NUMBER.fullmatch(bytes(raw)):
+            return None
+        raise
 
 
 def _listed(names: list[str]) -> str:
@@ -274,7 +324,20 @@ def _listed(names: list[str]) -> str:
 
 
 def _media_type(value: bytes | None) -> bytes:
-    return JSON if value == JSON else (value or b"").partition(b";")[0].strip().lower()
+    """Without quotes and parameters; JSON where nothing is said."""
+    if value == JSON:
+        return JSON
+    media = (value or b"").strip(b" \t\"'").partition(b";")[0].strip(b" \t\"'").lower()
+    return JSON if media in UNSAID else media
+
+
+def _is_json(media: bytes) -> bool:
+    return media in (JSON, b"text/json") or (media.startswith(b"application/") and media.endswith(b"+json"))
+
+
+def _with_shape(message: str, record: SourceRecord) -> str:
+    found = shape_of(record.value or b"", record.headers)
+    return f"{message}; {found}" if found else message
 
 
 def _text(value: bytes | None) -> str:

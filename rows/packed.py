@@ -12,13 +12,13 @@ import msgspec
 import numpy as np
 from msgspec import Raw, Struct, field
 
-from rows.identity import Identity, PartitionOf, Unidentified, identify
+from rows.identity import Identity, PartitionOf, Unidentified, carried, identify
 from rows.inputs import ModelInputs, Said
 from rows.rejected import UNREADABLE, Rejected, located
 from schemas.bounds import UtcTime
 from schemas.manifests import ModelManifest
 from schemas.messages import PackedHead, PackedRows, Row, Verdict, encode
-from schemas.topics import CONTENT_TYPE_HEADER, JSON, MAX_ROW_BYTES
+from schemas.topics import CONTENT_TYPE_HEADER, INGRESS, JSON, MAX_ROW_BYTES
 
 FLOAT32 = np.dtype("<f4")
 """Of packed features."""
@@ -162,7 +162,8 @@ def _said(rows: PackedRows) -> list[tuple[str, Sequence[Any]]]:
 
 
 def _identity(record: Any, rows: Any, partition_of: PartitionOf) -> Identity | Rejected:
-    found = identify(rows, key=record.key, partition=record.partition, offset=record.offset, partition_of=partition_of)
+    marked = carried(rows, packed=True) if record.topic == INGRESS.name else None
+    found = marked or identify(rows, record, partition_of)
     if isinstance(found, Unidentified):
         return Rejected(found.reason, found.message, found.path, None, rows.model_version)
     if rows.count > 1 and not found.owned:

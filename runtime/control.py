@@ -18,7 +18,7 @@ import msgspec
 import structlog
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, ConsumerRecord, TopicPartition
 from aiokafka.coordinator.assignors.sticky.sticky_assignor import StickyPartitionAssignor
-from aiokafka.errors import KafkaError
+from aiokafka.errors import CommitFailedError, KafkaError
 
 from runtime.errors import Fenced, Unavailable
 from runtime.kafka import METADATA_MAX_AGE_MS, partition_for, wait_for_kafka
@@ -154,9 +154,24 @@ class Owner(ConsumerRebalanceListener):  # type: ignore[misc]
             try:
                 async with asyncio.timeout(WATCH_SECONDS):
                     await self._consumer.topics()
+                    await self._report()
                 self._silent = False
+            except CommitFailedError:
+                continue  # the group settles anew
             except (KafkaError, OSError, TimeoutError):
                 self._silent = True
+
+    async def _report(self) -> None:
+        """Store where partitions without work stand: the markers behind the last command would else be lag for ever."""
+        reached: dict[TopicPartition, int] = {}
+        for number, owned in self._owned.items():
+            tp = TopicPartition(self._topic.name, number)
+            if owned.waits and owned.commands.empty() and self._assigned:
+                position = await self._consumer.position(tp)
+                if owned.waits and owned.commands.empty() and position > max(owned.partition.committed + 1, owned.reported):
+                    reached[tp] = owned.reported = position
+        if reached and self._assigned:
+            await self._consumer.commit(reached)
 
     async def on_partitions_revoked(self, revoked: set[TopicPartition]) -> None:
         """A rebalance begins: no transaction may be under way when the group forgets who owned what."""
@@ -201,7 +216,10 @@ class Owner(ConsumerRebalanceListener):  # type: ignore[misc]
                 await former
             await self._take_over(owned)
             while True:
-                await self._handle(owned, await owned.commands.get())
+                owned.waits = True
+                record = await owned.commands.get()
+                owned.waits = False
+                await self._handle(owned, record)
         except Exception as error:
             if not owned.partition.lost:
                 self._fail(error)
@@ -307,6 +325,9 @@ class _Owned:
         """The handler has been told of it, so it must be told of the end."""
         self.working = False
         """The handler has taken up its tasks."""
+        self.waits = False
+        """Every command that came is handled."""
+        self.reported = -1
 
     async def stop(self) -> None:
         """Stop handling commands and all work of the partition."""

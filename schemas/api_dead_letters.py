@@ -59,6 +59,14 @@ class DeadLetterPage(Shape):
     older_on_topic_only: bool
 
 
+class LetterHeader(Shape):
+    """A header of a record; `text` is null when the value is not UTF-8, both are when there is none."""
+
+    name: str
+    text: str | None
+    base64: str | None
+
+
 class DeadLetterView(DeadLetterSummary):
     """A dead letter, whole. `value_text` and `key_text` are null when the bytes are not UTF-8.
 
@@ -68,6 +76,8 @@ class DeadLetterView(DeadLetterSummary):
     key_text: str | None
     key_base64: str | None
     headers: dict[str, str]
+    all_headers: list[LetterHeader] = Field(default_factory=list, description="in their order, duplicates and values of any bytes too")
+    headers_cut: int = Field(0, description="headers that did not fit and are not kept")
     value_text: str | None
     value_base64: str
     whole: bool

@@ -69,7 +69,8 @@ class Step(Shape):
 class ReplayCreate(Shape):
     """Which recorded rows of a run are sent again, and how. Without a range: all rows of the attempt.
 
-    Offsets are those of the topic `rows.v1`; they need `partition` when the run has rows in several.
+    Offsets are those of the run's topic, `rows.v1` or, for rows of other systems, `ingress.rows.v1`; they need `partition` when the run
+    has rows in several.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -183,6 +184,7 @@ class RunStatistics(LiveStats):
     """Statistics of a run over all lanes. `histogram` counts P(FAIL) in equal bins over 0 to 1."""
 
     dead_letters: int
+    open_letters: int = Field(0, description="dead letters whose row can still be redriven")
     passed_over: int
     average_probability_fail: float | None
     histogram: list[int]
@@ -211,8 +213,9 @@ class Attempts(Shape):
 
 
 class OffsetRange(Shape):
-    """Records of one partition of `rows.v1`, from `from_offset` up to, not including, `to_offset`."""
+    """Records of one partition of a topic, from `from_offset` up to, not including, `to_offset`."""
 
+    topic: str = "rows.v1"
     partition: int
     from_offset: int
     to_offset: int
@@ -234,7 +237,8 @@ class RunSource(Shape):
 
 
 class Run(Shape):
-    """A run, whole. Rows that other systems send have a run without `status` of its own orders: always IN_PROGRESS, workspace null."""
+    """A run, whole. One that another system feeds cannot be steered: it is always IN_PROGRESS, its workspace null; it is listed in the
+    workspace `default`, `model_version` is that of its newest answer."""
 
     run_id: str
     workspace: str | None
@@ -255,6 +259,9 @@ class Run(Shape):
     error: str | None
     message: str | None
     source: RunSource | None = Field(None, description="null: rows that another system sends")
+    tail: int | str | None = Field(
+        None, description="of a run that another system feeds: `after` of about the newest hundred rows of each lane"
+    )
 
 
 class PredictionView(Shape):
@@ -283,10 +290,11 @@ class PredictionView(Shape):
 
 
 class PredictionPage(Shape):
-    """Predictions in row order. `next_after`, passed as `after`, gives the next part; `complete`: there will be none."""
+    """Predictions in row order, in runs of other systems within each lane. `next_after`, passed as `after`, gives the next part;
+    `complete`: there will be none."""
 
     items: list[PredictionView]
-    next_after: int
+    next_after: int | str = Field(description="a row index; once rows of several lanes of another system's run were read, one of each")
     complete: bool
 
 
@@ -391,3 +399,4 @@ class ExpiredRows(Shape):
     code: Literal["expired"] = "expired"
     first_available: int
     partition: int | None = None
+    next_after: str | None = Field(None, description="of a run of another system: `after` of what is left in all its lanes")

@@ -19,8 +19,9 @@ class SystemPart(Shape):
 
 
 class PartitionLag(Shape):
-    """A partition of `rows.v1`. `position` is the next offset to be scored."""
+    """A partition of `rows.v1` or `ingress.rows.v1`. `position` is the next offset to be scored."""
 
+    topic: str = "rows.v1"
     partition: int
     first_offset: int
     end_offset: int
@@ -40,7 +41,7 @@ class TopicView(Shape):
 
 
 class EndToEndLatency(Shape):
-    """From the time a row's record entered `rows.v1` to `scored_at`, over the newest predictions."""
+    """From the time a row's record entered its topic to `scored_at`, over the newest predictions."""
 
     rows: int
     median_seconds: float
@@ -70,7 +71,7 @@ class System(Shape):
     parts: list[SystemPart]
     lag: list[PartitionLag]
     total_lag: int | None
-    records_per_second: float | None = Field(description="records of `rows.v1` handled, over the last seconds; null at the first question")
+    records_per_second: float | None = Field(description="records of rows handled, over the last seconds; null at the first question")
     latency: EndToEndLatency | None
     topics: list[TopicView]
     redis: RedisView | None

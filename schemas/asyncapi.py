@@ -15,6 +15,7 @@ Message = type[msgspec.Struct] | type[BaseModel]
 REF = "#/components/schemas/{name}"
 CARRIED: dict[t.Topic, tuple[Message, ...]] = {
     t.ROWS: (m.Row, m.PackedRows, m.RunEnd, m.RunSkip, m.Purge),
+    t.INGRESS: (m.Row, m.PackedRows),
     t.PREDICTIONS: (m.Prediction,),
     t.DEAD_LETTERS: (m.DeadLetter, m.DeadLetterMark),
     t.STATS_CHANGELOG: (m.LaneStats,),
@@ -27,8 +28,10 @@ CARRIED: dict[t.Topic, tuple[Message, ...]] = {
     t.TASK_LOGS: (LogEntry,),
     t.QUARANTINE: (Quarantined,),
 }
+OTHER_SYSTEM = "any other system"
 WRITERS: dict[t.Topic, tuple[str, ...]] = {
-    t.ROWS: ("producer", "gateway", "any other system"),
+    t.ROWS: ("producer", "gateway"),
+    t.INGRESS: (OTHER_SYSTEM,),
     t.PREDICTIONS: ("stream_processor",),
     t.DEAD_LETTERS: ("stream_processor",),
     t.STATS_CHANGELOG: ("stream_processor",),
@@ -39,6 +42,21 @@ WRITERS: dict[t.Topic, tuple[str, ...]] = {
     t.MODELS: ("trainer", "gateway"),
     t.DATASETS: ("gateway",),
     t.TASK_LOGS: ("trainer",),
+    t.QUARANTINE: ("gateway", "producer", "trainer"),
+}
+READERS: dict[t.Topic, tuple[str, ...]] = {
+    t.ROWS: ("stream_processor", "producer", "gateway"),
+    t.INGRESS: ("stream_processor", "producer", "gateway"),
+    t.PREDICTIONS: ("gateway", OTHER_SYSTEM),
+    t.DEAD_LETTERS: ("gateway", OTHER_SYSTEM),
+    t.STATS_CHANGELOG: ("stream_processor", "gateway"),
+    t.TASKS: ("gateway", "producer", "trainer"),
+    t.RUN_COMMANDS: ("producer",),
+    t.TRAINING_COMMANDS: ("trainer",),
+    t.RUN_POSITIONS: ("producer", "stream_processor", "gateway", "trainer"),
+    t.MODELS: ("gateway", "stream_processor", "producer"),
+    t.DATASETS: ("gateway",),
+    t.TASK_LOGS: ("gateway",),
     t.QUARANTINE: ("gateway", "producer", "trainer"),
 }
 TYPES: dict[Message, str] = {
@@ -58,7 +76,9 @@ def document(version: str) -> dict[str, Any]:
         "info": {
             "title": "IntelliInspect topics",
             "version": version,
-            "description": "Everyone reads with isolation_level=read_committed. A null value is the deletion of its key.",
+            "description": "Read with isolation_level=read_committed, which is not the default of most clients: else records of "
+            "transactions that were aborted are seen, and predictions twice. Other systems send rows to ingress.rows.v1 and to no other "
+            "topic. A null value is the deletion of its key.",
         },
         "defaultContentType": t.JSON.decode(),
         "channels": {topic.name: _channel(topic) for topic in t.TOPICS},
@@ -88,11 +108,17 @@ def _channel(topic: t.Topic) -> dict[str, Any]:
         },
         "x-key": topic.key,
         "x-partition-family": topic.family,
+        "x-readers": list(READERS[topic]),
     }
 
 
 def _operation(topic: t.Topic) -> dict[str, Any]:
-    return {"action": "send", "channel": {"$ref": f"#/channels/{topic.name}"}, "x-writers": list(WRITERS[topic])}
+    return {
+        "action": "send",
+        "channel": {"$ref": f"#/channels/{topic.name}"},
+        "x-writers": list(WRITERS[topic]),
+        "x-readers": list(READERS[topic]),
+    }
 
 
 def _message(kind: Message) -> dict[str, Any]:

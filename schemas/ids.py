@@ -9,6 +9,8 @@ import secrets
 import uuid
 from datetime import datetime
 
+from schemas.topics import INGRESS, ROWS
+
 RUN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.@-]{0,99}")
 RUN_PREFIX = "sim-task-"
 MODEL_VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.@-]{0,99}")
@@ -52,9 +54,9 @@ POSITION_PREFIX = b"__"
 """Keys of the changelog that start so are the processor's own (positions, ownership), not statistics."""
 
 
-def position_key(partition: int) -> bytes:
-    """Key of the position reached in a partition of `rows.v1`."""
-    return b"__position__%d" % partition
+def position_key(partition: int, topic: str = ROWS.name) -> bytes:
+    """Key of the position reached in a partition of `rows.v1` or `ingress.rows.v1`."""
+    return (b"__ingress__%d" if topic == INGRESS.name else b"__position__%d") % partition
 
 
 def prediction_id(run_id: str, attempt: int, row_index: int) -> str:
@@ -62,28 +64,51 @@ def prediction_id(run_id: str, attempt: int, row_index: int) -> str:
     return f"{run_id}:{attempt}:{row_index}"
 
 
-def external_run_id(key: bytes | None, partition: int, *, keyed_partition: int | None) -> str:
-    """The run of rows that another system sends without `run_id`: one per record key.
+def dead_letter_id(topic: str, partition: int, offset: int, row: int | None = None) -> str:
+    """The name of a record's dead letter; `row`: which of a packed record's. Those of `ingress.rows.v1` begin with an i."""
+    return f"{'i' if topic == INGRESS.name else ''}{partition}-{offset}" + ("" if row is None else f"-{row}")
 
-    `keyed_partition` is where the default partitioner puts the key. A key found in another partition gets a run of its own,
-    because row indices of such runs are offsets, which are unique only within a partition.
-    """
+
+UNKEYED_RUN_ID = "ext-no-key"
+"""The run of rows that other systems send without `run_id` and without a key."""
+
+
+def external_run_id(key: bytes | None) -> str:
+    """The run of rows that another system sends without `run_id`: one per record key, in whatever partitions they arrive."""
     if key is None:
-        return f"ext-partition-{partition}"
+        return UNKEYED_RUN_ID
     text = key.decode("utf-8", "replace")
-    name = text if RUN_ID.fullmatch("x" + text) and len(text) <= 64 else hashlib.sha256(key).hexdigest()[:16]
-    return f"ext-{name}" if keyed_partition == partition else f"ext-{name}@{partition}"
+    named = RUN_ID.fullmatch("x" + text) and len(text) <= 64
+    return f"ext-{text if named else hashlib.sha256(key).hexdigest()[:16]}"
 
 
-def others_run_id(partition: int) -> str:
-    """The run of rows of other systems in a partition in which no more runs have room."""
-    return f"ext-others@{partition}"
+def former_external_run_id(key: bytes | None, run_id: str | None, partition: int, home: int | None) -> str:
+    """What a run of another system was called while its rows came on `rows.v1`: outside `home` a name had a run of its own."""
+    named = key if run_id is None else run_id.encode()
+    if named is None:
+        return f"ext-partition-{partition}"
+    return (run_id or external_run_id(named)) if home == partition else f"{external_run_id(named)}@{partition}"
 
 
-def is_external_key(key: bytes, partition: int) -> bool:
-    """Whether a key of the Faust table is of another system's run in this partition."""
-    run_id, _, lane = key.decode("utf-8", "replace").partition(":")
-    return lane == f"1:{partition}" and not is_task_id(run_id)
+def foreign_lanes(partitions: int) -> int:
+    """Lanes of another system's run: one for each partition of `ingress.rows.v1`, and one for each of `rows.v1` (ADR 33)."""
+    return 2 * partitions
+
+
+def foreign_lane(topic: str, partition: int, partitions: int) -> int:
+    """The lane that another system's row travels in; its row index is `offset * lanes + lane`."""
+    return partition if topic == INGRESS.name else partitions + partition
+
+
+OTHERS_RUN_ID = "ext-others"
+"""The run of rows of other systems in partitions in which no more runs have room."""
+
+
+def is_external_key(key: bytes, partition: int, partitions: int) -> bool:
+    """Whether a key of the Faust table is of a lane of another system's run in this partition."""
+    run_id, *rest = key.split(b":")
+    lanes = (b"%d" % foreign_lane(topic, partition, partitions) for topic in (INGRESS.name, ROWS.name))
+    return len(rest) == 2 and rest[1] in lanes and not is_task_id(run_id.decode("utf-8", "replace"))
 
 
 def alias_key(alias: str, workspace: str) -> str:

@@ -36,10 +36,10 @@ class Row(Struct, kw_only=True, omit_defaults=True):
 
     features: dict[str, float | str | bool | None]
     run_id: str | None = None
-    attempt: Attempt = 1
+    attempt: Attempt | None = 1
     epoch: Index | None = None
-    lane: LaneNumber = 0
-    lanes: Lanes = 1
+    lane: LaneNumber | None = 0
+    lanes: Lanes | None = 1
     row_index: Index | None = None
     sample_id: str | None = None
     timestamp: UtcTime | None = None
@@ -55,10 +55,10 @@ class PackedHead(Struct, array_like=True, gc=False):
     """The beginning of `PackedRows`: whose rows they are."""
 
     run_id: str | None
-    attempt: Attempt
+    attempt: Attempt | None
     epoch: Index | None
-    lane: LaneNumber
-    lanes: Lanes
+    lane: LaneNumber | None
+    lanes: Lanes | None
     row_index: Index | None
     model_version: str
     count: Annotated[int, Meta(ge=1, le=MAX_PACKED_ROWS)]
@@ -132,7 +132,8 @@ class Prediction(Struct, kw_only=True):
 
     `confidence` is the probability of the predicted class; `prediction` is FAIL when `probability_fail >= threshold`.
     `top_features` holds the largest tree contributions (log-odds towards FAIL) of this row, largest magnitude first;
-    `reasons` says how they were computed. `row_index` of external rows is their offset.
+    `reasons` says how they were computed. `row_index` of another system's row is `offset * lanes + lane`, where its run has two lanes for
+    each partition: `partition` on `ingress.rows.v1`, `partitions + partition` on `rows.v1`.
     """
 
     prediction_id: str
@@ -169,6 +170,7 @@ Reason = Literal[
     "oversized",
     "unsupported_encoding",
     "run_owned",
+    "wrong_topic",
     "misplaced",
     "not_owner",
 ]
@@ -200,6 +202,10 @@ class DeadLetter(Struct, kw_only=True):
     occurred_at: UtcTime
     value_bytes: Count | None = None
     """Length of the record's value; of a larger one than fits the beginning is kept."""
+    all_headers: list[tuple[str, bytes | None]] = []
+    """Every header in its order, duplicates and values of any bytes too (base64); `headers` is what is shown of them."""
+    headers_cut: int = 0
+    """Headers that did not fit."""
 
     def problem(self) -> str | None:
         """Why it cannot be a letter of ours."""
@@ -254,7 +260,8 @@ HISTOGRAM_BINS = 20
 class LaneStats(Struct, kw_only=True):
     """Statistics of one lane of one attempt of a run: the value of the Faust table (DESIGN §5).
 
-    `offset` is the row record it stands at in `partition`; `epoch` the highest producer epoch counted; `last_row_index` the last row
+    `offset` is the record of `rows.v1`, `ingress_offset` that of `ingress.rows.v1` it stands at in `partition`; `begun_at` when the first
+    of another system's rows was handled; `epoch` the highest producer epoch counted; `last_row_index` the last row
     taken, -1 before the first, `last_answered_index` the last that was answered in order; `skipped` the dead-lettered rows that may still
     be redriven, ascending, bounded; `redriven` those that were, as (time of the answers in microseconds, row indices), so that their late
     predictions can be found. `limit_reached`: the processor itself has ended the lane, for too many dead letters
@@ -268,6 +275,8 @@ class LaneStats(Struct, kw_only=True):
     partition: Count
     offset: Place
     epoch: Count
+    ingress_offset: Place = -1
+    begun_at: UtcTime | None = None
     last_row_index: Place = -1
     last_answered_index: Place = -1
     skipped: list[Count] = []
@@ -290,6 +299,15 @@ class LaneStats(Struct, kw_only=True):
     last_scored_at: UtcTime | None = None
     finished: Ending | None = None
     message: str = ""
+
+    @property
+    def read(self) -> int:
+        """Grows with each record that was read of either topic; of a run of ours its `offset`."""
+        return self.offset + self.ingress_offset + 1
+
+    def problem(self) -> str | None:
+        """Why it cannot be ours: runs of other systems are listed by these times."""
+        return untimely(begun_at=self.begun_at, first_scored_at=self.first_scored_at)
 
 
 class Alias(Struct, kw_only=True):

@@ -21,6 +21,7 @@ from schemas.bounds import (
 )
 from schemas.decoding import unfit
 from schemas.messages import Status
+from schemas.topics import ROWS
 
 TaskKind = Literal["training", "feature_selection", "pipeline", "run"]
 FORMER_ATTEMPTS_MAX = 100
@@ -79,18 +80,20 @@ class TaskState(Struct, kw_only=True):
 
 
 class TopicRange(Struct, kw_only=True, frozen=True):
-    """Records of one partition of `rows.v1`: from `from_offset` up to, not including, `to_offset`; `lanes` of the run travel there."""
+    """Records of one partition of a topic: from `from_offset` up to, not including, `to_offset`; `lanes` of the run travel there."""
 
     partition: Lane
     from_offset: Count
     to_offset: Count
     lanes: Annotated[list[Lane], Meta(max_length=100_000)]
+    topic: Id = ROWS.name
 
 
 class ReplaySource(Struct, kw_only=True):
-    """Rows that stand on `rows.v1` already: those of one attempt of a run, from row index `from_row` on, within ranges of the topic.
+    """Rows that stand on a topic of rows already: those of one attempt of a run, from row index `from_row` on, within ranges of the topic.
 
-    `external`: the run is fed by another system, its row indices are offsets. `keep_models`: a row that names its model version keeps it.
+    `external`: the run is fed by another system; its rows are numbered by `foreign_lanes` as `schemas.ids` says, or, where that is 1, by
+    their offset, as formerly. `keep_models`: a row that names its model version keeps it.
     `features_of`: the model version whose features the rows carry; null when it cannot be told. `check`: how it is known that retention
     took nothing that is asked for: all `offsets` of the ranges are there; of every lane the first of its `rows` is; `expected_rows` are,
     the `count`.
@@ -106,6 +109,7 @@ class ReplaySource(Struct, kw_only=True):
     features_of: Id | None = None
     check: Literal["offsets", "rows", "count"] = "offsets"
     expected_rows: Count = 0
+    foreign_lanes: Lanes = 1
 
 
 class RunSpec(Struct, kw_only=True):

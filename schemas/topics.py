@@ -42,7 +42,22 @@ MAX_ROW_BYTES = 1 << 20
 MAX_KEY_BYTES = 1 << 16
 """So much of a key is kept with a dead letter, and no row has a larger one: its answer carries the same key."""
 
-ROWS = Topic("rows.v1", "data", "delete", "run_id, or run_id#lane", "rows to score, and a run-end marker per lane", 7 * 24 * HOUR_MS)
+ROWS = Topic(
+    "rows.v1",
+    "data",
+    "delete",
+    "run_id, or run_id#lane",
+    "rows of our producer, a run-end marker per lane, redrives and purges; written by our processes only",
+    7 * 24 * HOUR_MS,
+)
+INGRESS = Topic(
+    "ingress.rows.v1",
+    "data",
+    "delete",
+    "any; names the run of rows that name none",
+    "rows of other systems: no markers, no epochs, no ownership",
+    7 * 24 * HOUR_MS,
+)
 PREDICTIONS = Topic("predictions.v1", "data", "delete", "as the row", "one prediction per scored row", 7 * 24 * HOUR_MS)
 DEAD_LETTERS = Topic(
     "dead-letters.v1",
@@ -52,7 +67,9 @@ DEAD_LETTERS = Topic(
     "rows that could not be scored: bytes and reason; what became of them",
     30 * 24 * HOUR_MS,
 )
-STATS_CHANGELOG = Topic(f"{APP_ID}-stats-changelog", "data", "compact", "run_id:attempt:lane, __position__p", "the Faust table")
+STATS_CHANGELOG = Topic(
+    f"{APP_ID}-stats-changelog", "data", "compact", "run_id:attempt:lane, __position__p, __ingress__p", "the Faust table"
+)
 TASKS = Topic("tasks.v1", "control", "compact", "task_id", "state of every training, feature selection, pipeline, run")
 RUN_COMMANDS = Topic("run-commands.v1", "control", "delete", "task_id", "start, pause, resume, seek, speed, stop", 7 * 24 * HOUR_MS)
 TRAINING_COMMANDS = Topic("training-commands.v1", "control", "delete", "task_id", "start, cancel", 7 * 24 * HOUR_MS)
@@ -69,8 +86,12 @@ QUARANTINE = Topic(
     30 * 24 * HOUR_MS,
 )
 
+INLETS = (ROWS, INGRESS)
+"""The topics of rows, which the stream processor reads side by side."""
+
 TOPICS = (
     ROWS,
+    INGRESS,
     PREDICTIONS,
     DEAD_LETTERS,
     STATS_CHANGELOG,
@@ -92,7 +113,7 @@ REDRIVE_HEADER = "redrive"
 """On a repaired row that is sent again, a `Redrive`: it counts if and only if its first try is in the lane's `skipped`."""
 JSON = b"application/json"
 PACKED = b"application/vnd.intelliinspect.rows+msgpack"
-"""Content type of `schemas.messages.PackedRows`, on `rows.v1` only."""
+"""Content type of `schemas.messages.PackedRows`."""
 SCHEMA_VERSION = b"1"
 
 MARK_TYPE = b"dead-letter-mark"

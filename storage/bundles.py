@@ -31,7 +31,6 @@ if TYPE_CHECKING:
 Matrix = npt.NDArray[np.float32]
 MODEL, MANIFEST, CURVES_IMAGE, CURVES = "model.ubj", "manifest.json", "curves.png", "curves.json"
 MODEL_VERSION = re.compile(r"model-[0-9a-f]{12}")
-LARGEST = np.finfo(np.float32).max
 
 
 class BundleError(Exception):
@@ -202,12 +201,12 @@ def import_xgboost() -> Any:
 
 
 def finite(matrix: npt.NDArray[np.floating[Any]]) -> Matrix:
-    """The matrix as float32, infinities replaced by the largest finite values: a DMatrix refuses them, no split tells them apart."""
+    """The matrix as float32. What it cannot hold is missing, as in an uploaded CSV, whether it came as 1e39, 1e400 or an infinity."""
     with np.errstate(over="ignore"):
         single = np.ascontiguousarray(matrix, np.float32)
     if not np.isinf(single).any():
         return single
-    return np.clip(single, -LARGEST, LARGEST)
+    return np.where(np.isinf(single), np.float32(np.nan), single)
 
 
 def _inputs(manifest: ModelManifest, booster: Any, content: bytes | None) -> ModelInputs | None:

@@ -76,11 +76,19 @@ class Mark(Struct, frozen=True, array_like=True, tag="mark"):
     value: str
 
 
+class ListRun(Struct, frozen=True, array_like=True, tag="listed"):
+    """List another system's run once in `index`: the first `member` that is known of it stays."""
+
+    index: str
+    run_id: str
+    member: str
+
+
 class Older(Struct, frozen=True, array_like=True, tag="older"):
     """Note that there are dead letters which are on the topic only."""
 
 
-Operation = Keep | Lane | Answers | Add | Letter | Mark | Older
+Operation = Keep | Lane | Answers | Add | Letter | Mark | ListRun | Older
 
 
 class Limits(Struct, frozen=True):
@@ -100,6 +108,7 @@ def fold(operations: Iterable[Operation], limits: Limits) -> list[Operation]:
     newest: dict[tuple[str, str], Keep | Lane] = {}
     answers: dict[str, list[Answers]] = {}
     added: list[Operation] = []
+    listed: dict[str, ListRun] = {}
     for operation in operations:
         match operation:
             case Keep() | Lane():
@@ -109,9 +118,11 @@ def fold(operations: Iterable[Operation], limits: Limits) -> list[Operation]:
                     newest[name] = operation
             case Answers():
                 answers.setdefault(operation.key, []).append(operation)
+            case ListRun():
+                listed.setdefault(operation.run_id, operation)
             case _:
                 added.append(operation)
-    return [*newest.values(), *(_joined(parts, limits.predictions) for parts in answers.values()), *added]
+    return [*newest.values(), *(_joined(parts, limits.predictions) for parts in answers.values()), *added, *listed.values()]
 
 
 def _order(operation: Keep | Lane) -> tuple[int, int]:

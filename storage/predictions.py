@@ -11,11 +11,14 @@ from msgspec import Struct
 
 from schemas.bounds import Attempt, Count, Id, Lane, UtcTime, untimely
 from schemas.decoding import Unreadable, reader
+from schemas.ids import is_task_id
 from storage import redis_keys as keys
 from storage.operations import Add, Answers, Limits, Operation
 
 BUCKET_ROWS = 1000
 """How many row indices share one remembered Kafka offset per lane."""
+FOREIGN_BUCKET_ROWS = 16_000
+"""The same for runs of other systems, whose indices lie two a partition apart."""
 
 
 class _Answered(Struct):
@@ -40,6 +43,7 @@ class _Attempt(Struct):
     entries: list[tuple[int, bytes]]
     reach: dict[int, tuple[int, int]]
     starts: dict[tuple[int, int], tuple[int, int]]
+    bucket_rows: int
 
 
 class ProjectedBatch(Struct):
@@ -71,12 +75,14 @@ def project_predictions(partition: int, records: Iterable[tuple[int, bytes | Non
             continue
         attempt = found.get((answer.run_id, answer.attempt))
         if attempt is None:
-            attempt = found[answer.run_id, answer.attempt] = _Attempt(answer.scored_at, [], {}, {})
+            attempt = found[answer.run_id, answer.attempt] = _Attempt(
+                answer.scored_at, [], {}, {}, BUCKET_ROWS if is_task_id(answer.run_id) else FOREIGN_BUCKET_ROWS
+            )
         attempt.entries.append((index, value))
         attempt.at = max(attempt.at, answer.scored_at)
         low, high = attempt.reach.get(lane, (index, index))
         attempt.reach[lane] = (min(low, index), max(high, index))
-        attempt.starts.setdefault((lane, index // BUCKET_ROWS), (index, offset))
+        attempt.starts.setdefault((lane, index // attempt.bucket_rows), (index, offset))
     for (run_id, number), attempt in found.items():
         projected.touched.add(run_id)
         projected.operations.append(_answers(run_id, number, attempt, partition, limits))

@@ -5,19 +5,19 @@ No record of ours can stop it: one that cannot be read is `Rejected`, with the r
 
 import re
 from collections.abc import Callable, Iterable
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import TypeVar
 
 from msgspec import Struct
 
 from schemas import topics
 from schemas.decoding import Unreadable, describe, reader
-from schemas.ids import POSITION_PREFIX, RUN_ID, alias_key, microseconds, stats_key
+from schemas.ids import POSITION_PREFIX, RUN_ID, alias_key, is_task_id, microseconds, stats_key
 from schemas.manifests import DatasetManifest, ModelManifest, SplitManifest
 from schemas.messages import Alias, DeadLetter, DeadLetterMark, LaneStats, encode
 from schemas.tasks import LogEntry, TaskState
 from storage import redis_keys as keys
-from storage.operations import DEFAULT, Add, Keep, Lane, Letter, Limits, Mark, Operation
+from storage.operations import DEFAULT, Add, Keep, Lane, Letter, Limits, ListRun, Mark, Operation
 from storage.predictions import ProjectedBatch, project_predictions
 
 PROJECTED = (
@@ -31,6 +31,8 @@ PROJECTED = (
 )
 FINAL = 1 << 52
 """Above any offset: a purged letter stays purged, whatever is tried with it afterwards."""
+FOREIGN_WORKSPACE = "default"
+"""Where runs of other systems are listed: it is this workspace's champion that scores rows which name no model."""
 SHOWN_BYTES = 4096
 KEPT_BYTES = 16_384
 """A dead letter with a larger record is not kept whole: of its value and key the beginning is shown, the rest is read from Kafka."""
@@ -167,7 +169,12 @@ def _project_stats(partition: int, offset: int, key: str, value: bytes | None, l
     _keyed(key, stats_key(stats.run_id, stats.attempt, stats.lane).decode())
     if stats.partition != partition:
         raise _Wrong(f"statistics of partition {stats.partition} in partition {partition}")
-    return Projected((Lane(keys.stats(run_id), offset, value.decode(), f"{attempt}:{lane}", stats.offset, partition),), run_id)
+    kept = Lane(keys.stats(run_id), offset, value.decode(), f"{attempt}:{lane}", stats.read, partition)
+    if stats.epoch or is_task_id(run_id):
+        return Projected((kept,), run_id)
+    begun = stats.begun_at or stats.first_scored_at or datetime.fromtimestamp(0, UTC)
+    index = keys.index("task", FOREIGN_WORKSPACE, "run")
+    return Projected((kept, ListRun(index, run_id, member(begun, run_id))), run_id)
 
 
 def _project_dead_letter(partition: int, offset: int, key: str, value: bytes | None, limits: Limits) -> Projected:
@@ -181,6 +188,7 @@ def _project_dead_letter(partition: int, offset: int, key: str, value: bytes | N
     name, whole = letter.dead_letter_id, len(value) <= KEPT_BYTES
     if not whole:
         letter.value, letter.key, letter.headers = letter.value[:SHOWN_BYTES], letter.key and letter.key[:SHOWN_BYTES], {}
+        letter.all_headers = []
     kept = KeptLetter(letter=letter, partition=partition, offset=offset, whole=whole)
     facts = LetterFacts(letter.reason, letter.topic, letter.run_id)
     return Projected(

@@ -226,7 +226,18 @@ local function mark(id, order, value)
   entry(marks)
 end
 
-local carry_out = {keep = keep, lane = lane, add = add, answers = answers, letter = letter, mark = mark, older = older}
+local function listed(index, run, member)
+  local foreign_runs = prefix .. 'foreign-runs'
+  enter(foreign_runs)
+  enter(index)
+  if redis.call('HSETNX', foreign_runs, run, member) == 1 then
+    redis.call('ZADD', index, 0, member)
+    entry(foreign_runs)
+    entry(index)
+  end
+end
+
+local carry_out = {keep = keep, lane = lane, add = add, answers = answers, letter = letter, mark = mark, listed = listed, older = older}
 for _, operation in ipairs(operations) do
   carry_out[operation[1]](unpack(operation, 2))
   if missed then break end

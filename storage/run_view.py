@@ -12,13 +12,15 @@ from schemas.tasks import FormerAttempt, RunSpec, TaskState
 
 @dataclass(frozen=True, slots=True)
 class Totals:
-    """Statistics over all lanes of one attempt. Averages are null before the first prediction; `last` has the highest row index."""
+    """Statistics over all lanes of one attempt. Averages are null before the first prediction; `last` has the highest row index, or, where
+    the lanes are another system's and know nothing of each other, was made last."""
 
     total: int
     pass_count: int
     fail_count: int
     dead_letters: int
     redriven: int
+    open_letters: int
     passed_over: int
     confidence_sum: float
     probability_fail_sum: float
@@ -70,6 +72,7 @@ def merge(lanes: Iterable[LaneStats]) -> Totals:
         fail_count=sum(lane.fail_count for lane in ordered),
         dead_letters=sum(lane.dead_letters for lane in ordered),
         redriven=sum(len(rows) for lane in ordered for _, rows in lane.redriven),
+        open_letters=sum(len(lane.skipped) for lane in ordered),
         passed_over=sum(lane.passed_over for lane in ordered),
         confidence_sum=sum((lane.confidence_sum for lane in ordered), 0.0),
         probability_fail_sum=sum((lane.probability_fail_sum for lane in ordered), 0.0),
@@ -80,13 +83,21 @@ def merge(lanes: Iterable[LaneStats]) -> Totals:
             fn=sum(lane.confusion.fn for lane in ordered),
         ),
         histogram=histogram,
-        last=max(answers, key=lambda answer: answer.row_index, default=None),
+        last=max(answers, key=_by_time if all(lane.begun_at for lane in ordered) else _by_index, default=None),
         last_row_index=max((lane.last_row_index for lane in ordered), default=-1),
         first_scored_at=min((lane.first_scored_at for lane in ordered if lane.first_scored_at), default=None),
         last_scored_at=max((lane.last_scored_at for lane in ordered if lane.last_scored_at), default=None),
         finished_lanes=sum(lane.finished is not None for lane in ordered),
         message=next((lane.message for lane in sorted(ordered, key=lambda lane: not lane.limit_reached) if lane.message), ""),
     )
+
+
+def _by_index(answer: Prediction) -> int:
+    return answer.row_index
+
+
+def _by_time(answer: Prediction) -> tuple[datetime, int]:
+    return answer.scored_at, answer.row_index
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ Every read is one round trip (lists and `latest_…`: two). Raises `RedisUnavail
 wrong or a missing number is never returned. Unknown objects are None.
 """
 
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Any, Generic, NamedTuple, TypeVar
 
 import msgspec
@@ -45,6 +45,14 @@ class Answered(NamedTuple):
     extent: Extent
     rows: list[tuple[int, bytes]]
     redriven: dict[int, bytes]
+
+
+class LanesAnswered(NamedTuple):
+    """Predictions of a run's lanes as they are in Redis, (row index, JSON) in order. `whole`: all that there are."""
+
+    reach: Reach
+    whole: bool
+    rows: list[tuple[int, bytes]]
 
 
 class WrongCursor(ValueError):
@@ -101,6 +109,22 @@ class Views:
             return None
         rows = [(int(score), value) for value, score in found]
         return Answered(run, extent(run, Reach.read(reach, count)), rows, {int(score): value for value, score in late})
+
+    async def lanes_answered(self, run_id: str, attempt: int, spans: Mapping[int, tuple[int, int]]) -> LanesAnswered:
+        """Predictions between the row indices `(after, up to]` of each lane; those of other lanes may be among them."""
+        name, wanted = keys.predictions(run_id, attempt), list(spans.values())
+        if max(after for after, _ in wanted) < min(last for _, last in wanted):  # they overlap: one look for all
+            wanted = [(min(after for after, _ in wanted), max(last for _, last in wanted))]
+
+        def fill(pipe: Any) -> None:
+            pipe.hgetall(keys.stats(run_id)).hgetall(keys.reach(run_id, attempt)).zcard(name)
+            for after, last in wanted:
+                pipe.zrangebyscore(name, f"({after}", last, withscores=True)
+
+        stats, reach, count, *found = await self._store.read(fill)
+        run, read = _run(run_id, None, stats, attempt), Reach.read(reach, count)
+        whole = run is not None and read.floor == 0 and read.count == run.totals.total - run.totals.redriven
+        return LanesAnswered(read, whole, [(int(score), value) for part in found for value, score in part])
 
     async def redriven(self, run_id: str, attempt: int, up_to: int) -> dict[int, bytes]:
         """Predictions of redriven rows up to a row index, those that are here."""
@@ -173,7 +197,7 @@ class Views:
         return await self._list("task", _task, cursor, limit, workspace, kind)
 
     async def list_runs(self, workspace: str, cursor: str | None = None, limit: int = 50) -> Page[RunView]:
-        """Runs that were ordered here; those of other systems' rows are known by their id only."""
+        """Runs that were ordered here; in the workspace `default` also those that other systems feed."""
         members, next_cursor = await self._members(cursor, limit, "task", workspace, "run")
         if not members:
             return Page([], None)

@@ -1,4 +1,4 @@
-"""`python -m stream_processor`: score `rows.v1` until told to stop.
+"""`python -m stream_processor`: score `rows.v1` and `ingress.rows.v1` until told to stop.
 
 Exit codes: 0 asked to stop, 70 bug or fenced, 75 a part is unavailable or a stop or the scoring is stuck, 78 wrong settings.
 """
@@ -17,7 +17,7 @@ from runtime.health import health_server
 from runtime.kafka import wait_for_kafka
 from runtime.process import run, unless_stopped
 from runtime.tasks import cancel_all
-from schemas.topics import DEAD_LETTERS, PREDICTIONS, ROWS, STATS_CHANGELOG
+from schemas.topics import DEAD_LETTERS, INLETS, PREDICTIONS, STATS_CHANGELOG
 from stream_processor.errors import classify
 from stream_processor.settings import Settings
 from stream_processor.watch import Watch
@@ -65,8 +65,8 @@ async def main(settings: Settings, stopping: asyncio.Event) -> None:
 
 
 async def check_topics(settings: Settings) -> None:
-    """Wait for the topics; rows, predictions, dead letters and the changelog must have equal partition counts."""
-    for topic in (ROWS, PREDICTIONS, DEAD_LETTERS, STATS_CHANGELOG):
+    """Wait for the topics; rows, ingress, predictions, dead letters and the changelog must have equal partition counts."""
+    for topic in (*INLETS, PREDICTIONS, DEAD_LETTERS, STATS_CHANGELOG):
         partitions = await wait_for_kafka(settings.kafka(), topic.name, timeout_seconds=settings.unavailable_after_seconds)
         if partitions != settings.data_partitions:
             raise ConfigurationError(f"{topic.name} has {partitions} partitions, DATA_PARTITIONS is {settings.data_partitions}")

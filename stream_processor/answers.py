@@ -1,6 +1,6 @@
 """What is said about a row: its prediction with the reasons, or the dead letter. Pure."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
@@ -10,7 +10,7 @@ import numpy as np
 
 from rows.decode import FeatureReader, Opened, SourceRecord
 from rows.rejected import Rejected
-from schemas.ids import prediction_id
+from schemas.ids import dead_letter_id, prediction_id
 from schemas.messages import DeadLetter, Prediction, Source
 from schemas.topics import MAX_KEY_BYTES
 from storage.bundles import Bundle, Matrix, contributions
@@ -18,6 +18,8 @@ from storage.bundles import Bundle, Matrix, contributions
 KEPT_BYTES = 2_800_000
 KEPT_HEADERS, KEPT_NAME, KEPT_HEADER_BYTES = 32, 256, 1_024
 KEPT_TEXT = 2_000
+KEPT_ALL_HEADERS, KEPT_ALL_HEADERS_BYTES = 256, 65_536
+FORWARDED_BYTES = 4_096
 """Of a larger record the dead letter keeps the beginning: in base64 it must fit into a record itself."""
 
 
@@ -89,8 +91,11 @@ def dead_letter(record: SourceRecord, item: Rejected, now: datetime) -> DeadLett
     value = record.value or b""
     kept = f" (the first {KEPT_BYTES} of {len(value)} bytes are kept here)" if len(value) > KEPT_BYTES else ""
     identity = item.identity
+    headers = _kept_headers(record.headers)
+    cut = len(record.headers) - len(headers)
+    kept += f" ({cut} of {len(record.headers)} headers are not kept here)" if cut else ""
     return DeadLetter(
-        dead_letter_id=f"{record.partition}-{record.offset}" + ("" if item.row is None else f"-{item.row}"),
+        dead_letter_id=dead_letter_id(record.topic, record.partition, record.offset, item.row),
         reason=item.reason,
         message=item.message[:KEPT_TEXT] + kept + ("" if item.row is None else f" (row {item.row} of a packed record)"),
         path=item.path and item.path[:KEPT_TEXT],
@@ -107,7 +112,26 @@ def dead_letter(record: SourceRecord, item: Rejected, now: datetime) -> DeadLett
         model_version=item.model_version and item.model_version[:KEPT_NAME],
         occurred_at=now,
         value_bytes=len(value),
+        all_headers=headers,
+        headers_cut=cut,
     )
+
+
+def _kept_headers(headers: Sequence[tuple[str, bytes | None]]) -> list[tuple[str, bytes | None]]:
+    """Headers whole and in their order, as many as fit."""
+    kept: list[tuple[str, bytes | None]] = []
+    left = KEPT_ALL_HEADERS_BYTES
+    for name, value in headers:
+        size = len(name.encode("utf-8", "replace")) + len(value or b"")
+        if size <= left and len(kept) < KEPT_ALL_HEADERS:
+            kept.append((name, value))
+            left -= size
+    return kept
+
+
+def forwarded(headers: Sequence[tuple[str, bytes | None]], names: Collection[str]) -> list[tuple[str, bytes]]:
+    """The headers that the answer carries on, such as a trace's."""
+    return [(name, value) for name, value in headers if name.lower() in names and value is not None and len(value) <= FORWARDED_BYTES]
 
 
 def _text(header: bytes | None) -> str:

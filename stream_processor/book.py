@@ -13,14 +13,14 @@ from typing import TypeAlias
 import msgspec
 
 from rows.decode import SourceRecord
-from rows.identity import Identity, PartitionOf, stranger
+from rows.identity import Identity, PartitionOf, foreign, stranger
 from rows.packed import row_record
 from rows.rejected import Rejected
-from schemas.ids import others_run_id, position_key, stats_key
+from schemas.ids import OTHERS_RUN_ID, UNKEYED_RUN_ID, position_key, stats_key
 from schemas.messages import DeadLetter, DeadLetterMark, LaneStats, Prediction, Purge, RunEnd, RunSkip, encode
 from schemas.tasks import Command
 from schemas.topics import MAX_KEY_BYTES
-from stream_processor.answers import Answered, dead_letter, prediction
+from stream_processor.answers import Answered, dead_letter, forwarded, prediction
 from stream_processor.bulk import answer_all
 from stream_processor.count import (
     ADMITTED,
@@ -50,6 +50,8 @@ class Outcome:
     predictions: list[tuple[bytes | None, bytes]] = field(default_factory=list)
     dead_letters: list[tuple[bytes | None, bytes]] = field(default_factory=list)
     marks: list[tuple[bytes | None, bytes]] = field(default_factory=list)
+    forwarded: dict[int, list[tuple[str, bytes]]] = field(default_factory=dict)
+    """By place in `predictions`, headers of the row that its answer carries on."""
     commands: list[tuple[bytes, bytes]] = field(default_factory=list)
     states: list[tuple[bytes, bytes]] = field(default_factory=list)
     position: int = -1
@@ -70,11 +72,12 @@ class Book:
         partition_of: PartitionOf,
         *,
         brief: bool,
+        forward: frozenset[str] = frozenset(),
         room: int,
     ) -> None:
         self.answered: list[tuple[SourceRecord, Answered, Prediction]] = []
         """Rows whose reasons may be asked for: all of them, or, when `brief`, at least the last."""
-        self._brief = brief
+        self._brief, self._forward = brief, forward
         self._room = room
         self._predictions: list[tuple[bytes | None, bytes | Prediction]] = []
         self._partition = partition
@@ -87,6 +90,7 @@ class Book:
 
     def enter(self, record: SourceRecord, item: Handled) -> None:
         """Count one record, or a span of them, of which `record` is the first."""
+        self._place(item)
         if isinstance(item, Answered):
             self._row(record, item.opened.identity, item)
         elif isinstance(item, Span):
@@ -103,29 +107,48 @@ class Book:
         """What is to be written; `last` is the batch's last record."""
         outcome = self._outcome
         outcome.predictions = [pair if type(pair[1]) is bytes else (pair[0], encode(pair[1])) for pair in self._predictions]  # type: ignore[misc]
-        outcome.states = [(key, encode(lane)) for key, lane in self._lanes.items() if lane.offset >= 0]  # all are of this partition
-        outcome.states.append((position_key(self._partition), b"%d" % last.offset))
+        read = [(key, lane) for key, lane in self._lanes.items() if max(lane.offset, lane.ingress_offset) >= 0]
+        outcome.states = [(key, encode(lane)) for key, lane in read]  # all are of this partition
+        outcome.states.append((position_key(self._partition, last.topic), b"%d" % last.offset))
         outcome.position = last.offset
         outcome.models_used = {item.version for _, item, _ in self.answered}
         return outcome
 
-    def _row(self, record: SourceRecord, identity: Identity, item: Answered | Rejected) -> None:
-        identity = self._with_room(identity)
+    def _place(self, item: Handled) -> None:
+        """Have a row of another system count in the attempt whose lanes are numbered as it is, where the run has room."""
         if isinstance(item, Answered):
-            item.opened.identity = identity
-        else:
-            item.identity = identity
+            item.opened.identity = self._with_room(self._attempted(item.opened.identity))
+        elif isinstance(item, Rejected) and item.identity is not None:
+            item.identity = self._with_room(self._attempted(item.identity))
+        elif isinstance(item, Span) and item.packet.identity.foreign:
+            item.packet.identity = self._with_room(self._attempted(item.packet.identity))
+            for j, bad in item.packet.bad.items():
+                bad.identity = item.packet.identity_of(j)
+
+    def _attempted(self, identity: Identity) -> Identity:
+        """The identity; where this partition's lanes of the run were numbered otherwise (before `ingress.rows.v1`), in the next attempt."""
+        while identity.foreign and any(lane.lanes != identity.lanes for lane in self._both(identity)):
+            identity = msgspec.structs.replace(identity, attempt=identity.attempt + 1)
+        return identity
+
+    def _both(self, identity: Identity) -> list[LaneStats]:
+        """What is known of the lanes in which a run of another system has this partition's rows of either topic."""
+        other = (identity.lane + identity.lanes // 2) % identity.lanes
+        lanes = (self._known(identity), self._known(msgspec.structs.replace(identity, lane=other)))
+        return [lane for lane in lanes if lane is not None]
+
+    def _row(self, record: SourceRecord, identity: Identity, item: Answered | Rejected) -> None:
         if identity.redriven and self._known(identity) is None:
             self._outcome.passed_by["not_skipped"] += 1
             return self._mark(record, in_vain(None, identity, self._now))
         if (lane := self._lane_of(record, identity)) is not None:
-            self._enter(record, identity, item, lane, admit(lane, identity, record.offset))
+            self._enter(record, identity, item, lane, admit(lane, identity, record.offset, record.topic))
         return None
 
     def _span(self, record: SourceRecord, item: Span) -> None:
         """Each record is admitted once, by its offset; its rows one by one, by their index, unless it is plain that all follow."""
         packet = item.packet
-        packet.identity = first = self._with_room(packet.identity)
+        first = packet.identity
         lane = self._lane_of(record if first.owned else row_record(record, packet, 0, item.inputs), first)
         if lane is None:
             return
@@ -140,7 +163,7 @@ class Book:
         last_record, unread = None, False
         for j, one in enumerate(item.records):
             if one is not last_record:
-                last_record, unread = one, note(lane, one.offset)
+                last_record, unread = one, note(lane, one.offset, one.topic)
             identity, bad = packet.identity_of(j), packet.bad.get(j)
             admission = place(lane, identity) if unread else "read_again"
             alone = row_record(one, packet, j, item.inputs) if bad else one
@@ -161,7 +184,7 @@ class Book:
         self._room -= 1
         if self._room >= 0:
             return identity
-        return msgspec.structs.replace(identity, run_id=others_run_id(self._partition))
+        return msgspec.structs.replace(identity, run_id=OTHERS_RUN_ID)
 
     def _enter(self, record: SourceRecord, identity: Identity, item: Answered | Rejected, lane: LaneStats, admission: Admission) -> None:
         if admission not in ADMITTED:
@@ -178,6 +201,8 @@ class Book:
         else:
             answer = prediction(record, item, self._now)
             count(lane, admission, answer)
+            if record.headers and not identity.owned and (carried := forwarded(record.headers, self._forward)):
+                self._outcome.forwarded[len(self._predictions)] = carried
             self._predictions.append((record.key, answer))
             self.answered.append((record, item, answer))
             if identity.redriven:
@@ -185,12 +210,12 @@ class Book:
 
     def _run_owned(self, record: SourceRecord, run_id: str) -> None:
         """A row of another system that names a run of ours: it counts where rows count that do not say whose they are."""
-        identity = self._with_room(stranger(record.key, record.partition, record.offset, self._partition_of))
+        identity = self._with_room(stranger(record, self._partition_of))
         if (lane := self._lane(identity)).epoch > 0:
-            identity = self._with_room(stranger(None, record.partition, record.offset, self._partition_of))
+            identity = self._with_room(foreign(UNKEYED_RUN_ID, record, self._partition_of.partitions))
             lane = self._lane(identity)
         owned = Rejected("run_owned", f"run {run_id} is replayed by our producer; its rows carry an epoch", "$.run_id", identity)
-        self._enter(record, identity, owned, lane, admit(lane, identity, record.offset))
+        self._enter(record, identity, owned, lane, admit(lane, identity, record.offset, record.topic))
 
     def _purge(self, record: SourceRecord, order: Purge) -> None:
         lane = self._known(order)
@@ -226,6 +251,7 @@ class Book:
         if lane is None:
             key = stats_key(identity.run_id, identity.attempt, identity.lane)
             lane = self._lanes[key] = new_lane(identity, self._partition)
+            lane.begun_at = self._now if isinstance(identity, Identity) and identity.foreign else None
         return lane
 
     def _dead(self, record: SourceRecord, item: Rejected) -> DeadLetter:

@@ -9,6 +9,7 @@ import msgspec
 from rows.rejected import UNREADABLE
 from schemas.ids import POSITION_PREFIX, position_key, stats_key
 from schemas.messages import LaneStats
+from schemas.topics import INLETS
 
 MARKS = frozenset({b"__owner__", b"__end__"})
 MOST_DIGITS = 19
@@ -22,7 +23,7 @@ def problem(partition: int, key: bytes | None, value: bytes | None) -> str | Non
     if key in MARKS:
         return None
     if key.startswith(POSITION_PREFIX):
-        right = key == position_key(partition) and value.isdigit() and len(value) <= MOST_DIGITS
+        right = key in {position_key(partition, topic.name) for topic in INLETS} and value.isdigit() and len(value) <= MOST_DIGITS
         return None if right else "it is no position in this partition"
     try:
         lane = _lane_stats(value)

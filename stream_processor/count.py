@@ -12,6 +12,7 @@ from typing import Literal, TypeAlias
 from rows.identity import Identity
 from schemas.ids import microseconds
 from schemas.messages import HISTOGRAM_BINS, LaneStats, Prediction, RunEnd, RunSkip
+from schemas.topics import INGRESS, ROWS
 
 SKIPPED_MAX = 10_000
 """Dead-lettered rows of a lane that can still be redriven; of more, the oldest are forgotten."""
@@ -48,13 +49,16 @@ def next_index(lane: LaneStats) -> int:
     return lane.lane if lane.last_row_index < 0 else lane.last_row_index + lane.lanes
 
 
-def admit(lane: LaneStats, identity: Identity, offset: int) -> Admission:
+def admit(lane: LaneStats, identity: Identity, offset: int, topic: str = ROWS.name) -> Admission:
     """Say what the row is to the lane, and note that its record was read."""
-    return place(lane, identity) if note(lane, offset) else "read_again"
+    return place(lane, identity) if note(lane, offset, topic) else "read_again"
 
 
-def note(lane: LaneStats, offset: int) -> bool:
-    """Note that a record was read; false when it was read before. Once a record, however many rows it holds."""
+def note(lane: LaneStats, offset: int, topic: str = ROWS.name) -> bool:
+    """Note that a record was read; false when it was read before. Once a record, however many rows it holds; each topic for itself."""
+    if topic == INGRESS.name:
+        unread, lane.ingress_offset = offset > lane.ingress_offset, max(offset, lane.ingress_offset)
+        return unread
     if offset <= lane.offset:
         return False
     lane.offset = offset

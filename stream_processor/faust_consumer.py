@@ -27,13 +27,14 @@ from contextlib import suppress
 from typing import Any, Literal
 
 import msgspec
-from aiokafka import ConsumerRecord
+from aiokafka import ConsumerRecord, TopicPartition
 from faust.transport.drivers import aiokafka as driver
 from faust.transport.utils import DefaultSchedulingStrategy
 from faust.types import TP
 
-from schemas.topics import ROWS, STATS_CHANGELOG
+from schemas.topics import INLETS, STATS_CHANGELOG
 
+OF_ROWS = frozenset(topic.name for topic in INLETS)
 HELD_FETCH_SECONDS = 0.01
 FETCH_MAX_WAIT_MS = 100
 
@@ -103,12 +104,12 @@ class BatchConsumer(driver.Consumer):
         self.app.recovered.clear()
         self._buffered_partitions.clear()
         self._room.set()
-        await self.app.hooks.close({tp.partition for tp in revoked if tp.topic == ROWS.name})
+        await self.app.hooks.close({tp.partition for tp in revoked if tp.topic in OF_ROWS})
         await super().on_partitions_revoked(revoked)
 
     async def perform_seek(self) -> None:
         await super().perform_seek()
-        recovered: set[int] = {tp.partition for tp in self.assignment() if tp.topic == ROWS.name} & self.app.recovered
+        recovered: set[int] = {tp.partition for tp in self.assignment() if tp.topic in OF_ROWS} & self.app.recovered
         await self._thread.call_thread(self._changelog, "pause", recovered)
         await self.rewind(self.app.hooks.open(recovered))
 
@@ -118,9 +119,9 @@ class BatchConsumer(driver.Consumer):
         wanted = [tp for tp in consumer.assignment() if tp.topic == STATS_CHANGELOG.name and tp.partition in partitions]
         getattr(consumer, order)(*wanted)
 
-    async def rewind(self, positions: Mapping[int, int]) -> None:
-        """Read the partitions of `rows.v1` from these offsets on."""
-        offsets = {TP(ROWS.name, partition): offset for partition, offset in positions.items()}
+    async def rewind(self, positions: Mapping[TopicPartition, int]) -> None:
+        """Read the partitions from these offsets on, those of them that are assigned."""
+        offsets = {TP(*tp): offset for tp, offset in positions.items() if tp in self.assignment()}
         if offsets:
             await self._thread.seek_wait(offsets)
             self._read_offset.update({tp: offset or None for tp, offset in offsets.items()})

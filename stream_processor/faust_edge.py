@@ -18,7 +18,7 @@ from faust.tables.manager import TableManager
 from faust.types import TP
 
 from runtime.kafka import METADATA_MAX_AGE_MS
-from schemas.topics import APP_ID, ROWS, STATS_CHANGELOG
+from schemas.topics import APP_ID, INLETS, STATS_CHANGELOG
 from stream_processor.changelog import problem
 from stream_processor.faust_consumer import BatchScheduler, BatchTransport
 from stream_processor.metrics import SET_ASIDE
@@ -28,7 +28,7 @@ log = structlog.get_logger()
 
 
 class Hooks(Protocol):
-    """What the Faust side calls. Partitions are those of `rows.v1` and of the changelog alike."""
+    """What the Faust side calls. Partitions are those of `rows.v1`, `ingress.rows.v1` and the changelog alike."""
 
     async def own(self, partitions: Collection[int]) -> None:
         """Become the only writer of exactly these partitions."""
@@ -36,8 +36,8 @@ class Hooks(Protocol):
     async def mark_end(self, partition: int) -> int:
         """Write a plain record to the changelog; return its offset."""
 
-    def open(self, partitions: Collection[int]) -> dict[int, int]:
-        """Start scoring the partitions, whose table is recovered; return the offset that each is to be read from."""
+    def open(self, partitions: Collection[int]) -> dict[TopicPartition, int]:
+        """Start scoring the partitions, whose table is recovered; return the offset that each topic's is to be read from."""
 
     async def close(self, partitions: Collection[int]) -> None:
         """Finish the batch in hand of each partition and start no other."""
@@ -122,24 +122,24 @@ class FaustApp(faust.App):
     def _create_directories(self) -> None:
         """Keep no files: the store is in memory."""
 
-    def hold(self, partition: int) -> None:
+    def hold(self, tp: TopicPartition) -> None:
         """Fetch no more of the partition for now."""
-        self.consumer.on_buffer_full(TP(ROWS.name, partition))
+        self.consumer.on_buffer_full(TP(*tp))
 
-    def release(self, partition: int) -> None:
+    def release(self, tp: TopicPartition) -> None:
         """Fetch the partition again."""
-        self.consumer.on_buffer_drop(TP(ROWS.name, partition))
+        self.consumer.on_buffer_drop(TP(*tp))
 
-    async def rewind(self, partition: int, offset: int) -> None:
+    async def rewind(self, tp: TopicPartition, offset: int) -> None:
         """Read the partition again from this offset on."""
         consumer: Any = self.consumer
-        await consumer.rewind({partition: offset})
+        await consumer.rewind({tp: offset})
 
-    async def commit_positions(self, positions: Mapping[int, int]) -> bool:
+    async def commit_positions(self, positions: Mapping[TopicPartition, int]) -> bool:
         """Store the offsets for those who ask how far scoring has come; say whether it worked. No number depends on them."""
         consumer: Any = self.consumer
         thread = consumer._thread
-        offsets = {TopicPartition(ROWS.name, partition): OffsetAndMetadata(offset, "") for partition, offset in positions.items()}
+        offsets = {tp: OffsetAndMetadata(offset, "") for tp, offset in positions.items()}
         try:
             await thread.call_thread(thread._ensure_consumer().commit, offsets)
         except KafkaError:
@@ -154,7 +154,7 @@ class FaustApp(faust.App):
 
 
 def build(settings: Settings, hooks: Hooks, agent: Callable[[Any], Any]) -> FaustApp:
-    """Return the app, with `agent` on `rows.v1`. Opens no connection."""
+    """Return the app, with `agent` on the topics of rows. Opens no connection."""
     app = FaustApp(
         APP_ID,
         broker=[f"kafka://{server.strip()}" for server in settings.kafka_bootstrap_servers.split(",")],
@@ -183,7 +183,7 @@ def build(settings: Settings, hooks: Hooks, agent: Callable[[Any], Any]) -> Faus
     app.stats = StatsTable(app, name="stats", key_type=bytes, value_type=bytes, partitions=settings.data_partitions)
     assert app.stats.changelog_topic_name == STATS_CHANGELOG.name
     app.tables.add(app.stats)
-    app.agent(app.topic(ROWS.name, key_serializer="raw", value_serializer="untouched", acks=False))(agent)
+    app.agent(app.topic(*[topic.name for topic in INLETS], key_serializer="raw", value_serializer="untouched", acks=False))(agent)
     return app
 
 

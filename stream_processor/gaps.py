@@ -12,7 +12,6 @@ from typing import Any, NamedTuple
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from runtime.tasks import stop_client
-from schemas.topics import ROWS
 from stream_processor.errors import classify
 from stream_processor.transactions_request import DescribeProducers
 
@@ -25,7 +24,7 @@ class Ends(NamedTuple):
 
 
 class Broker:
-    """A groupless reader of `rows.v1`; one question at a time."""
+    """A groupless reader of the topics of rows; one question at a time."""
 
     def __init__(self, kafka: dict[str, object], *, timeout_seconds: float) -> None:
         self._kafka = kafka
@@ -33,9 +32,8 @@ class Broker:
         self._lock = asyncio.Lock()
         self._consumers: dict[str, AIOKafkaConsumer] = {}
 
-    async def first_offset(self, partition: int, wanted: int) -> int | None:
+    async def first_offset(self, tp: TopicPartition, wanted: int) -> int | None:
         """Return the offset of the first committed record at or behind `wanted`, null when there is none. Raises `Unavailable`."""
-        tp = TopicPartition(ROWS.name, partition)
         async with self._lock:
             try:
                 async with asyncio.timeout(self._timeout_seconds):
@@ -48,11 +46,10 @@ class Broker:
                             return int(record.offset)
                     return None
             except BaseException as error:
-                raise classify(error, f"asking for the rows of partition {partition}") from error
+                raise classify(error, f"asking for the rows of {tp.topic} partition {tp.partition}") from error
 
-    async def log_start(self, partition: int) -> int:
+    async def log_start(self, tp: TopicPartition) -> int:
         """Return the first offset that retention has left. Raises `Unavailable`."""
-        tp = TopicPartition(ROWS.name, partition)
         async with self._lock:
             try:
                 async with asyncio.timeout(self._timeout_seconds):
@@ -60,26 +57,26 @@ class Broker:
             except BaseException as error:
                 raise classify(error, "asking for offsets") from error
 
-    async def ends(self, partitions: Collection[int]) -> dict[int, Ends]:
+    async def ends(self, partitions: Collection[TopicPartition]) -> dict[TopicPartition, Ends]:
         """Return the ends of each partition; they differ only while a transaction is open. Raises `Unavailable`."""
-        wanted = [TopicPartition(ROWS.name, partition) for partition in partitions]
+        wanted = list(partitions)
         async with self._lock:
             try:
                 async with asyncio.timeout(self._timeout_seconds):
                     high = await (await self._started("read_uncommitted")).end_offsets(wanted)  # first, or what comes between would differ
                     stable = await (await self._started()).end_offsets(wanted)
-                    return {tp.partition: Ends(high[tp], min(stable[tp], high[tp])) for tp in wanted}
+                    return {tp: Ends(high[tp], min(stable[tp], high[tp])) for tp in wanted}
             except BaseException as error:
                 raise classify(error, "asking for offsets") from error
 
-    async def open_producers(self, partition: int) -> list[int]:
+    async def open_producers(self, tp: TopicPartition) -> list[int]:
         """Return the ids of the producers with an open transaction, the oldest first; none when the broker does not tell."""
         found: list[tuple[int, int]] = []
         with suppress(Exception):  # only for the log: old brokers and missing rights are no failure
             async with self._lock, asyncio.timeout(2):
                 client: Any = (await self._started())._client
-                node = client.cluster.leader_for_partition(TopicPartition(ROWS.name, partition))
-                answer = await client.send(node, DescribeProducers(ROWS.name, partition))
+                node = client.cluster.leader_for_partition(tp)
+                answer = await client.send(node, DescribeProducers(tp.topic, tp.partition))
                 for _, partitions, _ in answer.topics:
                     for _, _, _, producers, _ in partitions:
                         found += [(start, producer) for producer, _, _, _, _, start, _ in producers if start >= 0]

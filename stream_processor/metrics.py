@@ -12,7 +12,7 @@ FENCED_ROWS = Counter(
     ["why"],
 )
 REWINDS = Counter(f"{PREFIX}_rewinds", "times a partition was read again because records were missing in between (times)")
-GAPS = Counter(f"{PREFIX}_gaps", "real gaps in the offsets of rows.v1: removed by retention, or transaction markers (times)")
+GAPS = Counter(f"{PREFIX}_gaps", "real gaps in the offsets of a topic of rows: removed by retention, or transaction markers (times)")
 TRANSACTION_SECONDS = Histogram(
     f"{PREFIX}_transaction_seconds",
     "duration of a batch's transaction (seconds)",
@@ -24,14 +24,18 @@ SCORING_SECONDS = Histogram(
     buckets=(0.001, 0.002, 0.004, 0.008, 0.016, 0.032, 0.064, 0.128, 0.5, 2),
 )
 BATCH_ROWS = Histogram(f"{PREFIX}_batch_rows", "records in a transaction (records)", buckets=(1, 2, 4, 8, 16, 64, 256, 1024, 4096))
-LAG = Gauge(f"{PREFIX}_lag", "offsets behind the end of a partition of rows.v1, open transactions included (offsets)", ["partition"])
+LAG = Gauge(
+    f"{PREFIX}_lag",
+    "offsets behind the end of a partition of rows.v1 or ingress.rows.v1, open transactions included (offsets)",
+    ["topic", "partition"],
+)
 BLOCKED_SECONDS = Gauge(
     f"{PREFIX}_blocked_seconds",
-    "how long a partition of rows.v1 waits behind the open transaction of another system (seconds)",
-    ["partition"],
+    "how long a partition of a topic of rows waits behind the open transaction of another system (seconds)",
+    ["topic", "partition"],
 )
 LANES_LOST = Counter(f"{PREFIX}_lanes_lost", "lanes of runs ended as FAILED because rows of them are not on rows.v1 any more (lanes)")
-POSITION = Gauge(f"{PREFIX}_position", "next offset of rows.v1 to be scored (offset)", ["partition"])
+POSITION = Gauge(f"{PREFIX}_position", "next offset of a topic of rows to be scored (offset)", ["topic", "partition"])
 SET_ASIDE = Counter(f"{PREFIX}_changelog_set_aside", "records of the changelog that are none of the processor's own (records)")
 MODELS_LOADED = Gauge(f"{PREFIX}_models_loaded", "model versions in memory (models)")
 OWNED_PARTITIONS = Gauge(f"{PREFIX}_owned_partitions", "partitions this worker is scoring (partitions)")

@@ -5,12 +5,12 @@ here beyond what aiokafka does within `transaction_timeout_seconds`: a failed co
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from itertools import pairwise
 from typing import Any, Protocol
 
-from aiokafka import AIOKafkaProducer
+from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.producer import sender
 
 from runtime.tasks import stop_client
@@ -41,6 +41,7 @@ sender.BACKOFF_OVERRIDE = 0.002
 were seen in the slowest rows at 100 rows/s, and in those behind them."""
 
 Records = Sequence[tuple[bytes | None, bytes]]
+NOTHING: Mapping[int, Headers] = {}
 
 
 class Written(Protocol):
@@ -48,6 +49,8 @@ class Written(Protocol):
 
     @property
     def predictions(self) -> Records: ...
+    @property
+    def forwarded(self) -> Mapping[int, Headers]: ...
     @property
     def dead_letters(self) -> Records: ...
     @property
@@ -70,8 +73,8 @@ class Owner:
     async def take(cls, kafka: dict[str, object], partition: int, *, timeout_seconds: float) -> "Owner":
         """Become the owner and be ready to commit quickly.
 
-        The first transaction is slow on every topic it touches (75–120 ms were seen), so it is made here, on all of them, and aborted:
-        nobody who reads committed sees it. Raises `Unavailable`, `Fenced`.
+        The first transaction is slow on every topic it touches (75–120 ms were seen), so one is made here, over all of them, and aborted.
+        It writes a record on the changelog only: those who read uncommitted find none on the others. Raises `Unavailable`, `Fenced`.
         """
         producer = AIOKafkaProducer(
             **kafka,
@@ -94,7 +97,10 @@ class Owner:
 
     async def _warm_up(self) -> None:
         await self._producer.begin_transaction()
-        await asyncio.gather(*[await self._send(topic, [(OWNER_KEY, b"")]) for topic in (PREDICTIONS, DEAD_LETTERS, STATS_CHANGELOG)])
+        for topic in (PREDICTIONS, DEAD_LETTERS):
+            await self._producer.partitions_for(topic.name)  # where its leader is
+            self._producer._txn_manager.maybe_add_partition_to_txn(TopicPartition(topic.name, self.partition))
+        await (await self._send(STATS_CHANGELOG, [(OWNER_KEY, b"")]))
         await self._producer.abort_transaction()
 
     async def commit(self, written: Written) -> None:
@@ -103,7 +109,7 @@ class Owner:
             async with asyncio.timeout(self._timeout_seconds):
                 await self._producer.begin_transaction()
                 sent = [
-                    *await self._batches(PREDICTIONS, written.predictions),
+                    *await self._batches(PREDICTIONS, written.predictions, more=written.forwarded),
                     *await self._batches(DEAD_LETTERS, written.dead_letters),
                     *await self._batches(DEAD_LETTERS, written.marks, MARK_HEADERS),
                     *await self._batches(STATS_CHANGELOG, written.states),
@@ -114,13 +120,20 @@ class Owner:
         except Exception as error:
             raise classify(error, f"committing a batch of partition {self.partition}") from error
 
-    async def _batches(self, topic: Topic, records: Records, headers: Headers = HEADERS) -> list[Any]:
-        return [await self._send(topic, part, headers) for part in _parts(records)]
+    async def _batches(
+        self, topic: Topic, records: Records, headers: Headers = HEADERS, more: Mapping[int, Headers] = NOTHING
+    ) -> list[Any]:
+        """Send in batches; `more`: further headers of some of the records, by their place."""
+        sent, start = [], 0
+        for part in _parts(records, more):
+            sent.append(await self._send(topic, part, headers, {place - start: more[place] for place in more} if more else NOTHING))
+            start += len(part)
+        return sent
 
-    async def _send(self, topic: Topic, records: Records, headers: Headers = HEADERS) -> Any:
+    async def _send(self, topic: Topic, records: Records, headers: Headers = HEADERS, more: Mapping[int, Headers] = NOTHING) -> Any:
         batch = self._producer.create_batch()
-        for key, value in records:
-            batch.append(timestamp=None, key=key, value=value, headers=headers)
+        for place, (key, value) in enumerate(records):
+            batch.append(timestamp=None, key=key, value=value, headers=[*headers, *more[place]] if more and place in more else headers)
         return await self._producer.send_batch(batch, topic.name, partition=self.partition)
 
     async def stop(self) -> None:
@@ -130,11 +143,13 @@ class Owner:
                 await stop_client(self._producer)
 
 
-def _parts(records: Records) -> list[Records]:
+def _parts(records: Records, more: Mapping[int, Headers] = NOTHING) -> list[Records]:
     """Cut so that each part fits into a batch; a record that is larger goes alone."""
     cuts, room = [0], PRODUCER_BATCH_BYTES - 128
     for number, (key, value) in enumerate(records):
         size = len(value) + len(key or b"") + 128  # headers and the record's own fields
+        if more and number in more:
+            size += sum(4 * len(name) + len(said) + 16 for name, said in more[number])
         if size > room and number > cuts[-1]:
             cuts.append(number)
             room = PRODUCER_BATCH_BYTES - 128

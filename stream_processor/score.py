@@ -58,11 +58,15 @@ def handle(
     now: datetime,
     reasons: Reasons,
     limits: DeadLetterLimits = NO_LIMITS,
+    forward: frozenset[str] = frozenset(),
     caught_up: bool = False,
     room: int = 1 << 30,
 ) -> Outcome | Needs:
-    """Handle consecutive records of one partition. `champion` scores rows that name no model; None: not known yet, False: there is none.
-    `caught_up`: what `epochs` does not know by now is made up. `room`: so many runs of other systems may be new in the partition."""
+    """Handle consecutive records of one partition of a topic. `caught_up`: what `epochs` does not know by now is made up.
+
+    `champion` scores rows that name no model; None: not known yet, False: there is none. `room`: so many lanes of runs of other systems
+    may be new in the partition.
+    """
     admission = Admission(epochs, partition_of)
     read = _read(records, models, champion, partition_of, admission)
     if admission.unknown and not caught_up:
@@ -72,7 +76,7 @@ def handle(
     firsts, items, spans = read
     matrices = _score(items, spans)
     brief = sum(map(len, matrices.values())) > max(reasons.exact_max_rows, reasons.approximate_max_rows)
-    book = Book(records[0].partition, state, now, limits, partition_of, brief=brief, room=room)
+    book = Book(records[0].partition, state, now, limits, partition_of, brief=brief, forward=forward, room=room)
     for record, item in zip(firsts, items, strict=True):
         book.enter(record, item)
     explain(book.answered, matrices, reasons, brief=brief)

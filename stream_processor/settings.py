@@ -26,6 +26,12 @@ class Settings(ProcessSettings):
     max_dead_letter_share: float = Field(
         0.5, gt=0, le=1, description="so does a larger share of dead letters, once 1,000 rows of the lane are handled; 1: none does"
     )
+    foreign_rows_on_rows: bool = Field(
+        False, description="rows of other systems are taken on rows.v1, too, for one release; else they are dead letters there"
+    )
+    forwarded_headers: str = Field(
+        "traceparent,tracestate,correlation-id", description="headers of a row of another system that its prediction carries on"
+    )
     external_runs_max: int = Field(
         2000,
         ge=0,

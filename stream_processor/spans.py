@@ -135,7 +135,7 @@ class Spans:
         rows.labels.append(row.label)
         span.records.append(record)
         self._input.add(model.reader.values(row.features))
-        self._following += row.lanes
+        self._following += span.packet.identity.lanes
         return joined or span
 
     def _take_packed(self, record: SourceRecord, body: bytes) -> Span | bool:
@@ -160,11 +160,11 @@ class Spans:
             mine.labels += rows.labels
         span.records += [record] * count
         self._input.add_packed(rows.features)
-        self._following += rows.lanes * count
+        self._following += span.packet.identity.lanes * count
         return joined or span
 
     def _begin(self, record: SourceRecord, rows: PackedRows) -> Span | None:
-        identity = identify(rows, key=record.key, partition=record.partition, offset=record.offset, partition_of=self._partition_of)
+        identity = identify(rows, record, self._partition_of)
         if not isinstance(identity, Identity) or not identity.owned or not self._admission.owns(identity):
             return None
         self._span = Span(Packet(identity, rows), self._version, self._model, [], self._input.rows)

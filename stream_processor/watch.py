@@ -8,11 +8,13 @@ from datetime import UTC, datetime
 from functools import partial
 
 import structlog
+from aiokafka import TopicPartition
 
 from runtime.errors import Unavailable
 from schemas.topics import ROWS
 from stream_processor.book import Outcome
 from stream_processor.gaps import Ends
+from stream_processor.inlet import Inlet
 from stream_processor.lane import Lane
 from stream_processor.metrics import BLOCKED_SECONDS, LAG, LANES_LOST
 from stream_processor.missing import Audit, Places, ended, lost_lanes
@@ -49,10 +51,10 @@ class Watch:
         self._unavailable_after_seconds = unavailable_after_seconds
         self._clock = clock
         self._ready_at = self._answered_at = clock()
-        self._committed: dict[int, int] = {}
+        self._committed: dict[TopicPartition, int] = {}
         self._stalled: dict[str, str] = {}
-        self._read_again_at: dict[int, float] = {}
-        self._blocked_since: dict[int, float] = {}
+        self._read_again_at: dict[TopicPartition, float] = {}
+        self._blocked_since: dict[TopicPartition, float] = {}
         self._blocked: dict[str, str] = {}
         self._audit = Audit(worker.partition_of)
 
@@ -95,8 +97,7 @@ class Watch:
 
     async def report(self) -> None:
         """Store how far the lanes have come, if they moved. Only lag displays and the producer's pace depend on it."""
-        at = {partition: lane.next_offset for partition, lane in self._worker.lanes.items()}
-        moved = {partition: offset for partition, offset in at.items() if offset != self._committed.get(partition)}
+        moved = {tp: inlet.next_offset for tp, inlet in self._inlets().items() if inlet.next_offset != self._committed.get(tp)}
         if moved and not self._worker.app.rebalancing and await self._worker.app.commit_positions(moved):
             self._committed |= moved
 
@@ -118,59 +119,67 @@ class Watch:
             self._worker.fail(Unavailable("kafka", f"no progress: {self._stalled}"))
 
     async def _look(self, now: float) -> None:
-        lanes = dict(self._worker.lanes)
+        lanes, inlets = dict(self._worker.lanes), self._inlets()
         self._note_runs(lanes)  # before it is asked where the partitions end
-        if not lanes:
+        if not inlets:
             return
-        ends = await self._worker.broker.ends(list(lanes))
-        for partition, lane in lanes.items():
-            lag = max(0, ends[partition].high - lane.next_offset)
-            LAG.labels(partition).set(lag)
-            blocked = await self._is_blocked(lane, ends[partition])
-            await self._say_blocked(partition, now, blocked=blocked)
-            self._say_beyond(lane, ends[partition])
-            if blocked or not lag:
-                lane.moved_at = now
-            elif now - lane.moved_at > self._stall_timeout_seconds and not lane.closed:
-                await self._suspect(partition, lag)
-            elif lane.waiting and not self._worker.app.rebalancing:
-                await self._read_again(lane, now, ends[partition])
-            if due := self._audit.due(partition, lane.next_offset, ends[partition].high):
-                await self._compare(lane, due)
+        ends = await self._worker.broker.ends(list(inlets))
+        for tp, inlet in inlets.items():
+            await self._look_at(inlet, ends[tp], now)
+            if tp.topic == ROWS.name and (due := self._audit.due(tp.partition, inlet.next_offset, ends[tp].high)):
+                await self._compare(lanes[tp.partition], due)
 
-    async def _is_blocked(self, lane: Lane, ends: Ends) -> bool:
+    def _inlets(self) -> dict[TopicPartition, Inlet]:
+        return {inlet.tp: inlet for lane in self._worker.lanes.values() for inlet in lane.inlets.values()}
+
+    async def _look_at(self, inlet: Inlet, ends: Ends, now: float) -> None:
+        lag = max(0, ends.high - inlet.next_offset)
+        LAG.labels(inlet.tp.topic, inlet.tp.partition).set(lag)
+        blocked = await self._is_blocked(inlet, ends)
+        await self._say_blocked(inlet.tp, now, blocked=blocked)
+        self._say_beyond(inlet, ends)
+        if blocked or not lag:
+            inlet.moved_at = now
+        elif now - inlet.moved_at > self._stall_timeout_seconds and not inlet.closed:
+            await self._suspect(inlet, ends)
+        elif inlet.waiting and not self._worker.app.rebalancing:
+            await self._read_again(inlet, now, ends)
+
+    async def _is_blocked(self, inlet: Inlet, ends: Ends) -> bool:
         """Whether all is read that may be read, but not all there is: a transaction is open."""
-        if ends.stable >= ends.high or not lane.waiting:
+        if ends.stable >= ends.high or not inlet.waiting:
             return False
-        wanted = lane.next_offset
-        return wanted >= ends.stable or await self._worker.broker.first_offset(lane.partition, wanted) is None
+        wanted = inlet.next_offset
+        return wanted >= ends.stable or await self._worker.broker.first_offset(inlet.tp, wanted) is None
 
-    async def _say_blocked(self, partition: int, now: float, *, blocked: bool) -> None:
-        name = f"{ROWS.name}/{partition}"
+    async def _say_blocked(self, tp: TopicPartition, now: float, *, blocked: bool) -> None:
+        name, where = _name(tp), {"topic": tp.topic, "partition": tp.partition}
         if not blocked:
-            if self._blocked_since.pop(partition, None) is not None:
+            if self._blocked_since.pop(tp, None) is not None:
                 with suppress(KeyError):
-                    BLOCKED_SECONDS.remove(partition)
+                    BLOCKED_SECONDS.remove(tp.topic, str(tp.partition))
             if self._blocked.pop(name, None):
-                log.info("the open transaction has ended", partition=partition)
+                log.info("the open transaction has ended", **where)
             return
-        seconds = now - self._blocked_since.setdefault(partition, now)
+        seconds = now - self._blocked_since.setdefault(tp, now)
         if seconds < BLOCKED_AFTER_SECONDS:
             return
-        BLOCKED_SECONDS.labels(partition).set(seconds)
+        BLOCKED_SECONDS.labels(tp.topic, tp.partition).set(seconds)
         if name not in self._blocked:
-            producers = await self._worker.broker.open_producers(partition)
-            log.warning("rows wait behind an open transaction of another system", partition=partition, producer_ids=producers)
+            producers = await self._worker.broker.open_producers(tp)
+            log.warning("rows wait behind an open transaction of another system", **where, producer_ids=producers)
             self._blocked[name] = "waits behind an open transaction of another system" + (
                 f", producer id {', '.join(map(str, producers))}" if producers else ""
             )
 
-    def _say_beyond(self, lane: Lane, ends: Ends) -> None:
-        name, was = f"{ROWS.name}/{lane.partition} position", f"stands at offset {lane.next_offset}, but the topic ends at {ends.high}"
-        if lane.next_offset <= ends.high:
+    def _say_beyond(self, inlet: Inlet, ends: Ends) -> None:
+        tp, was = inlet.tp, f"stands at offset {inlet.next_offset}, but the topic ends at {ends.high}"
+        name = f"{_name(tp)} position"
+        if inlet.next_offset <= ends.high:
             self._blocked.pop(name, None)
         elif name not in self._blocked:
-            log.error("the position is beyond the end of the topic: it was made anew?", partition=lane.partition, wanted=lane.next_offset)
+            where = {"topic": tp.topic, "partition": tp.partition}
+            log.error("the position is beyond the end of the topic: it was made anew?", **where, wanted=inlet.next_offset)
             self._blocked[name] = was
 
     def _note_runs(self, lanes: Mapping[int, Lane]) -> None:
@@ -187,7 +196,7 @@ class Watch:
         lost = await asyncio.to_thread(find, due, self._worker.state)
         if not lost:
             return
-        start = await self._worker.broker.log_start(lane.partition)
+        start = await self._worker.broker.log_start(TopicPartition(ROWS.name, lane.partition))
 
         def decide(next_offset: int) -> Outcome | None:
             still = find({stats.run_id: place for stats, place in lost}, self._worker.state)
@@ -200,21 +209,29 @@ class Watch:
 
         lane.between(decide)
 
-    async def _read_again(self, lane: Lane, now: float, ends: Ends) -> None:
-        if now - max(lane.moved_at, self._read_again_at.get(lane.partition, 0.0)) > READ_AGAIN_SECONDS:
-            self._read_again_at[lane.partition] = now
-            wanted = lane.next_offset
-            if await self._worker.broker.first_offset(lane.partition, wanted) is not None:
-                log.warning("records do not arrive, reading again", partition=lane.partition, wanted=lane.next_offset)
-                await lane.read_again()
-            else:
-                lane.nothing_before(ends.stable, wanted)
+    async def _read_again(self, inlet: Inlet, now: float, ends: Ends) -> None:
+        if now - max(inlet.moved_at, self._read_again_at.get(inlet.tp, 0.0)) > READ_AGAIN_SECONDS:
+            self._read_again_at[inlet.tp] = now
+            if not await self._only_markers(inlet, ends):
+                where = {"topic": inlet.tp.topic, "partition": inlet.tp.partition}
+                log.warning("records do not arrive, reading again", **where, wanted=inlet.next_offset)
+                await inlet.read_again()
 
-    async def _suspect(self, partition: int, lag: int) -> None:
-        lane = self._worker.lanes.get(partition)
-        if lane is None:
-            return
-        if await self._worker.broker.first_offset(partition, lane.next_offset) is None:
-            lane.moved_at = self._clock()  # nothing but transaction markers
+    async def _suspect(self, inlet: Inlet, ends: Ends) -> None:
+        if await self._only_markers(inlet, ends):
+            inlet.moved_at = self._clock()
         else:
-            self._stalled[f"partition {partition}"] = f"{lag} offsets behind, at {lane.next_offset} for {self._stall_timeout_seconds:.0f} s"
+            lag = ends.high - inlet.next_offset
+            self._stalled[_name(inlet.tp)] = f"{lag} offsets behind, at {inlet.next_offset} for {self._stall_timeout_seconds:.0f} s"
+
+    async def _only_markers(self, inlet: Inlet, ends: Ends) -> bool:
+        """Whether no record may be read before the end: markers of transactions, what was aborted or removed. The inlet goes there then."""
+        wanted = inlet.next_offset
+        if await self._worker.broker.first_offset(inlet.tp, wanted) is not None:
+            return False
+        inlet.nothing_before(ends.stable, wanted)
+        return True
+
+
+def _name(tp: TopicPartition) -> str:
+    return f"{tp.topic}/{tp.partition}"

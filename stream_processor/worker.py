@@ -10,17 +10,19 @@ from collections.abc import Collection, MutableMapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from datetime import UTC, datetime
-from functools import lru_cache, partial
+from functools import partial
 from typing import Literal
 
 import structlog
-from aiokafka import ConsumerRecord
+from aiokafka import ConsumerRecord, TopicPartition
 
+from rows.identity import PartitionOf
 from runtime.errors import Unavailable
 from runtime.kafka import partition_for
 from runtime.process import settled
 from runtime.run_epochs import RunEpochs
 from schemas.ids import is_external_key, position_key
+from schemas.topics import INLETS
 from storage.files import Storage
 from storage.presence import Presence
 from stream_processor.answers import Reasons
@@ -70,7 +72,8 @@ class Worker:
         )
         self._reasons = Reasons(settings.exact_reasons_max_rows, settings.approximate_reasons_max_rows, settings.top_features)
         self._limits = DeadLetterLimits(settings.max_consecutive_dead_letters, settings.max_dead_letter_share)
-        self.partition_of = lru_cache(4096)(partial(partition_for, partitions=settings.data_partitions))
+        self.partition_of = PartitionOf(settings.data_partitions, partition_for, foreign_on_rows=settings.foreign_rows_on_rows)
+        self._forward = frozenset(name.strip().lower() for name in settings.forwarded_headers.split(",") if name.strip())
         self._table: MutableMapping[bytes, bytes] = self.app.stats
         self._owners: dict[int, Owner] = {}
         self._external_runs: Counter[int] = Counter()
@@ -93,20 +96,20 @@ class Worker:
         """Write a plain record to the changelog; return its offset."""
         return await self._end.mark(partition)
 
-    def open(self, partitions: Collection[int]) -> dict[int, int]:
-        """Start a lane for each partition that has none; return where each is to be read from."""
+    def open(self, partitions: Collection[int]) -> dict[TopicPartition, int]:
+        """Start a lane for each partition that has none; return where each of its topics is to be read from."""
         for partition in partitions:
             if partition not in self.lanes:
-                stored = self._table.get(position_key(partition))
+                stored = {topic.name: self._table.get(position_key(partition, topic.name)) for topic in INLETS}
+                begins = {name: int(at) + 1 if at else 0 for name, at in stored.items()}
                 batch_rows, batch_bytes = self._settings.batch_rows, self._settings.batch_bytes
-                at = int(stored) + 1 if stored else 0
-                lane = Lane(self, self._owners[partition], at, batch_rows=batch_rows, batch_bytes=batch_bytes)
+                lane = Lane(self, self._owners[partition], begins, batch_rows=batch_rows, batch_bytes=batch_bytes)
                 self.lanes[partition] = lane
-                self._external_runs[partition] = sum(is_external_key(key, partition) for key in list(self._table))
+                self._external_runs[partition] = sum(self._is_external(key, partition) for key in list(self._table))
                 self._tasks[partition] = task = asyncio.create_task(lane.run(), name=f"lane-{partition}")
                 task.add_done_callback(self._ended)
         OWNED_PARTITIONS.set(len(self.lanes))
-        return {partition: self.lanes[partition].next_offset for partition in partitions}
+        return {inlet.tp: inlet.next_offset for partition in partitions for inlet in self.lanes[partition].inlets.values()}
 
     async def close(self, partitions: Collection[int]) -> None:
         """Let the lanes finish the batch in hand."""
@@ -115,8 +118,9 @@ class Worker:
         for lane in lanes:
             lane.close()
             for gauge in (LAG, BLOCKED_SECONDS):
-                with suppress(KeyError):
-                    gauge.remove(lane.partition)
+                for topic in lane.inlets:
+                    with suppress(KeyError):
+                        gauge.remove(topic, str(lane.partition))
         OWNED_PARTITIONS.set(len(self.lanes))
         if tasks:
             _, unfinished = await asyncio.wait(tasks, timeout=self._settings.transaction_timeout_seconds)
@@ -149,6 +153,7 @@ class Worker:
                 now=datetime.now(UTC),
                 reasons=self._reasons,
                 limits=self._limits,
+                forward=self._forward,
             )
             with SCORING_SECONDS.time():
                 outcome = await asyncio.get_running_loop().run_in_executor(self._scoring, score)
@@ -172,28 +177,28 @@ class Worker:
         """Put the committed states into the table."""
         for key, value in outcome.states:
             if self._table.get(key) is None:
-                self._external_runs.update(partition for partition in self.lanes if is_external_key(key, partition))
+                self._external_runs.update(partition for partition in self.lanes if self._is_external(key, partition))
             self._table[key] = value
 
-    async def first_offset(self, partition: int, wanted: int) -> int | None:
+    async def first_offset(self, tp: TopicPartition, wanted: int) -> int | None:
         """Ask the broker."""
-        return await self.broker.first_offset(partition, wanted)
+        return await self.broker.first_offset(tp, wanted)
 
-    async def log_start(self, partition: int) -> int:
+    async def log_start(self, tp: TopicPartition) -> int:
         """Ask the broker."""
-        return await self.broker.log_start(partition)
+        return await self.broker.log_start(tp)
 
-    async def rewind(self, partition: int, offset: int) -> None:
+    async def rewind(self, tp: TopicPartition, offset: int) -> None:
         """Have the partition read again."""
-        await self.app.rewind(partition, offset)
+        await self.app.rewind(tp, offset)
 
-    def hold(self, partition: int) -> None:
+    def hold(self, tp: TopicPartition) -> None:
         """Leave the partition out of the fetch."""
-        self.app.hold(partition)
+        self.app.hold(tp)
 
-    def release(self, partition: int) -> None:
+    def release(self, tp: TopicPartition) -> None:
         """Fetch the partition again."""
-        self.app.release(partition)
+        self.app.release(tp)
 
     # --- life
 
@@ -226,6 +231,9 @@ class Worker:
         self._models.close()
         self._scoring.shutdown(wait=False)
         self._loading.shutdown(wait=False)
+
+    def _is_external(self, key: bytes, partition: int) -> bool:
+        return is_external_key(key, partition, self._settings.data_partitions)
 
     async def _dispatch(self, stream: object) -> None:
         """Hand each fetched batch to its partition's lane; the agent's whole work."""

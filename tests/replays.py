@@ -330,7 +330,7 @@ def _messages(record: ConsumerRecord) -> list[dict[str, Any]]:
         return [msgspec.json.decode(record.value)]
     rows = msgspec.msgpack.decode(record.value, type=PackedRows)
     whose = {name: getattr(rows, name) for name in ("run_id", "attempt", "epoch", "lane", "lanes")}
-    return [whose | {"row_index": rows.row_index + j * rows.lanes} for j in range(rows.count) if rows.row_index is not None]
+    return [whose | {"row_index": rows.row_index + j * (rows.lanes or 1)} for j in range(rows.count) if rows.row_index is not None]
 
 
 @asynccontextmanager

@@ -61,11 +61,12 @@ class Writer:
         dead_letters: int = 0,
         last_row_index: int | None = None,
         abort: bool = False,
+        partition: int | None = None,
     ) -> None:
-        """Predictions of one lane and its statistics, all or nothing. `finished` closes the lane."""
+        """Predictions of one lane and its statistics, all or nothing. `finished` closes the lane; `partition`: of another system."""
         attempt = rows[0].attempt if rows else 1
         key = row_key(run_id, lane, lanes)
-        partition = partition_for(key, DATA_PARTITIONS)
+        partition = partition_for(key, DATA_PARTITIONS) if partition is None else partition
         known = self._answered.setdefault((run_id, attempt, lane), [])
         stats = lane_stats(
             run_id,

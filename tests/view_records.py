@@ -76,7 +76,7 @@ def lane_stats(
         lanes=lanes,
         partition=partition,
         offset=len(rows),
-        epoch=1,
+        epoch=0 if run_id.startswith("ext-") else 1,
         last_row_index=last_row_index if last_row_index is not None else last.row_index if last else -1,
         total=len(rows),
         pass_count=len(rows) - failed,

@@ -1,5 +1,6 @@
 """Runs by id: `/v1/runs`."""
 
+import json
 import re
 from typing import Annotated, Any, Literal
 
@@ -29,6 +30,8 @@ from schemas import ids
 from schemas.api import Page
 from schemas.api_runs import Attempts, PredictionPage, ReplayCreate, Retry, Run, RunCreate, RunDiff, Seek, SpeedSet, Step
 from schemas.shown import attachment
+from storage import cursors
+from storage.cursors import After
 from storage.run_view import run_view
 
 router = APIRouter(prefix="/v1/runs", tags=["runs"])
@@ -41,9 +44,16 @@ EVENTS: dict[int | str, dict[str, Any]] = {
     },
     204: {"description": "The run is over and its last event was received."},
 }
-After = Annotated[int, Query(ge=-1, lt=1 << 53, description="row index behind which to begin; -1: at the first row")]
+AfterText = Annotated[
+    str,
+    Query(
+        max_length=4000,
+        pattern=f"^(?:{cursors.TEXT.pattern})$",
+        description="row index behind which to begin, -1: at the first row; or `next_after` of a run that another system feeds",
+    ),
+]
 Attempt = Annotated[int | None, Query(ge=1, lt=1 << 31, description="which attempt; default: the newest")]
-LAST_EVENT_ID = re.compile(r"(?:([1-9][0-9]{0,8}):)?([0-9]{1,15})", re.ASCII)
+LAST_EVENT_ID = re.compile(rf"(?:([1-9][0-9]{{0,8}}):)?({cursors.TEXT.pattern})", re.ASCII)
 
 
 @router.post("", status_code=201, responses=documented("invalid", "conflict", "unavailable"))
@@ -186,17 +196,19 @@ async def list_predictions(
     run_id: str,
     views: TheViews,
     pages: ThePages,
-    after: After = -1,
+    after: AfterText = "-1",
     limit: Annotated[int, Query(ge=1, le=1000)] = 100,
     attempt: Attempt = None,
 ) -> Response:
-    """Predictions in row order. None is missing before `next_after`: while a run goes on, ask again with it."""
+    """Predictions in row order, in runs of other systems within each lane. None is missing before `next_after`: while a run goes on, ask
+    again with it."""
     known = ids.RUN_ID.fullmatch(run_id)
-    page = await pages.page(run_id, after, limit, attempt=attempt or 1, fixed=attempt is not None) if known else None
+    page = await pages.page(run_id, _place(run_id, after), limit, attempt=attempt or 1, fixed=attempt is not None) if known else None
     if page is None or (page.run.task is not None and page.run.task.kind != "run"):
         raise await runs.missing(views, run_id, attempt)
     items = b",".join(value for _, value in page.rows)  # as they are in Kafka: already JSON in the documented shape
-    rest = b'],"next_after":%d,"complete":%s}' % (page.next_after, b"true" if page.complete else b"false")
+    following = page.next_after if isinstance(page.next_after, int) else cursors.written(page.next_after)
+    rest = b'],"next_after":%s,"complete":%s}' % (json.dumps(following).encode(), b"true" if page.complete else b"false")
     return Response(b'{"items":[' + items + rest, media_type="application/json")
 
 
@@ -205,7 +217,7 @@ async def stream_events(
     run_id: str,
     views: TheViews,
     feed: TheFeed,
-    after: After = -1,
+    after: AfterText = "-1",
     attempt: Attempt = None,
     last_event_id: Annotated[str | None, Header(description="id of the last event received; goes before `after`")] = None,
     last_event_id_of_query: Annotated[
@@ -221,12 +233,12 @@ async def stream_events(
     run = await runs.find(views, run_id, attempt)
     where = ("header", "Last-Event-ID") if last_event_id else ("query", "lastEventId")
     came_back = last_event_id or last_event_id_of_query
-    resumed, after = _resume_at(came_back, run.attempt, after, where)
+    resumed, place = _resume_at(run_id, came_back, run.attempt, after, where)
     if attempt is not None and resumed != attempt:
         raise _no_event_id(f"This is an event of attempt {resumed}, not {attempt}.", where)
-    if came_back and run.terminal and resumed == run.attempt and await feed.nothing_left(run_id, resumed, after, fixed=attempt is not None):
+    if came_back and run.terminal and resumed == run.attempt and await feed.nothing_left(run_id, resumed, place, fixed=attempt is not None):
         return Response(status_code=204)
-    stream = Stream(feed, run_id, after, attempt=resumed, fixed=attempt is not None)
+    stream = Stream(feed, run_id, place, attempt=resumed, fixed=attempt is not None)
     return StreamingResponse(
         stream.events(), media_type="text/event-stream", headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
     )
@@ -268,12 +280,22 @@ async def export_run(run_id: str, views: TheViews, pages: ThePages, attempt: Att
     return StreamingResponse(export(answer, model, rows), media_type="application/zip", headers=headers)
 
 
-def _resume_at(last_event_id: str | None, attempt: int, after: int, where: tuple[str, str]) -> tuple[int, int]:
-    """The attempt and the row index behind which to go on."""
+def _place(run_id: str, text: str) -> After:
+    """The place behind which to begin; several row indices are places of runs that other systems feed only."""
+    place = cursors.read(text)
+    if place is None or not (isinstance(place, int) or not ids.is_task_id(run_id)):
+        raise Invalid([problem(("query", "after"), "This is no row index below 2**53.", "value_error.after")])
+    return place
+
+
+def _resume_at(run_id: str, last_event_id: str | None, attempt: int, after: str, where: tuple[str, str]) -> tuple[int, After]:
+    """The attempt and the place behind which to go on."""
     if not last_event_id:
-        return attempt, after
-    if found := LAST_EVENT_ID.fullmatch(last_event_id):
-        return int(found[1] or 1), int(found[2])
+        return attempt, _place(run_id, after)
+    found = LAST_EVENT_ID.fullmatch(last_event_id)
+    place = cursors.read(found[2]) if found else None
+    if found and place is not None and place != -1 and (isinstance(place, int) or not ids.is_task_id(run_id)):
+        return int(found[1] or 1), place
     raise _no_event_id("This is no id of an event: a row index, or attempt:row index.", where)
 
 

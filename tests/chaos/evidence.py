@@ -12,7 +12,7 @@ from runtime.kafka import read_to_end
 from schemas.ids import POSITION_PREFIX
 from schemas.messages import LaneStats, Verdict
 from schemas.tasks import TaskState
-from schemas.topics import DEAD_LETTERS, MARK_TYPE, PREDICTIONS, REDRIVE_HEADER, ROWS, STATS_CHANGELOG, TASKS, TYPE_HEADER
+from schemas.topics import DEAD_LETTERS, INLETS, MARK_TYPE, PREDICTIONS, REDRIVE_HEADER, ROWS, STATS_CHANGELOG, TASKS, TYPE_HEADER
 from tests.chaos.outsiders import TOKEN_HEADER
 
 
@@ -21,6 +21,7 @@ class Place(msgspec.Struct, frozen=True):
 
     partition: int
     offset: int
+    topic: str = ROWS.name
 
 
 class Answer(msgspec.Struct):
@@ -49,6 +50,7 @@ class Letter(msgspec.Struct):
     message: str
     partition: int
     offset: int
+    topic: str
     run_id: str | None
     attempt: int | None
     lane: int | None
@@ -64,7 +66,7 @@ class Evidence:
     lanes: dict[bytes, LaneStats] = field(default_factory=dict)
     tasks: dict[str, TaskState] = field(default_factory=dict)
     tokens: dict[str, list[Place]] = field(default_factory=lambda: defaultdict(list))
-    """Where the records of the other system stand on `rows.v1`."""
+    """Where the records of the other system stand."""
     rows: int = 0
     marks: int = 0
 
@@ -106,11 +108,12 @@ async def gather(kafka: dict[str, Any], answers_of: Collection[str] | None = Non
         if record.value:
             state = task(record.value)
             found.tasks[state.task_id] = state
-    async for record in _read(kafka, without, ROWS.name):
-        found.rows += 1
-        for name, value in record.headers:
-            if name == TOKEN_HEADER and not any(other == REDRIVE_HEADER for other, _ in record.headers):
-                found.tokens[value.decode()].append(Place(record.partition, record.offset))
+    for topic in INLETS:
+        async for record in _read(kafka, without, topic.name):
+            found.rows += 1
+            for name, value in record.headers:
+                if name == TOKEN_HEADER and not any(other == REDRIVE_HEADER for other, _ in record.headers):
+                    found.tokens[value.decode()].append(Place(record.partition, record.offset, record.topic))
     return found
 
 

@@ -11,7 +11,7 @@ from devstack.recount import Answer as Expected
 from schemas.api_runs import Run
 from schemas.messages import HISTOGRAM_BINS, TERMINAL, LaneStats
 from storage.run_view import merge
-from tests.chaos.evidence import Answer, Evidence, Letter
+from tests.chaos.evidence import Answer, Evidence, Letter, Place
 from tests.chaos.followers import Follower, Witness
 from tests.chaos.load import Ordered
 from tests.chaos.outsiders import Sent
@@ -136,17 +136,17 @@ def judge_shown(run: Run, lanes: Iterable[LaneStats]) -> Iterator[str]:
 
 def judge_others(sent: dict[str, Sent], evidence: Evidence, thresholds: dict[str, float]) -> Iterator[str]:
     """Each record of the other system that is on the topic is answered once as recounted, or dead-lettered once for its reason."""
-    answers: dict[tuple[int, int], list[Answer]] = {}
-    letters: dict[tuple[int, int], list[Letter]] = {}
+    answers: dict[Place, list[Answer]] = {}
+    letters: dict[Place, list[Letter]] = {}
     for (run_id, _), found in evidence.answers.items():
         if run_id.startswith("ext-"):
             for answer in found:
                 if answer.redriven:
                     continue
-                answers.setdefault((answer.source.partition, answer.source.offset), []).append(answer)
+                answers.setdefault(answer.source, []).append(answer)
     for dead in evidence.letters.values():
         for letter in dead:
-            letters.setdefault((letter.partition, letter.offset), []).append(letter)
+            letters.setdefault(Place(letter.partition, letter.offset, letter.topic), []).append(letter)
     redriven: dict[str, list[Answer]] = {}
     for found in evidence.answers.values():
         for answer in found:
@@ -154,8 +154,7 @@ def judge_others(sent: dict[str, Sent], evidence: Evidence, thresholds: dict[str
                 redriven.setdefault(answer.sample_id, []).append(answer)
     for token, places in evidence.tokens.items():
         for place in places:
-            at = (place.partition, place.offset)
-            yield from _judge_record(token, sent[token], answers.get(at, []), letters.get(at, []), thresholds)
+            yield from _judge_record(token, sent[token], answers.get(place, []), letters.get(place, []), thresholds)
         yield from _judge_redriven(token, sent[token], redriven.get(token, []), thresholds)
     for (run_id, attempt), found in evidence.answers.items():
         if run_id.startswith("ext-"):

@@ -18,7 +18,7 @@ from aiokafka.errors import KafkaError
 from runtime.tasks import stop_client
 from schemas.ids import new_run_id
 from schemas.messages import PackedRows, Reason
-from schemas.topics import CONTENT_TYPE_HEADER, MAX_ROW_BYTES, PACKED, ROWS, TYPE_HEADER
+from schemas.topics import CONTENT_TYPE_HEADER, INGRESS, MAX_ROW_BYTES, PACKED, ROWS, TYPE_HEADER
 from storage.bundles import Bundle, load_bundle, score
 from tests.brokers import DATA_PARTITIONS
 from tests.chaos.hostile_records import DEFAULTS, Forged, forged
@@ -62,7 +62,8 @@ def _spoilt(chance: random.Random, good: Body) -> tuple[Reason, Body | bytes | N
         lambda: ("invalid_field", good | {"label": "PERHAPS"}, []),
         lambda: ("unsupported_encoding", good, [(CONTENT_TYPE_HEADER, b"application/xml")]),
         lambda: ("run_owned", good | {"run_id": new_run_id()}, []),
-        lambda: ("undecodable", b"{", [(TYPE_HEADER, b"run-end")]),
+        lambda: ("invalid_field", b"{", [(TYPE_HEADER, b"run-end")]),
+        lambda: ("invalid_field", good | {"epoch": 1 << 60, "row_index": 0}, []),
         lambda: ("invalid_field", good, [(TYPE_HEADER, b"run-skip")]),
         lambda: ("invalid_field", good, [(TYPE_HEADER, b"telegram")]),
     )
@@ -70,7 +71,7 @@ def _spoilt(chance: random.Random, good: Body) -> tuple[Reason, Body | bytes | N
 
 
 class OtherSystem:
-    """Sends rows of the split to `rows.v1` with a plain client. `sent` says by token what must become of each."""
+    """Sends rows of the split to `ingress.rows.v1` with a plain client. `sent` says by token what must become of each."""
 
     def __init__(self, world: World, seed: int) -> None:
         self.world, self.chance = world, random.Random(seed)
@@ -123,7 +124,7 @@ class OtherSystem:
         else:
             self.sent[token] = Sent(key, right, row["__label__"])
         encoded = json.dumps(value).encode() if isinstance(value, dict) else value
-        return await producer.send(ROWS.name, encoded, key=key.encode(), headers=[*headers, (TOKEN_HEADER, token.encode())])
+        return await producer.send(INGRESS.name, encoded, key=key.encode(), headers=[*headers, (TOKEN_HEADER, token.encode())])
 
 
 def _number(value: float | None) -> float | None:
@@ -185,8 +186,9 @@ class Impostor:
         if not rows.epoch or rows.row_index is None:
             return []
         rows.features = np.full(len(rows.features) // 4, 99.0, "<f4").tobytes()
-        over = msgspec.structs.replace(rows, epoch=rows.epoch - 1, row_index=rows.row_index + rows.lanes * self.chance.randint(0, 3))
-        return [encode_packed(over), encode_packed(msgspec.structs.replace(rows, row_index=rows.row_index + rows.lanes * FAR))]
+        lanes = rows.lanes or 1
+        over = msgspec.structs.replace(rows, epoch=rows.epoch - 1, row_index=rows.row_index + lanes * self.chance.randint(0, 3))
+        return [encode_packed(over), encode_packed(msgspec.structs.replace(rows, row_index=rows.row_index + lanes * FAR))]
 
     def _plain(self, value: bytes | None, kind: bytes) -> list[bytes]:
         body = DEFAULTS | msgspec.json.decode(value or b"{}")

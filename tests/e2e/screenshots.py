@@ -21,7 +21,7 @@ from devstack.generate import generate
 from devstack.settings import DevstackSettings, load_settings
 from schemas.api_runs import ReplayCreate, Run, RunCreate
 from schemas.api_v1 import Dataset, Model, TrainingCreate
-from schemas.topics import ROWS
+from schemas.topics import INGRESS
 from schemas.training import TrainingParameters
 from tests.e2e.browser import Scheme, chromium, open_page
 from tests.waiting import eventually_sync
@@ -88,7 +88,7 @@ def wrong_rows(model: Model) -> list[bytes]:
 async def send(bootstrap: str, values: list[bytes]) -> None:
     async with AIOKafkaProducer(bootstrap_servers=bootstrap) as producer:
         for value in values:
-            await producer.send_and_wait(ROWS.name, value, key=b"press-12")
+            await producer.send_and_wait(INGRESS.name, value, key=b"press-12")
 
 
 def live_run(client: Client, finished: Run) -> Run:

@@ -18,7 +18,7 @@ from client import Client
 from dashboard import texts
 from schemas.api_runs import Run, RunCreate
 from schemas.api_v1 import TrainingCreate
-from schemas.topics import ROWS
+from schemas.topics import INGRESS
 from schemas.training import TrainingParameters
 from tests.e2e.browser import Scheme, card, chromium, drag, open_page, watched
 from tests.stack import Stack, running_stack
@@ -91,9 +91,9 @@ def paths(client: Client, run: Run) -> list[str]:
 
 
 async def send(bootstrap: str, key: str, value: bytes) -> None:
-    """Put a record on `rows.v1`, as another system would."""
+    """Put a record on `ingress.rows.v1`, as another system would."""
     async with AIOKafkaProducer(bootstrap_servers=bootstrap) as producer:
-        await producer.send_and_wait(ROWS.name, value, key=key.encode())
+        await producer.send_and_wait(INGRESS.name, value, key=key.encode())
 
 
 @pytest.mark.timeout(400)

@@ -15,7 +15,7 @@ import pytest
 from aiokafka import AIOKafkaProducer
 
 from devstack.recount import Recount, recount
-from schemas.topics import ROWS
+from schemas.topics import INGRESS
 from storage.files import Storage
 from tests.stack import Stack
 from tests.waiting import eventually_sync
@@ -215,8 +215,8 @@ async def test_rows_of_another_system_are_replayed_and_what_is_no_row_is_told(st
     async with AIOKafkaProducer(bootstrap_servers=stack.bootstrap) as producer:
         for number in range(EXTERNAL_ROWS):
             value = {"features": features[number], "model_version": game.model} | ({"sample_id": f"own-{number}"} if number % 2 else {})
-            await producer.send_and_wait(ROWS.name, json.dumps(value).encode(), key=key.encode())
-        await producer.send_and_wait(ROWS.name, b"{no row", key=key.encode())
+            await producer.send_and_wait(INGRESS.name, json.dumps(value).encode(), key=key.encode())
+        await producer.send_and_wait(INGRESS.name, b"{no row", key=key.encode())
     run_id = f"ext-{key}"
     eventually_sync(lambda: handled(game, run_id) == EXTERNAL_ROWS + 1, timeout_seconds=30)
     made = game.ok(game.http.post(f"/v1/runs/{run_id}/replay", json={"rows_per_second": None, "lanes": 3}), 201)

@@ -20,10 +20,11 @@ from typing import Any
 import msgspec
 import numpy as np
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPartition
+from aiokafka.structs import RecordMetadata
 
 from devstack.ports import free_port
 from schemas.ids import POSITION_PREFIX, row_key
-from schemas.messages import DeadLetter, DeadLetterMark, Ending, LaneStats, Prediction, RunEnd, encode
+from schemas.messages import DeadLetter, DeadLetterMark, Ending, LaneStats, Prediction, RunEnd, Source, encode
 from schemas.tasks import RunPosition
 from schemas.topics import DEAD_LETTERS, JSON, MARK_TYPE, PREDICTIONS, RUN_POSITIONS, STATS_CHANGELOG, TYPE_HEADER
 from storage.bundles import score
@@ -233,19 +234,20 @@ class Committed:
         """The newest statistics of a run, by lane."""
         return {stats.lane: stats for stats in self._lanes.values() if stats.run_id == run_id}
 
-    async def answer(self, partition: int, offset: int) -> Prediction | DeadLetter:
+    async def answer(self, sent: RecordMetadata) -> Prediction | DeadLetter:
         """Wait for what became of a record."""
+        place = Source(sent.topic, sent.partition, sent.offset)
 
         async def find() -> Prediction | DeadLetter | None:
             await self.read()
             found: list[Prediction | DeadLetter] = [
-                *(answer for _, answer in self.predictions if (answer.source.partition, answer.source.offset) == (partition, offset)),
-                *(letter for letter in self.dead_letters if (letter.partition, letter.offset) == (partition, offset)),
+                *(answer for _, answer in self.predictions if answer.source == place),
+                *(letter for letter in self.dead_letters if Source(letter.topic, letter.partition, letter.offset) == place),
             ]
             assert len(found) < 2
             return found[0] if found else None
 
-        found = await eventually(find, message=f"an answer to {partition}/{offset}")
+        found = await eventually(find, message=f"an answer to {place}")
         assert found is not None
         return found
 

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 
 import msgspec
 import pytest
-from aiokafka import AIOKafkaProducer, ConsumerRecord, TopicPartition
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
 from gateway.errors import Conflict, NotFound
@@ -372,3 +372,21 @@ async def test_takeover_waits_for_a_transaction_that_another_writer_left_open(wo
         assert [found.status for found in handler.found[0] if found.task_id == task] == ["COMPLETED"]
         assert owner.problems() == {}
     await gateway.stop()
+
+
+async def test_the_lag_of_the_group_reaches_zero_behind_transactions_that_were_committed_and_aborted(world: World) -> None:
+    tp, recorder = TopicPartition(world.name, 1), Recorder()
+    value = encode(Command(command="start", task_id=world.task(1), issued_at=NOW, arguments={"number": 7}))
+    async with world.owner(recorder), AIOKafkaConsumer(**world.kafka, group_id=world.name, enable_auto_commit=False) as looking:
+        async with AIOKafkaProducer(**world.kafka, transactional_id=f"{world.name}-sender") as other:
+            for commit in (True, True, False):
+                await other.begin_transaction()
+                await other.send_and_wait(world.name, value, partition=1)
+                await (other.commit_transaction() if commit else other.abort_transaction())
+        looking.assign([tp])
+
+        async def nothing_is_behind() -> bool:
+            return bool(await looking.committed(tp) == (await looking.end_offsets([tp]))[tp] == 6)
+
+        await eventually(nothing_is_behind, timeout_seconds=30)
+        assert recorder.handled == 2

@@ -22,7 +22,7 @@ from runtime.kafka import partition_for, read_to_end
 from schemas.ids import external_run_id
 from schemas.messages import encode
 from schemas.tasks import Command, RunSpec
-from schemas.topics import DEAD_LETTERS, MAX_ROW_BYTES, RUN_COMMANDS, TASKS
+from schemas.topics import DEAD_LETTERS, INGRESS, MAX_ROW_BYTES, ROWS, RUN_COMMANDS, TASKS
 from storage.files import Storage
 from tests.brokers import CONTROL_PARTITIONS, DATA_PARTITIONS, Broker, redis_server
 from tests.gateway_process import gateway
@@ -220,9 +220,9 @@ async def test_all_that_match_are_sent_and_purged_letters_never_come_back(
         assert (await api.post(f"/v1/dead-letters/{name}/redrive")).status_code == 409
     key, value = run.row(newer[0]["row_index"], 1)
     headers = redrive(run.run_id, newer[0]["row_index"], dead_letter_id=purged[0])  # not even by hand
-    await producer.send_and_wait("rows.v1", value, key=key, partition=newer[0]["partition"], headers=headers)
-    last = await producer.send_and_wait("rows.v1", row(), key=key, partition=newer[0]["partition"])
-    await log.answer(last.partition, last.offset)
+    await producer.send_and_wait(ROWS.name, value, key=key, partition=newer[0]["partition"], headers=headers)
+    last = await producer.send_and_wait(ROWS.name, row(), key=key, partition=newer[0]["partition"])
+    await log.answer(last)
     assert log.lanes(run.run_id)[0].dead_letters == 20
     assert (await api.post("/v1/dead-letters/purge", json={"run_id": run.run_id})).json()["sent"] == 38
     await letters(api, 0, run_id=run.run_id)
@@ -248,8 +248,8 @@ async def test_everything_is_there_again_after_redis_was_emptied(
         partition_for(run.run_id.encode(), DATA_PARTITIONS) + 1
     ) % DATA_PARTITIONS  # of the run's own partition too few are read again
     for _ in range(40):
-        await producer.send("rows.v1", b"{", partition=elsewhere)
-    await letters(api, 40, run_id=f"ext-partition-{elsewhere}")
+        await producer.send(INGRESS.name, b"{", partition=elsewhere)
+    await letters(api, 40, run_id="ext-no-key")
     listed = (await api.get("/v1/dead-letters", params={"run_id": run.run_id})).json()
     async with redis.asyncio.Redis.from_url(redis_of_gateway) as client:
         await client.flushdb()
@@ -260,7 +260,7 @@ async def test_everything_is_there_again_after_redis_was_emptied(
 
     await eventually(rebuilt)
     assert await all_rows(api, run.run_id) == before
-    page = (await api.get("/v1/dead-letters", params={"run_id": f"ext-partition-{elsewhere}"})).json()
+    page = (await api.get("/v1/dead-letters", params={"run_id": "ext-no-key"})).json()
     assert (page["total"] < 40, page["older_on_topic_only"]) == (True, True)
     assert [item["row_index"] for item in before] == [index for index in range(40) if index != 12]
 
@@ -385,7 +385,7 @@ async def knows(api: httpx.AsyncClient, run: str) -> bool:
 
 async def test_a_large_record_is_shown_whole_from_kafka(api: httpx.AsyncClient, producer: AIOKafkaProducer) -> None:
     value = json.dumps({"features": {"S1": "x" * 100_000}}).encode()
-    sent = await producer.send_and_wait("rows.v1", value, key=b"large", headers=[("x-line", b"\xff7")])
+    sent = await producer.send_and_wait(INGRESS.name, value, key=b"large", headers=[("x-line", b"\xff7")])
     (item,) = await letters(api, 1, run_id="ext-large")
     found = (await api.get(f"/v1/dead-letters/{item['dead_letter_id']}")).json()
     assert (found["partition"], found["offset"], found["key_text"]) == (sent.partition, sent.offset, "large")
@@ -399,24 +399,24 @@ async def test_poison_of_every_kind_is_one_letter_each_in_one_run_and_the_partit
     fresh_kafka: Broker, api: httpx.AsyncClient, producer: AIOKafkaProducer, log: Committed
 ) -> None:
     partition, key = 5, b"poison"
-    run = external_run_id(key, partition, keyed_partition=partition_for(key, 8))
+    run = external_run_id(key)
     many: Headers = [(f"name-{i}", b"x" * 20_000) for i in range(100)]
     values: list[tuple[bytes | None, Headers]] = [
         (b"", []), (None, []), (b"\xff\xfe", []), (b"[" * 50_000, []), (b"{}", []), (b"null", []), (b"{" + b" " * 2_000_000 + b"}", []),
-        (row(), [("type", b"run-end")]), (row(), [("type", b"\xff")]), (row(), [("type", None)]), (row(), [("type", b"purge")]),
-        (row(), [("content-type", b"\xff")]), (row(), [("content-type", None)]), (row(), [("redrive", b"{}")]),
+        (row(), [("type", b"run-end")]), (row(), [("type", b"\xff")]), (row(), [("type", b"purge")]),
+        (row(), [("content-type", b"\xff")]), (row(), [("redrive", b"{}")]),
         (row(), [("redrive", None)]),
         (row(run_id=run_id()), []), (row(features={"S1" * 100_000: 1}), many), (row(model_version="m" * 100_000), []),
     ]  # fmt: skip
     for value, headers in values:
-        await producer.send_and_wait("rows.v1", value, key=key, partition=partition, headers=headers)
+        await producer.send_and_wait(INGRESS.name, value, key=key, partition=partition, headers=headers)
     async with AIOKafkaProducer(**fresh_kafka.kwargs) as plain:
         odd = plain.create_batch()
         odd._build()
         odd._buffer = batch_with_names([[b"\xff\xfe"], [b"x", b"\xc3"]], key=b"odd", value=row(S=1)[:-1])
-        await (await plain.send_batch(odd, "rows.v1", partition=partition))
-    last = await producer.send_and_wait("rows.v1", row(), key=None, partition=partition)
-    assert (await log.answer(last.partition, last.offset)).run_id == f"ext-partition-{partition}"
+        await (await plain.send_batch(odd, INGRESS.name, partition=partition))
+    last = await producer.send_and_wait(INGRESS.name, row(), key=None, partition=partition)
+    assert (await log.answer(last)).run_id == "ext-no-key"
     found = await letters(api, len(values), run_id=run, limit=100)
     assert len({item["row_index"] for item in found}) == len(values)
     assert sum(lane.dead_letters for lane in log.lanes(run).values()) == len(values)
@@ -441,7 +441,7 @@ async def test_letters_that_are_listed_no_more_are_shown_redriven_and_purged_fro
     await shown(api, run.run_id, dead=3)
     names = {item["row_index"]: item["dead_letter_id"] for item in await letters(api, 3, run_id=run.run_id)}
     home = partition_for(run.run_id.encode(), DATA_PARTITIONS)
-    for sent in [await producer.send("rows.v1", b"{", partition=home) for _ in range(420)]:
+    for sent in [await producer.send(ROWS.name, b"{", partition=home) for _ in range(420)]:
         last = await sent
     await letters(api, 0, run_id=run.run_id)  # newer ones have taken their places
     found = (await api.get(f"/v1/dead-letters/{names[12]}")).json()

@@ -8,7 +8,7 @@ from pathlib import Path
 from aiokafka import AIOKafkaProducer
 
 from runtime.errors import EXIT_UNAVAILABLE
-from schemas.topics import ROWS
+from schemas.topics import INGRESS
 from storage.files import Storage
 from stream_processor.settings import Settings
 from tests.brokers import DATA_PARTITIONS, Broker
@@ -31,11 +31,11 @@ async def test_rows_are_scored_again_after_a_worker_with_a_thousand_runs_was_kil
     store_model(storage, MODEL_A)
     session = str(Settings.model_fields["session_timeout_seconds"].default)
     worker = await Worker(fresh_kafka, storage.url, tmp_path, STREAM_PROCESSOR_SESSION_TIMEOUT_SECONDS=session).start()
-    await asyncio.gather(*[await producer.send(ROWS.name, row(), key=b"run-%d" % number) for number in range(RUNS)])
+    await asyncio.gather(*[await producer.send(INGRESS.name, row(), key=b"run-%d" % number) for number in range(RUNS)])
     await eventually(lambda: answered(log, RUNS), timeout_seconds=60, message="a thousand runs counted")
     await worker.kill()
     killed = time.monotonic()
-    await asyncio.gather(*[producer.send_and_wait(ROWS.name, row(), key=b"after", partition=p) for p in range(DATA_PARTITIONS)])
+    await asyncio.gather(*[producer.send_and_wait(INGRESS.name, row(), key=b"after", partition=p) for p in range(DATA_PARTITIONS)])
     await worker.start(ready=False)
     await eventually(lambda: answered(log, RUNS + DATA_PARTITIONS), timeout_seconds=60, message="every partition is scored again")
     took = time.monotonic() - killed
@@ -58,7 +58,7 @@ async def test_a_worker_that_is_behind_and_does_not_move_ends_itself(
     worker = await Worker(fresh_kafka, storage.url, tmp_path, **impatient).start()
     await log.read()
     before = len(log.predictions)
-    await producer.send_and_wait(ROWS.name, row(model_version=MODEL_B), key=b"stuck")
+    await producer.send_and_wait(INGRESS.name, row(model_version=MODEL_B), key=b"stuck")
     assert await worker.exit_code() == EXIT_UNAVAILABLE
     assert worker.logged("stopping: a part is unavailable")
     manifest.unlink()

@@ -7,7 +7,7 @@ import pytest
 from aiokafka import AIOKafkaProducer
 
 from schemas.messages import DeadLetter
-from schemas.topics import MODELS
+from schemas.topics import INGRESS, MODELS
 from storage.bundles import MODEL, Content, bundle_path, write_bundle
 from storage.files import Storage
 from storage.trial import Trial
@@ -58,8 +58,8 @@ def edit(storage: Storage, version: str, **changes: object) -> None:
 
 async def answer(producer: AIOKafkaProducer, log: Committed, version: str) -> str:
     """Send a row for a model version; return what became of it: its prediction, or why it is a dead letter."""
-    sent = await producer.send_and_wait("rows.v1", row(model_version=version), key=b"line-1")
-    found = await log.answer(sent.partition, sent.offset)
+    sent = await producer.send_and_wait(INGRESS.name, row(model_version=version), key=b"line-1")
+    found = await log.answer(sent)
     return f"{found.reason}: {found.message}" if isinstance(found, DeadLetter) else found.prediction
 
 

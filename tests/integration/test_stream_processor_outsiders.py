@@ -20,7 +20,7 @@ from runtime.kafka import partition_for, read_to_end
 from schemas.ids import position_key, stats_key
 from schemas.messages import LaneStats, Purge, encode
 from schemas.tasks import Command, RunPosition
-from schemas.topics import PACKED, ROWS, RUN_COMMANDS, RUN_POSITIONS, STATS_CHANGELOG
+from schemas.topics import INGRESS, PACKED, ROWS, RUN_COMMANDS, RUN_POSITIONS, STATS_CHANGELOG
 from storage.files import Storage
 from tests.brokers import DATA_PARTITIONS, Broker
 from tests.integration.stream_processor_kit import Committed, Run, Worker
@@ -102,19 +102,30 @@ async def test_records_about_a_live_run_from_others_change_no_number(worker: Wor
         (home, json.dumps(skip | {"epoch": FORGED}).encode(), [("type", b"run-skip")], "not_owner"),
         (home, json.dumps(skip | {"lanes": 0}).encode(), [("type", b"run-skip")], "invalid_field"),
         (home, json.dumps(skip | {"lanes": 2**62}).encode(), [("type", b"run-skip")], "invalid_field"),
-        (home, row(), [("content-type", None)], "unsupported_encoding"),
-        (home, row(model_version="../" * 100), [], "unknown_model"),
+        (home, row(), [("content-type", None)], "wrong_topic"),
+        (home, row(model_version="../" * 100), [], "wrong_topic"),
+        (home, row(run_id=run.run_id), [], "run_owned"),
         (home, b'{"zz":' + b"[" * 5000, [], "undecodable"),
         (home, b"\xdd\xff\xff\xff\xff", [("content-type", PACKED)], "undecodable"),
     ]
+    on_ingress: list[tuple[int, bytes | None, list[tuple[str, bytes | None]], str]] = [
+        (home, purge, [("type", b"purge")], "invalid_field"),
+        (home, row(), [*redrive(run.run_id, 3)], "invalid_field"),
+        (home, json.dumps(end).encode(), [("type", b"run-end")], "invalid_field"),
+        (home, json.dumps(skip).encode(), [("type", b"run-skip")], "invalid_field"),
+        (home, row(**whose, row_index=0), [], "invalid_field"),
+        (home, row(run_id=run.run_id), [], "run_owned"),
+        (home, row(model_version="../" * 100), [], "unknown_model"),
+    ]
     await worker.start()
     await run.claim(producer, 1)
+    told = [(ROWS.name, *one) for one in hostile] + [(INGRESS.name, *one) for one in on_ingress]
     for start in range(0, 60, 20):  # before the first row, too
-        for partition, value, headers, reason in hostile:
-            sent = await producer.send_and_wait(ROWS.name, value, partition=partition, headers=headers)
-            letter = await log.answer(partition, sent.offset)
+        for topic, partition, value, headers, reason in told:
+            sent = await producer.send_and_wait(topic, value, partition=partition, headers=headers)
+            letter = await log.answer(sent)
             assert getattr(letter, "reason", None) == reason, letter
-            assert letter.run_id == f"ext-partition-{partition}"
+            assert letter.run_id == "ext-no-key"
         await run.send(producer, range(start, start + 20))
     await run.end(producer)
     await log.check([run])
@@ -217,11 +228,11 @@ async def test_no_clock_stops_the_scoring(
     run = run_of(30)
     await run.send(producer, range(10))
     for milliseconds in (0, 1, int(time.time() * 1000) + 10**10, 2**62):
-        sent = await producer.send_and_wait(ROWS.name, row(), key=b"clock", timestamp_ms=milliseconds)
+        sent = await producer.send_and_wait(INGRESS.name, row(), key=b"clock", timestamp_ms=milliseconds)
         await run.send(producer, range(10, 20))
         ahead = Worker(fresh_kafka, storage_url, tmp_path, PYTHONPATH=str(tmp_path))
         await ahead.start()
-        assert (await log.answer(sent.partition, sent.offset)).run_id == "ext-clock"
+        assert (await log.answer(sent)).run_id == "ext-clock"
         assert await ahead.stop() == 0
     ahead = await Worker(fresh_kafka, storage_url, tmp_path, PYTHONPATH=str(tmp_path)).start()
     await run.send(producer, range(20, 30))

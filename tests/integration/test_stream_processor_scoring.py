@@ -10,9 +10,8 @@ from typing import Any
 import pytest
 from aiokafka import AIOKafkaProducer
 
-from runtime.kafka import partition_for
 from schemas.messages import Alias, DeadLetter, Prediction, encode
-from schemas.topics import MAX_ROW_BYTES, MODELS
+from schemas.topics import INGRESS, MAX_ROW_BYTES, MODELS, ROWS
 from storage.files import Storage
 from tests.brokers import Broker
 from tests.integration.stream_processor_kit import Committed, Run, Worker
@@ -66,11 +65,13 @@ async def test_several_runs_lanes_and_models_are_counted_exactly(log: Committed,
 async def test_a_prediction_stands_in_the_rows_partition_with_its_key_and_headers(
     log: Committed, producer: AIOKafkaProducer, worker: Worker
 ) -> None:
-    sent = await producer.send_and_wait("rows.v1", row(), key=b"line-42")
-    await log.answer(sent.partition, sent.offset)
+    trace = [("traceparent", b"00-4bf9"), ("other", b"x"), ("correlation-id", b"\xff")]
+    sent = await producer.send_and_wait(INGRESS.name, row(), key=b"line-42", headers=trace)
+    await log.answer(sent)
     (record,) = [record for record, _ in log.predictions if record.key == b"line-42"]
     assert record.partition == sent.partition
-    assert dict(record.headers) == {"content-type": b"application/json", "schema-version": b"1"}
+    ours = [("content-type", b"application/json"), ("schema-version", b"1")]
+    assert list(record.headers) == [*ours, trace[0], trace[2]]
 
 
 async def test_rows_without_a_model_are_scored_by_the_latest_until_there_is_a_champion(
@@ -79,8 +80,8 @@ async def test_rows_without_a_model_are_scored_by_the_latest_until_there_is_a_ch
     key = b"other-system"
 
     async def send() -> Prediction | DeadLetter:
-        sent = await producer.send_and_wait("rows.v1", json.dumps({"features": {"S1": 1, "S2": 2, "S3": None}}).encode(), key=key)
-        return await log.answer(sent.partition, sent.offset)
+        sent = await producer.send_and_wait(INGRESS.name, json.dumps({"features": {"S1": 1, "S2": 2, "S3": None}}).encode(), key=key)
+        return await log.answer(sent)
 
     async def name(alias: str, version: str, workspace: str = "default") -> None:
         value = encode(Alias(alias=alias, workspace=workspace, model_version=version, set_at=NOW))
@@ -98,7 +99,11 @@ async def test_rows_without_a_model_are_scored_by_the_latest_until_there_is_a_ch
     assert isinstance(first, Prediction)
     assert isinstance(second, Prediction)
     assert (first.model_version, second.model_version) == (MODEL_A, MODEL_B)
-    assert (first.run_id, first.row_index, first.lane) == ("ext-other-system", first.source.offset, first.source.partition)
+    assert (first.run_id, first.row_index, first.lane) == (
+        "ext-other-system",
+        16 * first.source.offset + first.source.partition,
+        first.source.partition,
+    )
     assert first.reasons == "exact"
     assert set(first.top_feature_values) == {"S1", "S2", "S3"}
     (stats,) = log.lanes("ext-other-system").values()
@@ -129,20 +134,20 @@ BAD: list[tuple[str, str | None, bytes, list[tuple[str, bytes]]]] = [
 async def test_every_kind_of_bad_record_is_dead_lettered_with_its_reason_and_its_bytes(
     log: Committed, producer: AIOKafkaProducer, worker: Worker
 ) -> None:
-    sent = [await producer.send_and_wait("rows.v1", value, key=b"bad", headers=headers) for _, _, value, headers in BAD]
-    good = await producer.send_and_wait("rows.v1", row(), key=b"bad")
-    assert isinstance(await log.answer(good.partition, good.offset), Prediction)
+    sent = [await producer.send_and_wait(INGRESS.name, value, key=b"bad", headers=headers) for _, _, value, headers in BAD]
+    good = await producer.send_and_wait(INGRESS.name, row(), key=b"bad")
+    assert isinstance(await log.answer(good), Prediction)
     for (reason, path, value, headers), record in zip(BAD, sent, strict=True):
-        letter = await log.answer(record.partition, record.offset)
+        letter = await log.answer(record)
         assert isinstance(letter, DeadLetter)
-        assert (letter.reason, letter.path, letter.value, letter.key, letter.topic) == (reason, path, value, b"bad", "rows.v1")
+        assert (letter.reason, letter.path, letter.value, letter.key, letter.topic) == (reason, path, value, b"bad", INGRESS.name)
         assert letter.headers.keys() == dict(headers).keys()
     assert worker.metric("dead_letters_total") >= len(BAD)
 
 
 async def test_a_record_without_a_value_is_dead_lettered(log: Committed, producer: AIOKafkaProducer, worker: Worker) -> None:
-    sent = await producer.send_and_wait("rows.v1", None, key=b"nothing")
-    letter = await log.answer(sent.partition, sent.offset)
+    sent = await producer.send_and_wait(INGRESS.name, None, key=b"nothing")
+    letter = await log.answer(sent)
     assert isinstance(letter, DeadLetter)
     assert letter.reason == "undecodable"
 
@@ -170,23 +175,38 @@ async def test_a_redriven_row_counts_once(log: Committed, producer: AIOKafkaProd
     run.bad, run.redriven = set(), [4]
     _, repaired = run.row(4, 1)
     for value in (broken, repaired, repaired, broken):
-        sent = await producer.send_and_wait("rows.v1", value, key=key, headers=redrive(run.run_id, 4, dead_letter_id="x"))
-    last = await producer.send_and_wait("rows.v1", row(), key=key, partition=sent.partition)
-    await log.answer(last.partition, last.offset)
+        sent = await producer.send_and_wait(ROWS.name, value, key=key, headers=redrive(run.run_id, 4, dead_letter_id="x"))
+    last = await producer.send_and_wait(ROWS.name, row(), key=key, partition=sent.partition)
+    await log.answer(last)
     await log.check([run])
     assert log.lanes(run.run_id)[0].last_row_index == 9
     assert [mark.mark for mark in log.marks if mark.run_id == run.run_id] == ["dead_letter", "answered", "answered", "answered"]
 
 
-async def test_the_run_named_by_another_system_is_one_per_home_partition(
+async def test_a_run_of_another_system_is_one_in_whatever_partitions_its_rows_arrive(
     log: Committed, producer: AIOKafkaProducer, worker: Worker
 ) -> None:
-    home = partition_for(b"batch-7", 8)
-    for partition in (home, (home + 1) % 8):
-        sent = await producer.send_and_wait("rows.v1", row(run_id="batch-7"), partition=partition)
-        await log.answer(sent.partition, sent.offset)
-    assert len(log.answers("batch-7")) == 1
-    assert [found.source.partition for found in log.answers(f"ext-batch-7@{(home + 1) % 8}")] == [(home + 1) % 8]
+    named = [await producer.send_and_wait(INGRESS.name, row(run_id="batch-7"), partition=partition) for partition in range(8)]
+    keyed = [await producer.send_and_wait(INGRESS.name, row(), key=b"line-7", partition=partition) for partition in range(8)]
+    for sent in (*named, *keyed):
+        await log.answer(sent)
+    for run in ("batch-7", "ext-line-7"):
+        lanes = log.lanes(run)
+        assert [lanes[partition].total for partition in range(8)] == [1] * 8
+        assert len({answer.row_index for answer in log.answers(run)}) == 8
+
+
+async def test_rows_of_other_systems_on_rows_v1_are_dead_letters_that_say_where_they_belong(
+    log: Committed, producer: AIOKafkaProducer, worker: Worker
+) -> None:
+    sent = await producer.send_and_wait(ROWS.name, row(), key=b"old-client")
+    letter = await log.answer(sent)
+    assert isinstance(letter, DeadLetter)
+    assert (letter.reason, letter.run_id, INGRESS.name in letter.message) == ("wrong_topic", "ext-old-client", True)
+    headers = redrive("ext-old-client", letter.row_index or 0, lane=letter.lane or 0, dead_letter_id=letter.dead_letter_id)
+    again = await producer.send_and_wait(ROWS.name, row(), key=b"old-client", headers=headers)
+    assert isinstance(await log.answer(again), Prediction)
+    assert [stats.total for stats in log.lanes("ext-old-client").values()] == [1]
 
 
 async def test_health_says_ready_live_and_how_far_it_is(worker: Worker, tmp_path: Path) -> None:

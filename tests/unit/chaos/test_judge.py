@@ -42,7 +42,7 @@ def answer(truth: Expected, run_id: str = RUN) -> Answer:
 
 
 def letter(row_index: int) -> Letter:
-    return Letter("0-1", "missing_feature", "", 0, row_index, RUN, 1, 0, row_index)
+    return Letter("0-1", "missing_feature", "", 0, row_index, "rows.v1", RUN, 1, 0, row_index)
 
 
 def lane(answers: list[Answer], **changed: Any) -> LaneStats:

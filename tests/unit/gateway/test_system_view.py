@@ -19,7 +19,7 @@ def picture(at: float = 0.0, positions: dict[int, int] | None = None, *groups: G
         groups=groups,
         first=dict.fromkeys(rows, 10),
         ends=dict.fromkeys(rows, 100),
-        positions=positions or {},
+        positions={TopicPartition(ROWS.name, number): offset for number, offset in (positions or {}).items()},
         configs={ROWS.name: {"cleanup.policy": "delete", "retention.ms": "60000"}},
         sizes={ROWS.name: 4096},
         durations=(),
@@ -54,10 +54,15 @@ def test_lag_counts_from_what_is_still_there_and_is_unknown_where_nothing_was_re
 
 
 def test_a_partition_that_waits_behind_an_open_transaction_is_named() -> None:
-    found = replace(picture(0, {0: 90, 1: 100}, Group(APP_ID, "Stable", 1, frozenset())), stable={0: 90, 1: 100})
+    found = replace(
+        picture(0, {0: 90, 1: 100}, Group(APP_ID, "Stable", 1, frozenset())),
+        stable={TopicPartition(ROWS.name, 0): 90, TopicPartition(ROWS.name, 1): 100},
+    )
     part = next(part for part in system_view.parts({}, "", found) if part.name == "stream_processor")
     assert (part.state, part.detail) == ("up", "partition 0 of rows.v1 waits behind an open transaction of another system")
-    working = replace(found, positions={0: 80, 1: 100})  # there is still something to read
+    working = replace(
+        found, positions={TopicPartition(ROWS.name, 0): 80, TopicPartition(ROWS.name, 1): 100}
+    )  # there is still something to read
     assert system_view.blocked_partitions(working) == []
 
 

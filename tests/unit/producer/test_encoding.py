@@ -60,7 +60,7 @@ def test_packed_rows_read_back_as_the_same_rows(features: int, count: int, data:
         assert (packed.sample_ids[j], packed.timestamps[j], packed.labels[j]) == (plain.sample_id, plain.timestamp, plain.label)
         assert np.array_equal(found[j], np.array([*plain.features.values()], dtype=np.float32), equal_nan=True)
         assert packed.row_index is not None
-        assert packed.row_index + j * packed.lanes == plain.row_index
+        assert packed.row_index + j * (packed.lanes or 1) == plain.row_index
 
 
 def test_the_same_row_gives_the_same_bytes() -> None:

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from producer.encoding import Identity
 from producer.recorded import Passed, Reader, Recorded, Unreadable, sent_again
 from rows.decode import Opened, opened
+from rows.identity import PartitionOf
 from rows.inputs import ModelInputs, numbers
 from rows.packed import Packet
 from rows.rejected import Rejected
@@ -34,15 +35,16 @@ class Record(NamedTuple):
     topic: str = "rows.v1"
 
 
-def partition_of(key: bytes) -> int:
-    return partition_for(key, PARTITIONS)
+partition_of = PartitionOf(PARTITIONS, partition_for, foreign_on_rows=True)
 
 
 HOME = partition_of(OURS.encode())
 
 
-def reader(run_id: str = OURS, *, external: bool = False, keep_models: bool = True, attempt: int = 1) -> Reader:
-    source = ReplaySource(run_id=run_id, attempt=attempt, lanes=1, ranges=[], external=external, keep_models=keep_models)
+def reader(run_id: str = OURS, *, external: bool = False, keep_models: bool = True, attempt: int = 1, foreign_lanes: int = 1) -> Reader:
+    source = ReplaySource(
+        run_id=run_id, attempt=attempt, lanes=1, ranges=[], external=external, keep_models=keep_models, foreign_lanes=foreign_lanes
+    )
     return Reader(source, "model-new", partition_of=partition_of, features_of=features_of)
 
 
@@ -145,23 +147,44 @@ bodies = st.one_of(
 keys = st.sampled_from([None, b"line-7", b"line-8", OURS.encode(), b"%s#1" % OURS.encode(), b"\xff"])
 
 
-@given(bodies, keys, st.integers(0, PARTITIONS - 1), st.sampled_from([(), (("content-type", b"text/csv"),), (("type", b"row"),)]))
+@given(
+    bodies,
+    keys,
+    st.integers(0, PARTITIONS - 1),
+    st.sampled_from([(), (("content-type", b"text/csv"),), (("type", b"row"),)]),
+    st.sampled_from(["rows.v1", "ingress.rows.v1"]),
+)
 @settings(max_examples=400, deadline=None)
 def test_whose_a_record_is_is_told_as_the_stream_processor_tells_it(
-    value: bytes, key: bytes | None, partition: int, headers: tuple[tuple[str, bytes], ...]
+    value: bytes, key: bytes | None, partition: int, headers: tuple[tuple[str, bytes], ...], topic: str
 ) -> None:
-    record = Record(value, key, headers, partition)
+    record = Record(value, key, headers, partition, topic=topic)
     item = opened(record, partition_of)
     assert isinstance(item, Opened | Rejected)
     identity = item.identity
     assert identity is not None
     external = not identity.owned
-    found = list(reader(identity.run_id, external=external, attempt=identity.attempt).read(record))
+    lanes = 2 * PARTITIONS
+    found = list(reader(identity.run_id, external=external, attempt=identity.attempt, foreign_lanes=lanes).read(record))
     assert [one.row_index for one in found if not isinstance(one, Passed)] == [identity.row_index]
-    for other in {OURS, "line-7", "line-8", *(external_run_id(key, partition, keyed_partition=p) for p in (partition, 9))} - {
-        identity.run_id
-    }:
-        assert not list(reader(other, external=not other.startswith("sim-task")).read(record))
+    for other in {OURS, "line-7", "line-8", external_run_id(key)} - {identity.run_id}:
+        assert not list(reader(other, external=not other.startswith("sim-task"), foreign_lanes=lanes).read(record))
+
+
+@pytest.mark.parametrize(
+    ("fields", "key", "run_id"),
+    [
+        ({}, b"line-7", "ext-line-7"), ({}, b"\xff", "ext-a8100ae6aa1940d0"), ({"run_id": "batch-7"}, None, "batch-7"),
+        ({"run_id": "batch-7"}, b"line-7", "batch-7"),
+    ],
+)  # fmt: skip
+def test_runs_from_before_ingress_are_found_by_what_they_were_called(fields: dict[str, Any], key: bytes | None, run_id: str) -> None:
+    home = partition_of(fields["run_id"].encode() if fields else key or b"")
+    for partition in range(PARTITIONS):
+        name = run_id if partition == home else (run_id if run_id.startswith("ext-") else f"ext-{run_id}") + f"@{partition}"
+        found = list(reader(name, external=True).read(Record(row(**fields), key, partition=partition)))
+        assert [one.row_index for one in found] == [70]
+    assert [one.row_index for one in reader("ext-partition-3", external=True).read(Record(row(), None, partition=3))] == [70]
 
 
 def test_lanes_have_partitions_of_their_own() -> None:

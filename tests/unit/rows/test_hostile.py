@@ -1,4 +1,4 @@
-"""All readers of `rows.v1` bear any record: the stream processor's, whole, and the producer's that reads for a replay."""
+"""All readers of the topics of rows bear any record: the stream processor's, whole, and the producer's that reads for a replay."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -15,7 +15,7 @@ from rows.inputs import ModelInputs, numbers
 from rows.rejected import Rejected
 from schemas.messages import PackedRows, Purge, Redrive, RunEnd, RunSkip, encode, pack
 from schemas.tasks import ReplaySource
-from schemas.topics import JSON, PACKED
+from schemas.topics import INGRESS, JSON, PACKED
 from stream_processor.answers import Reasons
 from stream_processor.book import Outcome
 from stream_processor.score import NoModel, handle
@@ -49,7 +49,15 @@ KINDS: dict[str, list[tuple[str, bytes | None]]] = {
 
 
 def read_by_all(record: Record) -> None:
-    """Read it with everything that reads rows; nothing is raised, and only a row of the run itself counts in it."""
+    """Read it with all that reads rows, on each topic of rows; nothing is raised, and nothing on the ingress is about a run of ours."""
+    read_on_its_topic(record)
+    outcome = read_on_its_topic(record._replace(topic=INGRESS.name))
+    assert (outcome.marks, outcome.commands) == ([], [])
+    assert not any(key.startswith(RUN.encode()) for key, _ in outcome.states)
+
+
+def read_on_its_topic(record: Record) -> Outcome:
+    """What the stream processor makes of it; a replay bears it, too."""
     outcome = handle(
         [record],
         state=dict[bytes, bytes]().get,
@@ -64,13 +72,14 @@ def read_by_all(record: Record) -> None:
     assert isinstance(outcome, Outcome)
     item = opened(record, partition_of)
     assert not isinstance(item, Rejected) or item.identity is not None
-    for source in (RUN, "ext-x", f"ext-partition-{record.partition}"):
+    for source in (RUN, "ext-x", "ext-no-key"):
         replayed = ReplaySource(run_id=source, attempt=1, lanes=1, ranges=[], external=source != RUN)
         for found in Reader(replayed, MODEL_A, partition_of=partition_of, features_of=_features, epochs=PRODUCERS).read(record):
             assert 0 <= found.row_index <= 2**62 + 4096
             if isinstance(found, Recorded):
                 again = sent_again(Identity("sim-task-new", 1, 1, 1, MODEL_A), 5, found.fragment)
                 opened(record._replace(value=again, headers=[]), partition_of)
+    return outcome
 
 
 def _named(record: Record) -> Iterator[str]:

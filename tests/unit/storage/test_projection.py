@@ -8,7 +8,7 @@ from msgspec.structs import replace
 from schemas import topics
 from schemas.ids import position_key
 from schemas.messages import DeadLetterMark, encode
-from storage.operations import DEFAULT, Answers, Keep, Lane, Letter, Limits, Mark, Operation, fold
+from storage.operations import DEFAULT, Answers, Keep, Lane, Letter, Limits, ListRun, Mark, Operation, fold
 from storage.projection import FINAL, PROJECTED, Projected, Rejected, project, project_all
 from tests.view_records import START, dataset, dead_letter, lane_stats, prediction, task
 
@@ -54,7 +54,8 @@ def test_of_a_lane_that_stands_at_the_highest_record_is_kept_however_a_batch_is_
 
 
 def test_run_id_keeps_its_hash_and_at_signs() -> None:
-    (operation,) = operations(topics.STATS_CHANGELOG, 3, "ext-a@7:1:7", encode(lane_stats("ext-a@7", [], lane=7)))
+    operation, listed = operations(topics.STATS_CHANGELOG, 3, "ext-a@7:1:7", encode(lane_stats("ext-a@7", [], lane=7)))
+    assert listed == ListRun("ii:by-time:task:default:run", "ext-a@7", f"{0:017d}ext-a@7")
     assert isinstance(operation, Lane)
     assert (operation.key, operation.field) == ("ii:stats:ext-a@7", "1:7")
 

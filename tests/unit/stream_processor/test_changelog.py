@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from rows.identity import Identity
 from schemas.ids import position_key
 from schemas.messages import encode
+from schemas.topics import INGRESS
 from stream_processor.changelog import problem
 from stream_processor.count import new_lane
 from tests.hostile import BODIES, KEYS, hostile_bodies, hostile_keys
@@ -17,6 +18,7 @@ LANE = encode(new_lane(Identity("r", 1, 2, 4, 0), 3))
 def test_what_the_processor_writes_is_believed() -> None:
     assert problem(3, b"r:1:2", LANE) is None
     assert problem(3, position_key(3), b"120") is None
+    assert problem(3, position_key(3, INGRESS.name), b"120") is None
     assert problem(3, b"__owner__", b"") is None
     assert problem(3, b"__end__", b"") is None
 
@@ -33,6 +35,7 @@ def test_what_the_processor_writes_is_believed() -> None:
         (3, b"r:1:2", LANE.replace(b'"attempt":1', b'"attempt":1e3')),
         (3, b"r:1:2", LANE.replace(b'"partition":3', b'"partition":99999999999999999999')),
         (3, position_key(4), b"120"),
+        (3, position_key(4, INGRESS.name), b"120"),
         (3, position_key(3), b"-1"),
         (3, position_key(3), b"1e3"),
         (3, position_key(3), b"9" * 30),

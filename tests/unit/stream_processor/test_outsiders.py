@@ -7,7 +7,7 @@ import pytest
 
 from schemas.ids import is_external_key, row_key, stats_key
 from schemas.messages import DeadLetter, DeadLetterMark, LaneStats, PackedRows, RunEnd, RunSkip, encode, pack
-from schemas.topics import MAX_KEY_BYTES, PACKED
+from schemas.topics import INGRESS, MAX_KEY_BYTES, PACKED
 from stream_processor.answers import Reasons
 from stream_processor.book import Outcome
 from stream_processor.score import Needs, handle
@@ -119,7 +119,7 @@ def test_what_stands_in_another_partition_is_a_dead_letter_and_writes_nothing_of
     assert stats_key(RUN, 1, 0) not in topic.written
     assert topic.lane == known
     assert [letter.reason for letter in topic.letters] == ["misplaced"] * times
-    assert {letter.run_id for letter in topic.letters} == {f"ext-line-1@{AWAY}"}
+    assert {letter.run_id for letter in topic.letters} == {"ext-line-1"}
     assert not topic.marks
     topic.rows(*range(before, 9))
     assert topic.lane is not None
@@ -224,16 +224,16 @@ def test_keys_beyond_the_bound_share_a_run_and_every_row_counts_once(good: bool)
     value = row() if good else b"{"
     given: dict[str, Any] = {"champion": None, "partition_of": partition_of, "now": NOW, "reasons": NONE, "models": {MODEL_A: model()}}
     for start in range(0, 400, 10):
-        records = [Record(value, offset, 3, b"key-%d" % (offset % 100)) for offset in range(start, start + 10)]
-        room = 5 - sum(is_external_key(key, 3) for key in table)
+        records = [Record(value, offset, 3, b"key-%d" % (offset % 100), topic=INGRESS.name) for offset in range(start, start + 10)]
+        room = 5 - sum(is_external_key(key, 3, PARTITIONS) for key in table)
         outcome = handle(records, state=table.get, epochs=Producers(), room=room, **given)
         assert isinstance(outcome, Outcome)
         table |= outcome.states
-    lanes = [msgspec.json.decode(stored, type=LaneStats) for key, stored in table.items() if is_external_key(key, 3)]
+    lanes = [msgspec.json.decode(stored, type=LaneStats) for key, stored in table.items() if is_external_key(key, 3, PARTITIONS)]
     assert len(lanes) == 6
     assert sum(lane.total + lane.dead_letters for lane in lanes) == 400
     counted = {lane.run_id: lane.total + lane.dead_letters for lane in lanes}
-    assert counted.pop("ext-others@3") == 400 - 5 * 4
+    assert counted.pop("ext-others") == 400 - 5 * 4
     assert set(counted.values()) == {4}
 
 
@@ -242,12 +242,12 @@ def test_a_packed_row_of_a_key_beyond_the_bound_counts_in_the_shared_run() -> No
         run_id=None, epoch=None, row_index=None, count=1, features=b"\0" * 12, sample_ids=[None], timestamps=[None], labels=[None]
     )
     given: dict[str, Any] = {"champion": None, "partition_of": partition_of, "now": NOW, "reasons": NONE, "models": {MODEL_A: model()}}
-    record = Record(value, 5, 3, b"key", IS_PACKED)
+    record = Record(value, 5, 3, b"key", IS_PACKED, INGRESS.name)
     outcome = handle([record], state=dict[bytes, bytes]().get, epochs=Producers(), room=0, **given)
     assert isinstance(outcome, Outcome)
-    assert stats_key("ext-others@3", 1, 3) in dict(outcome.states)
+    assert stats_key("ext-others", 1, 3) in dict(outcome.states)
     ((_, answer),) = outcome.predictions
-    assert msgspec.json.decode(answer)["run_id"] == "ext-others@3"
+    assert msgspec.json.decode(answer)["run_id"] == "ext-others"
 
 
 def test_an_epoch_that_is_over_is_passed_by_as_before() -> None:

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from schemas.messages import DeadLetter, LaneStats, PackedRows, Prediction, RunEnd, RunSkip, encode, pack
-from schemas.topics import MAX_ROW_BYTES, PACKED
+from schemas.topics import INGRESS, MAX_ROW_BYTES, PACKED
 from stream_processor.answers import Reasons
 from stream_processor.book import Outcome
 from stream_processor.score import Models, NoModel, handle
@@ -234,11 +234,15 @@ def test_a_record_that_does_not_say_whose_rows_it_holds_is_one_dead_letter(body:
 
 def test_rows_of_other_systems_may_be_packed_one_by_one() -> None:
     table: dict[bytes, bytes] = {}
-    one = packed(0, 1, run_id=None, epoch=None, row_index=None)
-    several = packed(0, 2, run_id=None, epoch=None, row_index=None)
-    outcome = handled([record(one, 5), record(several, 6)], table)
-    assert [(answer.run_id, answer.row_index) for answer in answers(outcome)] == [(f"ext-{RUN}_{LANE}", 5)] or answers(outcome)
-    assert [letter.path for letter in letters(outcome)] == ["$.count"]
+    plain: dict[str, Any] = {"run_id": None, "epoch": None, "row_index": None, "lane": 0, "lanes": 1}
+    one, several = packed(0, 1, **plain), packed(0, 2, **plain)
+    nulls = packed(0, 1, **plain | {"run_id": "batch-9", "attempt": None, "lane": None, "lanes": None})
+    marked = packed(0, 1, run_id="batch-9", epoch=7)
+    log = [record(value, offset)._replace(topic=INGRESS.name) for offset, value in enumerate((one, several, nulls, marked), 5)]
+    outcome = handled(log, table)
+    assert [answer.run_id for answer in answers(outcome)][1:] == ["batch-9"]
+    assert [answer.row_index for answer in answers(outcome)] == [5 * 16 + HOME, 7 * 16 + HOME]
+    assert [letter.path for letter in letters(outcome)] == ["$.count", "$.epoch"]
 
 
 def test_rows_of_a_stale_producer_and_markers_are_told_apart_as_ever() -> None:

@@ -12,11 +12,24 @@ from hypothesis import strategies as st
 
 from schemas.ids import stats_key
 from schemas.messages import DeadLetter, LaneStats, Prediction, RunEnd, encode
+from schemas.topics import INGRESS
 from storage.bundles import score
 from stream_processor.answers import KEPT_BYTES, Reasons
 from stream_processor.book import Outcome
 from stream_processor.score import Models, Needs, NoModel, handle
-from tests.unit.stream_processor.toys import MODEL_A, MODEL_B, NOW, Producers, Record, home, model, partition_of, row
+from tests.unit.stream_processor.toys import (
+    MODEL_A,
+    MODEL_B,
+    NOW,
+    Producers,
+    Record,
+    home,
+    model,
+    on_both_topics,
+    partition_of,
+    redrive,
+    row,
+)
 
 RUN = "run-1"
 HOME = home(RUN)
@@ -112,11 +125,10 @@ def test_a_dead_letter_holds_the_record_and_the_run_counts_it() -> None:
 
 def test_a_record_without_identity_is_counted_in_the_run_of_its_key() -> None:
     table: dict[bytes, bytes] = {}
-    (letter,) = letters(handled([Record(b"\x00", offset=3)], table))
-    run = f"ext-line-1@{0}" if partition_of(b"line-1") else "ext-line-1"
-    assert (letter.reason, letter.run_id, letter.row_index, letter.dead_letter_id) == ("undecodable", run, 3, "0-3")
-    stats = msgspec.json.decode(table[stats_key(run, 1, 0)], type=LaneStats)
-    assert (stats.dead_letters, stats.skipped, stats.total) == (1, [3], 0)
+    (letter,) = letters(handled([Record(b"\x00", offset=3, topic=INGRESS.name)], table))
+    assert (letter.reason, letter.run_id, letter.row_index, letter.dead_letter_id) == ("undecodable", "ext-line-1", 48, "i0-3")
+    stats = msgspec.json.decode(table[stats_key("ext-line-1", 1, 0)], type=LaneStats)
+    assert (stats.dead_letters, stats.skipped, stats.total, stats.begun_at) == (1, [48], 0, NOW)
 
 
 def test_of_a_record_that_would_not_fit_the_dead_letter_keeps_the_beginning() -> None:
@@ -127,13 +139,52 @@ def test_of_a_record_that_would_not_fit_the_dead_letter_keeps_the_beginning() ->
     assert len(encode(letter)) < 4 << 20
 
 
+def test_a_letter_keeps_all_headers_in_their_order_or_says_how_many_it_does_not() -> None:
+    headers: Any = [("a", b"1"), ("a", b"\xff\x00"), ("b", None), ("x" * 300, b"y" * 2_000)]
+    (letter,) = letters(handled([Record(b"{", topic=INGRESS.name, headers=headers)]))
+    assert (letter.all_headers, letter.headers_cut) == (headers, 0)
+    (letter,) = letters(handled([Record(b"{", topic=INGRESS.name, headers=[(f"n{i}", b"z" * 1_000) for i in range(100)])]))
+    assert (len(letter.all_headers), letter.headers_cut) == (65, 35)
+    assert "35 of 100 headers" in letter.message
+
+
+def test_the_answer_carries_the_headers_on_that_are_to_be_carried_on() -> None:
+    trace: Any = [("traceparent", b"00-1"), ("Correlation-Id", b"\xff"), ("correlation-id", b"2"), ("secret", b"x"), ("tracestate", None)]
+    log = [
+        Record(row(), offset=0, topic=INGRESS.name),
+        Record(b"{", offset=1, topic=INGRESS.name, headers=trace),
+        Record(row(), offset=2, topic=INGRESS.name, headers=trace),
+    ]
+    outcome = handled(log, forward=frozenset({"traceparent", "tracestate", "correlation-id"}))
+    assert outcome.forwarded == {1: [("traceparent", b"00-1"), ("Correlation-Id", b"\xff"), ("correlation-id", b"2")]}
+    assert len(outcome.predictions) == 2
+
+
+def test_rows_numbered_before_ingress_are_the_attempt_before() -> None:
+    table: dict[bytes, bytes] = {}
+    formerly = LaneStats(
+        run_id="ext-line-1", attempt=1, lane=0, lanes=1, partition=0, offset=700, epoch=0, last_row_index=700, skipped=[600], dead_letters=1
+    )
+    table[stats_key("ext-line-1", 1, 0)] = encode(formerly)
+    log = [Record(row(), offset=0, topic=INGRESS.name), Record(b"{", offset=1, topic=INGRESS.name)]
+    outcome = handled(log, table)
+    assert [(one.run_id, one.attempt, one.row_index) for one in predictions(outcome)] == [("ext-line-1", 2, 0)]
+    assert [(one.attempt, one.row_index) for one in letters(outcome)] == [(2, 16)]
+    old = handled([Record(row(), offset=701)], table, partition_of=on_both_topics)
+    assert [(one.attempt, one.lane, one.row_index) for one in predictions(old)] == [(2, 8, 701 * 16 + 8)]
+    repaired = [Record(row(), offset=702, headers=redrive("ext-line-1", 600))]
+    assert [(one.attempt, one.row_index) for one in predictions(handled(repaired, table))] == [(1, 600)]
+    again = handled([Record(row(), offset=2, topic=INGRESS.name), Record(row(), offset=2, topic=INGRESS.name)], table)
+    assert again.passed_by == {"read_again": 1}
+
+
 def test_a_row_without_an_epoch_is_not_counted_in_a_run_that_our_producer_owns() -> None:
     table: dict[bytes, bytes] = {}
     run = next(name for name in (f"run-{i}" for i in range(100)) if home(name) == 0)  # lane 0 of partition 0: the keys are the same
     epochs = Producers(**{run.replace("-", "_"): 1})
     handled([Record(row(run_id=run, epoch=4, row_index=0), offset=0)], table, epochs=epochs)
     outcome = handled([Record(row(run_id=run), offset=1)], table, epochs=epochs)
-    assert [letter.reason for letter in letters(outcome)] == ["run_owned"]
+    assert [letter.reason for letter in letters(outcome)] == ["wrong_topic"]
     assert lane(table, f"{run}:1:0".encode()).total == 1
 
 

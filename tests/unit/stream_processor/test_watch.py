@@ -2,11 +2,14 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from aiokafka import TopicPartition
 
 from runtime.errors import Unavailable
 from stream_processor.gaps import Ends
 from stream_processor.watch import Watch
 from tests.unit.stream_processor.toys import partition_of
+
+TP = TopicPartition("ingress.rows.v1", 0)
 
 
 class Scene:
@@ -20,13 +23,13 @@ class Scene:
         self.away = False
         self.failures: list[BaseException] = []
         self.read_again_at: list[float] = []
-        self.reports: list[dict[int, int]] = []
-        self.lane = SimpleNamespace(partition=0, next_offset=5, moved_at=100.0, closed=False, waiting=False, read_again=self.read_again)
-        self.lane.nothing_before = lambda offset, wanted: self.passed.append(offset)
+        self.reports: list[dict[TopicPartition, int]] = []
+        self.lane = SimpleNamespace(tp=TP, next_offset=5, moved_at=100.0, closed=False, waiting=False, read_again=self.read_again)
+        self.lane.nothing_before = self.nothing_before
         self.epochs = SimpleNamespace(moved=set, runs=set)
         self.partition_of = partition_of
         self.app = SimpleNamespace(rebalancing=False, in_recovery=False, recovered={0}, commit_positions=self.commit)
-        self.lanes = {0: self.lane}
+        self.lanes = {0: SimpleNamespace(inlets={TP.topic: self.lane})}
         self.started = True
         self.broker = self
         self.failure = SimpleNamespace(done=lambda: bool(self.failures))
@@ -38,23 +41,29 @@ class Scene:
             clock=lambda: self.now,
         )
 
-    async def commit(self, positions: dict[int, int]) -> bool:
+    async def commit(self, positions: dict[TopicPartition, int]) -> bool:
         self.reports.append(positions)
         return True
 
-    async def ends(self, partitions: Any) -> dict[int, Ends]:
+    async def ends(self, partitions: Any) -> dict[TopicPartition, Ends]:
         if self.away:
             raise Unavailable("kafka", "gone")
         return dict.fromkeys(partitions, Ends(self.end, self.end if self.stable is None else self.stable))
 
-    async def open_producers(self, partition: int) -> list[int]:
+    async def open_producers(self, tp: TopicPartition) -> list[int]:
         return [4711]
 
-    async def first_offset(self, partition: int, wanted: int) -> int | None:
+    async def first_offset(self, tp: TopicPartition, wanted: int) -> int | None:
         return self.first
 
     async def read_again(self) -> None:
         self.read_again_at.append(self.now)
+
+    def nothing_before(self, offset: int, wanted: int) -> None:
+        assert wanted == self.lane.next_offset
+        if self.lane.waiting:
+            self.passed.append(offset)
+            self.lane.next_offset, self.lane.moved_at = offset, self.now
 
     def fail(self, error: BaseException) -> None:
         self.failures.append(error)
@@ -74,7 +83,7 @@ async def test_lag_without_progress_ends_the_worker_after_the_bound(scene: Scene
     assert (scene.failures, scene.watch.live()) == ([], {})
     await scene.later(2)
     assert isinstance(scene.failures[0], Unavailable)
-    assert "partition 0" in scene.watch.live()
+    assert "ingress.rows.v1/0" in scene.watch.live()
 
 
 async def test_rows_that_do_not_arrive_are_read_again_now_and_then(scene: Scene) -> None:
@@ -105,6 +114,22 @@ async def test_transaction_markers_at_the_end_are_no_lag(scene: Scene) -> None:
     assert scene.failures == []
 
 
+async def test_what_ends_in_transaction_markers_is_reported_as_read_to_its_end(scene: Scene) -> None:
+    scene.first, scene.lane.waiting = None, True  # type: ignore[assignment]
+    await scene.later(4)
+    await scene.watch.report()
+    assert (scene.reports, scene.read_again_at) == ([{TP: 10}], [])
+
+
+async def test_behind_an_open_transaction_only_what_can_be_read_is_reported_as_read(scene: Scene) -> None:
+    scene.first, scene.lane.waiting, scene.stable = None, True, 8  # type: ignore[assignment]
+    for _ in range(100):
+        await scene.later(1)
+    await scene.watch.report()
+    assert scene.failures == []
+    assert scene.reports[-1][TP] <= 8
+
+
 async def test_an_open_transaction_is_said_and_is_no_stall(scene: Scene) -> None:
     scene.lane.waiting, scene.stable = True, 5
     await scene.later(1)
@@ -112,7 +137,7 @@ async def test_an_open_transaction_is_said_and_is_no_stall(scene: Scene) -> None
     for _ in range(20):
         await scene.later(20)
     assert scene.failures == []
-    assert "producer id 4711" in scene.watch.ready()["rows.v1/0"]
+    assert "producer id 4711" in scene.watch.ready()["ingress.rows.v1/0"]
     scene.stable, scene.lane.next_offset = 10, 10
     await scene.later(1)
     assert scene.watch.ready() == {}
@@ -163,13 +188,13 @@ def test_a_worker_that_has_not_joined_yet_is_not_ready(scene: Scene) -> None:
 
 async def test_positions_are_reported_when_they_moved_unless_the_group_settles(scene: Scene) -> None:
     await scene.watch.report()
-    assert scene.reports == [{0: 5}]
+    assert scene.reports == [{TP: 5}]
     await scene.watch.report()
-    assert scene.reports == [{0: 5}]
+    assert scene.reports == [{TP: 5}]
     scene.lane.next_offset = 7
     scene.app.rebalancing = True
     await scene.watch.report()
-    assert scene.reports == [{0: 5}]
+    assert scene.reports == [{TP: 5}]
     scene.app.rebalancing = False
     await scene.watch.report()
-    assert scene.reports == [{0: 5}, {0: 7}]
+    assert scene.reports == [{TP: 5}, {TP: 7}]

@@ -11,6 +11,7 @@ import numpy as np
 import xgboost
 
 from rows.decode import FeatureReader
+from rows.identity import PartitionOf
 from runtime.kafka import partition_for
 from schemas.ids import row_key
 from schemas.manifests import ConfusionMatrix, Metrics, ModelManifest
@@ -38,9 +39,9 @@ class Record(NamedTuple):
     topic: str = "rows.v1"
 
 
-def partition_of(key: bytes) -> int:
-    """The default partitioner over `PARTITIONS`."""
-    return partition_for(key, PARTITIONS)
+partition_of = PartitionOf(PARTITIONS, partition_for)
+"""The default partitioner over `PARTITIONS`."""
+on_both_topics = PartitionOf(PARTITIONS, partition_for, foreign_on_rows=True)
 
 
 def home(run_id: str, lane: int = 0, lanes: int = 1) -> int:

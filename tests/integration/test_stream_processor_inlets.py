@@ -22,7 +22,7 @@ NewWorker = Callable[..., Worker]
 
 @pytest.fixture(scope="module")
 def storage_url(tmp_path_factory: pytest.TempPathFactory) -> str:
-    storage = Storage(f"file://{tmp_path_factory.mktemp('storage')}")
+    storage = Storage(f"file://{tmp_path_factory.mktemp('storage')}").initialise()
     store_model(storage, MODEL_A)
     return storage.url
 

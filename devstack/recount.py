@@ -11,6 +11,7 @@ import polars
 
 from storage.bundles import load_bundle, score
 from storage.files import Storage
+from storage.names import column
 
 
 @dataclass(frozen=True)
@@ -46,7 +47,7 @@ def recount(
     bundle = load_bundle(storage, model_version)
     names = bundle.manifest.features
     table = polars.read_parquet(storage.local(simulation_path), columns=["__id__", "__label__", *names], n_rows=rows)
-    matrix = table.select(names).to_numpy().astype("float32")
+    matrix = table.select(column(name) for name in names).to_numpy().astype("float32")
     ids, labels = table["__id__"].to_list(), table["__label__"].to_list()
     probabilities = score(bundle, matrix).tolist()
     threshold = bundle.manifest.threshold

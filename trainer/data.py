@@ -12,6 +12,7 @@ from pydantic import BaseModel, ValidationError
 from schemas.manifests import SetManifest
 from storage.bundles import Matrix, finite
 from storage.files import Storage
+from storage.names import column
 from trainer.errors import JobFailed
 from trainer.validation import Indices, Labels
 
@@ -115,7 +116,7 @@ def _matrix(lazy: pl.LazyFrame, features: Sequence[str], rows: int) -> Matrix:
     matrix = np.empty((rows, len(features)), np.float32)
     for first in range(0, len(features), COLUMNS_AT_A_TIME):
         names = features[first : first + COLUMNS_AT_A_TIME]
-        frame = lazy.select(pl.col(name).cast(pl.Float32) for name in names).collect(engine="streaming")
+        frame = lazy.select(column(name).cast(pl.Float32) for name in names).collect(engine="streaming")
         matrix[:, first : first + len(names)] = frame.to_numpy()
     return finite(matrix)
 

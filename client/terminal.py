@@ -148,10 +148,11 @@ class Terminal:
         if self.json:
             sys.stderr.write(as_json(as_document(error)) + "\n")
         else:
-            self._explain(error)
+            self.explain(error)
         raise typer.Exit(exit_code(error)) from error
 
-    def _explain(self, error: ClientError) -> None:
+    def explain(self, error: ClientError) -> None:
+        """Say what is wrong and what to do, on stderr."""
         problems = error.problems if isinstance(error, GatewayError) else [Problem(str(error))]
         self.err.print(f"[bold red]{escape(headline(error))}[/]")
         for problem in problems:

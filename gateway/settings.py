@@ -19,6 +19,10 @@ class GatewaySettings(ProcessSettings):
     port: int = Field(8000, ge=0, le=65535, description="0 takes a free one")
     cors_origins: str = Field("", description="web pages of these origins may call, separated by commas, such as http://localhost:4200")
     max_upload_bytes: int = Field(10 * GIB, gt=0, description="larger uploads are answered 413")
+    max_columns: int = Field(20_000, gt=0, description="a CSV with more is refused by its header")
+    max_unread_share: float = Field(
+        0.05, ge=0, le=1, description="of a column's values, how many may be no number, or no time, and are then missing; more make it text"
+    )
     max_body_bytes: int = Field(1 << 20, gt=0, description="limit of every other request's body")
     body_stall_seconds: float = Field(60.0, gt=0, description="a client that sends nothing of its body for so long is answered 408")
     upload_jobs: int = Field(2, ge=1, description="uploads and splits that are worked on at once; more wait")

@@ -26,6 +26,7 @@ class UploadResponse(CamelShape):
     file_size: str
     dataset_id: str
     task_id: str
+    notices: list[str]
 
 
 class RangesRequest(CamelShape):

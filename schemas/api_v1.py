@@ -121,6 +121,7 @@ class SplitCreate(Ranges):
     dataset_id: str | None = None
     sample_fraction: float = Field(1.0, gt=0, le=1)
     seed: int = Field(0, ge=0, lt=2**32)
+    exclude: list[str] = Field([], description="features that the sets leave out")
 
 
 class Split(SplitManifest):
@@ -142,6 +143,7 @@ class TrainingOptions(Shape):
     cost_false_positive: float | None = Field(None, gt=0, description="with objective `cost` only")
     cost_false_negative: float | None = Field(None, gt=0, description="with objective `cost` only")
     seed: int = Field(0, ge=0, lt=2**31)
+    exclude: list[str] = Field([], description="features that the model does not get")
 
     @model_validator(mode="after")
     def _objective_has_its_figures(self) -> "TrainingOptions":

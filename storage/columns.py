@@ -34,7 +34,9 @@ def check_names(names: Sequence[str], readable: bool, options: DatasetOptions) -
     ]
     problems += [unknown_column("exclude", name, names) for name in options.exclude if name not in names]
     if not readable and options.label is None and not label_candidates(names):
-        problems.append(Problem("label_missing", "file", f"{NO_LABEL} The file's columns: {_shown(names)}.", {"columns": list(names[:LISTED])}))
+        problems.append(
+            Problem("label_missing", "file", f"{NO_LABEL} The file's columns: {_shown(names)}.", {"columns": list(names[:LISTED])})
+        )
     chosen = [name for name in given.values() if name is not None]
     problems += [
         Problem("column_twice", "label", f"The column {name!r} is given for two purposes.", {"column": name})
@@ -63,7 +65,9 @@ def choose_label(
 ) -> tuple[Choice, LabelCounts] | list[Problem]:
     """Find the label column and what its values mean. A candidate that has two values is preferred to one that has not."""
     excluded = set(options.exclude)
-    candidates = [options.label] if options.label is not None else [name for name in label_candidates(content.names) if name not in excluded]
+    candidates = (
+        [options.label] if options.label is not None else [name for name in label_candidates(content.names) if name not in excluded]
+    )
     if not candidates:
         return [_no_label(lazy, content)]
     no_label = NO_LABEL_WORDS | {canonical(value) for value in options.na_values}
@@ -107,7 +111,12 @@ def choose_id(
 
 
 def describe(
-    lazy: pl.LazyFrame, content: Content, findings: Mapping[str, Finding], reasons: Mapping[str, str], left_out: Mapping[str, str], label: str
+    lazy: pl.LazyFrame,
+    content: Content,
+    findings: Mapping[str, Finding],
+    reasons: Mapping[str, str],
+    left_out: Mapping[str, str],
+    label: str,
 ) -> list[Column]:
     """Every column with its type, how it was read, and why it is no feature."""
     numbers = {label} if all(map(_is_number, value_counts(lazy, label, content))) else set()
@@ -150,14 +159,24 @@ def _no_label(lazy: pl.LazyFrame, content: Content) -> Problem:
     pairs = _two_values(lazy, content)
     message = f"{NO_LABEL} The file's columns: {_shown(content.names)}."
     if pairs:
-        listed = [f"{name!r} ({', '.join(f'{value!r} in {rows_text(rows)}' for value, rows in counts.items())})" for name, counts in list(pairs.items())[:5]]
+        listed = [
+            f"{name!r} ({', '.join(f'{value!r} in {rows_text(rows)}' for value, rows in counts.items())})"
+            for name, counts in list(pairs.items())[:5]
+        ]
         message += f" With two values: {', '.join(listed)}."
         name = next(iter(pairs))
         passes = _likely_pass(name, list(pairs[name]))
         message += f" Send label={name} and pass_value={passes} (in the command: --label {_quoted(name)} --pass-value {_quoted(passes)})."
     else:
-        message += " None has two values: send label=… and pass_value=… to say which column is the label, and which of its values means PASS."
-    return Problem("label_missing", "file", message, {"columns": content.names[:LISTED], "two_values": {name: dict(counts) for name, counts in pairs.items()}})
+        message += (
+            " None has two values: send label=… and pass_value=… to say which column is the label, and which of its values means PASS."
+        )
+    return Problem(
+        "label_missing",
+        "file",
+        message,
+        {"columns": content.names[:LISTED], "two_values": {name: dict(counts) for name, counts in pairs.items()}},
+    )
 
 
 def _two_values(lazy: pl.LazyFrame, content: Content) -> dict[str, dict[str, int]]:
@@ -165,7 +184,9 @@ def _two_values(lazy: pl.LazyFrame, content: Content) -> dict[str, dict[str, int
     names = [one.name for one in content.columns if not one.constant][:5000]
     if not names:
         return {}
-    distinct = lazy.select(column(name).n_unique() - column(name).null_count().clip(0, 1) for name in names).collect(engine="streaming").row(0)
+    distinct = (
+        lazy.select(column(name).n_unique() - column(name).null_count().clip(0, 1) for name in names).collect(engine="streaming").row(0)
+    )
     found = {}
     for name, count in zip(names, distinct, strict=True):
         if 2 <= count <= 6:

@@ -131,7 +131,7 @@ def _common(sample: bytes, name: str) -> float | None:
     """The share of common characters among those beyond ASCII, when read so; None when it cannot be."""
     text = sample.decode(name, "replace")
     beyond = [character for character in text if character > "\x7f"]
-    if (bad := text.count("\ufffd")) and bad > max(1, MOST_STRAY * len(beyond)) or bad == len(beyond):
+    if ((bad := text.count("\ufffd")) and bad > max(1, MOST_STRAY * len(beyond))) or bad == len(beyond):
         return None
     share = sum(_is_common(character, name) for character in beyond) / max(1, len(beyond))
     if name in LETTERS:
@@ -145,7 +145,7 @@ def _is_common(character: str, name: str) -> bool:
     if letters := LETTERS.get(name):
         return character in letters
     if name == "cp949":
-        return "가" <= character <= "힣" and _lead(character, "euc_kr") is not None or character in "℃·"
+        return ("가" <= character <= "힣" and _lead(character, "euc_kr") is not None) or character in "℃·"
     if name == "gb18030":
         return 0xB0 <= (_lead(character, "gb2312") or 0) <= 0xD7 or character in "，。：；（）、"
     if name == "big5":

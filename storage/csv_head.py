@@ -73,9 +73,7 @@ class Form:
         return self.width > 1, self.strict, usual, even if rows else 1.0, self.width
 
 
-def read_head(
-    text: Path, *, separator: str | None = None, header: bool | None = None, max_columns: int = MAX_COLUMNS
-) -> Head | Problem:
+def read_head(text: Path, *, separator: str | None = None, header: bool | None = None, max_columns: int = MAX_COLUMNS) -> Head | Problem:
     """Find the head. `header=False` says that the first line is a row already, `True` that it is none."""
     with text.open(encoding="utf-8-sig", newline="", errors="replace") as opened:
         sample = opened.read(BLOCK)
@@ -250,7 +248,9 @@ class _Finder:
             if not any(row[-1].strip() for row in rows):
                 return [*names, ""], None
             index = _free_name(names)
-            self._say("row_names", f"The rows have one field more than the header, in front, as R writes row names: called {index!r}.", index)
+            self._say(
+                "row_names", f"The rows have one field more than the header, in front, as R writes row names: called {index!r}.", index
+            )
             return [index, *names], index
         if names and not names[0] and rows and any(row and row[0].strip() for row in rows):
             index = _free_name(names)
@@ -259,7 +259,9 @@ class _Finder:
         return names, None
 
     def _is_commented_header(self, form: Form) -> bool:
-        return self._header is None and self._comment is not None and bool(_headless(form)) and len(self._commented_names(form)) == form.width
+        return (
+            self._header is None and self._comment is not None and bool(_headless(form)) and len(self._commented_names(form)) == form.width
+        )
 
     def _commented_names(self, form: Form) -> list[str]:
         text = re.sub(r'^\s*"?(#|//|%|!|--)+\s*', "", self._comment or "")
@@ -276,7 +278,11 @@ def _placed(form: Form) -> Form:
     usual, count = Counter(rest).most_common(1)[0]
     if usual == first or count < 0.6 * len(rest):
         return replace(form, width=first)
-    if first == usual - 1 and count == len(rest) and not (len(rest) > 1 and _no_numbers(form.records[1]) and not _no_numbers(form.records[2])):
+    if (
+        first == usual - 1
+        and count == len(rest)
+        and not (len(rest) > 1 and _no_numbers(form.records[1]) and not _no_numbers(form.records[2]))
+    ):
         return replace(form, width=usual if len(rest) > 1 else first)
     start = widths.index(usual)
     after = widths[start + 1 :]
@@ -313,9 +319,13 @@ def _is_units(rows: list[list[str]]) -> bool:
     if len(rows) < 3 or not any(REAL_UNIT.search(cell) for cell in given) or not all(UNIT.match(cell) for cell in given):
         return False
     over_numbers = [
-        i for i, cell in enumerate(cells) if REAL_UNIT.search(cell) and all(NUMBER.match(row[i].strip()) for row in rows[1:20] if len(row) > i)
+        i
+        for i, cell in enumerate(cells)
+        if REAL_UNIT.search(cell) and all(NUMBER.match(row[i].strip()) for row in rows[1:20] if len(row) > i)
     ]
-    same = any(cell and any(len(row) > i and row[i].strip() == cell for row in rows[1:]) for i, cell in enumerate(cells) if REAL_UNIT.search(cell))
+    same = any(
+        cell and any(len(row) > i and row[i].strip() == cell for row in rows[1:]) for i, cell in enumerate(cells) if REAL_UNIT.search(cell)
+    )
     return bool(over_numbers) and not same
 
 

@@ -125,7 +125,9 @@ def _scan(text: Path, head: Head) -> Layout | Problem | None:
                 return None
             blank_seen = bool(records.blank[-1])
             wrong = np.flatnonzero((records.fields != width) & ~records.blank)
-            ragged += [(line + 1 + int(records.line[i]), int(records.fields[i]), records_seen + int(i)) for i in wrong[: LISTED - len(ragged)]]
+            ragged += [
+                (line + 1 + int(records.line[i]), int(records.fields[i]), records_seen + int(i)) for i in wrong[: LISTED - len(ragged)]
+            ]
             wrong_count += len(wrong)
             records_seen += len(records.fields) - int(records.blank.sum())
             quoted |= b'"' in whole
@@ -153,7 +155,9 @@ def _without_total(layout: Layout) -> Layout:
     with layout.path.open("rb") as opened:
         opened.seek(max(0, size - TAIL_BYTES))
         tail = opened.read().decode("utf-8", "replace")
-    records = [record for record in csv.reader(tail.splitlines(), delimiter=layout.separator) if record and any(cell.strip() for cell in record)]
+    records = [
+        record for record in csv.reader(tail.splitlines(), delimiter=layout.separator) if record and any(cell.strip() for cell in record)
+    ]
     full = [record for record in records if len(record) == len(layout.head.names)]
     if layout.rows < 3 or len(full) < 3 or records[-1] != full[-1] or not _is_total(full[-1], full[-2]):
         return layout

@@ -24,7 +24,9 @@ GROUPERS = "'’ \u00a0\u2009\u202f"
 MINUS = "−–-"
 _BODY = rf"(?:[9{ZERO}][9{ZERO}.,{GROUPERS}]*|[.,]9+)"
 _UNIT = r"[^\d\s.,;+\-()<>=?!*_|\"][^\s;()<>=?!_|\"]{0,9}(?:\s?[^\d\s.,;+\-()<>=?!*_|\"]{1,4})?"
-NUMBER = re.compile(rf"^(?P<sign>[+{MINUS}]\s?)?(?P<before>[€$£¥₩]\s?)?(?P<body>{_BODY})(?P<exp>[eE][+-]?9+)?(?P<after>\s*{_UNIT})?(?P<minus>-)?$")
+NUMBER = re.compile(
+    rf"^(?P<sign>[+{MINUS}]\s?)?(?P<before>[€$£¥₩]\s?)?(?P<body>{_BODY})(?P<exp>[eE][+-]?9+)?(?P<after>\s*{_UNIT})?(?P<minus>-)?$"
+)
 UNIT_AFTER = re.compile(rf"^[^\d]*[\d.,{GROUPERS}]*?\d?[.,]?(?:[eE][+-]?\d+)?\s*(?P<unit>{_UNIT})-?$")
 SYMBOLS = re.compile(r"^(?:[\W_]+|#\s?[\w/]+[!?]?)$")
 """A cell in which nothing is written: dashes, question marks, the errors of spreadsheets."""
@@ -100,7 +102,7 @@ def number(shape: str, value: str) -> Number | None:
     after = None
     if match["after"]:
         unit = UNIT_AFTER.match(value.strip())
-        if unit is None or not re.search(r"[^\W\d_]|[%‰°℃℉Ω€$£¥]", unit["unit"]):
+        if unit is None or not any(sign.isalpha() or sign in "%‰°℃℉Ω€$£¥" for sign in unit["unit"]):
             return None
         after = unit["unit"]
     return Number(sign, maybe, after, (match["before"] or "").strip() or None, grouped, bool(match["minus"]))
@@ -192,7 +194,7 @@ def decide(look: Look, decimal: Sign, na_words: frozenset[str], share: float) ->
     strange = [(one, seen) for one, seen in fitting if (one.before, one.unit) not in ((None, None), (before, unit))]
     odd += [seen for _, seen in strange]
     read = [(one, seen) for one, seen in fitting if (one, seen) not in strange]
-    nothing = [seen for seen in odd if SYMBOLS.match(seen.value.strip()) and not seen.value.strip().lower() in na_words]
+    nothing = [seen for seen in odd if SYMBOLS.match(seen.value.strip()) and seen.value.strip().lower() not in na_words]
     wrong = [seen for seen in odd if not SYMBOLS.match(seen.value.strip())]
     count_read, count_wrong = look.plain + sum(seen.count for _, seen in read), sum(seen.count for seen in wrong) + look.more
     if not count_read and not (look.shapes or look.more):
@@ -200,7 +202,9 @@ def decide(look: Look, decimal: Sign, na_words: frozenset[str], share: float) ->
     if not few(count_wrong, count_read + count_wrong, share) or (not count_read and (wrong or nothing)):
         return Decision(None, reason=_why_text(look, wrong, count_read, count_wrong, len(strange) > 0))
     grouped = next((seen for one, seen in read if one.grouped or (one.maybe is not None and one.maybe != decimal)), None)
-    plain = all(one.unit is None and one.before is None and not one.trailing_minus and not _needs_sign(one, decimal, seen) for one, seen in read)
+    plain = all(
+        one.unit is None and one.before is None and not one.trailing_minus and not _needs_sign(one, decimal, seen) for one, seen in read
+    )
     spelling = Spelling(plain, decimal, unit, before, any(one.trailing_minus for one, _ in read))
     return Decision(spelling, tuple(sorted((*nothing, *wrong), key=lambda seen: seen.row)), None, grouped)
 

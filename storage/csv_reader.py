@@ -111,7 +111,9 @@ class _Reader:
         texts = {name: looks[name] for name in columns if name not in undecided}
         batches = self._scan(numbered=True).select(column(ROW), *(column(name) for name in undecided))
         size = 1 + CELLS_PER_BATCH // (1 + len(undecided))
-        sure = look_at(batches.collect_batches(chunk_size=size, maintain_order=False), undecided, dots=True, enough=bound) if undecided else {}
+        sure = (
+            look_at(batches.collect_batches(chunk_size=size, maintain_order=False), undecided, dots=True, enough=bound) if undecided else {}
+        )
         found = given or find_sign(votes(sure, self._missing.words, self._share), commas_separate=self._commas_separate)
         if not isinstance(found, str):
             return [self._asked(found)]
@@ -135,7 +137,11 @@ class _Reader:
         """The columns of numbers as the fast parser can take them, with the file's one null word; None when it cannot."""
         numbers = [name for name, look in looks.items() if not self._is_text(look)]
         odd = [seen.value for name in numbers for seen in looks[name].shapes.values() if not _is_float(seen.value)]
-        if any(looks[name].more for name in numbers) or len(set(odd)) > 1 or any(value.strip().lower() not in self._missing.words for value in odd):
+        if (
+            any(looks[name].more for name in numbers)
+            or len(set(odd)) > 1
+            or any(value.strip().lower() not in self._missing.words for value in odd)
+        ):
             return None
         if dots and given != "." and find_sign(votes(looks, self._missing.words, self._share), commas_separate=True) != ".":
             return None
@@ -180,7 +186,9 @@ class _Reader:
 
     def _content(self, decisions: Mapping[str, Decision], tally: "_Tally", decimal: Sign) -> Content:
         shown = {name: found.odd[:LISTED] for name, found in decisions.items() if found.spelling is not None and found.odd}
-        rows = {seen.row for seen_ in shown.values() for seen in seen_} | {found.grouped.row for found in decisions.values() if found.grouped}
+        rows = {seen.row for seen_ in shown.values() for seen in seen_} | {
+            found.grouped.row for found in decisions.values() if found.grouped
+        }
         reasons = {name: self._kept.get(name) or decisions[name].reason for name in self._names}
         rows |= {int(row) for reason in reasons.values() for row in re.findall(r"\{line:(\d+)\}", reason or "")}
         lines = lines_of(self._layout, rows)
@@ -225,7 +233,9 @@ class _Reader:
         text = self._text
         if not text.stray:
             return []
-        message = f"{text.stray} bytes have no meaning in {text.encoding.name} and are shown as \ufffd, first in line {text.stray_lines[0]}."
+        message = (
+            f"{text.stray} bytes have no meaning in {text.encoding.name} and are shown as \ufffd, first in line {text.stray_lines[0]}."
+        )
         return [Notice(code="stray_bytes", message=message, lines=list(text.stray_lines), count=text.stray)]
 
     def _asked(self, found: tuple[Vote, Vote] | Vote) -> Problem:
@@ -263,7 +273,12 @@ class _Reader:
 
 def _is_plain(look: Look, found: Decision, decimal: Sign) -> bool:
     """Whether the fast parser takes every value of a column of numbers, and rightly."""
-    return found.spelling is not None and found.spelling.plain and not look.more and all(_is_float(seen.value) for seen in look.shapes.values())
+    return (
+        found.spelling is not None
+        and found.spelling.plain
+        and not look.more
+        and all(_is_float(seen.value) for seen in look.shapes.values())
+    )
 
 
 def _is_float(text: str) -> bool:
@@ -287,9 +302,14 @@ def _how(name: str, found: Decision, lines: Mapping[int, int]) -> tuple[str | No
         shown = found.odd[:LISTED]
         count = sum(seen.count for seen in found.odd)
         places = [lines[seen.row] for seen in shown]
-        examples = ", ".join(f"{seen.value.strip()!r:.40} (line {line}{f', {seen.count} times' if seen.count > 1 else ''})" for seen, line in zip(shown, places, strict=True))
+        examples = ", ".join(
+            f"{seen.value.strip()!r:.40} (line {line}{f', {seen.count} times' if seen.count > 1 else ''})"
+            for seen, line in zip(shown, places, strict=True)
+        )
         how.append(f"no number in {rows_text(count)}: {examples}")
-        message = f"{name!r}: {rows_text(count)} hold no number and are taken as missing: {examples}{', …' if len(found.odd) > LISTED else ''}."
+        message = (
+            f"{name!r}: {rows_text(count)} hold no number and are taken as missing: {examples}{', …' if len(found.odd) > LISTED else ''}."
+        )
         said.append(Notice(code="unread_values", message=message, column=name, lines=places, count=count))
     return "; ".join(how) or None, said
 
@@ -338,7 +358,9 @@ def _check_names(names: Sequence[str], unnamed: Sequence[int]) -> list[Problem]:
         message = f"Column names must differ; more than once in the header: {_shown(repeated)}."
         problems.append(Problem("columns_duplicate", "file", message, {"columns": repeated}))
     if reserved:
-        problems.append(Problem("columns_reserved", "file", f"These column names are used internally: {_shown(reserved)}.", {"columns": reserved}))
+        problems.append(
+            Problem("columns_reserved", "file", f"These column names are used internally: {_shown(reserved)}.", {"columns": reserved})
+        )
     return problems
 
 

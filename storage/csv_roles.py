@@ -40,11 +40,13 @@ def kept_texts(sample: pl.DataFrame, names: Sequence[str], options: DatasetOptio
 
 def probable_label(sample: pl.DataFrame, names: Sequence[str]) -> str | None:
     """The column named like a label that has two values in the first rows, else few values, else none."""
-    counts = {name: len({canonical(value) for value in sample[name].drop_nulls().unique().head(500) if value.strip()}) for name in label_candidates(names)}
-    for fits in (lambda count: count == 2, lambda count: count == 1, lambda count: 2 < count <= MOST_LABELS):
-        for name, count in counts.items():
-            if fits(count):
-                return name
+    counts = {
+        name: len({canonical(value) for value in sample[name].drop_nulls().unique().head(500) if value.strip()})
+        for name in label_candidates(names)
+    }
+    for wanted in ((2,), (1,), range(3, MOST_LABELS + 1)):
+        if found := next((name for name, count in counts.items() if count in wanted), None):
+            return found
     return next(iter(counts), None)
 
 

@@ -72,7 +72,9 @@ def known_encoding(name: str) -> str | None:
     """The codec of a name as people write it (`UTF-8`, `Windows-1252`, `euc-kr`); None when there is none that reads text."""
     plain = name.strip().lower().replace("windows-", "cp").replace("win-", "cp").replace("ansi", "cp1252")
     try:
-        found = codecs.lookup({"euc-kr": "cp949", "gb2312": "gb18030", "gbk": "gb18030", "shift-jis": "cp932", "shift_jis": "cp932"}.get(plain, plain))
+        found = codecs.lookup(
+            {"euc-kr": "cp949", "gb2312": "gb18030", "gbk": "gb18030", "shift-jis": "cp932", "shift_jis": "cp932"}.get(plain, plain)
+        )
     except (LookupError, ValueError):
         return None
     return found.name if found._is_text_encoding else None
@@ -126,7 +128,9 @@ def _as_utf8(path: Path, target: Path, encoding: Encoding) -> PlainText | list[P
             out.write(text.encode("utf-8", "replace"))
     if stray and encoding.reason == "given" and stray > 0.01 * max(1, line) + 1:
         message = f"The file is not {encoding.name}, as given: {stray} places cannot be read, the first in line {lines[0]}."
-        return [Problem("encoding_wrong", "encoding", f"{message} Leave encoding out to have it found.", {"line": lines[0], "count": stray})]
+        return [
+            Problem("encoding_wrong", "encoding", f"{message} Leave encoding out to have it found.", {"line": lines[0], "count": stray})
+        ]
     return PlainText(target, encoding, stray, tuple(lines))
 
 

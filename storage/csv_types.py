@@ -84,9 +84,12 @@ def _add(look: Look, batch: pl.DataFrame, *, dots: bool) -> int:
     """Take in the odd values of a batch; return how many they are."""
     value = pl.col("value")
     odd = batch.lazy().filter(_odd(value, dots=dots)).with_columns(_shape(value).alias("shape"))
-    found = odd.group_by("shape").agg(
-        pl.len().alias("count"), pl.col("row").min().alias("row"), value.sort_by("row").first().alias("value")
-    ).sort("row").collect()
+    found = (
+        odd.group_by("shape")
+        .agg(pl.len().alias("count"), pl.col("row").min().alias("row"), value.sort_by("row").first().alias("value"))
+        .sort("row")
+        .collect()
+    )
     for shape, count, row, text in found.iter_rows():
         seen = look.shapes.get(shape)
         if seen is not None:

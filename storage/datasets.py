@@ -77,20 +77,22 @@ def ingest(
         return problems
     with storage.scratch() as folder:
         check = partial(check_names, options=options)
-        read = partial(read_layout, upload, file_name, folder, max_bytes=max_bytes, max_columns=max_columns, check=check)
-        lines = _Lines(lambda: read(options=options))
-        reading = options
-        for _ in range(3):  # once more when the label turns out to be another column than the first rows suggest
-            taken = _take_in(storage, folder, lines, reading, f"files/{sha256}/{reading.content_key()}")
+        read = partial(read_layout, upload, file_name, folder, max_bytes=max_bytes, max_columns=max_columns, options=options, check=check)
+        lines = _Lines(read)
+        place = f"files/{sha256}"
+        taken = _take_in(storage, folder, lines, options, place)
+        if isinstance(taken, list):
+            return taken
+        if problems := check(taken.content.names, True):
+            return problems
+        lazy = pl.scan_parquet(taken.parquet)
+        label = choose_label(lazy, taken.content, options, lines.line_of)
+        if not isinstance(label, list) and taken.content.by_name()[label[0].value].number:  # another than the first rows suggest
+            taken = _take_in(storage, folder, lines, replace(options, label=label[0].value), place)
             if isinstance(taken, list):
                 return taken
-            if problems := check(taken.content.names, True):
-                return problems
             lazy = pl.scan_parquet(taken.parquet)
             label = choose_label(lazy, taken.content, options, lines.line_of)
-            if isinstance(label, list) or not taken.content.by_name()[label[0].value].number:
-                break
-            reading = replace(options, label=label[0].value)
         settings = _choose(lazy, taken.content, options, label, lines.line_of)
         if isinstance(settings, list):
             return settings
@@ -148,6 +150,7 @@ class _Taken:
 
 
 def _take_in(storage: Storage, folder: Path, lines: "_Lines", options: DatasetOptions, place: str) -> _Taken | list[Problem]:
+    place = f"{place}/{options.content_key()}"
     path = f"{place}/data.parquet"
     if storage.exists(path):
         return _Taken(Content.model_validate_json(storage.read_bytes(f"{place}/{CONTENT}")), storage.local(path), path, stored=True)
@@ -243,7 +246,9 @@ def _choose(
 
 def _no_features(columns: list[Column]) -> Problem:
     why = "; ".join(f"{one.name!r}: {one.left_out or one.reason or one.type}" for one in columns[:LINES_SHOWN])
-    return Problem("features_missing", "file", f"No column of numbers is left to learn from. {why}.", {"columns": [one.name for one in columns]})
+    return Problem(
+        "features_missing", "file", f"No column of numbers is left to learn from. {why}.", {"columns": [one.name for one in columns]}
+    )
 
 
 def _without_times(lazy: pl.LazyFrame, axis: TimeAxis, rows: int, line: LineOf) -> tuple[TimeAxis, list[Notice]]:
@@ -256,9 +261,13 @@ def _without_times(lazy: pl.LazyFrame, axis: TimeAxis, rows: int, line: LineOf) 
         return axis, []
     first = absent.select("__index__", column(axis.column).alias("text")).head(LINES_SHOWN).collect()
     lines = [line(row) for row in first["__index__"].to_list()]
-    shown = ", ".join(f"{text!r} (line {at})" if text is not None else f"empty (line {at})" for text, at in zip(first["text"], lines, strict=True))
+    shown = ", ".join(
+        f"{text!r} (line {at})" if text is not None else f"empty (line {at})" for text, at in zip(first["text"], lines, strict=True)
+    )
     message = f"{rows_text(count)} of {rows} have no time that can be read in {axis.column!r} and are in no set of a split: {shown}."
-    return axis.model_copy(update={"missing": count}), [Notice(code="rows_without_time", message=message, column=axis.column, lines=lines, count=count)]
+    return axis.model_copy(update={"missing": count}), [
+        Notice(code="rows_without_time", message=message, column=axis.column, lines=lines, count=count)
+    ]
 
 
 def _left_out(
@@ -276,7 +285,7 @@ def _left_out(
     reasons |= dict.fromkeys(looked_at, "it holds times") | looked_at
     if content.index is not None and is_index(lazy, content.index):
         reasons[content.index] = "it has no name and counts the rows"
-    reasons |= {name: "excluded, as asked" for name in options.exclude}
+    reasons |= dict.fromkeys(options.exclude, "excluded, as asked")
     reasons |= {axis.column: "the time column"} if not axis.synthetic else {}
     reasons |= {axis.clock_column: "the time of day of the time column"} if axis.clock_column else {}
     reasons |= {identity.value: "the id column"} if identity else {}
@@ -297,14 +306,19 @@ def _report(
     failed = _label_expression(value_text(choice.value, numeric=content.by_name()[choice.value].number), labels) == "FAIL"
     roles = {choice.value, axis.column, axis.clock_column, identity[0].value if identity[0] else None}
     numbers = [one.name for one in columns if one.type == "numeric" and one.stored == "number" and one.left_out is None]
-    texts = [one.name for one in columns if one.type in ("text", "boolean") and one.name not in roles and one.left_out != "excluded, as asked"]
+    texts = [
+        one.name for one in columns if one.type in ("text", "boolean") and one.name not in roles and one.left_out != "excluded, as asked"
+    ]
     if labels.unlabelled_count:
         message = f"{rows_text(labels.unlabelled_count)} have no label in {choice.value!r}: they are kept, simulated, and never trained on or counted."
         notices = [*notices, Notice(code="unlabelled", message=message, column=choice.value, count=labels.unlabelled_count)]
     if identity[1]:
         what = repr(identity[0].value) if identity[0] else "The column named like an id, which is therefore not used as one,"
         message = f"{what} repeats an id in {rows_text(identity[1])}; the ids stay as they are written."
-        notices = [*notices, Notice(code="repeated_ids", message=message, column=identity[0].value if identity[0] else None, count=identity[1])]
+        notices = [
+            *notices,
+            Notice(code="repeated_ids", message=message, column=identity[0].value if identity[0] else None, count=identity[1]),
+        ]
     return ReadingReport(
         encoding=content.encoding,
         encoding_reason=content.encoding_reason,

@@ -35,7 +35,13 @@ def canonical(text: str) -> str:
         number = float(plain.replace(",", "."))
     except ValueError:
         return plain
-    return str(int(number)) if number == number and abs(number) < 1e15 and number == int(number) else plain if number != number else str(number)
+    return (
+        str(int(number))
+        if number == number and abs(number) < 1e15 and number == int(number)
+        else plain
+        if number != number
+        else str(number)
+    )
 
 
 def merged(counts: Mapping[str, int], no_label: frozenset[str] = NO_LABEL_WORDS) -> tuple[dict[str, Value], list[str], int]:

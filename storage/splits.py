@@ -132,7 +132,10 @@ def row_facts(storage: Storage, dataset: DatasetManifest) -> RowFacts:
     frame = lazy.select(row_time(dataset).cast(pl.Int64).alias("time"), row_label(dataset).alias("label")).collect()
     time, label = frame["time"], frame["label"]
     return RowFacts(
-        time.fill_null(0).to_numpy(), time.is_not_null().to_numpy(), label.is_not_null().to_numpy(), (label == "FAIL").fill_null(False).to_numpy()
+        time.fill_null(0).to_numpy(),
+        time.is_not_null().to_numpy(),
+        label.is_not_null().to_numpy(),
+        (label == "FAIL").fill_null(False).to_numpy(),
     )
 
 
@@ -162,7 +165,9 @@ def set_notices(facts: RowFacts, ranges: Mapping[Name, DateRange], counts: Mappi
         without = int((_inside(facts, ranges[name]) & ~facts.labelled).sum())
         if without:
             what = "simulated, and not counted as right or wrong" if name == "simulation" else f"not in the {name} set"
-            notices.append(Notice(code="unlabelled", message=f"{rows_text(without)} of the {name} range have no label: {what}.", count=without))
+            notices.append(
+                Notice(code="unlabelled", message=f"{rows_text(without)} of the {name} range have no label: {what}.", count=without)
+            )
     if missing := int((~facts.timed).sum()):
         notices.append(Notice(code="rows_without_time", message=f"{rows_text(missing)} have no time and are in no set.", count=missing))
     return notices
@@ -230,7 +235,9 @@ def count_sets(storage: Storage, dataset: DatasetManifest, ranges: Mapping[Name,
         (pl.len().cast(pl.Int64) - pl.any_horizontal(False, *inside.values()).sum()).alias("outside"),
     ]
     label = row_label(dataset)
-    rows = lazy.select(row_time(dataset).alias("time"), (label == "FAIL").fill_null(False).alias("fail"), label.is_not_null().alias("labelled"))
+    rows = lazy.select(
+        row_time(dataset).alias("time"), (label == "FAIL").fill_null(False).alias("fail"), label.is_not_null().alias("labelled")
+    )
     found = rows.select(sums).collect(engine="streaming").row(0, named=True)
     return {name: SetCount(found[f"{name}_rows"], found[f"{name}_failures"]) for name in ranges}, found["outside"]
 

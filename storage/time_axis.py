@@ -46,7 +46,11 @@ def time_expression(axis: TimeAxis) -> pl.Expr:
         index = pl.col("__index__")
         later = pl.any_horizontal(index.is_between(first, last) for first, last in axis.later)
     time = parse_time(value, axis.style, axis.zone, later)
-    return time if axis.start is None or axis.style not in ELAPSED else time + pl.lit(axis.start - axis.start.fromtimestamp(0, axis.start.tzinfo))
+    return (
+        time
+        if axis.start is None or axis.style not in ELAPSED
+        else time + pl.lit(axis.start - axis.start.fromtimestamp(0, axis.start.tzinfo))
+    )
 
 
 def check_zone(zone: str) -> str | None:
@@ -79,7 +83,7 @@ class _Chooser:
         self._samples = self._read_samples(free)
         findings = {name: found for name in free if (found := self._find(name)) is not None}
         clocks = [name for name in free if name not in findings and self._is_clock(name)]
-        looked = {name: "holds times" for name in findings}
+        looked = dict.fromkeys(findings, "holds times")
         looked |= {name: "holds times of day" for name in clocks if is_hinted(name)}
         looked |= {name: "named like a time" for name in free if is_named(name) and name not in looked}
         times = Times(TimeAxis(column=SYNTHETIC, synthetic=True, reason="no column holds times"), findings, looked)
@@ -157,7 +161,7 @@ class _Chooser:
         if is_named(name):
             return True
         looks = sum(bool(re.search(LOOKS_TIMED, value)) for value in values) > 0.9 * len(values)
-        return looks and name not in clocks or is_hinted(name) and name not in clocks and all(re.search(r"\d", value) for value in values)
+        return (looks and name not in clocks) or (is_hinted(name) and name not in clocks and all(re.search(r"\d", value) for value in values))
 
     def _axis(self, name: str, found: Finding | None, why: str, clocks: Sequence[str]) -> TimeAxis | Problem:
         if found is None:
@@ -179,7 +183,9 @@ class _Chooser:
             style=clock[1] if clock else found.style,
             clock_column=clock[0] if clock else None,
             zone=None if zone == "UTC" else zone,
-            reason=f"{why}, read as {found.style}" + (f" with the time of day in {clock[0]!r}" if clock else "") + (f": {found.why}" if found.why else ""),
+            reason=f"{why}, read as {found.style}"
+            + (f" with the time of day in {clock[0]!r}" if clock else "")
+            + (f": {found.why}" if found.why else ""),
         )
         return axis
 
@@ -232,7 +238,8 @@ class _Chooser:
         return Problem(
             "time_unreadable",
             "time_column",
-            f"The time column {name!r} {what} in line {line}" + (f", and so it is in {rows_text(count)} in all, too many to leave out" if count > 1 else "")
+            f"The time column {name!r} {what} in line {line}"
+            + (f", and so it is in {rows_text(count)} in all, too many to leave out" if count > 1 else "")
             + f". Mend it, raise max_unread_share, name another column or another time_format (such as {FORMS}), or send time_column={SYNTHETIC}"
             " for no times.",
             {"column": name, "line": line, "value": text, "count": count},

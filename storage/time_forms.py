@@ -74,14 +74,26 @@ def _month(name: str) -> str:
 
 def order_of(form: str) -> str:
     """`dmy`, `mdy` or `ymd`: in which order a format has day, month and year."""
-    places = sorted((form.find(sign), part) for part, signs in (("d", ("%d",)), ("m", ("%m", "%b", "%B")), ("y", ("%Y", "%y"))) for sign in signs)
+    places = sorted(
+        (form.find(sign), part) for part, signs in (("d", ("%d",)), ("m", ("%m", "%b", "%B")), ("y", ("%Y", "%y"))) for sign in signs
+    )
     return "".join(part for place, part in places if place >= 0)
 
 
 _LETTERS = (
     *(("yyyy", "%Y"), ("YYYY", "%Y"), ("yy", "%y"), ("YY", "%y"), ("MMMM", "%B"), ("MMM", "%b"), ("MM", "%m"), ("dd", "%d"), ("DD", "%d")),
     *(("HH24", "%H"), ("HH12", "%I"), ("HH", "%H"), ("hh", "%I"), ("MI", "%M"), ("mm", "%M"), ("ss", "%S"), ("SS", "%S")),
-    *((".fffffff", "%.f"), (".ffffff", "%.f"), (".fff", "%.f"), (".SSS", "%.f"), (".FF", "%.f"), ("tt", "%p"), ("AM", "%p"), ("zzz", "%z"), ("XXX", "%z")),
+    *(
+        (".fffffff", "%.f"),
+        (".ffffff", "%.f"),
+        (".fff", "%.f"),
+        (".SSS", "%.f"),
+        (".FF", "%.f"),
+        ("tt", "%p"),
+        ("AM", "%p"),
+        ("zzz", "%z"),
+        ("XXX", "%z"),
+    ),
     *(("RR", "%y"), ("MON", "%b"), ("M", "%m"), ("d", "%d"), ("H", "%H"), ("h", "%I"), ("'T'", "T"), ("a", "%p")),
 )
 

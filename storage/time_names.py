@@ -5,13 +5,57 @@ import re
 from storage.options import plain_name
 
 TIME_NAMES = (
-    *("timestamp", "time", "datetime", "date time", "date", "synthetic timestamp", "ts", "time stamp", "zeitstempel", "zeit", "datum", "uhrzeit"),
-    *("datum zeit", "datum/zeit", "date/time", "datum uhrzeit", "date heure", "horodatage", "heure", "fecha", "fecha hora", "hora", "data ora", "data hora"),
-    *("время", "дата", "дата время", "時刻", "日時", "日付", "时间", "日期", "시간", "일시", "날짜", "시각", "czas", "czas datum", "čas", "tijd", "tid"),
+    *(
+        "timestamp",
+        "time",
+        "datetime",
+        "date time",
+        "date",
+        "synthetic timestamp",
+        "ts",
+        "time stamp",
+        "zeitstempel",
+        "zeit",
+        "datum",
+        "uhrzeit",
+    ),
+    *(
+        "datum zeit",
+        "datum/zeit",
+        "date/time",
+        "datum uhrzeit",
+        "date heure",
+        "horodatage",
+        "heure",
+        "fecha",
+        "fecha hora",
+        "hora",
+        "data ora",
+        "data hora",
+    ),
+    *(
+        "время",
+        "дата",
+        "дата время",
+        "時刻",
+        "日時",
+        "日付",
+        "时间",
+        "日期",
+        "시간",
+        "일시",
+        "날짜",
+        "시각",
+        "czas",
+        "czas datum",
+        "čas",
+        "tijd",
+        "tid",
+    ),
 )
 """Names of time columns, best first, after `plain_name`."""
 WORDS = frozenset(
-    "time timestamp date datetime stamp zeit zeitstempel datum uhrzeit ts epoch unix utc clock heure horodatage fecha hora когда время дата czas tijd".split()
+    ["time", "timestamp", "date", "datetime", "stamp", "zeit", "zeitstempel", "datum", "uhrzeit", "ts", "epoch", "unix", "utc", "clock", "heure", "horodatage", "fecha", "hora", "когда", "время", "дата", "czas", "tijd"]
 ) | {"시간", "일시", "날짜", "时间", "日期", "時刻", "日時"}
 CLOCKS = frozenset({"time", "uhrzeit", "zeit", "heure", "hora", "clock", "시간", "时间", "時刻", "время", "czas", "tijd", "ora"})
 DURATIONS = re.compile(

@@ -76,7 +76,9 @@ def _warn(order: Order, at: pl.DataFrame, steps: pl.Series, *, descending: bool)
 def _resolve(order: Order, numbered: pl.LazyFrame, *, descending: bool) -> None:
     """Find the rows that lie in the second pass of an hour that repeats in the axis's zone."""
     first, second = (order.axis.model_copy(update={"later": [(0, 2**32 - 2)] if later else []}) for later in (False, True))
-    both = numbered.select("__index__", time_expression(first).cast(pl.Int64).alias("at"), time_expression(second).cast(pl.Int64).alias("later"))
+    both = numbered.select(
+        "__index__", time_expression(first).cast(pl.Int64).alias("at"), time_expression(second).cast(pl.Int64).alias("later")
+    )
     twice = both.filter(pl.col("at") != pl.col("later")).collect(engine="streaming")
     ranges: list[tuple[int, int]] = []
     unsure = 0

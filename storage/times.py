@@ -118,7 +118,7 @@ def find_times(lazy: pl.LazyFrame, column: str) -> Finding | None:
     """Find the style of a column of texts; None when it does not hold times. All values are looked at once a sample says yes."""
     sample = lazy.select(named(column)).drop_nulls().head(SAMPLED).collect()
     texts = sample[column]
-    if not len(texts) or texts.str.contains(r"\d").sum() < MOSTLY * len(texts) or texts.str.contains(r"^[+-]?\d*[.,]?\d*$").mean() > 1 - MOSTLY:
+    if texts.str.contains(r"\d").sum() < MOSTLY * len(texts) or texts.str.contains(r"^[+-]?\d*[.,]?\d*$").sum() > (1 - MOSTLY) * len(texts):
         return None
     likely = _likely(sample, column)
     if not likely:
@@ -173,18 +173,24 @@ def _between(lazy: pl.LazyFrame, column: str, found: Finding, other: str) -> Fin
     """Of two styles that read every value, differently, the one that the order or the span of the times speaks for; else both."""
     ends = [read_time(column, style).cast(pl.Int64) for style in (found.style, other)]
     steps = [end.diff() for end in ends]
-    one = lazy.select(
-        *(value.alias(f"span{i}") for i, value in enumerate(end.max() - end.min() for end in ends)),
-        *(((step < 0).sum() * (step > 0).sum()).alias(f"mixed{i}") for i, step in enumerate(steps)),
-        *(end.n_unique().alias(f"distinct{i}") for i, end in enumerate(ends)),
-    ).collect().row(0, named=True)
+    one = (
+        lazy.select(
+            *(value.alias(f"span{i}") for i, value in enumerate(end.max() - end.min() for end in ends)),
+            *(((step < 0).sum() * (step > 0).sum()).alias(f"mixed{i}") for i, step in enumerate(steps)),
+            *(end.n_unique().alias(f"distinct{i}") for i, end in enumerate(ends)),
+        )
+        .collect()
+        .row(0, named=True)
+    )
     years = [order_of(style)[0] == "y" for style in (found.style, other)]
     dotted = "." in found.style.removeprefix(WORDS).split("%H")[0]
     if years[0] != years[1]:
         day_first, year_first = (1, 0) if years[0] else (0, 1)
         wins = year_first if CLEARLY * one[f"span{year_first}"] < one[f"span{day_first}"] else day_first
         style = (found.style, other)[wins]
-        return replace(found, style=style, why=f"read so the times span {_days(one[f'span{wins}'])} instead of {_days(one[f'span{1 - wins}'])}")
+        return replace(
+            found, style=style, why=f"read so the times span {_days(one[f'span{wins}'])} instead of {_days(one[f'span{1 - wins}'])}"
+        )
     if dotted:
         style = found.style if order_of(found.style) == "dmy" else other
         return replace(found, style=style, why="with dots, the day stands first")
@@ -226,13 +232,13 @@ def find_number_style(values: Sequence[str], *, hinted: bool) -> str | None:
     whole = (floats == np.floor(floats)).mean() >= MOSTLY
     now = microseconds(datetime.now(UTC)) + 2 * 366 * 86_400_000_000
     for latest in (now, YEARS[1]):
-        for style in EPOCHS | {name: 0 for name in ("dotnet-ticks", "filetime")}:
+        for style in EPOCHS | dict.fromkeys(("dotnet-ticks", "filetime"), 0):
             at = _at(floats, style)
             inside = at[(at >= YEARS[0]) & (at < latest)]
             if len(inside) >= MOSTLY * len(numbers) and (hinted or (whole and inside.max() - inside.min() < 30 * 366 * 86_400e6)):
                 return style
-        if hinted and whole and (style := _digits_style(present)):
-            return style
+        if hinted and whole and (digits := _digits_style(present)):
+            return digits
     if hinted:
         for style in ("excel", "matlab"):
             at = _at(floats, style)

@@ -40,8 +40,9 @@ SIGN_WITHIN_WORD = re.compile(r"(?<=[^\W\d])[°µ²³¹¿±×§](?=[^\W\d])")
 MOST_COUNTED = 1000
 MOST_STRAY = 0.02
 """Of the characters beyond ASCII, what may be wrong in an encoding that is otherwise right."""
-STRAY_SHARE = 0.1
-"""Bytes that are not UTF-8, of all that are beyond ASCII, up to which a file is UTF-8 with errors rather than something else."""
+STRAY_SHARE, FEW_STRAY = 0.5, 2
+"""Bytes that are not UTF-8 for each character that is, up to which a file is UTF-8 with errors rather than something else: in no other
+encoding does text happen to be valid UTF-8 for long."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +86,7 @@ def find_encoding(path: Path) -> Encoding:
     stray += bool(tail)
     if not stray:
         return Encoding("utf-8", "every byte of it is valid" if valid else "plain ASCII", clean=True)
-    if stray <= STRAY_SHARE * valid:
+    if stray <= STRAY_SHARE * valid or (stray <= FEW_STRAY and stray <= valid):
         return Encoding("utf-8", f"but for {stray} stray bytes every character is valid")
     return guess(bytes(sample))
 

@@ -158,7 +158,8 @@ class _Finder:
         best = max(forms, key=Form.rank, default=None)
         if best is not None and best.separator != BLANK and '"' in "".join(self._lines[:RECORDS]):
             tidied = self._divide(best.separator, blanks_before=True)
-            if tidied and tidied.rank() > best.rank():
+            behind_blanks = any(cell[:1] in " \t" and cell.lstrip()[:1] == '"' for record in best.records for cell in record)
+            if tidied and (tidied.rank() > best.rank() or (behind_blanks and tidied.rank() == best.rank())):
                 self._say("blanks", "Blanks after a separator, before a quoted field, are not part of the value.")
                 best = tidied
         if separator is None and (best is None or best.width < 2 or best.start or best.rank()[3] < 1):
@@ -166,7 +167,7 @@ class _Finder:
             if blank and blank.width > 1 and blank.rank()[3] == 1 and not blank.start and len(blank.records) > 2:
                 self._say("blanks", "Blanks separate the fields.")
                 return blank
-        if best is not None and best.separator == "|":
+        if best is not None and best.separator == "|" and separator is None:
             self._say("separator", "'|' separates the fields.")
         return best
 
@@ -319,14 +320,16 @@ def _is_units(rows: list[list[str]]) -> bool:
     if len(rows) < 3 or not any(REAL_UNIT.search(cell) for cell in given) or not all(UNIT.match(cell) for cell in given):
         return False
     over_numbers = [
-        i
-        for i, cell in enumerate(cells)
-        if REAL_UNIT.search(cell) and all(NUMBER.match(row[i].strip()) for row in rows[1:20] if len(row) > i)
+        i for i, cell in enumerate(cells) if REAL_UNIT.search(cell) and _mostly_numbers([row[i] for row in rows[1:20] if len(row) > i])
     ]
     same = any(
         cell and any(len(row) > i and row[i].strip() == cell for row in rows[1:]) for i, cell in enumerate(cells) if REAL_UNIT.search(cell)
     )
     return bool(over_numbers) and not same
+
+
+def _mostly_numbers(cells: list[str]) -> bool:
+    return sum(bool(NUMBER.match(cell.strip())) for cell in cells) > 0.8 * len(cells)
 
 
 def _single_blanks(lines: Iterator[str]) -> Iterator[str]:

@@ -40,6 +40,7 @@ class Layout:
     """Where the rows of a text are: in `path`, after `header_lines` lines, `rows` of them, blank lines not counted.
 
     `original` is what people see, when `path` is a rewritten copy. `straight` means that rows and lines go together.
+    `more_follows`: lines that are no rows stand after the last one.
     """
 
     path: Path
@@ -51,6 +52,7 @@ class Layout:
     straight: bool
     original: Path
     notices: tuple[Notice, ...] = ()
+    more_follows: bool = False
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -145,8 +147,9 @@ def _checked(layout: Layout, ragged: list[tuple[int, int, int]], count: int) -> 
     if not footer:
         return _ragged(ragged, count, width)
     lines = [line for line, _, _ in ragged]
-    message = f"The last {count} lines have fewer fields than the header and are no rows: line {lines[0]}."
-    return replace(layout, rows=rows, notices=(*layout.notices, Notice(code="footer", message=message, lines=lines)))
+    what = "The last line has" if count == 1 else f"The last {count} lines have"
+    message = f"{what} fewer fields than the header and is no row: line {lines[0]}."
+    return replace(layout, rows=rows, more_follows=True, notices=(*layout.notices, Notice(code="footer", message=message, lines=lines)))
 
 
 def _without_total(layout: Layout) -> Layout:
@@ -163,7 +166,7 @@ def _without_total(layout: Layout) -> Layout:
         return layout
     shown = layout.head.separator.join(full[-1])
     message = f"The last row holds totals and is left out: {shown:.80}."
-    return replace(layout, rows=layout.rows - 1, notices=(*layout.notices, Notice(code="total_row", message=message)))
+    return replace(layout, rows=layout.rows - 1, more_follows=True, notices=(*layout.notices, Notice(code="total_row", message=message)))
 
 
 def _is_total(last: list[str], before: list[str]) -> bool:

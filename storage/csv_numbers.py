@@ -23,10 +23,11 @@ NULL_WORDS = (
 GROUPERS = "'’ \u00a0\u2009\u202f"
 MINUS = "−–-"
 _BODY = rf"(?:[9{ZERO}][9{ZERO}.,{GROUPERS}]*|[.,]9+)"
-_UNIT = r"[^\d\s.,;+\-()<>=?!*_|\"][^\s;()<>=?!_|\"]{0,9}(?:\s?[^\d\s.,;+\-()<>=?!*_|\"]{1,4})?"
+_UNIT = r"[^\d\s.,;+\-()<>=?!*_|\"](?:[^\d\s;()<>=?!_|\"]|\d(?!\d)){0,9}(?:\s?[^\d\s.,;+\-()<>=?!*_|\"]{1,4})?"
 NUMBER = re.compile(
     rf"^(?P<sign>[+{MINUS}]\s?)?(?P<before>[€$£¥₩]\s?)?(?P<body>{_BODY})(?P<exp>[eE][+-]?9+)?(?P<after>\s*{_UNIT})?(?P<minus>-)?$"
 )
+# a digit alone may be an exponent, several are none: 20240115T060000 is no number in T060000
 UNIT_AFTER = re.compile(rf"^[^\d]*[\d.,{GROUPERS}]*?\d?[.,]?(?:[eE][+-]?\d+)?\s*(?P<unit>{_UNIT})-?$")
 SYMBOLS = re.compile(r"^(?:[\W_]+|#\s?[\w/]+[!?]?)$")
 """A cell in which nothing is written: dashes, question marks, the errors of spreadsheets."""
@@ -200,6 +201,8 @@ def decide(look: Look, decimal: Sign, na_words: frozenset[str], share: float) ->
     if not count_read and not (look.shapes or look.more):
         return Decision(Spelling())
     if not few(count_wrong, count_read + count_wrong, share) or (not count_read and (wrong or nothing)):
+        if numbers and not fitting:
+            return Decision(None, reason=f"its numbers do not have the decimal sign {decimal!r}, first {numbers[0][1].value!r:.60}")
         return Decision(None, reason=_why_text(look, wrong, count_read, count_wrong, len(strange) > 0))
     grouped = next((seen for one, seen in read if one.grouped or (one.maybe is not None and one.maybe != decimal)), None)
     plain = all(

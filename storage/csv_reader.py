@@ -19,7 +19,7 @@ from schemas.manifests import Notice
 from storage.content import Content, ReadColumn
 from storage.csv_head import MAX_COLUMNS, read_head
 from storage.csv_lines import LISTED, Layout, lines_of, read_lines
-from storage.csv_numbers import Decision, Look, Sign, Spelling, Vote, decide, find_sign, number, votes
+from storage.csv_numbers import SYMBOLS, Decision, Look, Sign, Spelling, Vote, decide, find_sign, number, votes
 from storage.csv_roles import kept_texts
 from storage.csv_text import PlainText, plain_text
 from storage.csv_types import ROW, Missing, look_at, read_number, read_text
@@ -28,6 +28,8 @@ from storage.names import column
 from storage.options import DatasetOptions, few
 
 SAMPLED_ROWS = 2_000
+MOST_SAMPLED, SAMPLED_CELLS = 10_000, 2_000_000
+"""Rows and cells of the sample in which columns are looked for that give the label away."""
 CELLS_PER_GROUP = 5_000_000
 """Fewer, larger row groups take more memory to write, and leave processors idle when the file is read."""
 CELLS_PER_BATCH = 6_000_000
@@ -72,9 +74,14 @@ def read_layout(
     return problems or Source(plain, layout)
 
 
-def write_parquet(source: Source, target: Path, options: DatasetOptions) -> Content | list[Problem]:
-    """Write the rows of a file as Parquet, and say what it holds; problems where its numbers contradict each other."""
-    return _Reader(source, target, options).read()
+def write_parquet(
+    source: Source, target: Path, options: DatasetOptions, sample: list[pl.DataFrame] | None = None
+) -> Content | list[Problem]:
+    """Write the rows of a file as Parquet, and say what it holds; problems where its numbers contradict each other.
+
+    `sample` is filled with rows from everywhere in the file, as stored, in any order: looking at them needs no second read.
+    """
+    return _Reader(source, target, options, [] if sample is None else sample).read()
 
 
 def sink(lazy: pl.LazyFrame, target: Path, columns: int) -> None:
@@ -82,10 +89,16 @@ def sink(lazy: pl.LazyFrame, target: Path, columns: int) -> None:
     lazy.sink_parquet(target, compression_level=1, row_group_size=min(65_536, 1 + CELLS_PER_GROUP // columns))
 
 
+def sample_every(rows: int, columns: int) -> int:
+    """Of so many rows, every how manieth is in the sample: at least 1,000 rows, else as many as fit into `SAMPLED_CELLS`."""
+    return max(1, rows // max(1_000, min(MOST_SAMPLED, SAMPLED_CELLS // max(1, columns))))
+
+
 class _Reader:
     """The steps of reading one file."""
 
-    def __init__(self, source: Source, target: Path, options: DatasetOptions) -> None:
+    def __init__(self, source: Source, target: Path, options: DatasetOptions, sample: list[pl.DataFrame]) -> None:
+        self._sample = sample
         self._layout, self._text, self._target, self._options = source.layout, source.text, target, options
         self._missing = Missing.with_more(options.na_values)
         head = source.layout.head
@@ -119,7 +132,8 @@ class _Reader:
             return [self._asked(found)]
         decisions = {name: decide(look, found, self._missing.words, self._share) for name, look in sure.items()}
         decisions |= {name: self._text_of(look, found) for name, look in texts.items()}
-        return self._write(decisions, decimal=found, parsed=[name for name in undecided if _is_plain(sure[name], decisions[name], found)])
+        quick = [] if self._layout.more_follows else undecided  # the parser looks at some lines after the last row too
+        return self._write(decisions, decimal=found, parsed=[name for name in quick if _is_plain(sure[name], decisions[name], found)])
 
     @property
     def _share(self) -> float:
@@ -131,7 +145,8 @@ class _Reader:
         return not few(wrong, self._layout.rows, self._share)
 
     def _is_word(self, shape: str, value: str) -> bool:
-        return bool(re.search(r"\w", value)) and value.strip().lower() not in self._missing.words and number(shape, value) is None
+        text = value.strip()
+        return not SYMBOLS.match(text) and text.lower() not in self._missing.words and number(shape, value) is None
 
     def _fast(self, looks: Mapping[str, Look], *, dots: bool, given: Sign | None) -> tuple[list[str], str | None] | None:
         """The columns of numbers as the fast parser can take them, with the file's one null word; None when it cannot."""
@@ -143,10 +158,12 @@ class _Reader:
             or any(value.strip().lower() not in self._missing.words for value in odd)
         ):
             return None
-        if dots and given != "." and find_sign(votes(looks, self._missing.words, self._share), commas_separate=True) != ".":
+        if given == ",":
             return None
-        if dots and given is None and not any(vote.sure and vote.sign == "." for vote in votes(looks, self._missing.words, self._share)):
-            return None
+        if dots and given is None:
+            signs = {vote.sign for vote in votes(looks, self._missing.words, self._share) if vote.sure}
+            if signs != {"."}:
+                return None
         return numbers, next(iter(odd), None)
 
     def _text_of(self, look: Look, decimal: Sign = ".") -> Decision:
@@ -177,7 +194,8 @@ class _Reader:
             else read_text(name, self._missing, given=given and name != self._options.id_column)
             for name in (*self._names, *self._blank)
         ]
-        tally = _Tally([*self._names, *self._blank])
+        self._sample.clear()
+        tally = _Tally([*self._names, *self._blank], self._sample, every=sample_every(self._layout.rows, len(columns)))
         lazy = self._scan(parsed, word).select(columns).map_batches(tally.add, streamable=True)
         sink(lazy.select(column(name) for name in self._names) if self._blank else lazy, self._target, len(columns))
         if held := [self._layout.names.index(name) + 1 for name in self._blank if tally.missing[name] < tally.rows]:
@@ -319,6 +337,8 @@ class _Tally:
     """Describes a table from its batches as they are written, in any order and from several threads: the file need not be read again."""
 
     names: Sequence[str]
+    sample: list[pl.DataFrame]
+    every: int
     rows: int = 0
     missing: dict[str, int] = field(default_factory=dict)
 
@@ -332,7 +352,9 @@ class _Tally:
         """Take a batch in and return it as it is."""
         missing = batch.null_count().row(0, named=True)
         ends = {name: (batch[name].min(), batch[name].max()) for name in list(self._ends)}
+        kept = batch.gather_every(self.every)
         with self._lock:
+            self.sample.append(kept)
             self.rows += len(batch)
             for name, count in missing.items():
                 self.missing[name] += count

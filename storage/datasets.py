@@ -18,7 +18,7 @@ from storage.columns import check_names, choose_id, choose_label, describe, valu
 from storage.content import CONTENT, Content
 from storage.csv_head import MAX_COLUMNS
 from storage.csv_lines import line_of
-from storage.csv_reader import Source, read_layout, write_parquet
+from storage.csv_reader import Source, read_layout, sample_every, write_parquet
 from storage.csv_text import check_file_name
 from storage.errors import Problem, rows_text
 from storage.files import Storage
@@ -27,7 +27,7 @@ from storage.options import DatasetOptions, LineOf
 from storage.suspects import find_suspects, is_index
 from storage.time_axis import check_zone, choose_time, time_expression
 from storage.time_order import look_at_order
-from storage.times import ELAPSED, UTC_TIME, instant, microseconds
+from storage.times import ELAPSED, UTC_TIME, WORDS, instant, microseconds
 
 __all__ = ["DatasetOptions", "ingest", "is_labelled", "preview", "row_id", "row_label", "row_time"]
 
@@ -93,7 +93,7 @@ def ingest(
                 return taken
             lazy = pl.scan_parquet(taken.parquet)
             label = choose_label(lazy, taken.content, options, lines.line_of)
-        settings = _choose(lazy, taken.content, options, label, lines.line_of)
+        settings = _choose(lazy, taken.sample, taken.content, options, label, lines.line_of)
         if isinstance(settings, list):
             return settings
         taken.keep(storage)
@@ -141,6 +141,7 @@ class _Taken:
     parquet: Path
     path: str
     stored: bool
+    sample: pl.DataFrame
 
     def keep(self, storage: Storage) -> None:
         """Store it; the Parquet last, by which others know that it is whole."""
@@ -153,13 +154,16 @@ def _take_in(storage: Storage, folder: Path, lines: "_Lines", options: DatasetOp
     place = f"{place}/{options.content_key()}"
     path = f"{place}/data.parquet"
     if storage.exists(path):
-        return _Taken(Content.model_validate_json(storage.read_bytes(f"{place}/{CONTENT}")), storage.local(path), path, stored=True)
+        content, parquet = Content.model_validate_json(storage.read_bytes(f"{place}/{CONTENT}")), storage.local(path)
+        sample = pl.scan_parquet(parquet).gather_every(sample_every(content.rows, len(content.columns))).collect()
+        return _Taken(content, parquet, path, True, sample)
     source = lines.source()
     if isinstance(source, list):
         return source
     parquet = folder / f"{options.content_key()}.parquet"
-    content = write_parquet(source, parquet, options)
-    return content if isinstance(content, list) else _Taken(content, parquet, path, stored=False)
+    sample: list[pl.DataFrame] = []
+    content = write_parquet(source, parquet, options, sample)
+    return content if isinstance(content, list) else _Taken(content, parquet, path, False, pl.concat(sample))
 
 
 def preview(storage: Storage, dataset: DatasetManifest, rows: int) -> list[dict[str, Cell]]:
@@ -214,7 +218,12 @@ def _time_expression(time: TimeAxis) -> pl.Expr:
 
 
 def _choose(
-    lazy: pl.LazyFrame, content: Content, options: DatasetOptions, label: tuple[Choice, LabelCounts] | list[Problem], line: LineOf
+    lazy: pl.LazyFrame,
+    sample: pl.DataFrame,
+    content: Content,
+    options: DatasetOptions,
+    label: tuple[Choice, LabelCounts] | list[Problem],
+    line: LineOf,
 ) -> Settings | list[Problem]:
     problems: list[Problem] = list(label) if isinstance(label, list) else []
     taken = [name for name in (options.label, options.id_column, None if isinstance(label, list) else label[0].value) if name]
@@ -235,9 +244,9 @@ def _choose(
         return [ends]
     axis, lacking = _without_times(lazy, axis, content.rows, line)
     left_out = _left_out(lazy, content, options, label[0].value, identity[0], axis, times.looked_at)
-    written = {name: f"times, written as {found.style}" for name, found in times.findings.items()}
+    written = {name: f"times, written as {found.style.removeprefix(WORDS)}" for name, found in times.findings.items()}
     columns = describe(lazy, content, times.findings, written, left_out, label[0].value)
-    report = _report(lazy, content, columns, label, axis, identity, [*notices, *lacking], ends)
+    report = _report(lazy, sample, content, columns, label, axis, identity, [*notices, *lacking], ends)
     settings = Settings(columns, *label, identity[0], axis, *ends, report)
     if not settings.features():
         return [_no_features(columns)]
@@ -280,7 +289,7 @@ def _left_out(
     looked_at: dict[str, str],
 ) -> dict[str, str]:
     """The columns that are no features, each with the reason."""
-    reasons = {one.name: one.reason or "text" for one in content.columns if not one.number}
+    reasons = {one.name: one.reason or "it holds text, and models take numbers" for one in content.columns if not one.number}
     reasons |= {one.name: "it is empty" for one in content.columns if one.missing == content.rows}
     reasons |= dict.fromkeys(looked_at, "it holds times") | looked_at
     if content.index is not None and is_index(lazy, content.index):
@@ -294,6 +303,7 @@ def _left_out(
 
 def _report(
     lazy: pl.LazyFrame,
+    sample: pl.DataFrame,
     content: Content,
     columns: list[Column],
     label: tuple[Choice, LabelCounts],
@@ -328,7 +338,7 @@ def _report(
         header_line=content.header_line,
         notices=notices,
         left_out=[LeftOut(column=one.name, reason=one.left_out) for one in columns if one.left_out and one.name not in roles],
-        suspects=find_suspects(lazy, content.rows, failed, numbers, texts),
+        suspects=find_suspects(lazy, sample, failed, numbers, texts),
         unlabelled=labels.unlabelled_count,
         rows_without_time=axis.missing,
         repeated_ids=identity[1],

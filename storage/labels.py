@@ -159,7 +159,7 @@ def _ask(column: str, values: Mapping[str, Value]) -> Problem:
 def _wrong_number(column: str, values: Mapping[str, Value]) -> Problem:
     hint = ""
     if len(values) > 2:
-        first = next(iter(values.values())).shown
+        first = min(values.items(), key=lambda item: -(sense(item[0]) or 0))[1].shown
         hint = f" Send pass_value={first}, or another of them, and every other value is FAIL; or name another label column with label."
     if len(values) == 1:
         hint = " Without both PASS and FAIL rows there is nothing to learn."

@@ -10,44 +10,34 @@ import polars as pl
 from schemas.manifests import Suspect
 from storage.names import column
 
-SLICES, SLICE_ROWS = 20, 1_000
-"""Rows looked at: all of a small file, so many slices of a large one."""
+LOOKED_AT_FIRST = 100
+FAILED = "\0failed"
 FEWEST = 5
 """Rows of each class that must be there: with fewer, chance alone separates them."""
 GIVEN_AWAY = 0.95
 """Matthews correlation of a rule with the label from which it is a suspect."""
 MOST_VALUES = 50
-MOST_CELLS = 20_000_000
 Values = npt.NDArray[np.float64]
 Flags = npt.NDArray[np.bool_]
 
 
-def find_suspects(lazy: pl.LazyFrame, rows: int, failed: pl.Expr, numbers: Sequence[str], texts: Sequence[str]) -> list[Suspect]:
-    """Look at these columns of numbers and of texts. `failed` is true, false, or null without a label."""
+def find_suspects(lazy: pl.LazyFrame, sample: pl.DataFrame, failed: pl.Expr, numbers: Sequence[str], texts: Sequence[str]) -> list[Suspect]:
+    """Look at these columns of numbers and of texts in a sample of the rows. `failed` is true, false, or null without a label."""
     if not numbers and not texts:
         return []
-    slices = _slices(lazy, rows, len(numbers) + len(texts))
-    columns = [column(name).cast(pl.Float32).alias(f"n{i}") for i, name in enumerate(numbers)]
-    columns += [column(name).alias(f"t{i}") for i, name in enumerate(texts)]
-    frame = pl.concat([part.select(failed.alias("failed"), *columns) for part in slices]).collect().filter(pl.col("failed").is_not_null())
-    fails = frame["failed"].to_numpy()
-    found = []
+    frame = sample.with_columns(failed.alias(FAILED)).filter(pl.col(FAILED).is_not_null())
+    fails = frame[FAILED].to_numpy()
     enough = min(int(fails.sum()), int((~fails).sum())) >= FEWEST
-    for i, name in enumerate(numbers):
-        suspect = _number(name, frame[f"n{i}"].to_numpy(), fails) if enough else None
-        suspect = suspect or _index(name, frame[f"n{i}"].head(100).to_numpy(), lazy)
+    firsts = lazy.select(column(name) for name in numbers).head(LOOKED_AT_FIRST).collect()
+    found = []
+    for name in numbers:
+        suspect = _number(name, frame[name].to_numpy(), fails) if enough else None
+        suspect = suspect or _index(name, firsts[name].to_numpy(), lazy)
         found += [suspect] if suspect else []
-    for i, name in enumerate(texts):
-        suspect = _text(name, frame.select("failed", pl.col(f"t{i}").alias("value"))) if enough else None
+    for name in texts:
+        suspect = _text(name, pl.DataFrame({"failed": frame[FAILED], "value": frame[name]})) if enough else None
         found += [suspect] if suspect else []
     return found
-
-
-def _slices(lazy: pl.LazyFrame, rows: int, columns: int) -> list[pl.LazyFrame]:
-    size = max(50, min(SLICE_ROWS, MOST_CELLS // (SLICES * max(1, columns))))
-    if rows <= SLICES * size:
-        return [lazy]
-    return [lazy.slice(int(start), size) for start in np.linspace(0, rows - size, SLICES).astype(int)]
 
 
 def _number(name: str, values: Values, fails: Flags) -> Suspect | None:

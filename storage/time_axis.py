@@ -152,7 +152,8 @@ class _Chooser:
         return bool(found.other) or not few(lacking, self._content.rows, self._options.max_unread_share)
 
     def _is_clock(self, name: str) -> bool:
-        values = [tidied for value in self._samples[name][:50] if (tidied := _tidied(value))]
+        sample = pl.DataFrame({"value": self._samples[name][:50]}, schema={"value": pl.String})
+        values = [value for value in sample.select(tidy(pl.col("value"))).to_series().to_list() if value]
         return bool(values) and sum(clock_format(value) is not None for value in values) > 0.9 * len(values)
 
     def _is_unread_time(self, name: str, clocks: Sequence[str]) -> bool:
@@ -161,7 +162,9 @@ class _Chooser:
         if is_named(name):
             return True
         looks = sum(bool(re.search(LOOKS_TIMED, value)) for value in values) > 0.9 * len(values)
-        return (looks and name not in clocks) or (is_hinted(name) and name not in clocks and all(re.search(r"\d", value) for value in values))
+        return (looks and name not in clocks) or (
+            is_hinted(name) and name not in clocks and all(re.search(r"\d", value) for value in values)
+        )
 
     def _axis(self, name: str, found: Finding | None, why: str, clocks: Sequence[str]) -> TimeAxis | Problem:
         if found is None:
@@ -183,7 +186,7 @@ class _Chooser:
             style=clock[1] if clock else found.style,
             clock_column=clock[0] if clock else None,
             zone=None if zone == "UTC" else zone,
-            reason=f"{why}, read as {found.style}"
+            reason=f"{why}, read as {found.style.removeprefix(WORDS)}"
             + (f" with the time of day in {clock[0]!r}" if clock else "")
             + (f": {found.why}" if found.why else ""),
         )
@@ -255,10 +258,6 @@ def _in_order(found: Finding, order: str) -> str:
     year = "%Y" if "%Y" in form else "%y"
     signs = iter({"d": "%d", "m": "%m", "y": year}[letter] for letter in order)
     return words + re.sub(r"%[dmyY]", lambda _: next(signs), form, count=3)
-
-
-def _tidied(value: str) -> str:
-    return str(pl.DataFrame({"value": [value]}).select(tidy(pl.col("value"))).item())
 
 
 def _examples(values: Sequence[str]) -> str:

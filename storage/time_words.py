@@ -4,8 +4,10 @@ and PM, 年月日, zone names as offsets, comma fractions. Pure expressions; a t
 import polars as pl
 
 MONTHS = {
-    "Jan": "january januar jänner janvier janv enero ene gennaio gen janeiro januari januára stycznia styczeń sty leden ledna января янв ocak oca tammikuu",
-    "Feb": "february februar feber février févr fév febrero febbraio fevereiro fev februari lutego luty lut únor února февраля фев şubat şub",
+    "Jan": "january januar jänner janvier janv enero ene gennaio gen janeiro januari januára stycznia styczeń "
+    "sty leden ledna января янв ocak oca tammikuu",
+    "Feb": "february februar feber février févr fév febrero febbraio fevereiro fev februari lutego luty lut únor "
+    "února февраля фев şubat şub",
     "Mar": "march märz mrz mär mars marzo março maart mrt marca marzec březen března марта мар mart",
     "Apr": "april avril avr abril abr aprile kwietnia kwiecień kwi duben dubna апреля апр nisan nis",
     "May": "mai mayo maggio mag maio mei maja maj květen května мая май mayıs",
@@ -15,15 +17,43 @@ MONTHS = {
     "Sep": "september septembre sept septiembre settembre set setembro września wrzesień wrz září сентября сен eylül eyl",
     "Oct": "october oktober okt octobre octubre ottobre ott outubro out października październik paź říjen října октября окт ekim eki",
     "Nov": "november novembre noviembre novembro listopada listopad lis ноября ноя kasım kas",
-    "Dec": "december dezember dez décembre déc diciembre dic dicembre dezembro grudnia grudzień gru prosinec prosince декабря дек aralık ara",
+    "Dec": "december dezember dez décembre déc diciembre dic dicembre dezembro grudnia grudzień gru prosinec "
+    "prosince декабря дек aralık ara",
 }
 _PAIRS = sorted(
     ((word, month) for month, words in MONTHS.items() for word in (month.lower(), *words.split())), key=lambda pair: -len(pair[0])
 )
 ZONES = {
-    "UTC": 0, "GMT": 0, "WET": 0, "WEST": 1, "CET": 1, "CEST": 2, "MEZ": 1, "MESZ": 2, "EET": 2, "EEST": 3, "MSK": 3, "BST": 1,
-    "EST": -5, "EDT": -4, "CDT": -5, "MST": -7, "MDT": -6, "PST": -8, "PDT": -7, "AKST": -9, "HST": -10,
-    "JST": 9, "KST": 9, "HKT": 8, "SGT": 8, "AEST": 10, "AEDT": 11, "NZST": 12, "NZDT": 13, "BRT": -3,
+    "UTC": 0,
+    "GMT": 0,
+    "WET": 0,
+    "WEST": 1,
+    "CET": 1,
+    "CEST": 2,
+    "MEZ": 1,
+    "MESZ": 2,
+    "EET": 2,
+    "EEST": 3,
+    "MSK": 3,
+    "BST": 1,
+    "EST": -5,
+    "EDT": -4,
+    "CDT": -5,
+    "MST": -7,
+    "MDT": -6,
+    "PST": -8,
+    "PDT": -7,
+    "AKST": -9,
+    "HST": -10,
+    "JST": 9,
+    "KST": 9,
+    "HKT": 8,
+    "SGT": 8,
+    "AEST": 10,
+    "AEDT": 11,
+    "NZST": 12,
+    "NZDT": 13,
+    "BRT": -3,
 }
 """Hours east of Greenwich. CST and IST are not here: each is the name of several zones, so `time_zone` is asked for."""
 _ZONE_WORDS = sorted(ZONES, key=lambda zone: -len(zone))
@@ -57,7 +87,8 @@ AFTER = (
     (r"(\d)(?:st|nd|rd|th|\.|º| de) (Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)", "${1} ${2}"),
     (r"(\d), (\d)", "${1} ${2}"),
     (r"^\p{L}{3,4} ([A-Z][a-z]{2}) (\d{1,2}) ([\d:.]+)((?:[+-]\d{2}:?\d{2})?) (\d{4})$", "${2} ${1} ${5} ${3}${4}"),
-    (r" (am|pm)$", " ${1}"),
+    (r" (\d{1,2}):(\d)(:|$| )", " ${1}:0${2}${3}"),
+    (r":(\d)$", ":0${1}"),
     (r"([T ])24:00", "${1}00:00"),
 )
 ZONE_NAME = r"\[?([A-Z][A-Za-z_]+/[A-Z][A-Za-z_]+(?:/[A-Z][A-Za-z_]+)?)\]?$"

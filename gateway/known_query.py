@@ -1,4 +1,5 @@
-"""Query parameters that a route does not have are refused, with what was probably meant: passed over, they would change the answer unseen."""
+"""Query parameters that a route does not have are refused, with what was probably meant: passed over, they would change the answer
+unseen."""
 
 from fastapi import Request
 from fastapi.dependencies.models import Dependant

@@ -15,18 +15,33 @@ from schemas.api import Problem
 from storage.options import DatasetOptions
 from storage.ranges import read_instant
 
-ALIASES = {
-    "labelcolumn": "label", "target": "label", "targetcolumn": "label", "pass": "pass_value", "passlabel": "pass_value", "id": "id_column",
-    "idcol": "id_column", "time": "time_column", "timecol": "time_column", "timestampcolumn": "time_column", "timeformat": "time_format",
-    "dateformat": "time_format", "timezone": "time_zone", "tz": "time_zone", "charset": "encoding", "delimiter": "separator", "sep": "separator",
-    "decimalseparator": "decimal", "decimalsign": "decimal", "thousandsseparator": "thousands", "navalue": "na_values", "nullvalues": "na_values",
-    "missingvalues": "na_values", "excludecolumns": "exclude", "excluded": "exclude", "drop": "exclude", "ignore": "exclude",
-    "hasheader": "header", "syntheticstep": "synthetic_step_seconds",
-}  # fmt: skip
+SPELLINGS = {
+    "label": "labelcolumn target targetcolumn",
+    "pass_value": "pass passlabel",
+    "id_column": "id idcol",
+    "time_column": "time timecol timestampcolumn",
+    "time_format": "timeformat dateformat",
+    "time_zone": "timezone tz",
+    "encoding": "charset",
+    "separator": "delimiter sep",
+    "decimal": "decimalseparator decimalsign",
+    "thousands": "thousandsseparator",
+    "na_values": "navalue nullvalues missingvalues",
+    "exclude": "excludecolumns excluded drop ignore",
+    "header": "hasheader",
+    "synthetic_step_seconds": "syntheticstep",
+}
+ALIASES = {word: name for name, words in SPELLINGS.items() for word in words.split()}
 """Obvious spellings, by their letters alone."""
 SEPARATORS = {
-    "tab": "\t", "\\t": "\t", "comma": ",", "semicolon": ";", "pipe": "|", "bar": "|", "space": " ", "blank": " ", "whitespace": " ", "\\s+": " ",
-}  # fmt: skip
+    "tab": "\t",
+    "\\t": "\t",
+    "comma": ",",
+    "semicolon": ";",
+    "pipe": "|",
+    "bar": "|",
+    **dict.fromkeys(("space", "blank", "whitespace", "\\s+"), " "),
+}
 SIGNS = {"point": ".", "dot": ".", "comma": ",", "apostrophe": "'", "space": " ", "blank": " "}
 YES_NO = {"yes": True, "true": True, "1": True, "y": True, "no": False, "false": False, "0": False, "n": False}
 Read = Callable[[str], Any]

@@ -76,7 +76,8 @@ class TimeAxis(Manifest):
 
     `style` is how a real column is read, see `storage.times`: `iso8601`, a strptime format, `epoch-s`, … `clock_column` holds the time of
     day where `column` holds the date alone. A text without a zone is in `zone`, UTC by default; `later` are the rows, first and last
-    0-based, that lie in the second pass of an hour which repeats when summer time ends. `missing`: rows without a time, in no set of a split.
+    0-based, that lie in the second pass of an hour which repeats when summer time ends. `missing`: rows without a time, in no set of a
+    split.
     """
 
     column: str

@@ -130,8 +130,8 @@ def describe(
             reason=reasons.get(one.name) or one.reason,
             stored="number" if one.number else "text",
             unread=one.unread,
-            unread_lines=one.unread_lines,
-            unread_values=one.unread_values,
+            unread_lines=list(one.unread_lines),
+            unread_values=list(one.unread_values),
             left_out=left_out.get(one.name),
         )
         for one in content.columns
@@ -180,7 +180,7 @@ def _no_label(lazy: pl.LazyFrame, content: Content) -> Problem:
 
 
 def _two_values(lazy: pl.LazyFrame, content: Content) -> dict[str, dict[str, int]]:
-    """The columns that have two values, the likeliest label first: words of pass and failure before others, later columns before earlier."""
+    """The columns that have two values, the likeliest label first: words of pass and failure before others, the last before the first."""
     names = [one.name for one in content.columns if not one.constant][:5000]
     if not names:
         return {}

@@ -6,7 +6,7 @@ CONTENT = "content.json"
 
 
 class ReadColumn(Manifest):
-    """A column as stored. `number` tells float64 from text; the unread values are those that were taken for missing, the first with lines."""
+    """A column as stored. `number` tells float64 from text; unread values are those that were taken for missing, the first with lines."""
 
     name: str
     number: bool
@@ -14,8 +14,8 @@ class ReadColumn(Manifest):
     constant: bool
     reason: str | None = None
     unread: int = 0
-    unread_lines: list[int] = []
-    unread_values: list[str] = []
+    unread_lines: tuple[int, ...] = ()
+    unread_values: tuple[str, ...] = ()
 
 
 class Content(Manifest):
@@ -30,7 +30,7 @@ class Content(Manifest):
     thousands: str | None
     header_line: int
     index: str | None = None
-    notices: list[Notice] = []
+    notices: tuple[Notice, ...] = ()
     label: str | None = None
 
     def by_name(self) -> dict[str, ReadColumn]:

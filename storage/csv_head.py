@@ -1,4 +1,5 @@
-"""The head of a CSV text: what divides the fields, where the header is, which lines before and after it are no rows. Looks at the first rows.
+"""The head of a CSV text: what divides the fields, where the header is, which lines before and after it are no rows. Looks at the first
+rows.
 
 What is not usual is taken where it is plain what it means, each with a notice: a `sep=` line, comments and a preamble, a row of units, an
 index without a name, a delimiter at every line's end. A file without a header is asked about, never guessed.

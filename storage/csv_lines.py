@@ -27,8 +27,8 @@ TAIL_BYTES = 1 << 16
 MOST_FOOTER, FEWEST_ROWS = 3, 10
 """So many short lines at the very end of so many rows are a footer, not rows with missing fields."""
 TOTAL = re.compile(
-    r"^\W*(grand |sub)?(total|totals|sum|summe|gesamt|gesamtsumme|mittelwert|average|avg|mean|somme|totale|totaal|suma|media|moyenne|итого|всего"
-    r"|合計|合计|总计|総計|평균|합계|총계)\b",
+    r"^\W*(grand |sub)?(total|totals|sum|summe|gesamt|gesamtsumme|mittelwert|average|avg|mean|somme|totale|totaal|suma"
+    r"|media|moyenne|итого|всего|合計|合计|总计|総計|평균|합계|총계)\b",
     re.IGNORECASE,
 )
 Codes = npt.NDArray[np.uint8]

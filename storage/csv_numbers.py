@@ -1,7 +1,7 @@
 """What the cells of a column are, seen by their shape (digits are all alike), and what the file's decimal sign is. Pure.
 
-The decimal sign is a property of the file: one value that can be read in one way only decides for all of them. Where nothing decides, or two
-columns contradict each other, it is asked for.
+The decimal sign is a property of the file: one value that can be read in one way only decides for all of them. Where nothing decides, or
+two columns contradict each other, it is asked for.
 """
 
 import re

@@ -227,8 +227,8 @@ class _Reader:
                     constant=name in tally.constant(),
                     reason=reason,
                     unread=sum(seen.count for seen in found.odd) if found and found.spelling else 0,
-                    unread_lines=[lines[seen.row] for seen in odd],
-                    unread_values=[seen.value[:60] for seen in odd],
+                    unread_lines=tuple(lines[seen.row] for seen in odd),
+                    unread_values=tuple(seen.value[:60] for seen in odd),
                 )
             )
         encoding, head = self._text.encoding, self._layout.head
@@ -243,7 +243,7 @@ class _Reader:
             thousands=(self._options.thousands or ("," if decimal == "." else ".")) if grouped else None,
             header_line=head.header_line,
             index=head.index,
-            notices=notices,
+            notices=tuple(notices),
             label=self._label,
         )
 
@@ -261,8 +261,8 @@ class _Reader:
             line = lines_of(self._layout, [found.seen.row])[found.seen.row]
             what = f"{found.seen.value.strip()!r} in column {found.column!r}, line {line}"
             message = (
-                f"{what}, could be a number with decimals or a whole number with its thousands grouped, and no other value of the file tells which."
-                f" Send decimal={found.sign} for the former, decimal={'.' if found.sign == ',' else ','} for the latter."
+                f"{what}, could be a number with decimals or a whole number with its thousands grouped, and no other value of the file"
+                f" tells which. Send decimal={found.sign} for the former, decimal={'.' if found.sign == ',' else ','} for the latter."
             )
             return Problem("numbers_ambiguous", "decimal", message, {"column": found.column, "line": line, "value": found.seen.value})
         lines = lines_of(self._layout, [vote.seen.row for vote in found])

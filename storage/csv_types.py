@@ -117,6 +117,7 @@ def _tidied(value: pl.Expr, spelling: Spelling) -> pl.Expr:
     if spelling.trailing_minus:
         value = pl.when(value.str.ends_with("-")).then("-" + value.str.strip_suffix("-")).otherwise(value)
     groupers = GROUPERS + ("," if spelling.decimal == "." else ".")
-    right = rf"^[+{MINUS}]?\s?(\d*|\d{{1,3}}([{groupers}]\d{{2,3}})*[{groupers}]\d{{3}})({'[.]' if spelling.decimal == '.' else ','}\d*)?([eE][+-]?\d+)?$"
+    whole = rf"\d*|\d{{1,3}}([{groupers}]\d{{2,3}})*[{groupers}]\d{{3}}"
+    right = rf"^[+{MINUS}]?\s?({whole})([{spelling.decimal}]\d*)?([eE][+-]?\d+)?$"
     tidy = value.str.replace_all(rf"[{groupers}]", "").str.replace(spelling.decimal, ".", literal=True).str.replace("^[−–]", "-")
     return pl.when(value.str.contains(right)).then(tidy)

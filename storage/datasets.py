@@ -1,7 +1,7 @@
 """Datasets: a CSV file taken in, its settings found with a reason or taken as given.
 
-The content is stored once per SHA-256 and way of reading, under `files/{sha256}/`; every upload makes a new dataset that points to it. Nothing
-is stored when there are problems, or when the process dies half-way.
+The content is stored once per SHA-256 and way of reading, under `files/{sha256}/`; every upload makes a new dataset that points to it.
+Nothing is stored when there are problems, or when the process dies half-way.
 """
 
 from collections.abc import Callable
@@ -154,9 +154,9 @@ def _take_in(storage: Storage, folder: Path, lines: "_Lines", options: DatasetOp
     place = f"{place}/{options.content_key()}"
     path = f"{place}/data.parquet"
     if storage.exists(path):
-        content, parquet = Content.model_validate_json(storage.read_bytes(f"{place}/{CONTENT}")), storage.local(path)
-        sample = pl.scan_parquet(parquet).gather_every(sample_every(content.rows, len(content.columns))).collect()
-        return _Taken(content, parquet, path, True, sample)
+        known, parquet = Content.model_validate_json(storage.read_bytes(f"{place}/{CONTENT}")), storage.local(path)
+        every = sample_every(known.rows, len(known.columns))
+        return _Taken(known, parquet, path, True, pl.scan_parquet(parquet).gather_every(every).collect())
     source = lines.source()
     if isinstance(source, list):
         return source
@@ -320,7 +320,8 @@ def _report(
         one.name for one in columns if one.type in ("text", "boolean") and one.name not in roles and one.left_out != "excluded, as asked"
     ]
     if labels.unlabelled_count:
-        message = f"{rows_text(labels.unlabelled_count)} have no label in {choice.value!r}: they are kept, simulated, and never trained on or counted."
+        rows = rows_text(labels.unlabelled_count)
+        message = f"{rows} have no label in {choice.value!r}: they are kept and simulated, and never trained on or counted."
         notices = [*notices, Notice(code="unlabelled", message=message, column=choice.value, count=labels.unlabelled_count)]
     if identity[1]:
         what = repr(identity[0].value) if identity[0] else "The column named like an id, which is therefore not used as one,"

@@ -62,7 +62,7 @@ def merged(counts: Mapping[str, int], no_label: frozenset[str] = NO_LABEL_WORDS)
 def read_labels(
     column: str, counts: Mapping[str, int], pass_value: str | None, *, empty: int = 0, no_label: frozenset[str] = NO_LABEL_WORDS
 ) -> tuple[LabelCounts, str] | Problem:
-    """Decide which value is PASS. `counts` holds the rows of each spelling, `empty` those without any. Returns the counts and the reason."""
+    """Decide which value is PASS; return the counts and the reason. `counts` holds the rows of each spelling, `empty` those without."""
     values, without, unlabelled = merged(counts, no_label)
     if len(values) < 2 or (len(values) > 2 and pass_value is None):
         return _wrong_number(column, values)

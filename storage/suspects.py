@@ -1,5 +1,5 @@
-"""Columns that may give the label away: one that alone, or by one split, tells PASS from FAIL; where it is empty tells it; or one that counts
-the rows. They are named, never left out: whether a value was known when the part was made is for a person to say."""
+"""Columns that may give the label away: one that alone, or by one split, tells PASS from FAIL; where it is empty tells it; or one that
+counts the rows. They are named, never left out: whether a value was known when the part was made is for a person to say."""
 
 from collections.abc import Sequence
 
@@ -55,7 +55,8 @@ def _number(name: str, values: Values, fails: Flags) -> Suspect | None:
         return Suspect(column=name, kind="twin", reason=f"{name!r} has two values that go with the two labels: it is the label's twin.")
     cut, mcc = _best_split(known, label)
     if mcc >= GIVEN_AWAY:
-        reason = f"{name!r} alone tells the labels apart: the rule {name} {'>' if cut[1] else '<='} {cut[0]:.6g} finds the failures (MCC {mcc:.2f})."
+        rule = f"{name} {'>' if cut[1] else '<='} {cut[0]:.6g}"
+        reason = f"{name!r} alone tells the labels apart: the rule {rule} finds the failures (MCC {mcc:.2f})."
         return Suspect(column=name, kind="rule", reason=reason)
     if len(distinct) <= MOST_VALUES and len(distinct) * FEWEST <= len(known):
         groups = {value: label[known == value] for value in distinct}

@@ -1,7 +1,7 @@
 """Where a row's time comes from: a column of times, given or found, or synthetic times when there is none.
 
-Real times are never passed over in silence: a column that is called or looks like times and cannot be read is a problem, with examples and what
-to send, unless another one can be read or a person says that there are no times.
+Real times are never passed over in silence: a column that is called or looks like times and cannot be read is a problem, with examples
+and what to send, unless another one can be read or a person says that there are no times.
 """
 
 import re
@@ -124,9 +124,9 @@ class _Chooser:
 
     def _find(self, name: str) -> Finding | None:
         given = self._options.time_format
-        if name == self._options.time_column or (given and is_hinted(name) and self._options.time_column is None):
-            if given is not None:
-                return self._given_style(name, given)
+        chosen = self._options.time_column
+        if given is not None and (name == chosen or (chosen is None and is_hinted(name))):
+            return self._given_style(name, given)
         if style := find_number_style(self._samples[name], hinted=is_hinted(name) or name == self._options.time_column):
             return self._counted(name, style)
         return find_times(self._lazy, name)
@@ -175,22 +175,21 @@ class _Chooser:
         if self._options.time_zone is not None:
             zone = check_zone(self._options.time_zone)
         if found.style.endswith(AMBIGUOUS_ZONES) and zone is None:
-            message = f"The times in {name!r} end in {found.style[-3:]}, the name of several zones: send time_zone, such as Asia/Kolkata or America/Chicago."
+            word = found.style[-3:]
+            message = f"The times in {name!r} end in {word}, the name of several zones: send time_zone, such as Asia/Kolkata."
             return Problem("time_zone_ambiguous", "time_zone", message, {"column": name})
         if self._flawed(name, found):
             return self._lacking(name, found)
         clock = self._clock_for(name, found, clocks)
-        axis = TimeAxis(
+        beside = f" with the time of day in {clock[0]!r}" if clock else ""
+        return TimeAxis(
             column=name,
             synthetic=False,
             style=clock[1] if clock else found.style,
             clock_column=clock[0] if clock else None,
             zone=None if zone == "UTC" else zone,
-            reason=f"{why}, read as {found.style.removeprefix(WORDS)}"
-            + (f" with the time of day in {clock[0]!r}" if clock else "")
-            + (f": {found.why}" if found.why else ""),
+            reason=f"{why}, read as {found.style.removeprefix(WORDS)}{beside}" + (f": {found.why}" if found.why else ""),
         )
-        return axis
 
     def _clock_for(self, name: str, found: Finding, clocks: Sequence[str]) -> tuple[str, str] | None:
         """The column that holds the time of day where this one holds the date alone, and the style of both together."""
@@ -243,8 +242,8 @@ class _Chooser:
             "time_column",
             f"The time column {name!r} {what} in line {line}"
             + (f", and so it is in {rows_text(count)} in all, too many to leave out" if count > 1 else "")
-            + f". Mend it, raise max_unread_share, name another column or another time_format (such as {FORMS}), or send time_column={SYNTHETIC}"
-            " for no times.",
+            + f". Mend it, raise max_unread_share, name another column or another time_format (such as {FORMS}), or send"
+            f" time_column={SYNTHETIC} for no times.",
             {"column": name, "line": line, "value": text, "count": count},
         )
 

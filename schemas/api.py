@@ -32,7 +32,7 @@ def understood(shape: type[BaseModel], data: Any) -> Any:
 
     `trainStartDate` is `train_start_date`. Clients that are not ours may send more than we know, so only what must be a slip is refused.
     """
-    if not isinstance(data, dict):
+    if not isinstance(data, dict) or shape.model_config.get("extra") == "forbid":
         return data
     known = {
         re.sub(r"[^a-z]", "", spelling.lower()): name

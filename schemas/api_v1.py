@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from pydantic import ConfigDict, Field, model_validator
 
-from schemas.api import AnyStatus, DateText, Problem, Shape, TrainingProgress, TrainingResult
+from schemas.api import AnyStatus, DateText, Problem, Shape, TrainingProgress, TrainingResult, understood
 from schemas.manifests import Cell, Column, DatasetManifest, LabelCounts, Metrics, ModelManifest, SplitManifest
 from schemas.training import TrainingParameters
 
@@ -144,6 +144,11 @@ class TrainingOptions(Shape):
     cost_false_negative: float | None = Field(None, gt=0, description="with objective `cost` only")
     seed: int = Field(0, ge=0, lt=2**31)
     exclude: list[str] = Field([], description="features that the model does not get")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _understand(cls, data: Any) -> Any:
+        return understood(cls, data)
 
     @model_validator(mode="after")
     def _objective_has_its_figures(self) -> "TrainingOptions":

@@ -115,6 +115,8 @@ def _dataset(found: Dataset) -> RenderableType:
         how.append(
             ("read as", f"{report.encoding} ({report.encoding_reason}), {separates} separates, {report.decimal} is the decimal sign")
         )
+        failures = " ".join(f"{span.failures:,}/{span.rows:,}" for span in report.failures_over_time)
+        how.append(("failures over time", failures))
     without = [("no label", f"{labels.unlabelled_count:,} rows")] if labels.unlabelled_count else []
     return facts(
         f"{found.dataset_id}  {found.file_name}",

@@ -278,7 +278,9 @@ def _placed(form: Form) -> Form:
     if not rest:
         return replace(form, width=first)
     usual, count = Counter(rest).most_common(1)[0]
-    if usual == first or count < 0.6 * len(rest):
+    if usual == first:
+        return replace(form, width=first, start=_padded_preamble(form))
+    if count < 0.6 * len(rest):
         return replace(form, width=first)
     if (
         first == usual - 1
@@ -292,6 +294,17 @@ def _placed(form: Form) -> Form:
     if plain and sum(width == usual for width in after) >= 0.9 * len(after) and _no_numbers(form.records[start]):
         return replace(form, start=start, width=usual)
     return replace(form, width=first)
+
+
+def _padded_preamble(form: Form) -> int:
+    """The header's place where a spreadsheet has filled up the preamble before it with empty fields; 0 where there is none."""
+    filled = [max((i + 1 for i, cell in enumerate(record) if cell.strip()), default=0) for record in form.records]
+    usual, count = Counter(filled[1:]).most_common(1)[0]
+    if filled[0] >= usual or count < 0.6 * (len(filled) - 1):
+        return 0
+    start = filled.index(usual)
+    plain = start <= MOST_PREAMBLE and len(filled) - start > 2 and all(width < usual for width in filled[:start])
+    return start if plain and _no_numbers(form.records[start]) and not _no_numbers(form.records[start + 1]) else 0
 
 
 def _no_numbers(record: list[str]) -> bool:

@@ -2,7 +2,7 @@
 
 Styles: `iso8601` in mixed forms; a strptime format; `words ` and a strptime format, for texts that are put into English words and signs
 first (`storage.time_words`); numbers: `epoch-s` (`-ms`, `-us`, `-ns`) since 1970, `elapsed-s` (`-ms`, `-m`, `-h`, `-d`) since a start
-that is given, `excel` and `matlab` days, `dotnet-ticks`, `dotnet-date`, `filetime`, `digits-ymd` (20240105063000) and `digits-yy`
+that is given, `excel` and `matlab` days, `dotnet-ticks`, `dotnet-date`, `filetime`, `labview` (seconds since 1904), `digits-ymd` (20240105063000) and `digits-yy`
 (240105063000). A text without a zone is UTC, or in the zone that is given. Where day and month could be swapped, only what cannot be
 swapped decides.
 """
@@ -28,6 +28,7 @@ EPOCHS = {"epoch-s": 1_000_000.0, "epoch-ms": 1000.0, "epoch-us": 1.0, "epoch-ns
 COUNTS = {
     "dotnet-ticks": (0.1, -62_135_596_800_000_000),
     "filetime": (0.1, -11_644_473_600_000_000),
+    "labview": (1e6, -2_082_844_800_000_000),
     "excel": (86_400e6, -25_569 * 86_400_000_000),
     "matlab": (86_400e6, -719_529 * 86_400_000_000),
 }
@@ -233,7 +234,7 @@ def find_number_style(values: Sequence[str], *, hinted: bool) -> str | None:
     whole = (floats == np.floor(floats)).mean() >= MOSTLY
     now = microseconds(datetime.now(UTC)) + 2 * 366 * 86_400_000_000
     for latest in (now, YEARS[1]):
-        for style in EPOCHS | dict.fromkeys(("dotnet-ticks", "filetime"), 0):
+        for style in EPOCHS | dict.fromkeys(("dotnet-ticks", "filetime", "labview"), 0):
             at = _at(floats, style)
             inside = at[(at >= YEARS[0]) & (at < latest)]
             if len(inside) >= MOSTLY * len(numbers) and (hinted or (whole and inside.max() - inside.min() < 30 * 366 * 86_400e6)):

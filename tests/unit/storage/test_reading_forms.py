@@ -75,6 +75,7 @@ FORMS: list[Any] = [
     pytest.param(file("// made by X\nId,A,Response", rows(",")), {}, "comments", id="slashes"),
     pytest.param(file("# Id A Response", rows(" ")), {}, "commented_header", id="header in a comment"),
     pytest.param(file("Machine;7\nDate;2024-01-05\n\nId;A;Response", rows(";")), {}, "preamble", id="preamble of pairs"),
+    pytest.param(file("Report;Line 4;\nBy;;\nId;A;Response", rows(";")), {}, "preamble", id="preamble filled up"),
     pytest.param(file("Export of line 4\nId,A,Response", rows(",")), {}, "preamble", id="preamble of a sentence"),
     pytest.param(file("Id,A,Response\n-,°C,-", rows(",")), {}, "units_row", id="units"),
     pytest.param(file("Id,A,Response\n,[bar],", rows(",")), {}, "units_row", id="units in brackets"),

@@ -122,18 +122,24 @@ class _Reader:
             return content
         undecided = [name for name in columns if not self._is_text(looks[name])]
         texts = {name: looks[name] for name in columns if name not in undecided}
-        batches = self._scan(numbered=True).select(column(ROW), *(column(name) for name in undecided))
-        size = 1 + CELLS_PER_BATCH // (1 + len(undecided))
-        sure = (
-            look_at(batches.collect_batches(chunk_size=size, maintain_order=False), undecided, dots=True, enough=bound) if undecided else {}
-        )
+        sure = self._look_at_all(undecided, dots=dots, enough=bound)
         found = given or find_sign(votes(sure, self._missing.words, self._share), commas_separate=self._commas_separate)
+        if found != "." and not dots:  # among commas a dot was taken for what it usually is
+            sure = self._look_at_all(undecided, dots=True, enough=bound)
+            found = given or find_sign(votes(sure, self._missing.words, self._share), commas_separate=self._commas_separate)
         if not isinstance(found, str):
             return [self._asked(found)]
         decisions = {name: decide(look, found, self._missing.words, self._share) for name, look in sure.items()}
         decisions |= {name: self._text_of(look, found) for name, look in texts.items()}
         quick = [] if self._layout.more_follows else undecided  # the parser looks at some lines after the last row too
         return self._write(decisions, decimal=found, parsed=[name for name in quick if _is_plain(sure[name], decisions[name], found)])
+
+    def _look_at_all(self, columns: list[str], *, dots: bool, enough: float) -> dict[str, Look]:
+        if not columns:
+            return {}
+        lazy = self._scan(numbered=True).select(column(ROW), *(column(name) for name in columns))
+        batches = lazy.collect_batches(chunk_size=1 + CELLS_PER_BATCH // (1 + len(columns)), maintain_order=False)
+        return look_at(batches, columns, dots=dots, enough=enough)
 
     @property
     def _share(self) -> float:

@@ -10,6 +10,8 @@ from storage.names import column
 
 MOST_SHAPES = 200
 ROW = "\0row"
+SURELY = r"^-?(?:\d+[{sign}](?:\d{{1,2}}|\d{{4,}})|0[{sign}]\d+|\d{{4,}}[{sign}]\d+)$"
+"""A number with this decimal sign that cannot be one with grouped digits."""
 LEADING_ZERO = r"^([^0-9]*)0([.,'’])"
 
 
@@ -81,25 +83,35 @@ def _odd(value: pl.Expr, *, dots: bool) -> pl.Expr:
 
 
 def _add(look: Look, batch: pl.DataFrame, *, dots: bool) -> int:
-    """Take in the odd values of a batch; return how many they are."""
+    """Take in the odd values of a batch; return how many they are. Plain decimals, the most, need no shape of their own."""
     value = pl.col("value")
-    odd = batch.lazy().filter(_odd(value, dots=dots)).with_columns(_shape(value).alias("shape"))
-    found = (
-        odd.group_by("shape")
-        .agg(pl.len().alias("count"), pl.col("row").min().alias("row"), value.sort_by("row").first().alias("value"))
-        .sort("row")
-        .collect()
-    )
-    for shape, count, row, text in found.iter_rows():
-        seen = look.shapes.get(shape)
-        if seen is not None:
-            first = min((seen.row, seen.value), (row, text))
-            look.shapes[shape] = Seen(seen.count + count, *first)
-        elif len(look.shapes) < MOST_SHAPES:
-            look.shapes[shape] = Seen(count, row, text)
-        else:
-            look.more += count
-    return int(found["count"].sum())
+    odd = batch.filter(_odd(value, dots=dots))
+    usual = [odd.select(value.str.contains(SURELY.format(sign=sign))).to_series() for sign in ".,"]
+    for shape, chosen in zip(("9.9", "9,9"), usual, strict=True):
+        if chosen.any():
+            text, row = odd.filter(chosen).bottom_k(1, by="row").row(0)
+            _count(look, shape, int(chosen.sum()), row, text)
+    rest = odd.filter(~(usual[0] | usual[1]))
+    if len(rest):
+        found = (
+            rest.with_columns(_shape(value).alias("shape"))
+            .group_by("shape")
+            .agg(pl.len().alias("count"), pl.col("row").min().alias("row"), value.sort_by("row").first().alias("value"))
+            .sort("row")
+        )
+        for shape, count, row, text in found.iter_rows():
+            _count(look, shape, count, row, text)
+    return len(odd)
+
+
+def _count(look: Look, shape: str, count: int, row: int, text: str) -> None:
+    seen = look.shapes.get(shape)
+    if seen is not None:
+        look.shapes[shape] = Seen(seen.count + count, *min((seen.row, seen.value), (row, text)))
+    elif len(look.shapes) < MOST_SHAPES:
+        look.shapes[shape] = Seen(count, row, text)
+    else:
+        look.more += count
 
 
 def _shape(value: pl.Expr) -> pl.Expr:

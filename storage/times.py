@@ -1,10 +1,10 @@
 """Columns to times: in which style a column is written, and the Polars expression that reads it as UTC microseconds.
 
-Styles: `iso8601` in mixed forms; a strptime format; `words ` and a strptime format, for texts that are put into English words and signs
-first (`storage.time_words`); numbers: `epoch-s` (`-ms`, `-us`, `-ns`) since 1970, `elapsed-s` (`-ms`, `-m`, `-h`, `-d`) since a start
-that is given, `excel` and `matlab` days, `dotnet-ticks`, `dotnet-date`, `filetime`, `labview` (seconds since 1904), `digits-ymd` (20240105063000) and `digits-yy`
-(240105063000). A text without a zone is UTC, or in the zone that is given. Where day and month could be swapped, only what cannot be
-swapped decides.
+Styles: `iso8601` in mixed forms; a strptime format; `words ` and a strptime format, for texts that are put into English words and
+signs first (`storage.time_words`); numbers: `epoch-s` (`-ms`, `-us`, `-ns`) since 1970, `elapsed-s` (`-ms`, `-m`, `-h`, `-d`) since a
+start that is given, `excel` and `matlab` days, `dotnet-ticks`, `dotnet-date`, `filetime`, `labview` (seconds since 1904), `digits-ymd`
+(20240105063000) and `digits-yy` (240105063000). A text without a zone is UTC, or in the zone that is given. Where day and month could
+be swapped, only what cannot be swapped decides.
 """
 
 from collections.abc import Iterable, Sequence
@@ -120,6 +120,8 @@ def find_times(lazy: pl.LazyFrame, column: str) -> Finding | None:
     """Find the style of a column of texts; None when it does not hold times. All values are looked at once a sample says yes."""
     sample = lazy.select(named(column)).drop_nulls().head(SAMPLED).collect()
     texts = sample[column]
+    if not len(texts):
+        return None
     if texts.str.contains(r"\d").sum() < MOSTLY * len(texts) or texts.str.contains(r"^[+-]?\d*[.,]?\d*$").sum() > (1 - MOSTLY) * len(texts):
         return None
     likely = _likely(sample, column)

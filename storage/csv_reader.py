@@ -5,12 +5,10 @@ never depends on where in the file an odd value stands. The Parquet depends on t
 """
 
 import re
-import threading
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import polars as pl
 from polars.exceptions import ComputeError
@@ -21,6 +19,7 @@ from storage.csv_head import MAX_COLUMNS, read_head
 from storage.csv_lines import LISTED, Layout, lines_of, read_lines
 from storage.csv_numbers import SYMBOLS, Decision, Look, Sign, Spelling, Vote, decide, find_sign, number, votes
 from storage.csv_roles import kept_texts
+from storage.csv_tally import Tally, sample_every
 from storage.csv_text import PlainText, plain_text
 from storage.csv_types import ROW, Missing, look_at, read_number, read_text
 from storage.errors import Problem, rows_text
@@ -28,8 +27,6 @@ from storage.names import column
 from storage.options import DatasetOptions, few
 
 SAMPLED_ROWS = 2_000
-MOST_SAMPLED, SAMPLED_CELLS = 10_000, 2_000_000
-"""Rows and cells of the sample in which columns are looked for that give the label away."""
 CELLS_PER_GROUP = 5_000_000
 """Fewer, larger row groups take more memory to write, and leave processors idle when the file is read."""
 CELLS_PER_BATCH = 6_000_000
@@ -87,11 +84,6 @@ def write_parquet(
 def sink(lazy: pl.LazyFrame, target: Path, columns: int) -> None:
     """Stream a table of so many columns to Parquet. Row groups are smaller the wider it is: a writer holds a whole one in memory."""
     lazy.sink_parquet(target, compression_level=1, row_group_size=min(65_536, 1 + CELLS_PER_GROUP // columns))
-
-
-def sample_every(rows: int, columns: int) -> int:
-    """Of so many rows, every how manieth is in the sample: at least 1,000 rows, else as many as fit into `SAMPLED_CELLS`."""
-    return max(1, rows // max(1_000, min(MOST_SAMPLED, SAMPLED_CELLS // max(1, columns))))
 
 
 class _Reader:
@@ -201,14 +193,14 @@ class _Reader:
             for name in (*self._names, *self._blank)
         ]
         self._sample.clear()
-        tally = _Tally([*self._names, *self._blank], self._sample, every=sample_every(self._layout.rows, len(columns)))
+        tally = Tally([*self._names, *self._blank], self._sample, every=sample_every(self._layout.rows, len(columns)))
         lazy = self._scan(parsed, word).select(columns).map_batches(tally.add, streamable=True)
         sink(lazy.select(column(name) for name in self._names) if self._blank else lazy, self._target, len(columns))
         if held := [self._layout.names.index(name) + 1 for name in self._blank if tally.missing[name] < tally.rows]:
             return [_blank_names(held)]
         return self._content(decisions, tally, decimal)
 
-    def _content(self, decisions: Mapping[str, Decision], tally: "_Tally", decimal: Sign) -> Content:
+    def _content(self, decisions: Mapping[str, Decision], tally: "Tally", decimal: Sign) -> Content:
         shown = {name: found.odd[:LISTED] for name, found in decisions.items() if found.spelling is not None and found.odd}
         rows = {seen.row for seen_ in shown.values() for seen in seen_} | {
             found.grouped.row for found in decisions.values() if found.grouped
@@ -336,45 +328,6 @@ def _how(name: str, found: Decision, lines: Mapping[int, int]) -> tuple[str | No
         )
         said.append(Notice(code="unread_values", message=message, column=name, lines=places, count=count))
     return "; ".join(how) or None, said
-
-
-@dataclass
-class _Tally:
-    """Describes a table from its batches as they are written, in any order and from several threads: the file need not be read again."""
-
-    names: Sequence[str]
-    sample: list[pl.DataFrame]
-    every: int
-    rows: int = 0
-    missing: dict[str, int] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        self.missing = dict.fromkeys(self.names, 0)
-        self._ends: dict[str, tuple[Any, Any]] = dict.fromkeys(self.names, (None, None))
-        """Smallest and largest value of each column that has had one value at most; None when it had none."""
-        self._lock = threading.Lock()
-
-    def add(self, batch: pl.DataFrame) -> pl.DataFrame:
-        """Take a batch in and return it as it is."""
-        missing = batch.null_count().row(0, named=True)
-        ends = {name: (batch[name].min(), batch[name].max()) for name in list(self._ends)}
-        kept = batch.gather_every(self.every)
-        with self._lock:
-            self.sample.append(kept)
-            self.rows += len(batch)
-            for name, count in missing.items():
-                self.missing[name] += count
-            for name in self._ends.keys() & ends.keys():
-                values = [value for value in (*self._ends[name], *ends[name]) if value is not None]
-                if values and min(values) != max(values):
-                    del self._ends[name]
-                elif values:
-                    self._ends[name] = (values[0], values[0])
-        return batch
-
-    def constant(self) -> frozenset[str]:
-        """The columns that have one value at most, when all batches were taken in."""
-        return frozenset(self._ends)
 
 
 def _check_names(names: Sequence[str], unnamed: Sequence[int]) -> list[Problem]:

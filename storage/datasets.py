@@ -18,7 +18,8 @@ from storage.columns import check_names, choose_id, choose_label, describe, valu
 from storage.content import CONTENT, Content
 from storage.csv_head import MAX_COLUMNS
 from storage.csv_lines import line_of
-from storage.csv_reader import Source, read_layout, sample_every, write_parquet
+from storage.csv_reader import Source, read_layout, write_parquet
+from storage.csv_tally import sample_every
 from storage.csv_text import check_file_name
 from storage.errors import Problem, rows_text
 from storage.files import Storage

@@ -26,11 +26,11 @@ from storage.files import Storage
 from storage.names import column
 from storage.options import DatasetOptions, LineOf
 from storage.suspects import find_suspects, is_index
-from storage.time_axis import check_zone, choose_time, time_expression
+from storage.time_axis import check_zone, choose_time, time_expression, unused_settings
 from storage.time_order import look_at_order
 from storage.times import ELAPSED, UTC_TIME, WORDS, instant, microseconds
 
-__all__ = ["DatasetOptions", "ingest", "is_labelled", "preview", "row_id", "row_label", "row_time"]
+__all__ = ["DatasetOptions", "ingest", "preview", "row_id", "row_label", "row_time"]
 
 SYNTHETIC_START = datetime(2021, 1, 1, tzinfo=UTC)
 SYNTHETIC_STEP_SECONDS = 1.0
@@ -194,11 +194,6 @@ def row_label(dataset: DatasetManifest) -> pl.Expr:
     return _label_expression(value_text(name, numeric=_is_number(dataset, name)), dataset.labels)
 
 
-def is_labelled(dataset: DatasetManifest) -> pl.Expr:
-    """Whether a row has a label."""
-    return row_label(dataset).is_not_null()
-
-
 def _label_expression(text: pl.Expr, labels: LabelCounts) -> pl.Expr:
     without = text.is_null() | text.is_in(labels.no_label_spellings)
     passed = text.is_in(labels.pass_spellings or [labels.pass_value])
@@ -236,7 +231,7 @@ def _choose(
     problems += [identity] if isinstance(identity, Problem) else []
     if isinstance(label, list) or isinstance(axis, Problem) or isinstance(identity, Problem):
         return problems
-    notices = [*content.notices, *times.notices]
+    notices = [*content.notices, *times.notices, *unused_settings(axis, options)]
     if not axis.synthetic:
         order = look_at_order(lazy, axis)
         axis, notices = order.axis, [*notices, *order.notices]

@@ -53,6 +53,17 @@ def time_expression(axis: TimeAxis) -> pl.Expr:
     )
 
 
+def unused_settings(axis: TimeAxis, options: DatasetOptions) -> list[Notice]:
+    """Settings that were given and have nothing to act on."""
+    said = []
+    if axis.synthetic and options.time_zone is not None:
+        said.append(("time_zone", "the times are synthetic, in UTC"))
+    if not axis.synthetic and axis.style not in ELAPSED:
+        given = {"synthetic_start": options.synthetic_start, "synthetic_step_seconds": options.synthetic_step_seconds}
+        said += [(name, f"the times are those of {axis.column!r}") for name, value in given.items() if value is not None]
+    return [Notice(code="unused_setting", message=f"{name} was given but is not used: {why}.") for name, why in said]
+
+
 def check_zone(zone: str) -> str | None:
     """The zone as Polars takes it: a name such as Europe/Berlin, UTC, or an offset as `+02:00`; None when it is none."""
     plain = zone.strip()
@@ -108,6 +119,9 @@ class _Chooser:
             times.axis = self._axis(name, findings[name], why, clocks)
         elif unread:
             times.axis = self._unreadable(unread[0])
+        elif self._options.time_format is not None:
+            message = f"No column is called like a time: send time_column=… for the one that is written as {self._options.time_format!r}."
+            times.axis = Problem("time_column_missing", "time_column", message, {"columns": self._content.names[:20]})
         elif findings:
             times.axis = TimeAxis(column=SYNTHETIC, synthetic=True, reason="no column holds a time in every row")
         for other in unread:

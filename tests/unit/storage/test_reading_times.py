@@ -201,3 +201,11 @@ def test_a_second_column_of_times_is_no_feature(reader: Reader) -> None:
     found: Any = reader.dataset(text)
     assert (found.time.column, found.features) == ("time", ["A"])
     assert [one.column for one in found.report.left_out] == ["finished_ts"]
+
+
+def test_settings_of_times_without_a_use_are_refused_or_said(reader: Reader) -> None:
+    text = file("x,A,Response", lambda i: f"{i},{i},{label(i)}")
+    assert reader.problem(text, time_format="dmy").code == "time_column_missing"
+    assert "time_zone was given but is not used" in notices(reader.dataset(text, time_zone="UTC"))["unused_setting"]
+    timed = reader.dataset(file("time,A,Response", lambda i: f"2024-01-15,{i},{label(i)}"), synthetic_step_seconds=5.0)
+    assert "synthetic_step_seconds was given but is not used" in notices(timed)["unused_setting"]

@@ -127,7 +127,8 @@ def read_options(
             elif value.strip() or (setting == "separator" and value in " \t" and value) or (setting == "thousands" and value == " "):
                 given.setdefault(setting, []).append((where, value))
     found: dict[str, Any] = {"max_unread_share": max_unread_share}
-    for setting, values in given.items():
+    for setting in (name for name in NAMES if name in given):
+        values = given[setting]
         where = values[0][0]
         if setting in LISTS:
             found[setting] = tuple(dict.fromkeys(one for _, value in values for one in _list(value)))

@@ -59,16 +59,16 @@ class LabelCounts(Manifest):
     """How the label column splits: the raw values in the file, and which of them is PASS.
 
     `fail_value` shows all values that are FAIL. `pass_spellings` and `no_label_spellings` are the texts in the file that mean PASS and no
-    label at all (`ok`, `OK `); empty in old manifests: `pass_value` alone. Every other text is FAIL; an empty cell is no label.
+    label at all (`ok`, `OK `), empty where it is `pass_value` alone. Every other text is FAIL; an empty cell is no label.
     """
 
     pass_value: str
     fail_value: str
     pass_count: int
     fail_count: int
-    unlabelled_count: int = 0
-    pass_spellings: list[str] = []
-    no_label_spellings: list[str] = []
+    unlabelled_count: int = Field(0, exclude_if=lambda count: not count)
+    pass_spellings: list[str] = Field([], exclude_if=lambda texts: not texts)
+    no_label_spellings: list[str] = Field([], exclude_if=lambda texts: not texts)
 
 
 class TimeAxis(Manifest):

@@ -89,7 +89,7 @@ def read_labels(
             pass_count=values[chosen].rows,
             fail_count=sum(value.rows for value in fails),
             unlabelled_count=unlabelled + empty,
-            pass_spellings=list(values[chosen].spellings),
+            pass_spellings=[] if values[chosen].spellings == (values[chosen].shown,) else list(values[chosen].spellings),
             no_label_spellings=without,
         ),
         reason,

@@ -112,7 +112,7 @@ def test_secom_is_read_as_it_is(storage: Storage, secom_csv: Path) -> None:
     fails = int((reference["Pass/Fail"] == 1).sum())
     assert (found.row_count, found.column_count) == reference.shape == (1547, 592)
     counts = {"pass_value": "-1", "fail_value": "1", "pass_count": 1547 - fails, "fail_count": fails}
-    assert found.labels == LabelCounts(**counts, pass_spellings=["-1"])
+    assert found.labels == LabelCounts.model_validate(counts)
     assert (found.label.value, found.label.detected, found.id_column) == ("Pass/Fail", True, None)
     assert (found.time.column, found.time.synthetic) == ("Time", False)
     times = pd.to_datetime(reference["Time"], utc=True)

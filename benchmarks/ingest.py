@@ -112,7 +112,7 @@ def content(parts: list[Path], names: list[str] | None = None) -> dict[str, Any]
     import polars.selectors as cs
 
     lazy = pl.scan_parquet(parts)
-    chosen = cs.by_name(*names) if names else cs.numeric() - cs.by_name("Id", require_all=False)
+    chosen = cs.by_name(*names) if names else cs.numeric() - cs.by_name("Id", "Response", require_all=False)  # both texts to us
     numbers = lazy.select(chosen.cast(pl.Float64))
     gaps, total = pl.sum_horizontal(pl.all().null_count()), pl.sum_horizontal(pl.all().sum())
     found = numbers.select(pl.len().alias("rows"), gaps.alias("gaps"), total.round(0).alias("sum")).collect(engine="streaming")

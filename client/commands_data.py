@@ -1,5 +1,6 @@
 """Commands about data: upload, split, datasets."""
 
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -14,6 +15,7 @@ from client.upload import UploadOptions
 from schemas.api_v1 import Dataset, Range, SplitCreate
 
 DATA = "Data and models"
+MOST_QUESTIONS = 6
 Cursor = Annotated[str | None, typer.Option(help="Go on where the former list ended.")]
 Limit = Annotated[int, typer.Option(min=1, max=500, help="How many at most.")]
 
@@ -25,27 +27,76 @@ def upload(
     pass_value: Annotated[str | None, typer.Option(help="The label's value that means PASS. [default: detected]")] = None,
     id_column: Annotated[str | None, typer.Option(help="Column that names a row. [default: detected]")] = None,
     time_column: Annotated[str | None, typer.Option(help="Column with the rows' times. [default: detected]")] = None,
+    time_format: Annotated[
+        str | None, typer.Option(help="How times are written: %d.%m.%Y %H:%M, dmy, epoch-ms, excel, elapsed-s …")
+    ] = None,
+    time_zone: Annotated[str | None, typer.Option(help="Zone of times that name none, such as Europe/Berlin. [default: UTC]")] = None,
+    encoding: Annotated[str | None, typer.Option(help="Such as cp1252. [default: detected]")] = None,
+    separator: Annotated[str | None, typer.Option(help="One of , ; | tab space. [default: detected]")] = None,
+    decimal: Annotated[str | None, typer.Option(help="Decimal sign, . or ,. [default: detected]")] = None,
+    thousands: Annotated[str | None, typer.Option(help="Sign that groups thousands. [default: detected]")] = None,
+    header: Annotated[str | None, typer.Option(help="yes or no: whether the first line names the columns. [default: detected]")] = None,
+    na_values: Annotated[list[str] | None, typer.Option("--na-values", "--na-value", help="A word for missing; repeatable.")] = None,
+    exclude: Annotated[list[str] | None, typer.Option(help="A column that is no feature; repeatable.")] = None,
+    max_unread_share: Annotated[
+        float | None, typer.Option(min=0, max=1, help="Share of a column that may be no number, or no time.")
+    ] = None,
     synthetic_start: Annotated[str | None, typer.Option(help="First time, where the file has none.")] = None,
     synthetic_step_seconds: Annotated[float | None, typer.Option(help="Seconds between two rows, where the file has no times.")] = None,
     wait: Annotated[bool, typer.Option(help="Wait until the features are ranked.")] = True,
     json: Json = False,
 ) -> None:
-    """Upload a CSV file as a new dataset and rank its features."""
+    """Upload a CSV file as a new dataset and rank its features. What cannot be told from the file is asked, at a terminal."""
     given = {
         "label": label,
         "pass_value": pass_value,
         "id_column": id_column,
         "time_column": time_column,
+        "time_format": time_format,
+        "time_zone": time_zone,
+        "encoding": encoding,
+        "separator": separator,
+        "decimal": decimal,
+        "thousands": thousands,
+        "header": header,
+        "na_values": na_values or None,
+        "exclude": exclude or None,
+        "max_unread_share": max_unread_share,
         "synthetic_start": synthetic_start,
         "synthetic_step_seconds": synthetic_step_seconds,
     }
     options = UploadOptions(**{name: value for name, value in given.items() if value is not None})  # type: ignore[typeddict-item]
     with Terminal(context, json=json) as terminal, terminal.client() as client:
-        stored = _send(terminal, client, file, options)
+        stored = _send_asking(terminal, client, file, options)
         if wait:
             terminal.wait_for(client, stored.feature_selection_task_id, "ranking features")
         terminal.show(stored, lambda: show.dataset(stored))
         terminal.next_step("intelliinspect split", f"makes training, test and simulation sets of {stored.dataset_id}")
+
+
+def _send_asking(terminal: Terminal, client: Client, file: Path, options: UploadOptions) -> Dataset:
+    """Send the file; at a terminal ask for the settings that it is refused for want of, and send it again."""
+    for _ in range(MOST_QUESTIONS):
+        try:
+            return _send(terminal, client, file, options)
+        except Refused as refused:
+            wanted = next((one for problem in refused.problems if (one := _setting(problem))), None)
+            if wanted is None or terminal.json or not sys.stdin.isatty():
+                raise
+            terminal.explain(refused)
+            answer = typer.prompt(f"{wanted} (empty: give up)", default="", show_default=False).strip()
+            if not answer:
+                raise
+            options[wanted] = answer  # type: ignore[literal-required]
+    return _send(terminal, client, file, options)
+
+
+def _setting(problem: Problem) -> str | None:
+    """The setting that would answer a problem."""
+    if problem.type == "value_error.label_missing":
+        return "label"
+    name = problem.field.removeprefix("body.")
+    return name if name in UploadOptions.__annotations__ else None
 
 
 def _send(terminal: Terminal, client: Client, file: Path, options: UploadOptions) -> Dataset:
@@ -72,6 +123,7 @@ def split(
     simulation_end: Annotated[str | None, typer.Option()] = None,
     sample_fraction: Annotated[float, typer.Option(min=0.0, max=1.0, help="Share of the rows, stratified.")] = 1.0,
     seed: Annotated[int, typer.Option(min=0)] = 0,
+    exclude: Annotated[list[str] | None, typer.Option(help="A feature that the sets leave out; repeatable.")] = None,
     suggest: Annotated[bool, typer.Option("--suggest", help="Only show what 60/20/20 by time would be.")] = False,
     json: Json = False,
 ) -> None:
@@ -90,7 +142,15 @@ def split(
         else:
             found = client.suggest_split(wanted)
             train, test, simulation = found.train, found.test, found.simulation
-        request = SplitCreate(dataset_id=wanted, train=train, test=test, simulation=simulation, sample_fraction=sample_fraction, seed=seed)
+        request = SplitCreate(
+            dataset_id=wanted,
+            train=train,
+            test=test,
+            simulation=simulation,
+            sample_fraction=sample_fraction,
+            seed=seed,
+            exclude=exclude or [],
+        )
         with terminal.percent_bar() as bar:
             bar.add_task("splitting", total=None, detail="")
             made = client.split(request)

@@ -22,6 +22,7 @@ def train(
     cost_false_positive: Annotated[float | None, typer.Option(help="With objective cost.")] = None,
     cost_false_negative: Annotated[float | None, typer.Option(help="With objective cost.")] = None,
     seed: Annotated[int, typer.Option(min=0)] = 0,
+    exclude: Annotated[list[str] | None, typer.Option(help="A feature that the model does not get; repeatable.")] = None,
     wait: Annotated[bool, typer.Option(help="Wait for the model.")] = True,
     json: Json = False,
 ) -> None:
@@ -35,6 +36,7 @@ def train(
             cost_false_positive=cost_false_positive,
             cost_false_negative=cost_false_negative,
             seed=seed,
+            exclude=exclude or [],
         )
     except ValidationError as error:
         raise typer.BadParameter("; ".join(problem["msg"] for problem in error.errors())) from None

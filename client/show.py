@@ -12,7 +12,9 @@ from rich.text import Text
 
 from schemas.api import Page, Readiness, TaskStatus, TrainingMetrics
 from schemas.api_v1 import Dataset, DatasetSummary, Model, ModelSummary, Split, SuggestedSplit, Training
-from schemas.manifests import ConfusionMatrix, Metrics
+from schemas.manifests import ConfusionMatrix, Metrics, ReadingReport
+
+MOST_LEFT_OUT = 20
 
 STATUS_STYLES = {
     "COMPLETED": "green",
@@ -86,9 +88,36 @@ def listing(columns: Sequence[str], rows: Sequence[Sequence[str | Text]], *, emp
     return table if next_cursor is None else Group(table, Text(f"more: --cursor {next_cursor}", style="dim"))
 
 
+def reading(report: ReadingReport) -> RenderableType:
+    """How a file was read, what was left out, and which columns may give the label away."""
+    said = [notice.message for notice in report.notices]
+    lines = [Text(f"• {message}") for message in said]
+    lines += [Text(f"– {one.column!r} is no feature: {one.reason}", style="dim") for one in report.left_out[:MOST_LEFT_OUT]]
+    if len(report.left_out) > MOST_LEFT_OUT:
+        lines.append(Text(f"– and {len(report.left_out) - MOST_LEFT_OUT} more columns; --json shows all", style="dim"))
+    lines += [Text(f"! {one.reason} If it was not known yet: --exclude {one.column}", style="yellow") for one in report.suspects]
+    return Group(*lines)
+
+
 def dataset(found: Dataset) -> RenderableType:
-    labels, time = found.labels, found.time
+    """A dataset in facts, and how its file was read."""
+    shown = _dataset(found)
+    return shown if found.report is None else Group(shown, reading(found.report))
+
+
+def _dataset(found: Dataset) -> RenderableType:
+    labels, time, report = found.labels, found.time, found.report
     total = labels.pass_count + labels.fail_count
+    separators = {"\t": "tab", " ": "blank"}
+    how = []
+    if report is not None:
+        separates = separators.get(report.separator, report.separator)
+        how.append(
+            ("read as", f"{report.encoding} ({report.encoding_reason}), {separates} separates, {report.decimal} is the decimal sign")
+        )
+        failures = " ".join(f"{span.failures:,}/{span.rows:,}" for span in report.failures_over_time)
+        how.append(("failures over time", failures))
+    without = [("no label", f"{labels.unlabelled_count:,} rows")] if labels.unlabelled_count else []
     return facts(
         f"{found.dataset_id}  {found.file_name}",
         [
@@ -98,6 +127,8 @@ def dataset(found: Dataset) -> RenderableType:
             ("label", f"{found.label.value} ({found.label.reason})"),
             ("PASS", f"{labels.pass_value} in {labels.pass_count:,} rows ({100 * labels.pass_count / max(total, 1):.2f} %)"),
             ("FAIL", f"{labels.fail_value} in {labels.fail_count:,} rows"),
+            *without,
+            *how,
             ("id", f"{found.id_column.value} ({found.id_column.reason})" if found.id_column else "the row number"),
             ("time", f"{time.column} ({time.reason})"),
             ("from", when(found.first_timestamp)),
@@ -136,7 +167,9 @@ def split(made: Split) -> RenderableType:
     sets = (("train", made.train), ("test", made.test), ("simulation", made.simulation))
     rows = [(name, when(part.range.start), when(part.range.end), f"{part.rows:,}", f"{part.failures:,}") for name, part in sets]
     return Group(
-        Text(f"{made.split_id}  of {made.dataset_id}", style="bold"), listing(("set", "from", "to", "rows ", "failures "), rows, empty="")
+        Text(f"{made.split_id}  of {made.dataset_id}", style="bold"),
+        listing(("set", "from", "to", "rows ", "failures "), rows, empty=""),
+        *(Text(f"• {notice.message}") for notice in made.notices),
     )
 
 

@@ -171,10 +171,11 @@ class Terminal:
         if self.json:
             sys.stderr.write(as_json(as_document(error)) + "\n")
         else:
-            self._explain(error)
+            self.explain(error)
         raise typer.Exit(exit_code(error)) from error
 
-    def _explain(self, error: ClientError) -> None:
+    def explain(self, error: ClientError) -> None:
+        """Say what is wrong and what to do, on stderr."""
         if isinstance(error, NoGateway):
             self.err.print(f"[bold red]{escape(str(error))}[/]", soft_wrap=True)
             return

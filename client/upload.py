@@ -1,5 +1,6 @@
 """A file on its way to the gateway: read in small pieces as the socket takes them; memory stays flat and the caller sees how far it is."""
 
+import json
 import os
 from collections.abc import Callable
 from typing import BinaryIO, TypedDict
@@ -15,13 +16,23 @@ class UploadOptions(TypedDict, total=False):
     label: str
     id_column: str
     time_column: str
+    time_format: str
+    time_zone: str
     synthetic_start: str
     synthetic_step_seconds: float
+    encoding: str
+    separator: str
+    decimal: str
+    thousands: str
+    header: str
+    na_values: list[str] | str
+    exclude: list[str] | str
+    max_unread_share: float
 
 
 def form(options: UploadOptions) -> dict[str, str]:
     """The options as form fields."""
-    return {name: str(value) for name, value in options.items() if value is not None}
+    return {name: json.dumps(value) if isinstance(value, list) else str(value) for name, value in options.items() if value is not None}
 
 
 class Upload:

@@ -1,15 +1,17 @@
 """Step 1 of the guide, after the upload: see how the file was read, read it differently."""
 
+from typing import Any
+
 from nicegui import ui
+from nicegui.elements.mixins.validation_element import ValidationElement
 
 from client.errors import ClientError
-from client.upload import UploadOptions
 from dashboard import charts, figures, texts
 from dashboard.frame import card, frame, guarded, heading, page_at, show
 from dashboard.gateway import client
-from dashboard.markup import Html, badge, cards, facts, html, metric, mono, note, table, time
+from dashboard.markup import Html, badge, cards, facts, html, joined, metric, mono, note, table, time
 from dashboard.stepper import stepper
-from dashboard.uploads import Kept, deliver, mark
+from dashboard.uploads import Kept, deliver, mark, setting_inputs, settings_of
 from schemas.api import TaskStatus
 from schemas.api_v1 import Dataset, DatasetPreview
 from schemas.manifests import Choice
@@ -18,6 +20,7 @@ PREVIEW_COLUMNS = 12
 MISSING_SHOWN = 20
 BEST_SHOWN = 6
 POLL_SECONDS = 0.7
+MORE_SETTINGS = [name for name in texts.UPLOAD_FIELDS if name not in ("label", "pass_value", "id_column", "time_column")]
 
 
 def register(kept: Kept) -> None:
@@ -49,6 +52,8 @@ async def _dataset(kept: Kept, dataset_id: str) -> None:
             show(_meaning(found))
         with card(texts.READ_TITLE):
             show(_settings(found))
+    with card(texts.REPORT_TITLE):
+        show(_report(found))
     _ranking(found.feature_selection_task_id)
     with ui.element("div").classes("ii-row"):
         ui.button(texts.TO_RANGES, on_click=lambda: ui.navigate.to(f"/guide/ranges/{dataset_id}")).props(
@@ -79,6 +84,20 @@ def _meaning(found: Dataset) -> Html:
             badge("✗ FAIL", "bad"), html(f"{name} = {labels.fail_value}"), html(texts.ROWS.format(count=figures.count(labels.fail_count)))
         )
     )
+
+
+def _report(found: Dataset) -> Html:
+    """How the file was read, what was left out, which columns may give the label away."""
+    report = found.report
+    if report is None:
+        return html(texts.REPORT_NONE)
+    parts = [note("info", texts.READ_TITLE, [f"{report.encoding}: {report.encoding_reason}.", *(one.message for one in report.notices)])]
+    if report.suspects:
+        parts.append(note("warn", texts.REPORT_SUSPECTS, [one.reason for one in report.suspects]))
+    if report.left_out:
+        title = texts.REPORT_LEFT_OUT.format(count=len(report.left_out))
+        parts.append(note("info", title, [f"{one.column}: {one.reason}" for one in report.left_out[:MISSING_SHOWN]]))
+    return joined(parts)
 
 
 def _settings(found: Dataset) -> Html:
@@ -153,7 +172,7 @@ def _columns(found: Dataset, part: str) -> Html:
             texts.COLUMN_TYPES[column.type],
             figures.count(column.missing),
             figures.share(column.missing / max(found.row_count, 1)),
-            column.reason or (texts.CONSTANT if column.constant else ""),
+            column.reason or column.left_out or (texts.CONSTANT if column.constant else ""),
         ]
         for column in found.columns
         if part.lower() in column.name.lower()
@@ -178,13 +197,14 @@ def _change(kept: Kept, found: Dataset) -> None:
     )  # fmt: skip
     identity = ui.select(names, value=found.id_column.value if found.id_column else "", label=texts.ID, with_input=True)
     times = ui.select(detect | {"synthetic_timestamp": "synthetic_timestamp"} | names, value="", label=texts.TIME, with_input=True)
-    fields = {"label": label, "pass_value": passes, "id_column": identity, "time_column": times}
+    fields: dict[str, ValidationElement[Any]] = {"label": label, "pass_value": passes, "id_column": identity, "time_column": times}
     for field in fields.values():
         field.props("outlined dense").classes("w-full")
+    more = setting_inputs(MORE_SETTINGS)
     progress = show(Html(""))
 
     async def again() -> None:
-        options = UploadOptions()
+        options = settings_of(more)
         if label.value:
             options["label"] = label.value
         if passes.value:
@@ -193,6 +213,6 @@ def _change(kept: Kept, found: Dataset) -> None:
             options["id_column"] = identity.value
         if times.value:
             options["time_column"] = times.value
-        mark(fields, await deliver(kept, path, name, progress, options))
+        mark(fields | more, await deliver(kept, path, name, progress, options))
 
     ui.button(texts.CHANGE_AGAIN, on_click=again).props("outline no-caps color=primary")

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import cast
 
 from nicegui import events, ui
 
@@ -13,11 +12,10 @@ from dashboard.frame import card, frame, guarded, heading, page_at, show
 from dashboard.gateway import client
 from dashboard.markup import Html, link, mono, table, time
 from dashboard.stepper import stepper
-from dashboard.uploads import Kept, deliver, mark
+from dashboard.uploads import Kept, deliver, mark, setting_inputs, settings_of
 from schemas.api_v1 import DatasetSummary
 
 RECENT = 8
-FIELDS = {"label": texts.LABEL_COLUMN, "pass_value": texts.PASS_VALUE, "id_column": texts.ID_COLUMN, "time_column": texts.TIME_COLUMN}
 DROP_FACE = f"""
 <label class="ii-dropface">
   <span class="ii-dropsign" aria-hidden="true">⇪</span>
@@ -48,12 +46,12 @@ def _drop_zone(kept: Kept) -> None:
         again.clear()
         found = await deliver(kept, path, event.file.name, progress, UploadOptions())
         uploader.reset()
-        if any(problem.field.removeprefix("body.") in FIELDS for problem in found):
+        if found:  # no file is a dead end: whatever the API can set can be set here
             with again:
                 _differently(kept, path, event.file.name, progress, found)
 
     with place:
-        uploader = ui.upload(auto_upload=True, on_upload=send).props('accept=".csv,.gz,.txt" flat')
+        uploader = ui.upload(auto_upload=True, on_upload=send).props('accept=".csv,.tsv,.txt,.tab,.dat,.gz" flat')
         uploader.add_slot("header", DROP_FACE)
         choose = ui.button(texts.UPLOAD_CHOOSE, icon="upload_file").props("unelevated no-caps color=primary size=md").classes("ii-choose")
         choose.on("click", js_handler=f"() => document.querySelector('#{uploader.html_id} input[type=file]').click()")
@@ -62,13 +60,13 @@ def _drop_zone(kept: Kept) -> None:
 
 
 def _differently(kept: Kept, path: Path, name: str, progress: ui.html, found: Sequence[Problem]) -> None:
-    """The file is fine but what it means was not found: ask."""
+    """What the file means was not found, or it is not written as it seems: ask."""
     with ui.element("div").classes("ii-fields"):
-        fields = {key: ui.input(text).props("outlined dense").classes("w-full") for key, text in FIELDS.items()}
+        fields = setting_inputs()
     mark(fields, found)
 
     async def again() -> None:
-        options = cast(UploadOptions, {key: field.value.strip() for key, field in fields.items() if (field.value or "").strip()})
+        options = settings_of(fields)
         mark(fields, await deliver(kept, path, name, progress, options))
 
     ui.button(texts.CHANGE_AGAIN, on_click=again).props("unelevated no-caps color=primary").style("margin-top:10px")

@@ -33,7 +33,7 @@ UPLOAD_LEAD: Final = (
 )
 UPLOAD_DROP: Final = "Drop a CSV file here"
 UPLOAD_CHOOSE: Final = "Choose a file"
-UPLOAD_RULES: Final = "CSV, plain or gzip · comma, semicolon or tab · empty cells are missing values"
+UPLOAD_RULES: Final = "CSV, TSV or TXT, plain or gzip · any usual separator and encoding · empty cells are missing values"
 UPLOAD_SENDING: Final = "Sending {name} to the gateway"
 UPLOAD_READING: Final = "Reading, checking and storing {name}"
 UPLOAD_REFUSED: Final = "The file was not accepted"
@@ -55,6 +55,28 @@ CHANGE_GONE: Final = "The file is not kept here any more. Upload it again to rea
 CHANGE_DETECT: Final = "detect"
 PASS_VALUE: Final = "Value that means PASS"
 LABEL_COLUMN, ID_COLUMN, TIME_COLUMN = "Label column", "Id column (or empty)", "Time column (or empty)"
+UPLOAD_FIELDS: Final = {
+    "label": LABEL_COLUMN,
+    "pass_value": PASS_VALUE,
+    "id_column": ID_COLUMN,
+    "time_column": TIME_COLUMN,
+    "time_format": "How times are written: %d.%m.%Y %H:%M, dmy, epoch-ms, excel, elapsed-s",
+    "time_zone": "Time zone, such as Europe/Berlin",
+    "decimal": "Decimal sign: . or ,",
+    "thousands": "Sign that groups thousands",
+    "separator": "Separator: , ; | tab or space",
+    "encoding": "Encoding, such as cp1252",
+    "header": "Does the first line name the columns? yes or no",
+    "na_values": "More words for missing, between commas",
+    "exclude": "Columns that are no features, between commas",
+    "max_unread_share": "Share of a column that may be unreadable, 0 to 1",
+}
+"""Every setting of an upload, by its name in the request."""
+REPORT_TITLE: Final = "What to know of this file"
+REPORT_NONE: Final = "Everything was read as it stands."
+REPORT_LEFT_OUT: Final = "{count} columns are no features"
+REPORT_SUSPECTS: Final = "May give the label away"
+NO_LABEL: Final = "no label"
 PREVIEW: Final = "First rows"
 MISSING_TITLE: Final = "Missing values by column"
 MISSING_NONE: Final = "No value is missing in any column."

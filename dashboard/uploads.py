@@ -4,7 +4,7 @@ import tempfile
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from nicegui import ui
 from nicegui.elements.mixins.validation_element import ValidationElement
@@ -72,3 +72,13 @@ def mark(fields: Mapping[str, ValidationElement[Any]], found: Sequence[Problem])
         else:
             field.props["error"], field.props["error-message"] = True, said
             field.update()
+
+
+def setting_inputs(names: Sequence[str] = tuple(texts.UPLOAD_FIELDS)) -> dict[str, ui.input]:
+    """A field for each of these settings of an upload."""
+    return {name: ui.input(texts.UPLOAD_FIELDS[name]).props("outlined dense").classes("w-full") for name in names}
+
+
+def settings_of(fields: Mapping[str, ui.input]) -> UploadOptions:
+    """What was typed in, blank fields left out."""
+    return cast(UploadOptions, {name: field.value.strip() for name, field in fields.items() if (field.value or "").strip()})

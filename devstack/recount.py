@@ -14,6 +14,7 @@ from rows.inputs import numbers
 from storage.bundles import load_bundle, score
 from storage.files import Storage
 from storage.inputs import model_columns
+from storage.names import column
 
 
 @dataclass(frozen=True)
@@ -55,7 +56,8 @@ def recount(
     digest of the model version's record, which its bundle must have."""
     bundle = load_bundle(storage, model_version, registered=registered)
     inputs = bundle.inputs or numbers(bundle.manifest.features)
-    table = polars.read_parquet(storage.local(simulation_path), columns=["__id__", "__label__", *inputs.names], n_rows=rows)
+    lazy = polars.scan_parquet(storage.local(simulation_path), n_rows=rows)
+    table = lazy.select(column(name) for name in ("__id__", "__label__", *inputs.names)).collect()
     matrix = model_columns(table, inputs).to_numpy()
     ids, labels = table["__id__"].to_list(), table["__label__"].to_list()
     probabilities = score(bundle, matrix).tolist()

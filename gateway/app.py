@@ -6,12 +6,13 @@ from contextlib import asynccontextmanager, suppress
 from importlib.metadata import version
 from typing import Any
 
-from fastapi import FastAPI
+from fastapi import Depends, FastAPI
 from starlette.middleware.cors import CORSMiddleware
 from starlette.staticfiles import StaticFiles
 
 from gateway import errors
 from gateway.edges import BodyLimit, Measured
+from gateway.known_query import refuse_unknown
 from gateway.loop_watch import watch_loop
 from gateway.parts import open_parts
 from gateway.plain_errors import PlainErrors, is_plain
@@ -80,8 +81,9 @@ def create_app(settings: GatewaySettings, work_ended: Ended = lambda _: None) ->
     if origins := allowed_origins(settings.cors_origins, settings.host):
         app.add_middleware(CORSMiddleware, allow_origins=origins, allow_methods=["*"], allow_headers=["*"], expose_headers=["Retry-After"])
     app.add_middleware(Measured)
-    for module in (system, datasets, splits, training, models, dotnet, simulation, runs, dead_letters, quarantine):
-        app.include_router(module.router)
+    app.include_router(system.router)
+    for module in (datasets, splits, training, models, dotnet, simulation, runs, dead_letters, quarantine):
+        app.include_router(module.router, dependencies=[Depends(refuse_unknown)])
     app.openapi = lambda: _without_defaults(app)  # type: ignore[method-assign]
     app.mount(system.ASSETS, StaticFiles(directory=system.assets()))
     return app

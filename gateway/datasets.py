@@ -1,24 +1,23 @@
 """Uploads become datasets: receive, ingest off the event loop, announce. Whatever fails leaves nothing behind. Kafka need not be there."""
 
 import asyncio
-import math
 import time
+from collections.abc import Sequence
 from contextlib import ExitStack, suppress
 
 from fastapi import Request
 
-from gateway.errors import Invalid, StorageFull, TooLarge, problem, storage_is_full
+from gateway.errors import Invalid, StorageFull, TooLarge, storage_is_full
 from gateway.metrics import UPLOAD_SECONDS
 from gateway.outbox import Outbox
 from gateway.problems import ml
 from gateway.settings import GatewaySettings
+from gateway.upload_options import read_options
 from gateway.uploads import Received, drain, receive
 from gateway.workshop import Workshop
-from schemas.api import Problem
 from schemas.manifests import DatasetManifest
-from storage.datasets import DatasetOptions, ingest
+from storage.datasets import ingest
 from storage.errors import StorageUnavailable
-from storage.ranges import read_instant
 from storage.redis_store import RedisUnavailable, ViewRebuilding
 from storage.views import Views
 
@@ -55,7 +54,7 @@ async def store(
                 settings.max_upload_bytes,
             )
             UPLOAD_SECONDS.labels("receive").observe(time.perf_counter() - started)
-            manifest = await _ingest(workshop, received, workspace, settings.max_upload_bytes)
+            manifest = await _ingest(workshop, received, request.query_params.multi_items(), workspace, settings)
         finally:
             await asyncio.to_thread(cleaning.close)
     try:
@@ -73,36 +72,11 @@ def _check_room(free: int | None, size: int | None, limit: int) -> None:
         raise StorageFull(free, size)
 
 
-def read_options(fields: dict[str, str]) -> DatasetOptions | list[Problem]:
-    """The dataset's settings among the form's fields; absent or blank means: detect it."""
-    given = {name: value for name, value in fields.items() if value.strip()}
-    problems = []
-    start = read_instant(given["synthetic_start"], end=False) if "synthetic_start" in given else None
-    if "synthetic_start" in given and start is None:
-        problems.append(problem(("body", "synthetic_start"), "Give an ISO 8601 date or date-time.", "value_error.date"))
-    step = _positive(given["synthetic_step_seconds"]) if "synthetic_step_seconds" in given else None
-    if "synthetic_step_seconds" in given and step is None:
-        problems.append(problem(("body", "synthetic_step_seconds"), "Give a number of seconds above 0.", "value_error.number"))
-    return problems or DatasetOptions(
-        label=given.get("label"),
-        pass_value=given.get("pass_value"),
-        id_column=given.get("id_column"),
-        time_column=given.get("time_column"),
-        synthetic_start=start.at if start else None,
-        synthetic_step_seconds=step,
-    )
-
-
-def _positive(text: str) -> float | None:
-    try:
-        value = float(text)
-    except ValueError:
-        return None
-    return value if math.isfinite(value) and value > 0 else None
-
-
-async def _ingest(workshop: Workshop, received: Received, workspace: str, limit: int) -> DatasetManifest:
-    options = read_options(received.fields)
+async def _ingest(
+    workshop: Workshop, received: Received, query: Sequence[tuple[str, str]], workspace: str, settings: GatewaySettings
+) -> DatasetManifest:
+    limit = settings.max_upload_bytes
+    options = read_options(received.fields, query, max_unread_share=settings.max_unread_share)
     if isinstance(options, list):
         raise Invalid(options)
     started = time.perf_counter()
@@ -114,6 +88,7 @@ async def _ingest(workshop: Workshop, received: Received, workspace: str, limit:
         options=options,
         sha256=received.sha256,
         max_bytes=limit,
+        max_columns=settings.max_columns,
     )
     UPLOAD_SECONDS.labels("ingest").observe(time.perf_counter() - started)
     if isinstance(manifest, list):

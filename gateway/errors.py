@@ -17,7 +17,8 @@ Anything else is a bug: logged, 500.
 import json
 from collections.abc import Awaitable, Callable, Iterable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from difflib import get_close_matches
+from typing import Any, get_args
 
 import structlog
 from aiokafka.errors import KafkaError
@@ -233,11 +234,31 @@ async def _invalid(request: Request, error: Invalid) -> Response:
 
 async def _validation(request: Request, error: RequestValidationError) -> Response:
     is_json = "json" in request.headers.get("content-type", "")
-    return invalid(route_path(request.scope), [_as_problem(one, is_json) for one in error.errors()])
+    return invalid(route_path(request.scope), [_as_problem(one, is_json, _names_in(request, one)) for one in error.errors()])
 
 
-def _as_problem(error: dict[str, Any], is_json: bool) -> Problem:
+def _names_in(request: Request, error: dict[str, Any]) -> list[str]:
+    """The fields of the object in the body that holds one which nobody knows."""
+    field = getattr(request.scope.get("route"), "body_field", None)
+    if error["type"] != "extra_forbidden" or field is None:
+        return []
+    model: Any = field.field_info.annotation
+    for part in error["loc"][1:-1]:
+        model = getattr(_model_in(model), "model_fields", {}).get(part)
+        model = getattr(model, "annotation", None)
+    return list(getattr(_model_in(model), "model_fields", {}))
+
+
+def _model_in(annotation: Any) -> Any:
+    """The model that an annotation such as `Model | None` is about."""
+    return next((one for one in get_args(annotation) if hasattr(one, "model_fields")), annotation)
+
+
+def _as_problem(error: dict[str, Any], is_json: bool, names: list[str]) -> Problem:
     message = str(error["msg"]).removeprefix("Value error, ")
+    if error["type"] == "extra_forbidden":
+        close = get_close_matches(str(error["loc"][-1]).lower(), names, n=1, cutoff=0.5)
+        message = f"There is no field {error['loc'][-1]!r:.80} here." + (f" Did you mean {close[0]!r}?" if close else "")
     if error["type"] == "json_invalid":
         message = f"The body is not valid JSON: {error['ctx']['error']}."
     if tuple(error["loc"]) == ("body",) and error["type"] != "missing":

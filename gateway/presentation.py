@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Literal
 
 from schemas.api import AnyStatus
+from schemas.manifests import DatasetManifest
 from schemas.messages import Status
 from schemas.shown import without_secrets
 
@@ -81,3 +82,12 @@ def shown_path(storage_url: str, path: str) -> str:
     if "://" in storage_url and not storage_url.startswith("file://"):
         return f"{without_secrets(storage_url).rstrip('/')}/{path}"
     return str(Path(storage_url.removeprefix("file://")).absolute() / path)
+
+
+def reading_notices(dataset: DatasetManifest) -> list[str]:
+    """What a person should know of how a file was read, a sentence each."""
+    report = dataset.report
+    if report is None:
+        return []
+    left_out = [f"{one.column!r} is no feature: {one.reason}." for one in report.left_out]
+    return [*(notice.message for notice in report.notices), *left_out, *(suspect.reason for suspect in report.suspects)]

@@ -6,8 +6,6 @@ from schemas import api
 from storage.errors import Problem
 from storage.ranges import dotnet_message
 
-NOT_CSV = "Invalid file type. Please upload a CSV file."
-"""Said word for word, whatever made it plain that the file is none."""
 TYPES = {
     "not_csv": "value_error.filetype",
     "date_invalid": "value_error.date",
@@ -20,7 +18,7 @@ TYPES = {
 
 def ml(problems: Iterable[Problem]) -> list[api.Problem]:
     """As the ML routes name them: the field of the request is the problem's own."""
-    return [api.Problem(loc=["body", one.field], msg=_message(one), type=_type(one)) for one in problems]
+    return [api.Problem(loc=["body", one.field], msg=one.message, type=_type(one)) for one in problems]
 
 
 def v1(problems: Iterable[Problem]) -> list[api.Problem]:
@@ -31,10 +29,6 @@ def v1(problems: Iterable[Problem]) -> list[api.Problem]:
 def dotnet(problems: Iterable[Problem]) -> list[api.Problem]:
     """As the .NET routes word them."""
     return [api.Problem(loc=["body", one.field], msg=dotnet_message(one), type=_type(one)) for one in problems]
-
-
-def _message(one: Problem) -> str:
-    return NOT_CSV if one.code == "not_csv" else one.message
 
 
 def _type(one: Problem) -> str:

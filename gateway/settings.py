@@ -33,6 +33,10 @@ class GatewaySettings(ProcessSettings):
         "auto: while GATEWAY_HOST is loopback, ports 4200, 5173 and 3000 of this machine",
     )
     max_upload_bytes: int = Field(10 * GIB, gt=0, description="larger uploads are answered 413")
+    max_columns: int = Field(20_000, gt=0, description="a CSV with more is refused by its header")
+    max_unread_share: float = Field(
+        0.05, ge=0, le=1, description="of a column's values, how many may be no number, or no time, and are then missing; more make it text"
+    )
     max_body_bytes: int = Field(1 << 20, gt=0, description="limit of every other request's body")
     body_stall_seconds: float = Field(60.0, gt=0, description="a client that sends nothing of its body for so long is answered 408")
     max_connections: int = Field(2000, ge=1, description="a request on one more connection is answered 503")

@@ -1,7 +1,7 @@
 """Splits: six dates of a request become three sets of a dataset, once its features are ranked."""
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 
 from gateway.commands import Commands, Record
@@ -23,11 +23,19 @@ Wording = Callable[[Iterable[Problem]], list[api.Problem]]
 
 
 async def make_split(
-    workshop: Workshop, commands: Commands, dataset: DatasetManifest, ranges: Ranges, wording: Wording, *, sample_fraction: float, seed: int
+    workshop: Workshop,
+    commands: Commands,
+    dataset: DatasetManifest,
+    ranges: Ranges,
+    wording: Wording,
+    *,
+    sample_fraction: float,
+    seed: int,
+    exclude: Sequence[str],
 ) -> SplitManifest:
     """Write the sets and announce the split. Raises `Invalid` with every problem, `StorageFull`."""
     with storage_is_full():
-        made = await workshop.run(split, dataset, ranges, sample_fraction=sample_fraction, seed=seed)
+        made = await workshop.run(split, dataset, ranges, sample_fraction=sample_fraction, seed=seed, exclude=exclude)
     if isinstance(made, list):
         raise Invalid(wording(made))
     try:

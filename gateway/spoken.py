@@ -13,6 +13,7 @@ from starlette.datastructures import URL, Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from gateway import errors
+from gateway.known_query import UPLOADS
 from gateway.operations import Operations, route_path
 
 ANY_CASE, OWN = "/api/", "/v1/"
@@ -63,7 +64,7 @@ class Spoken:
         if path in self._uploads and self._announces_too_much(Headers(scope=scope)):
             return errors.too_large(errors.TooLarge(self._upload_bytes))
         query = scope["query_string"].decode("latin-1")
-        if not query or not path.startswith(OWN):
+        if not query or not path.startswith(OWN) or (scope["method"] == "POST" and path in UPLOADS):
             return None
         method = "GET" if scope["method"] == "HEAD" else scope["method"]
         wrong = self.operations.wrong_query(method, path, query)

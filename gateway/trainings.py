@@ -7,11 +7,13 @@ import msgspec
 from gateway.commands import Commands, pending
 from gateway.errors import Conflict, Invalid, problem
 from gateway.presentation import CONTRACT, Dialect, shown_path
+from gateway.problems import ml
 from schemas import ids, topics
 from schemas.api import TaskStatus, TrainingStatus
 from schemas.api_v1 import Training, TrainingOptions
 from schemas.manifests import SplitManifest
 from schemas.tasks import TaskState, TrainingSpec
+from storage.splits import check_excluded
 from storage.views import Views
 
 PATHS = ("model_path", "curves_path")
@@ -31,10 +33,19 @@ async def start(views: Views, commands: Commands, workspace: str, options: Train
         cost_false_positive=options.cost_false_positive,
         cost_false_negative=options.cost_false_negative,
         seed=options.seed,
+        exclude=await _excluded(views, split, options.exclude),
     )
     task = pending(ids.new_training_id(), "training", workspace, spec)
     await commands.accept(task, topics.TRAINING_COMMANDS)
     return task
+
+
+async def _excluded(views: Views, split: SplitManifest, exclude: list[str]) -> list[str]:
+    """The columns to leave out. Raises `Invalid` for one that the dataset does not have, and when none would be left."""
+    dataset = await views.dataset(split.dataset_id) if exclude else None
+    if dataset is not None and (wrong := check_excluded(dataset, [*split.excluded, *exclude])):
+        raise Invalid(ml(wrong))
+    return exclude
 
 
 async def _split(views: Views, workspace: str, split_id: str | None) -> SplitManifest:

@@ -17,7 +17,8 @@ from python_multipart.multipart import MultipartParser, parse_options_header
 from gateway.errors import Invalid, TooLarge, problem
 from gateway.file_names import file_name as client_name
 from gateway.metrics import UPLOADED_BYTES
-from gateway.problems import NOT_CSV, TYPES
+from gateway.problems import ml
+from storage.csv_text import check_file_name
 
 PIECE_BYTES = 1 << 20
 MOST_CHUNKS = 64
@@ -31,13 +32,13 @@ Stream = AsyncGenerator[bytes, None]
 
 @dataclass(frozen=True, slots=True)
 class Received:
-    """A whole upload: the file as it was sent, and the form's other fields as text, empty ones left out."""
+    """A whole upload: the file as it was sent, and the form's other fields as text, in their order, empty ones left out."""
 
     path: Path
     file_name: str
     size: int
     sha256: str
-    fields: dict[str, str]
+    fields: list[tuple[str, str]]
 
 
 async def receive(stream: Stream, content_type: str, length: int | None, folder: Path, limit: int) -> Received:
@@ -53,8 +54,8 @@ async def receive(stream: Stream, content_type: str, length: int | None, folder:
 
 def check_name(file_name: str) -> None:
     """Raise `Invalid` unless the name is that of a CSV file, plain or gzip."""
-    if not file_name.lower().endswith((".csv", ".csv.gz")):
-        raise Invalid([problem(FILE, NOT_CSV, TYPES["not_csv"])])
+    if problems := check_file_name(file_name):
+        raise Invalid(ml(problems))
 
 
 async def _receive(stream: Stream, boundary: bytes, folder: Path, limit: int) -> Received:
@@ -142,7 +143,7 @@ class _Form:
     """What has been read so far; its methods are the parser's callbacks."""
 
     limit: int
-    fields: dict[str, str] = field(default_factory=dict)
+    fields: list[tuple[str, str]] = field(default_factory=list)
     file_name: str | None = None
     size: int = 0
     waiting_bytes: int = 0
@@ -221,7 +222,7 @@ class _Form:
 
     def _part_end(self) -> None:
         if self._value:
-            self.fields[self._name] = _text(bytes(self._value))
+            self.fields.append((self._name, _text(bytes(self._value))))
         self._value = bytearray()
 
     def _end(self) -> None:

@@ -110,9 +110,11 @@ class SplitRows:
     def _read(self, start: int, rows: int) -> "pl.DataFrame":
         import polars as pl
 
+        from storage.names import column
+
         largest = 1.7976931348623157e308  # JSON has no infinity; as float32 this is one again, which scoring takes for the largest float
         lazy = pl.scan_parquet(self.path).slice(start, rows)
-        columns = [pl.col(one.name) if one.is_category else pl.col(one.name).clip(-largest, largest) for one in self.inputs.inputs]
+        columns = [column(one.name) if one.is_category else column(one.name).clip(-largest, largest) for one in self.inputs.inputs]
         frame = lazy.select(*columns, pl.col(ID), pl.col(TIME).cast(pl.Int64), pl.col(LABEL)).collect()
         if not frame.height:
             raise RunFailed(f"{self.path.name} ends at row {start} of {self.total}")

@@ -5,11 +5,13 @@ Others: runs and simulation `schemas.api_runs`, .NET `schemas.api_dotnet`, `/v1`
 Requests of the old route groups ignore fields that they do not know; those of `/v1` refuse them. Answers may gain fields, never lose any.
 """
 
+import re
+from difflib import get_close_matches
 from typing import Annotated, Any, Generic, Literal, TypeVar
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
-from schemas.manifests import Baseline, ConfusionMatrix, Interval
+from schemas.manifests import Baseline, ConfusionMatrix, Interval, Notice, ReadingReport
 
 T = TypeVar("T")
 AnyStatus = Literal["PENDING", "IN_PROGRESS", "PAUSED", "COMPLETED", "FAILED", "STOPPED", "PROGRESS", "SUCCESS", "FAILURE", "REVOKED"]
@@ -34,6 +36,28 @@ def _no_truth_value(value: Any) -> Any:
 Whole = Annotated[int, BeforeValidator(_no_truth_value)]
 """A whole number of a request. Pydantic would take `false` for 0."""
 Real = Annotated[float, BeforeValidator(_no_truth_value)]
+
+
+def understood(shape: type[BaseModel], data: Any) -> Any:
+    """The fields of an old route's request by their obvious spellings; a name that is nearly one of ours is refused with it, others pass.
+
+    `trainStartDate` is `train_start_date`. Clients that are not ours may send more than we know, so only what must be a slip is refused.
+    """
+    if not isinstance(data, dict) or shape.model_config.get("extra") == "forbid":
+        return data
+    known = {
+        re.sub(r"[^a-z]", "", spelling.lower()): name
+        for name, field in shape.model_fields.items()
+        for spelling in (name, field.alias or name)
+    }
+    found: dict[str, Any] = {}
+    for key, value in data.items():
+        letters = re.sub(r"[^a-z]", "", str(key).lower())
+        name = known.get(letters)
+        if name is None and (close := get_close_matches(letters, known, n=1, cutoff=0.85)):
+            raise ValueError(f"There is no field {key!r:.80}. Did you mean {known[close[0]]!r}?")
+        found.setdefault(key if name is None else name, value)
+    return found
 
 
 class Problem(Shape):
@@ -77,6 +101,7 @@ class StoreResponse(TaskAccepted):
     message: str = "Task accepted. Feature selection is running in the background."
     dataset_path: str
     dataset_id: str
+    report: ReadingReport | None = Field(None, description="how the file was read: what each column became, what was left out, and why")
 
 
 def _as_text(value: Any) -> str | None:
@@ -119,6 +144,12 @@ class SplitRequest(Shape):
     sample_fraction: Real = Field(1.0, gt=0, le=1, description="share of the rows that is used, stratified and seeded")
     seed: Whole = Field(0, ge=0, lt=2**32)
     dataset_id: str | None = Field(None, description="default: the workspace's latest dataset")
+    exclude: list[str] = Field([], description="features that the sets leave out")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _understand(cls, data: Any) -> Any:
+        return understood(cls, data)
 
 
 class SetFailures(Shape):
@@ -143,6 +174,7 @@ class SplitResponse(Shape):
     simulation_set_rows: int
     daily_distribution: dict[str, int]
     failures: SetFailures
+    notices: list[Notice] = Field([], description="what to know of the sets: one without failures, rows without a label or time")
 
 
 class TrainingCurve(Shape):

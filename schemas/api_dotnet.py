@@ -1,11 +1,11 @@
 """HTTP shapes of the .NET routes (CONTRACT §2): camelCase on the wire, snake_case in Python."""
 
-from typing import Literal
+from typing import Any, Literal
 
-from pydantic import ConfigDict
+from pydantic import ConfigDict, model_validator
 from pydantic.alias_generators import to_camel
 
-from schemas.api import DateText, Shape
+from schemas.api import DateText, Shape, understood
 
 
 class CamelShape(Shape):
@@ -27,6 +27,7 @@ class UploadResponse(CamelShape):
     dataset_id: str
     task_id: str
     timestamps_are_synthetic: bool = False
+    notices: list[str]
 
 
 class RangesRequest(CamelShape):
@@ -38,6 +39,11 @@ class RangesRequest(CamelShape):
     test_end: DateText = None
     simulation_start: DateText = None
     simulation_end: DateText = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _understand(cls, data: Any) -> Any:
+        return understood(cls, data)
 
 
 class RangesValid(CamelShape):

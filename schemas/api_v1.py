@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from pydantic import ConfigDict, Field, model_validator
 
-from schemas.api import DateText, Problem, Shape, TrainingProgress, TrainingResult
+from schemas.api import DateText, Problem, Shape, TrainingProgress, TrainingResult, understood
 from schemas.manifests import Cell, Column, DatasetManifest, LabelCounts, Metrics, ModelManifest, SplitManifest
 from schemas.messages import Status
 from schemas.training import TrainingParameters
@@ -122,6 +122,7 @@ class SplitCreate(Ranges):
     dataset_id: str | None = None
     sample_fraction: float = Field(1.0, gt=0, le=1)
     seed: int = Field(0, ge=0, lt=2**32)
+    exclude: list[str] = Field([], description="features that the sets leave out")
 
 
 class Split(SplitManifest):
@@ -143,6 +144,12 @@ class TrainingOptions(Shape):
     cost_false_positive: float | None = Field(None, gt=0, description="with objective `cost` only")
     cost_false_negative: float | None = Field(None, gt=0, description="with objective `cost` only")
     seed: int = Field(0, ge=0, lt=2**31)
+    exclude: list[str] = Field([], description="features that the model does not get")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _understand(cls, data: Any) -> Any:
+        return understood(cls, data)
 
     @model_validator(mode="after")
     def _objective_has_its_figures(self) -> "TrainingOptions":

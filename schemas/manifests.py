@@ -19,14 +19,33 @@ class Manifest(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=(), allow_inf_nan=False)
 
 
+class Notice(Manifest):
+    """Something about a file that was read in a way a person may want to know of. `lines`: the first ones it is about, 1-based."""
+
+    code: str
+    message: str
+    column: str | None = None
+    lines: list[int] = []
+    count: int | None = None
+
+
 class Column(Manifest):
-    """One column as stored. `constant` means at most one distinct value among those present; `reason` says why numbers became text."""
+    """One column as stored. `constant` means at most one distinct value among those present; `reason` says how it was read, or why not.
+
+    `stored` is what the Parquet holds; null in old manifests: `number` for the type numeric, else text. `unread` counts values that were
+    taken for missing though something stands there, the first of them with their lines. `left_out`: why it is no feature.
+    """
 
     name: str
     type: ColumnType
     missing: ManifestCount
     constant: bool
     reason: str | None = None
+    stored: Literal["number", "text"] | None = None
+    unread: int = 0
+    unread_lines: list[int] = []
+    unread_values: list[str] = []
+    left_out: str | None = None
 
 
 class Choice(Manifest):
@@ -38,18 +57,28 @@ class Choice(Manifest):
 
 
 class LabelCounts(Manifest):
-    """How the label column splits: the raw values in the file, and which of them is PASS."""
+    """How the label column splits: the raw values in the file, and which of them is PASS.
+
+    `fail_value` shows all values that are FAIL. `pass_spellings` and `no_label_spellings` are the texts in the file that mean PASS and no
+    label at all (`ok`, `OK `), empty where it is `pass_value` alone. Every other text is FAIL; an empty cell is no label.
+    """
 
     pass_value: str
     fail_value: str
     pass_count: ManifestCount
     fail_count: ManifestCount
+    unlabelled_count: ManifestCount = 0
+    pass_spellings: list[str] = []
+    no_label_spellings: list[str] = []
 
 
 class TimeAxis(Manifest):
     """Where a row's time comes from: a real column, or `start + step_seconds * row number` when synthetic.
 
-    `style` is how a real column is read: `iso8601`, a strptime format, or `epoch-s`, `epoch-ms`, `epoch-us`, `epoch-ns`.
+    `style` is how a real column is read, see `storage.times`: `iso8601`, a strptime format, `epoch-s`, … `clock_column` holds the time of
+    day where `column` holds the date alone. A text without a zone is in `zone`, UTC by default; `later` are the rows, first and last
+    0-based, that lie in the second pass of an hour which repeats when summer time ends. `missing`: rows without a time, in no set of a
+    split.
     """
 
     column: str
@@ -58,6 +87,51 @@ class TimeAxis(Manifest):
     start: AwareDatetime | None = None
     step_seconds: float | None = None
     reason: str
+    clock_column: str | None = None
+    zone: str | None = None
+    later: list[tuple[int, int]] = []
+    missing: int = 0
+
+
+class LeftOut(Manifest):
+    """A column that is no feature, and why."""
+
+    column: str
+    reason: str
+
+
+class Suspect(Manifest):
+    """A column that may give the label away; whether it was known when the part was made is for a person to say."""
+
+    column: str
+    kind: Literal["twin", "rule", "missing", "index"]
+    reason: str
+
+
+class SpanCount(Manifest):
+    """Labelled rows and failures from `start` on, one of equal spans of time."""
+
+    start: AwareDatetime
+    rows: int
+    failures: int
+
+
+class ReadingReport(Manifest):
+    """How a file was read, in full: nothing is left out or taken for missing that is not said here."""
+
+    encoding: str
+    encoding_reason: str
+    separator: str
+    decimal: str
+    thousands: str | None
+    header_line: int
+    notices: list[Notice]
+    left_out: list[LeftOut]
+    suspects: list[Suspect]
+    unlabelled: int
+    rows_without_time: int
+    repeated_ids: int
+    failures_over_time: list[SpanCount]
 
 
 class DatasetManifest(Manifest):
@@ -86,6 +160,8 @@ class DatasetManifest(Manifest):
     time: TimeAxis
     first_timestamp: AwareDatetime
     last_timestamp: AwareDatetime
+    excluded: list[str] = Field([], description="columns that a person left out of the features")
+    report: ReadingReport | None = Field(None, description="null in datasets from before there were reports")
 
 
 class DateRange(Manifest):
@@ -121,6 +197,8 @@ class SplitManifest(Manifest):
     test: SetManifest
     simulation: SetManifest
     daily_distribution: dict[str, ManifestCount]
+    excluded: list[str] = Field([], description="features of the dataset that this split leaves out")
+    notices: list[Notice] = []
 
 
 class FeatureSelection(Manifest):

@@ -141,6 +141,7 @@ class TrainingSpec(Struct, kw_only=True):
     cost_false_positive: float | None = None
     cost_false_negative: float | None = None
     seed: Count = 0
+    exclude: list[str] = []
 
 
 class FeatureSelectionSpec(Struct, kw_only=True):

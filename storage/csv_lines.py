@@ -1,27 +1,36 @@
-"""The lines of a CSV text: separator, header, and whether every row has as many fields as the header. Exact line numbers, flat memory.
+"""The lines of a CSV text: whether every row has as many fields as the header. Exact line numbers, flat memory.
 
 Most files are scanned with numpy at about a gigabyte a second. What only a real parser can follow (a quote within a field, blank lines
-between rows, `\\r` alone as line end) is rewritten by Python's csv module into the form that the fast readers take.
+between rows, `\\r` alone as line end, blanks around fields) is rewritten by Python's csv module into the form that the fast readers take.
 """
 
 import csv
 import io
+import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
+from schemas.manifests import Notice
+from storage.csv_head import BLANK, Head
 from storage.errors import Problem
 
-SEPARATORS = ",;\t"
 BLOCK = 1 << 20
 LONGEST_RECORD = 16 << 20
 LISTED = 10
-BOM = b"\xef\xbb\xbf"
 END = "\0end"
 NEWLINE, RETURN, QUOTE = b'\n\r"'
+TAIL_BYTES = 1 << 16
+MOST_FOOTER, FEWEST_ROWS = 3, 10
+"""So many short lines at the very end of so many rows are a footer, not rows with missing fields."""
+TOTAL = re.compile(
+    r"^\W*(grand |sub)?(total|totals|sum|summe|gesamt|gesamtsumme|mittelwert|average|avg|mean|somme|totale|totaal|suma"
+    r"|media|moyenne|итого|всего|合計|合计|总计|総計|평균|합계|총계)\b",
+    re.IGNORECASE,
+)
 Codes = npt.NDArray[np.uint8]
 Flags = npt.NDArray[np.bool_]
 
@@ -30,19 +39,25 @@ Flags = npt.NDArray[np.bool_]
 class Layout:
     """Where the rows of a text are: in `path`, after `header_lines` lines, `rows` of them, blank lines not counted.
 
-    `original` and `original_separator` are what people see, when `path` is a rewritten copy. `straight` means that row i (0-based) is
-    line i + 2 of it.
+    `original` is what people see, when `path` is a rewritten copy. `straight` means that rows and lines go together.
+    `more_follows`: lines that are no rows stand after the last one.
     """
 
     path: Path
     separator: str
-    names: tuple[str, ...]
+    head: Head
     header_lines: int
     rows: int
     quoted: bool
     straight: bool
     original: Path
-    original_separator: str
+    notices: tuple[Notice, ...] = ()
+    more_follows: bool = False
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """A name for every field, `\\0` and its place where the file has none."""
+        return tuple(name or f"\0{place}" for place, name in enumerate(self.head.names))
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,66 +71,53 @@ class Records:
     end: int
 
 
-def read_head(text: Path) -> tuple[str, list[str]]:
-    """Find the separator, `,` `;` or tab, that divides the first records most evenly; return it with the header's fields."""
-    with text.open(encoding="utf-8-sig", newline="", errors="replace") as opened:
-        sample = opened.read(BLOCK)
-    best: tuple[tuple[bool, bool, float, int], str, list[str]] = ((False, False, 0.0, 0), ",", [])
-    for separator in SEPARATORS:
-        strict = _first_records(sample, separator, strict=True)
-        records = strict or _first_records(sample, separator, strict=False)
-        if records:
-            width = len(records[0])
-            even = sum(len(record) == width for record in records) / len(records)
-            best = max(best, ((width > 1, bool(strict), even, width), separator, records[0]), key=lambda found: found[0])
-    return best[1], [name.strip() for name in best[2]]
-
-
-def read_lines(text: Path, separator: str, names: list[str], folder: Path) -> Layout | Problem:
+def read_lines(text: Path, head: Head, folder: Path) -> Layout | Problem:
     """Check every row of the text against the header; rewrite it in `folder` where needed."""
-    found = _scan(text, separator, names)
-    return _rewrite(text, separator, names, folder / "rewritten.csv") if found is None else found
+    found = None if head.blanks_before else _scan(text, head)
+    layout = _rewrite(text, head, folder / "rewritten.csv") if found is None else found
+    return layout if isinstance(layout, Problem) or not layout.rows else _without_total(layout)
 
 
 def line_of(layout: Layout, row: int) -> int:
     """The physical line, 1-based, on which a row starts. Reads the text up to it unless rows and lines go together."""
     if layout.straight:
-        return row + 2
-    for index, (line, _) in enumerate(_records(layout.original, layout.original_separator)):
-        if index == row + 1:
+        return row + layout.head.first_line
+    for index, (line, _) in enumerate(_records(layout.original, layout.head)):
+        if index == row:
             return line
     raise IndexError(row)
 
 
-def _first_records(sample: str, separator: str, *, strict: bool) -> list[list[str]]:
-    """Up to 50 records; none if strict and a quoted field goes on after its quote."""
-    records: list[list[str]] = []
-    cut = len(sample) == BLOCK
-    try:
-        for record in csv.reader(io.StringIO(sample, newline=""), delimiter=separator, strict=strict):
-            if record:
-                records.append(record)
-            if len(records) == 50:
-                return records
-    except csv.Error:
-        if strict and not cut:
-            return []
-    return records[:-1] if cut and len(records) > 1 else records  # the last one may be cut
+def lines_of(layout: Layout, rows: Iterable[int]) -> dict[int, int]:
+    """The lines of several rows, by row; the text is read once at most."""
+    wanted = set(rows)
+    if layout.straight or not wanted:
+        return {row: row + layout.head.first_line for row in wanted}
+    last, found = max(wanted), dict[int, int]()
+    for index, (line, _) in enumerate(_records(layout.original, layout.head)):
+        if index in wanted:
+            found[index] = line
+        if index == last:
+            break
+    return found
 
 
-def _scan(text: Path, separator: str, names: list[str]) -> Layout | Problem | None:
+def _scan(text: Path, head: Head) -> Layout | Problem | None:
     """Walk over the text block by block; None when it takes the csv module to follow it."""
-    records_seen = line = wrong_count = header_lines = 0
+    width = len(head.names)
+    records_seen = wrong_count = 0
+    line = head.first_line - 1
     quoted, straight, blank_seen = False, True, False
-    ragged: list[tuple[int, int]] = []
+    ragged: list[tuple[int, int, int]] = []
     rest = b""
     with text.open("rb") as opened:
-        if opened.read(3) != BOM:
-            opened.seek(0)
+        header = opened.read(head.offset)
+        if b"\r" in header.replace(b"\r\n", b""):
+            return None
         while block := rest + (data := opened.read(BLOCK)):
             if not data and not block.endswith(b"\n"):
                 block += b"\n"
-            records = _records_of(block, ord(separator))
+            records = _records_of(block, ord(head.separator))
             if records is None or (not records.end and (not data or len(block) > LONGEST_RECORD)):
                 return None
             whole, rest = block[: records.end], block[records.end :]
@@ -123,18 +125,53 @@ def _scan(text: Path, separator: str, names: list[str]) -> Layout | Problem | No
                 continue
             if _rows_follow(records.blank, blank_before=blank_seen):
                 return None
-            header_lines = header_lines or (int(records.line[1]) if len(records.line) > 1 else records.lines)
             blank_seen = bool(records.blank[-1])
-            wrong = np.flatnonzero((records.fields != len(names)) & ~records.blank)
-            ragged += [(line + 1 + int(records.line[i]), int(records.fields[i])) for i in wrong[: LISTED - len(ragged)]]
+            wrong = np.flatnonzero((records.fields != width) & ~records.blank)
+            ragged += [
+                (line + 1 + int(records.line[i]), int(records.fields[i]), records_seen + int(i)) for i in wrong[: LISTED - len(ragged)]
+            ]
             wrong_count += len(wrong)
             records_seen += len(records.fields) - int(records.blank.sum())
             quoted |= b'"' in whole
             straight &= records.lines == len(records.fields)
             line += records.lines
-    if wrong_count:
-        return _ragged(ragged, wrong_count, len(names))
-    return Layout(text, separator, tuple(names), header_lines, records_seen - 1, quoted, straight, text, separator)
+    layout = Layout(text, head.separator, head, header.count(b"\n"), records_seen, quoted, straight, text)
+    return _checked(layout, ragged, wrong_count) if wrong_count else layout
+
+
+def _checked(layout: Layout, ragged: list[tuple[int, int, int]], count: int) -> Layout | Problem:
+    """The layout without its footer; a problem when rows, given with line, fields and number, are ragged."""
+    rows = layout.rows - count
+    width = len(layout.head.names)
+    footer = count <= MOST_FOOTER and rows >= FEWEST_ROWS and all(row >= rows and fields < width for _, fields, row in ragged)
+    if not footer:
+        return _ragged(ragged, count, width)
+    lines = [line for line, _, _ in ragged]
+    what = "The last line has" if count == 1 else f"The last {count} lines have"
+    message = f"{what} fewer fields than the header and is no row: line {lines[0]}."
+    return replace(layout, rows=rows, more_follows=True, notices=(*layout.notices, Notice(code="footer", message=message, lines=lines)))
+
+
+def _without_total(layout: Layout) -> Layout:
+    """The layout without a last row that holds totals."""
+    size = layout.path.stat().st_size
+    with layout.path.open("rb") as opened:
+        opened.seek(max(0, size - TAIL_BYTES))
+        tail = opened.read().decode("utf-8", "replace")
+    records = [
+        record for record in csv.reader(tail.splitlines(), delimiter=layout.separator) if record and any(cell.strip() for cell in record)
+    ]
+    full = [record for record in records if len(record) == len(layout.head.names)]
+    if layout.rows < 3 or len(full) < 3 or records[-1] != full[-1] or not _is_total(full[-1], full[-2]):
+        return layout
+    shown = layout.head.separator.join(full[-1])
+    message = f"The last row holds totals and is left out: {shown:.80}."
+    return replace(layout, rows=layout.rows - 1, more_follows=True, notices=(*layout.notices, Notice(code="total_row", message=message)))
+
+
+def _is_total(last: list[str], before: list[str]) -> bool:
+    words = [i for i, cell in enumerate(last[:5]) if TOTAL.match(cell)]
+    return bool(words) and not any(TOTAL.match(cell) for cell in before[:5]) and last[words[0]] not in ("", before[words[0]])
 
 
 def _records_of(block: bytes, separator: int) -> Records | None:
@@ -188,16 +225,19 @@ def _rows_follow(blank: Flags, *, blank_before: bool) -> bool:
 class _Unclosed(Exception):
     """A quoted field does not end, or not before the csv module's limit of 131,072 characters. `line` is where its record starts."""
 
-    def __init__(self, line: int) -> None:
+    def __init__(self, line: int, why: str = "") -> None:
         super().__init__(line)
-        self.line = line
+        self.line, self.why = line, why
 
 
-def _records(text: Path, separator: str) -> Iterator[tuple[int, list[str]]]:
-    """The records that are not blank, each with its first line, as Python's csv module reads them. Raises `_Unclosed`."""
-    line = 1
-    with text.open(encoding="utf-8-sig", newline="") as opened:
-        reader = csv.reader(_with_end(opened), delimiter=separator)
+def _records(text: Path, head: Head) -> Iterator[tuple[int, list[str]]]:
+    """The rows that are not blank, each with its first line, as Python's csv module reads them. Raises `_Unclosed`."""
+    line = head.first_line
+    with text.open("rb") as raw:
+        raw.seek(head.offset)
+        opened = io.TextIOWrapper(raw, encoding="utf-8", newline="")
+        lines = (one.replace("\t", " ").strip() for one in opened) if head.separator == BLANK else opened
+        reader = csv.reader(_with_end(lines), delimiter=head.separator, skipinitialspace=head.blanks_before)
         try:
             for record in reader:
                 if record == [END]:
@@ -206,9 +246,9 @@ def _records(text: Path, separator: str) -> Iterator[tuple[int, list[str]]]:
                     raise _Unclosed(line)
                 if record:
                     yield line, record
-                line = reader.line_num + 1
+                line = reader.line_num + head.first_line
         except csv.Error as error:
-            raise _Unclosed(line) from error
+            raise _Unclosed(line, str(error)) from error
 
 
 def _with_end(lines: Iterable[str]) -> Iterator[str]:
@@ -218,35 +258,41 @@ def _with_end(lines: Iterable[str]) -> Iterator[str]:
     yield END
 
 
-def _rewrite(text: Path, separator: str, names: list[str], target: Path) -> Layout | Problem:
+def _rewrite(text: Path, head: Head, target: Path) -> Layout | Problem:
     count = wrong_count = 0
-    ragged: list[tuple[int, int]] = []
+    width = len(head.names)
+    ragged: list[tuple[int, int, int]] = []
     try:
         with target.open("w", encoding="utf-8", newline="") as out:
             writer = csv.writer(out, lineterminator="\r\n")  # it quotes the characters of its line end
-            for line, record in _records(text, separator):
+            writer.writerow(["header"])
+            for line, record in _records(text, head):
                 count += 1
-                if len(record) != len(names):
+                if len(record) != width:
                     wrong_count += 1
-                    ragged += [(line, len(record))] if len(ragged) < LISTED else []
-                elif count == 1:
-                    writer.writerow(["header"])  # one line, whatever the names hold
+                    ragged += [(line, len(record), count - 1)] if len(ragged) < LISTED else []
                 else:
                     writer.writerow(record)
     except _Unclosed as unclosed:
-        line = unclosed.line
-        return Problem("quote_unclosed", "file", f"The row in line {line} has a quoted field that is not closed.", {"line": line})
-    if wrong_count:
-        return _ragged(ragged, wrong_count, len(names))
-    return Layout(target, ",", tuple(names), 1, count - 1, True, False, text, separator)
+        return _broken_record(unclosed)
+    layout = Layout(target, ",", head, 1, count, True, False, text)
+    return _checked(layout, ragged, wrong_count) if wrong_count else layout
 
 
-def _ragged(rows: list[tuple[int, int]], count: int, width: int) -> Problem:
-    shown = ", ".join(f"line {line} has {fields}" for line, fields in rows) + (", …" if count > len(rows) else "")
+def _broken_record(unclosed: "_Unclosed") -> Problem:
+    line = unclosed.line
+    if "field larger" in unclosed.why:
+        message = f"The row in line {line} has a field of more than {csv.field_size_limit()} characters, or a quote that is never closed."
+        return Problem("field_too_long", "file", message, {"line": line})
+    return Problem("quote_unclosed", "file", f"The row in line {line} has a quoted field that is not closed.", {"line": line})
+
+
+def _ragged(rows: list[tuple[int, int, int]], count: int, width: int) -> Problem:
+    shown = ", ".join(f"line {line} has {fields}" for line, fields, _ in rows) + (", …" if count > len(rows) else "")
     which = "1 row does" if count == 1 else f"{count} rows do"
     return Problem(
         "ragged_rows",
         "file",
         f"{which} not have {width} fields like the header: {shown}.",
-        {"count": count, "lines": [line for line, _ in rows], "fields": [fields for _, fields in rows], "expected": width},
+        {"count": count, "lines": [line for line, _, _ in rows], "fields": [fields for _, fields, _ in rows], "expected": width},
     )

@@ -1,24 +1,30 @@
-"""CSV to Parquet, once per content: columns of numbers as float64, all others as text, in file order. Memory stays flat.
+"""CSV to Parquet, once per content and way of reading: columns of numbers as float64, all others as text, in file order. Memory stays flat.
 
 The first rows say how each column is spelled; should a later row belie them, the whole file is looked at and read again, so the outcome
-never depends on where in the file an odd value stands. Nothing here depends on a dataset's settings.
+never depends on where in the file an odd value stands. The Parquet depends on the settings that `DatasetOptions.content_key` names.
 """
 
-import threading
+import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import polars as pl
 from polars.exceptions import ComputeError
 
-from storage.csv_lines import LISTED, Layout, read_head, read_lines
-from storage.csv_text import plain_text
-from storage.csv_types import Finding, Spelling, find_spellings, number, text
-from storage.errors import Problem
-from storage.options import plain_name
+from schemas.manifests import Notice
+from storage.content import Content, ReadColumn
+from storage.csv_head import MAX_COLUMNS, read_head
+from storage.csv_lines import LISTED, Layout, lines_of, read_lines
+from storage.csv_numbers import SYMBOLS, Decision, Look, Sign, Spelling, Vote, decide, find_sign, number, votes
+from storage.csv_roles import kept_texts
+from storage.csv_tally import Tally, sample_every
+from storage.csv_text import PlainText, plain_text
+from storage.csv_types import ROW, Missing, look_at, read_number, read_text
+from storage.errors import Problem, rows_text
+from storage.names import column
+from storage.options import DatasetOptions, few
 
 SAMPLED_ROWS = 2_000
 CELLS_PER_GROUP = 5_000_000
@@ -26,73 +32,53 @@ CELLS_PER_GROUP = 5_000_000
 CELLS_PER_BATCH = 6_000_000
 RESERVED = ("__index__", "__id__", "__time__", "__label__")
 """Columns that a split adds."""
-ID_NAMES = (
-    *("id", "sample id", "sampleid", "part id", "unit id", "product id", "row id", "uid", "udi"),
-    *("serial", "serial number", "serial no"),
-)
-"""Names of identifiers, best first, after `plain_name`; such a column stays text, so that 007 and 20-digit numbers keep their spelling."""
+Check = Callable[[Sequence[str], bool], list[Problem]]
+"""What is wrong with settings by the header alone; told whether the rows below it can be read."""
 
 
 @dataclass(frozen=True, slots=True)
-class Content:
-    """What the Parquet of a file holds. `missing` is by column; a constant column has at most one distinct value."""
+class Source:
+    """A file whose form is fine: its text and where its rows are."""
 
-    names: tuple[str, ...]
-    numeric: frozenset[str]
-    missing: dict[str, int]
-    constant: frozenset[str]
-    rows: int
+    text: PlainText
+    layout: Layout
 
 
 def read_layout(
-    upload: Path, file_name: str, folder: Path, *, max_bytes: int, check: Callable[[Sequence[str]], list[Problem]] = lambda _: []
-) -> Layout | list[Problem]:
+    upload: Path,
+    file_name: str,
+    folder: Path,
+    *,
+    max_bytes: int,
+    options: DatasetOptions = DatasetOptions(),  # noqa: B008 (frozen)
+    max_columns: int = MAX_COLUMNS,
+    check: Check = lambda *_: [],
+) -> Source | list[Problem]:
     """Check the file's form, all of it, and its header by `check`; return all problems when there are any. Copies are made in `folder`."""
-    plain = plain_text(upload, file_name, folder, max_bytes=max_bytes)
+    plain = plain_text(upload, file_name, folder, max_bytes=max_bytes, encoding=options.encoding)
     if isinstance(plain, list):
         return plain
-    separator, names = read_head(plain)
-    if not names:
-        return [Problem("csv_empty", "file", "CSV is empty.")]
-    layout = read_lines(plain, separator, names, folder)
-    problems = _check_names(names) + check(names)
+    head = read_head(plain.path, separator=options.separator, header=options.header, max_columns=max_columns)
+    if isinstance(head, Problem):
+        return [head]
+    problems = _check_names(head.names, head.unnamed)
+    layout = read_lines(plain.path, head, folder)
+    problems += check([name for name in head.names if name], not isinstance(layout, Problem))
     if isinstance(layout, Problem):
         return [*problems, layout]
     if not layout.rows:
-        problems.append(Problem("csv_header_only", "file", "The CSV file has a header but no rows.", {"columns": len(names)}))
-    return problems or layout
+        problems.append(Problem("csv_header_only", "file", "The CSV file has a header but no rows.", {"columns": len(head.names)}))
+    return problems or Source(plain, layout)
 
 
-def write_parquet(layout: Layout, target: Path) -> Content:
-    """Write the rows of a file as Parquet, and describe it as `read_content` would."""
-    columns = [name for name in layout.names if plain_name(name) not in ID_NAMES]
-    commas_separate = layout.original_separator == ","
-    sample = find_spellings([_scan(layout).head(SAMPLED_ROWS).collect()], columns, commas_separate=commas_separate)
-    fast = _fast(sample)
-    if fast is not None and (content := _try_fast(layout, target, *fast)):
-        return content
-    undecided = [name for name, found in sample.items() if found.spelling is not Spelling.TEXT]
-    batches = _scan(layout).select(undecided).collect_batches(chunk_size=1 + CELLS_PER_BATCH // len(undecided), maintain_order=False)
-    certain = find_spellings(batches, undecided, commas_separate=commas_separate)
-    numbers = {name: found.spelling for name, found in certain.items() if found.spelling not in (Spelling.TEXT, Spelling.UNSURE)}
-    return _write(layout, target, numbers)
+def write_parquet(
+    source: Source, target: Path, options: DatasetOptions, sample: list[pl.DataFrame] | None = None
+) -> Content | list[Problem]:
+    """Write the rows of a file as Parquet, and say what it holds; problems where its numbers contradict each other.
 
-
-def _fast(sample: Mapping[str, Finding]) -> tuple[dict[str, Spelling], str | None] | None:
-    """The columns of numbers as the fast parser can take them, with the file's one null word; None when it cannot."""
-    odd = [found for found in sample.values() if found.spelling not in (Spelling.PLAIN, Spelling.TEXT)]
-    words = {found.word for found in odd if found.spelling is Spelling.WORDS}
-    if len(words) > 1 or None in words or any(found.spelling is not Spelling.WORDS for found in odd):
-        return None
-    numbers = {name: Spelling.PLAIN for name, found in sample.items() if found.spelling is not Spelling.TEXT}
-    return numbers, next(iter(words), None)
-
-
-def _try_fast(layout: Layout, target: Path, numbers: dict[str, Spelling], word: str | None) -> Content | None:
-    try:
-        return _write(layout, target, numbers, word)
-    except ComputeError:  # a value that the sample did not foretell
-        return None
+    `sample` is filled with rows from everywhere in the file, as stored, in any order: looking at them needs no second read.
+    """
+    return _Reader(source, target, options, [] if sample is None else sample).read()
 
 
 def sink(lazy: pl.LazyFrame, target: Path, columns: int) -> None:
@@ -100,87 +86,268 @@ def sink(lazy: pl.LazyFrame, target: Path, columns: int) -> None:
     lazy.sink_parquet(target, compression_level=1, row_group_size=min(65_536, 1 + CELLS_PER_GROUP // columns))
 
 
-def read_content(parquet: Path) -> Content:
-    """Describe the Parquet of a file that was written before."""
-    lazy = pl.scan_parquet(parquet)
-    schema = lazy.collect_schema()
-    found = lazy.select(
-        pl.len().alias("rows"),
-        pl.struct(pl.all().null_count()).alias("missing"),
-        pl.struct((pl.all().min() == pl.all().max()).fill_null(True)).alias("constant"),
-    ).collect(engine="streaming")
-    rows, missing, constant = found.row(0)
-    return Content(
-        tuple(schema),
-        frozenset(name for name, type_ in schema.items() if type_ == pl.Float64),
-        missing,
-        frozenset(name for name, same in constant.items() if same),
-        rows,
+class _Reader:
+    """The steps of reading one file."""
+
+    def __init__(self, source: Source, target: Path, options: DatasetOptions, sample: list[pl.DataFrame]) -> None:
+        self._sample = sample
+        self._layout, self._text, self._target, self._options = source.layout, source.text, target, options
+        self._missing = Missing.with_more(options.na_values)
+        head = source.layout.head
+        names = source.layout.names
+        self._blank = [names[place] for place in head.unnamed]
+        self._names = [name for name in names if name not in self._blank]
+        self._commas_separate = head.separator == ","
+        self._kept: dict[str, str] = {}
+        self._label: str | None = None
+
+    def read(self) -> Content | list[Problem]:
+        sample = self._scan(numbered=True).head(SAMPLED_ROWS).collect()
+        self._kept, self._label = kept_texts(sample, self._names, self._options)
+        columns = [name for name in self._names if name not in self._kept]
+        given = self._options.sign()
+        dots = not self._commas_separate or given == ","
+        bound = self._options.max_unread_share * self._layout.rows + 1
+        looks = look_at([sample], columns, dots=dots, enough=bound)
+        fast = self._fast(looks, dots=dots, given=given)
+        if fast is not None and (content := self._try_fast(looks, *fast)):
+            return content
+        undecided = [name for name in columns if not self._is_text(looks[name])]
+        texts = {name: looks[name] for name in columns if name not in undecided}
+        sure = self._look_at_all(undecided, dots=dots, enough=bound)
+        found = given or find_sign(votes(sure, self._missing.words, self._share), commas_separate=self._commas_separate)
+        if found != "." and not dots:  # among commas a dot was taken for what it usually is
+            sure = self._look_at_all(undecided, dots=True, enough=bound)
+            found = given or find_sign(votes(sure, self._missing.words, self._share), commas_separate=self._commas_separate)
+        if not isinstance(found, str):
+            return [self._asked(found)]
+        decisions = {name: decide(look, found, self._missing.words, self._share) for name, look in sure.items()}
+        decisions |= {name: self._text_of(look, found) for name, look in texts.items()}
+        quick = [] if self._layout.more_follows else undecided  # the parser looks at some lines after the last row too
+        return self._write(decisions, decimal=found, parsed=[name for name in quick if _is_plain(sure[name], decisions[name], found)])
+
+    def _look_at_all(self, columns: list[str], *, dots: bool, enough: float) -> dict[str, Look]:
+        if not columns:
+            return {}
+        lazy = self._scan(numbered=True).select(column(ROW), *(column(name) for name in columns))
+        batches = lazy.collect_batches(chunk_size=1 + CELLS_PER_BATCH // (1 + len(columns)), maintain_order=False)
+        return look_at(batches, columns, dots=dots, enough=enough)
+
+    @property
+    def _share(self) -> float:
+        return self._options.max_unread_share
+
+    def _is_text(self, look: Look) -> bool:
+        """Whether the sample alone shows that a column is text: more words in it than the whole file may have among numbers."""
+        wrong = look.more + sum(seen.count for shape, seen in look.shapes.items() if self._is_word(shape, seen.value))
+        return not few(wrong, self._layout.rows, self._share)
+
+    def _is_word(self, shape: str, value: str) -> bool:
+        text = value.strip()
+        return not SYMBOLS.match(text) and text.lower() not in self._missing.words and number(shape, value) is None
+
+    def _fast(self, looks: Mapping[str, Look], *, dots: bool, given: Sign | None) -> tuple[list[str], str | None] | None:
+        """The columns of numbers as the fast parser can take them, with the file's one null word; None when it cannot."""
+        numbers = [name for name, look in looks.items() if not self._is_text(look)]
+        odd = [seen.value for name in numbers for seen in looks[name].shapes.values() if not _is_float(seen.value)]
+        if (
+            any(looks[name].more for name in numbers)
+            or len(set(odd)) > 1
+            or any(value.strip().lower() not in self._missing.words for value in odd)
+        ):
+            return None
+        if given == ",":
+            return None
+        if dots and given is None:
+            signs = {vote.sign for vote in votes(looks, self._missing.words, self._share) if vote.sure}
+            if signs != {"."}:
+                return None
+        return numbers, next(iter(odd), None)
+
+    def _text_of(self, look: Look, decimal: Sign = ".") -> Decision:
+        """A column that the first rows show to be text, with the reason where it has numbers too."""
+        reason = decide(look, decimal, self._missing.words, self._share).reason
+        whole = self._layout.rows <= SAMPLED_ROWS
+        return Decision(None, reason=reason if reason is None or whole else f"{reason}, among the first {SAMPLED_ROWS} rows")
+
+    def _try_fast(self, looks: Mapping[str, Look], numbers: Sequence[str], word: str | None) -> Content | None:
+        quick = set(numbers)
+        decisions = {name: Decision(Spelling()) if name in quick else self._text_of(look) for name, look in looks.items()}
+        try:
+            found = self._write(decisions, decimal=".", parsed=numbers, word=word)
+        except ComputeError:  # a value that the sample did not foretell
+            return None
+        return found if isinstance(found, Content) else None
+
+    def _write(
+        self, decisions: Mapping[str, Decision], *, decimal: Sign, parsed: Sequence[str], word: str | None = None
+    ) -> Content | list[Problem]:
+        """Write the columns of numbers as they are spelled, those of `parsed` by the CSV parser itself, and all others as text."""
+        spellings = {name: found.spelling for name, found in decisions.items() if found.spelling is not None}
+        given = bool(self._options.na_values)
+        quick = set(parsed)
+        columns = [
+            read_number(name, spellings[name], self._missing, parsed=name in quick)
+            if name in spellings
+            else read_text(name, self._missing, given=given and name != self._options.id_column)
+            for name in (*self._names, *self._blank)
+        ]
+        self._sample.clear()
+        tally = Tally([*self._names, *self._blank], self._sample, every=sample_every(self._layout.rows, len(columns)))
+        lazy = self._scan(parsed, word).select(columns).map_batches(tally.add, streamable=True)
+        sink(lazy.select(column(name) for name in self._names) if self._blank else lazy, self._target, len(columns))
+        if held := [self._layout.names.index(name) + 1 for name in self._blank if tally.missing[name] < tally.rows]:
+            return [_blank_names(held)]
+        return self._content(decisions, tally, decimal)
+
+    def _content(self, decisions: Mapping[str, Decision], tally: "Tally", decimal: Sign) -> Content:
+        shown = {name: found.odd[:LISTED] for name, found in decisions.items() if found.spelling is not None and found.odd}
+        rows = {seen.row for seen_ in shown.values() for seen in seen_} | {
+            found.grouped.row for found in decisions.values() if found.grouped
+        }
+        reasons = {name: self._kept.get(name) or decisions[name].reason for name in self._names}
+        rows |= {int(row) for reason in reasons.values() for row in re.findall(r"\{line:(\d+)\}", reason or "")}
+        lines = lines_of(self._layout, rows)
+        columns, notices = [], [*self._layout.head.notices, *self._layout.notices, *self._stray()]
+        for name in self._names:
+            reason = reasons[name]
+            reason = re.sub(r"\{line:(\d+)\}", lambda match: str(lines[int(match[1])]), reason) if reason else None
+            found = decisions.get(name)
+            if found is not None and found.spelling is not None:
+                reason, said = _how(name, found, lines)
+                notices += said
+            odd = shown.get(name, ())
+            columns.append(
+                ReadColumn(
+                    name=name,
+                    number=found is not None and found.spelling is not None,
+                    missing=tally.missing[name],
+                    constant=name in tally.constant(),
+                    reason=reason,
+                    unread=sum(seen.count for seen in found.odd) if found and found.spelling else 0,
+                    unread_lines=tuple(lines[seen.row] for seen in odd),
+                    unread_values=tuple(seen.value[:60] for seen in odd),
+                )
+            )
+        encoding, head = self._text.encoding, self._layout.head
+        grouped = any(found.grouped for found in decisions.values())
+        return Content(
+            columns=columns,
+            rows=tally.rows,
+            encoding=encoding.name,
+            encoding_reason=encoding.reason,
+            separator=head.separator,
+            decimal=decimal,
+            thousands=(self._options.thousands or ("," if decimal == "." else ".")) if grouped else None,
+            header_line=head.header_line,
+            index=head.index,
+            notices=tuple(notices),
+            label=self._label,
+        )
+
+    def _stray(self) -> list[Notice]:
+        text = self._text
+        if not text.stray:
+            return []
+        message = (
+            f"{text.stray} bytes have no meaning in {text.encoding.name} and are shown as \ufffd, first in line {text.stray_lines[0]}."
+        )
+        return [Notice(code="stray_bytes", message=message, lines=list(text.stray_lines), count=text.stray)]
+
+    def _asked(self, found: tuple[Vote, Vote] | Vote) -> Problem:
+        if isinstance(found, Vote):
+            line = lines_of(self._layout, [found.seen.row])[found.seen.row]
+            what = f"{found.seen.value.strip()!r} in column {found.column!r}, line {line}"
+            message = (
+                f"{what}, could be a number with decimals or a whole number with its thousands grouped, and no other value of the file"
+                f" tells which. Send decimal={found.sign} for the former, decimal={'.' if found.sign == ',' else ','} for the latter."
+            )
+            return Problem("numbers_ambiguous", "decimal", message, {"column": found.column, "line": line, "value": found.seen.value})
+        lines = lines_of(self._layout, [vote.seen.row for vote in found])
+        shown = [f"{vote.seen.value.strip()!r} in column {vote.column!r}, line {lines[vote.seen.row]}" for vote in found]
+        message = (
+            f"The numbers contradict each other: {shown[0]}, has a decimal point, {shown[1]}, a decimal comma."
+            " Mend one of them, or send decimal=. or decimal=, to say what is right; what does not fit is then no number."
+        )
+        values = {"columns": [vote.column for vote in found], "lines": [lines[vote.seen.row] for vote in found]}
+        return Problem("numbers_contradict", "decimal", message, values)
+
+    def _scan(self, plain: Sequence[str] = (), word: str | None = None, *, numbered: bool = False) -> pl.LazyFrame:
+        layout = self._layout
+        return pl.scan_csv(
+            layout.path,
+            schema={name: pl.String() for name in layout.names} | {name: pl.Float64() for name in plain},
+            null_values=None if word is None else dict.fromkeys(plain, word),
+            has_header=False,
+            skip_lines=layout.header_lines,
+            n_rows=layout.rows,
+            separator=layout.separator,
+            quote_char='"' if layout.quoted else None,
+            row_index_name=ROW if numbered else None,
+        )
+
+
+def _is_plain(look: Look, found: Decision, decimal: Sign) -> bool:
+    """Whether the fast parser takes every value of a column of numbers, and rightly."""
+    return (
+        found.spelling is not None
+        and found.spelling.plain
+        and not look.more
+        and all(_is_float(seen.value) for seen in look.shapes.values())
     )
 
 
-def _write(layout: Layout, target: Path, numbers: Mapping[str, Spelling], word: str | None = None) -> Content:
-    """Write the columns of numbers as they are spelled, `word` for missing in the plain ones, and all others as text."""
-    columns = [number(name, numbers[name]) if name in numbers else text(name) for name in layout.names]
-    plain = [name for name, spelling in numbers.items() if spelling is Spelling.PLAIN]
-    tally = _Tally(layout.names)
-    sink(_scan(layout, plain, word).select(columns).map_batches(tally.add, streamable=True), target, len(columns))
-    return tally.content(frozenset(numbers))
+def _is_float(text: str) -> bool:
+    """Whether the fast parser takes it."""
+    return bool(re.fullmatch(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", text))
 
 
-class _Tally:
-    """Describes a table from its batches as they are written, in any order and from several threads: the file need not be read again."""
-
-    def __init__(self, names: Sequence[str]) -> None:
-        self._names, self._rows, self._missing = tuple(names), 0, dict.fromkeys(names, 0)
-        self._ends: dict[str, tuple[Any, Any]] = dict.fromkeys(names, (None, None))
-        """Smallest and largest value of each column that has had one value at most; None when it had none."""
-        self._lock = threading.Lock()
-
-    def add(self, batch: pl.DataFrame) -> pl.DataFrame:
-        """Take a batch in and return it as it is."""
-        missing = batch.null_count().row(0, named=True)
-        ends = {name: (batch[name].min(), batch[name].max()) for name in list(self._ends)}
-        with self._lock:
-            self._rows += len(batch)
-            for name, count in missing.items():
-                self._missing[name] += count
-            for name in self._ends.keys() & ends.keys():
-                values = [value for value in (*self._ends[name], *ends[name]) if value is not None]
-                if values and min(values) != max(values):
-                    del self._ends[name]
-                elif values:
-                    self._ends[name] = (values[0], values[0])
-        return batch
-
-    def content(self, numeric: frozenset[str]) -> Content:
-        """The outcome, when all batches were taken in."""
-        return Content(self._names, numeric, self._missing, frozenset(self._ends), self._rows)
+def _how(name: str, found: Decision, lines: Mapping[int, int]) -> tuple[str | None, list[Notice]]:
+    """In words how a column of numbers was read, and what of it a person should know."""
+    spelling, said, how = found.spelling, [], []
+    assert spelling is not None
+    if found.grouped is not None:
+        line = lines[found.grouped.row]
+        how.append("digits grouped")
+        message = f"{name!r}: {found.grouped.value.strip()!r} (line {line}) is read as a number with grouped digits."
+        said.append(Notice(code="grouped_digits", message=message, column=name, lines=[line]))
+    if unit := spelling.unit or spelling.before:
+        how.append(f"in {unit}")
+        said.append(Notice(code="unit", message=f"{name!r} is read as numbers in {unit}.", column=name))
+    if found.odd:
+        shown = found.odd[:LISTED]
+        count = sum(seen.count for seen in found.odd)
+        places = [lines[seen.row] for seen in shown]
+        examples = ", ".join(
+            f"{seen.value.strip()!r:.40} (line {line}{f', {seen.count} times' if seen.count > 1 else ''})"
+            for seen, line in zip(shown, places, strict=True)
+        )
+        how.append(f"no number in {rows_text(count)}: {examples}")
+        message = (
+            f"{name!r}: {rows_text(count)} hold no number and are taken as missing: {examples}{', …' if len(found.odd) > LISTED else ''}."
+        )
+        said.append(Notice(code="unread_values", message=message, column=name, lines=places, count=count))
+    return "; ".join(how) or None, said
 
 
-def _scan(layout: Layout, plain: Sequence[str] = (), word: str | None = None) -> pl.LazyFrame:
-    return pl.scan_csv(
-        layout.path,
-        schema={name: pl.String() for name in layout.names} | {name: pl.Float64() for name in plain},
-        null_values=None if word is None else dict.fromkeys(plain, word),
-        has_header=False,
-        skip_lines=layout.header_lines,
-        n_rows=layout.rows,
-        separator=layout.separator,
-        quote_char='"' if layout.quoted else None,
-    )
-
-
-def _check_names(names: list[str]) -> list[Problem]:
-    blank = [position for position, name in enumerate(names, 1) if not name]
+def _check_names(names: Sequence[str], unnamed: Sequence[int]) -> list[Problem]:
+    blank = [place + 1 for place, name in enumerate(names) if not name and place not in unnamed]
     repeated = [name for name, count in Counter(names).items() if name and count > 1]
     reserved = [name for name in names if name in RESERVED]
-    found = (
-        ("columns_blank", "Every column needs a name; blank in the header: column", blank),
-        ("columns_duplicate", "Column names must differ; more than once in the header:", repeated),
-        ("columns_reserved", "These column names are used internally:", reserved),
-    )
-    return [Problem(code, "file", f"{message} {_shown(columns)}.", {"columns": columns}) for code, message, columns in found if columns]
+    problems = [_blank_names(blank)] if blank else []
+    if repeated:
+        message = f"Column names must differ; more than once in the header: {_shown(repeated)}."
+        problems.append(Problem("columns_duplicate", "file", message, {"columns": repeated}))
+    if reserved:
+        problems.append(
+            Problem("columns_reserved", "file", f"These column names are used internally: {_shown(reserved)}.", {"columns": reserved})
+        )
+    return problems
+
+
+def _blank_names(places: Sequence[int]) -> Problem:
+    message = f"Every column needs a name; blank in the header though there are values below: column {_shown(places)}."
+    return Problem("columns_blank", "file", message, {"columns": list(places)})
 
 
 def _shown(columns: Sequence[object]) -> str:

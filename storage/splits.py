@@ -1,6 +1,6 @@
 """Splits: three sets of a dataset by time, each a Parquet file of its own, rows in time order, ties in file order."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -10,11 +10,13 @@ import numpy.typing as npt
 import polars as pl
 
 from schemas.ids import new_id
-from schemas.manifests import DatasetManifest, DateRange, SetManifest, SplitManifest
+from schemas.manifests import DatasetManifest, DateRange, Notice, SetManifest, SplitManifest
+from storage.columns import unknown_column
 from storage.csv_reader import sink
 from storage.datasets import row_id, row_label, row_time
-from storage.errors import Problem
+from storage.errors import Problem, rows_text
 from storage.files import Storage
+from storage.names import column
 from storage.ranges import NAMES, Name, Ranges, check_ranges, show
 from storage.times import instant, microseconds
 
@@ -26,6 +28,16 @@ CELLS_SORTED_AT_ONCE = 40_000_000
 Times = npt.NDArray[np.int64]
 Rows = npt.NDArray[np.int64]
 Flags = npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True)
+class RowFacts:
+    """Of every row in file order: time (UTC microseconds since 1970), whether it has one, whether it has a label, whether it FAILed."""
+
+    times: Times
+    timed: Flags
+    labelled: Flags
+    fails: Flags
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,19 +55,24 @@ def split(
     *,
     sample_fraction: float = 1.0,
     seed: int = 0,
+    exclude: Sequence[str] = (),
     cells_sorted_at_once: int = CELLS_SORTED_AT_ONCE,
 ) -> SplitManifest | list[Problem]:
     """Write the three sets and their manifest; return all problems when there are any, with nothing written.
 
-    A `sample_fraction` below 1 keeps that share of each class of each set, at least one row. Raises `StorageUnavailable`.
+    A `sample_fraction` below 1 keeps that share of each class of each set, at least one row. A row without a label is in the simulation
+    set alone, one without a time in none. The features of `exclude` are in none of the sets. Raises `StorageUnavailable`.
     """
-    problems = check_ranges(ranges, dataset.first_timestamp, dataset.last_timestamp)
+    features = [name for name in dataset.features if name not in exclude]
+    problems = check_ranges(ranges, dataset.first_timestamp, dataset.last_timestamp) + check_excluded(dataset, exclude)
     if problems:
         return problems
-    times, fails = times_and_fails(storage, dataset)
+    facts = row_facts(storage, dataset)
+    fails = facts.fails
     ranges_by_name: dict[Name, DateRange] = {name: getattr(ranges, name) for name in NAMES}
-    chosen = {name: _choose(times, fails, range_, sample_fraction, seed) for name, range_ in ranges_by_name.items()}
-    problems = check_sets(ranges_by_name, {name: SetCount(len(rows), int(fails[rows].sum())) for name, rows in chosen.items()})
+    chosen = {name: _choose(facts, name, range_, sample_fraction, seed) for name, range_ in ranges_by_name.items()}
+    counts = {name: SetCount(len(rows), int(fails[rows].sum())) for name, rows in chosen.items()}
+    problems = check_sets(ranges_by_name, counts)
     if problems:
         return problems
     split_id = new_id("split")
@@ -71,14 +88,16 @@ def split(
         created_at=datetime.now(UTC),
         sample_fraction=sample_fraction,
         seed=seed,
-        daily_distribution=daily_distribution(times),
+        daily_distribution=daily_distribution(facts.times[facts.timed]),
+        excluded=[name for name in dataset.features if name in exclude],
+        notices=set_notices(facts, ranges_by_name, counts),
         **sets,
     )
     with storage.scratch() as scratch:
         target = scratch / split_id
         target.mkdir()
         for name, rows in chosen.items():
-            _write_set(storage, dataset, rows, target / f"{name}.parquet", cells_sorted_at_once)
+            _write_set(storage, dataset, features, rows, target / f"{name}.parquet", cells_sorted_at_once)
         (target / "manifest.json").write_text(manifest.model_dump_json(indent=2))
         storage.put_folder(target, folder)
     return manifest
@@ -86,8 +105,8 @@ def split(
 
 def suggest(storage: Storage, dataset: DatasetManifest) -> Ranges | list[Problem]:
     """Ranges that share the rows out by `SHARES` in time order. Rows of one instant stay together, so it takes three instants at least."""
-    times, _ = times_and_fails(storage, dataset)
-    times = np.sort(times)
+    facts = row_facts(storage, dataset)
+    times = np.sort(facts.times[facts.timed])
     starts = np.flatnonzero(np.diff(times, prepend=times[0] - 1))  # the first row of each instant
     if len(starts) < 3:
         message = f"The data holds {len(starts)} different times; a split needs at least 3."
@@ -107,11 +126,56 @@ def daily_distribution(times: Times) -> dict[str, int]:
     return {instant(day * DAY_US).date().isoformat(): int(count) for day, count in zip(days, counts, strict=True)}
 
 
-def times_and_fails(storage: Storage, dataset: DatasetManifest) -> tuple[Times, Flags]:
-    """Time (UTC microseconds since 1970) and whether it FAILed, of every row in file order. Reads two columns at most."""
+def row_facts(storage: Storage, dataset: DatasetManifest) -> RowFacts:
+    """Time and label of every row in file order. Reads two columns, or three."""
     lazy = pl.scan_parquet(storage.local(dataset.path)).with_row_index("__index__")
-    frame = lazy.select(row_time(dataset).cast(pl.Int64).alias("time"), (row_label(dataset) == "FAIL").alias("fail")).collect()
-    return frame["time"].to_numpy(), frame["fail"].to_numpy()
+    frame = lazy.select(row_time(dataset).cast(pl.Int64).alias("time"), row_label(dataset).alias("label")).collect()
+    time, label = frame["time"], frame["label"]
+    return RowFacts(
+        time.fill_null(0).to_numpy(),
+        time.is_not_null().to_numpy(),
+        label.is_not_null().to_numpy(),
+        (label == "FAIL").fill_null(False).to_numpy(),
+    )
+
+
+def labelled_rows(storage: Storage, dataset: DatasetManifest) -> tuple[Rows, Times, Flags]:
+    """The numbers, times and failures of the rows that may be learnt from: those with a label and a time."""
+    facts = row_facts(storage, dataset)
+    rows = np.flatnonzero(facts.timed & facts.labelled)
+    return rows, facts.times[rows], facts.fails[rows]
+
+
+def check_excluded(dataset: DatasetManifest, exclude: Sequence[str]) -> list[Problem]:
+    """What is wrong with leaving these columns out."""
+    known = {one.name for one in dataset.columns}
+    problems = [unknown_column("exclude", name, list(known)) for name in exclude if name not in known]
+    if dataset.features and not set(dataset.features) - set(exclude):
+        problems.append(Problem("features_missing", "exclude", "Every feature is excluded: nothing is left to learn from.", {}))
+    return problems
+
+
+def set_notices(facts: RowFacts, ranges: Mapping[Name, DateRange], counts: Mapping[Name, SetCount]) -> list[Notice]:
+    """What a person should know of sets that are no problem: one without failures, rows left out of training for want of a label."""
+    notices = []
+    for name, count in counts.items():
+        if count.rows and not count.failures and name != "train":
+            message = f"The {name} range holds no failures: figures about finding them say nothing there."
+            notices.append(Notice(code="set_without_failures", message=message, count=0))
+        without = int((_inside(facts, ranges[name]) & ~facts.labelled).sum())
+        if without:
+            what = "simulated, and not counted as right or wrong" if name == "simulation" else f"not in the {name} set"
+            notices.append(
+                Notice(code="unlabelled", message=f"{rows_text(without)} of the {name} range have no label: {what}.", count=without)
+            )
+    if missing := int((~facts.timed).sum()):
+        notices.append(Notice(code="rows_without_time", message=f"{rows_text(missing)} have no time and are in no set.", count=missing))
+    return notices
+
+
+def _inside(facts: RowFacts, range_: DateRange) -> Flags:
+    found: Flags = facts.timed & (facts.times >= microseconds(range_.start)) & (facts.times <= microseconds(range_.end))
+    return found
 
 
 def _nearest(candidates: Rows, wanted: float) -> int:
@@ -122,15 +186,16 @@ def _range(start: int, end: int) -> DateRange:
     return DateRange(start=instant(start), end=instant(end))
 
 
-def _choose(times: Times, fails: Flags, range_: DateRange, fraction: float, seed: int) -> Rows:
+def _choose(facts: RowFacts, name: Name, range_: DateRange, fraction: float, seed: int) -> Rows:
     """Row numbers of a set, in time order, ties in file order."""
-    inside = np.flatnonzero((times >= microseconds(range_.start)) & (times <= microseconds(range_.end)))
+    wanted = _inside(facts, range_)
+    inside = np.flatnonzero(wanted if name == "simulation" else wanted & facts.labelled)
     if fraction < 1 and len(inside):
         generator = np.random.default_rng(seed)
-        classes = [inside[fails[inside] == fail] for fail in (False, True)]
+        classes = [inside[facts.fails[inside] == fail] for fail in (False, True)]
         kept = [generator.choice(rows, max(1, round(fraction * len(rows))), replace=False) for rows in classes if len(rows)]
         inside = np.sort(np.concatenate(kept))
-    return inside[np.argsort(times[inside], kind="stable")]
+    return inside[np.argsort(facts.times[inside], kind="stable")]
 
 
 def check_sets(ranges: Mapping[Name, DateRange], counts: Mapping[Name, SetCount]) -> list[Problem]:
@@ -159,19 +224,27 @@ def check_sets(ranges: Mapping[Name, DateRange], counts: Mapping[Name, SetCount]
 def count_sets(storage: Storage, dataset: DatasetManifest, ranges: Mapping[Name, DateRange]) -> tuple[dict[Name, SetCount], int]:
     """How many rows and failures lie in each range, and how many rows in none. Reads two columns with flat memory."""
     time, failed = pl.col("time"), pl.col("fail")
-    inside = {name: time.is_between(range_.start, range_.end) for name, range_ in ranges.items()}
+    inside = {
+        name: time.is_between(range_.start, range_.end).fill_null(False) & (pl.lit(name == "simulation") | pl.col("labelled"))
+        for name, range_ in ranges.items()
+    }
     lazy = pl.scan_parquet(storage.local(dataset.path)).with_row_index("__index__")
     sums = [
         *(held.sum().alias(f"{name}_rows") for name, held in inside.items()),
         *((held & failed).sum().alias(f"{name}_failures") for name, held in inside.items()),
         (pl.len().cast(pl.Int64) - pl.any_horizontal(False, *inside.values()).sum()).alias("outside"),
     ]
-    rows = lazy.select(row_time(dataset).alias("time"), (row_label(dataset) == "FAIL").alias("fail"))
+    label = row_label(dataset)
+    rows = lazy.select(
+        row_time(dataset).alias("time"), (label == "FAIL").fill_null(False).alias("fail"), label.is_not_null().alias("labelled")
+    )
     found = rows.select(sums).collect(engine="streaming").row(0, named=True)
     return {name: SetCount(found[f"{name}_rows"], found[f"{name}_failures"]) for name in ranges}, found["outside"]
 
 
-def _write_set(storage: Storage, dataset: DatasetManifest, rows: Rows, target: Path, cells_sorted_at_once: int) -> None:
+def _write_set(
+    storage: Storage, dataset: DatasetManifest, features: Sequence[str], rows: Rows, target: Path, cells_sorted_at_once: int
+) -> None:
     """Write the rows, given in time order. Memory stays flat; a file that is not in time order is read once for each part of the set."""
     lazy = pl.scan_parquet(storage.local(dataset.path), row_index_name="__index__")
     columns = (
@@ -179,7 +252,7 @@ def _write_set(storage: Storage, dataset: DatasetManifest, rows: Rows, target: P
         row_id(dataset).alias("__id__"),
         row_time(dataset).alias("__time__"),
         row_label(dataset).alias("__label__"),
-        *(pl.col(name) for name in dataset.features),
+        *(column(name) for name in features),
     )
     if (np.diff(rows) > 0).all():
         sink(_pick(lazy, rows).select(columns), target, len(columns))

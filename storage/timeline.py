@@ -28,7 +28,8 @@ def timeline(storage: Storage, dataset: DatasetManifest, spans: int) -> Timeline
     counted = (
         pl.scan_parquet(storage.local(dataset.path))
         .with_row_index("__index__")
-        .select(span.alias("span"), (row_label(dataset) == "FAIL").alias("failed"))
+        .select(span.alias("span"), (row_label(dataset) == "FAIL").fill_null(False).alias("failed"))
+        .filter(pl.col("span").is_not_null())
         .group_by("span")
         .agg(pl.len().alias("rows"), pl.col("failed").sum().alias("failures"))
         .collect(engine="streaming")

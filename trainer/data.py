@@ -14,6 +14,7 @@ from schemas.manifests import SetManifest
 from storage.bundles import Matrix, finite
 from storage.files import Storage
 from storage.inputs import model_columns
+from storage.names import column
 from trainer.errors import JobFailed
 from trainer.validation import Indices, Labels
 
@@ -122,7 +123,7 @@ def _matrix(lazy: pl.LazyFrame, inputs: Sequence[ModelInput], rows: int) -> Matr
     matrix = np.empty((rows, len(inputs)), np.float32)
     for first in range(0, len(inputs), COLUMNS_AT_A_TIME):
         some = ModelInputs(inputs[first : first + COLUMNS_AT_A_TIME])
-        frame = lazy.select(some.names).collect(engine="streaming")
+        frame = lazy.select(column(name) for name in some.names).collect(engine="streaming")
         matrix[:, first : first + len(some.names)] = model_columns(frame, some).to_numpy()
     return finite(matrix)
 

@@ -5,7 +5,7 @@ import msgspec
 from schemas.manifests import DatasetManifest, FeatureSelection
 from schemas.tasks import FeatureSelectionSpec, TaskState
 from storage.files import Storage
-from storage.splits import times_and_fails
+from storage.splits import labelled_rows
 from trainer import features
 from trainer.data import read_manifest, read_rows, some_rows
 from trainer.errors import JobFailed
@@ -23,11 +23,12 @@ def select_features(storage: Storage, task: TaskState, settings: SelectionSettin
     dataset_id = msgspec.convert(task.spec, FeatureSelectionSpec).dataset_id
     dataset = read_manifest(storage, f"datasets/{dataset_id}/manifest.json", DatasetManifest, f"The dataset {dataset_id}")
     considered = usable_features(dataset)
-    times, fails = times_and_fails(storage, dataset)
-    rows = features.choose_rows(
+    labelled, times, fails = labelled_rows(storage, dataset)
+    sampled = features.choose_rows(
         times, fails, time_share=settings.time_share, fraction=settings.fraction, minimum=settings.minimum_rows, seed=settings.seed
     )
-    some, labels = some_rows(storage, dataset.path, rows), fails[rows]
+    rows, labels = labelled[sampled], fails[sampled]
+    some = some_rows(storage, dataset.path, rows)
     inputs = learnable(fit_inputs(some, considered, categories_of(dataset)), reporter)
     considered, matrix = inputs.names, read_rows(some, len(rows), inputs)
     reporter.log("INFO", f"Ranking {len(considered)} features on {len(rows)} rows", failures=int(labels.sum()))

@@ -134,10 +134,10 @@ def read_subject(storage: Storage, task: TaskState) -> Subject:
     dataset = read_manifest(storage, f"datasets/{split.dataset_id}/manifest.json", DatasetManifest, f"The dataset {split.dataset_id}")
     what = f"The feature selection of the dataset {dataset.dataset_id}"
     selection = read_manifest(storage, features_path(dataset.dataset_id), FeatureSelection, what)
-    present = set(dataset.features)
+    present = set(dataset.features) - set(split.excluded) - set(spec.exclude)
     features = [name for name in selection.features if name in present]
     if not features:
-        raise JobFailed(f"{what} names no column of the dataset.")
+        raise JobFailed(f"{what} names no column of the dataset that is not excluded.")
     return Subject(spec, parameters, dataset, split, features)
 
 

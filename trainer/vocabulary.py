@@ -7,6 +7,7 @@ import polars as pl
 
 from rows.inputs import ModelInput, ModelInputs, spellings
 from schemas.manifests import DatasetManifest
+from storage.names import column
 from trainer.reporting import Reporter
 
 MOST_VALUES = 254
@@ -20,14 +21,16 @@ LISTED = 5
 
 def categories_of(dataset: DatasetManifest) -> set[str]:
     """The dataset's features that are texts."""
-    numeric = {column.name for column in dataset.columns if column.type == "numeric"}
+    numeric = {one.name for one in dataset.columns if one.type == "numeric"}
     return set(dataset.features) - numeric
 
 
 def fit_inputs(rows: pl.LazyFrame, names: Sequence[str], categories: set[str], most_different: int = MOST_DIFFERENT) -> ModelInputs:
     """The inputs of these names, in order. A category none of whose texts comes often enough has no values."""
     texts = [name for name in names if name in categories]
-    different = rows.select(pl.col(texts).approx_n_unique()).collect(engine="streaming").row(0, named=True) if texts else {}
+    different = (
+        rows.select(column(name).approx_n_unique() for name in texts).collect(engine="streaming").row(0, named=True) if texts else {}
+    )
     few = {name for name, count in different.items() if count <= most_different}
     return ModelInputs([_input(rows, name, different.keys(), few) for name in names])
 
@@ -49,7 +52,7 @@ def _input(rows: pl.LazyFrame, name: str, categories: Collection[str], few: Coll
         return ModelInput(name, "number")
     if name not in few:
         return ModelInput(name, "category")
-    counted = rows.select(pl.col(name).cast(pl.String).alias("text")).drop_nulls().group_by("text").len()
+    counted = rows.select(column(name).cast(pl.String).alias("text")).drop_nulls().group_by("text").len()
     found: Counter[str] = Counter()
     for text, count in counted.collect(engine="streaming").iter_rows():
         for spelled in spellings(text):

@@ -43,7 +43,17 @@ UPLOAD: dict[str, Any] = {
                         "label": {"type": "string", "description": "label column; detected when left out"},
                         "pass_value": {"type": "string", "description": "the label's value that means PASS"},
                         "id_column": {"type": "string"},
-                        "time_column": {"type": "string"},
+                        "time_column": {"type": "string", "description": "`synthetic_timestamp` for no times"},
+                        "time_format": {"type": "string", "description": "strptime, dd.MM.yyyy, dmy, epoch-ms, excel, elapsed-s, …"},
+                        "time_zone": {"type": "string", "description": "of times without one, such as Europe/Berlin"},
+                        "encoding": {"type": "string"},
+                        "separator": {"type": "string"},
+                        "decimal": {"type": "string", "enum": [".", ","]},
+                        "thousands": {"type": "string"},
+                        "header": {"type": "string", "enum": ["yes", "no"]},
+                        "na_values": {"type": "string", "description": "more words for missing; JSON list, or between commas"},
+                        "exclude": {"type": "string", "description": "columns that are no features; JSON list, or between commas"},
+                        "max_unread_share": {"type": "number", "minimum": 0, "maximum": 1},
                         "synthetic_start": {"type": "string", "format": "date-time"},
                         "synthetic_step_seconds": {"type": "number", "exclusiveMinimum": 0},
                     },
@@ -71,6 +81,7 @@ async def store_dataset(
         dataset_path=shown_path(settings.storage_url, manifest.path),
         dataset_id=manifest.dataset_id,
         task_id=ids.feature_selection_id(manifest.dataset_id),
+        report=manifest.report,
     )
 
 

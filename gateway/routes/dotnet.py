@@ -8,7 +8,7 @@ from gateway import problems, trainings
 from gateway.datasets import store
 from gateway.dependencies import TheCommands, TheDialect, TheOutbox, TheSettings, TheViews, TheWorkshop, Workspace
 from gateway.errors import BadUpload, Invalid, NoStatus, documented, problem
-from gateway.presentation import pass_rate, size_text, time_text
+from gateway.presentation import pass_rate, reading_notices, size_text, time_text
 from gateway.routes.datasets import UPLOAD
 from gateway.routes.splits import split_response
 from gateway.splits import check, check_dates, make_split, wait_for_features
@@ -49,6 +49,7 @@ async def upload(
         dataset_id=manifest.dataset_id,
         task_id=ids.feature_selection_id(manifest.dataset_id),
         timestamps_are_synthetic=manifest.time.synthetic,
+        notices=reading_notices(manifest),
     )
 
 
@@ -72,7 +73,7 @@ async def split_data(
     """Split the workspace's latest dataset. Waits for a running feature selection."""
     dataset, ranges = await _check(views, workspace, body)
     await wait_for_features(views, commands, dataset, settings.feature_selection_wait_seconds)
-    made = await make_split(workshop, commands, dataset, ranges, problems.dotnet, sample_fraction=1.0, seed=0)
+    made = await make_split(workshop, commands, dataset, ranges, problems.dotnet, sample_fraction=1.0, seed=0, exclude=[])
     return SplitAnswer.model_validate(split_response(made, settings.storage_url).model_dump())
 
 

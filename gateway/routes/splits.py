@@ -25,7 +25,9 @@ async def split_data(
     dates = {field: getattr(body, field) for field in FIELDS}
     dataset, ranges = check(await find_dataset(views, body.dataset_id, workspace), dates, problems.ml)
     await wait_for_features(views, commands, dataset, settings.feature_selection_wait_seconds)
-    made = await make_split(workshop, commands, dataset, ranges, problems.ml, sample_fraction=body.sample_fraction, seed=body.seed)
+    made = await make_split(
+        workshop, commands, dataset, ranges, problems.ml, sample_fraction=body.sample_fraction, seed=body.seed, exclude=body.exclude
+    )
     return split_response(made, settings.storage_url)
 
 
@@ -41,6 +43,7 @@ def split_response(made: SplitManifest, storage_url: str) -> SplitResponse:
         simulation_set_path=shown_path(storage_url, made.simulation.path),
         simulation_set_rows=made.simulation.rows,
         daily_distribution=made.daily_distribution,
+        notices=made.notices,
         failures=SetFailures(train=made.train.failures, test=made.test.failures, simulation=made.simulation.failures),
     )
 
@@ -52,7 +55,9 @@ async def create_split(
     """Split a dataset. Waits for a running feature selection."""
     dataset, ranges = check(await find_dataset(views, body.dataset_id, workspace), range_dates(body), problems.v1)
     await wait_for_features(views, commands, dataset, settings.feature_selection_wait_seconds)
-    made = await make_split(workshop, commands, dataset, ranges, problems.v1, sample_fraction=body.sample_fraction, seed=body.seed)
+    made = await make_split(
+        workshop, commands, dataset, ranges, problems.v1, sample_fraction=body.sample_fraction, seed=body.seed, exclude=body.exclude
+    )
     return Split(**dict(made))
 
 

@@ -52,7 +52,7 @@ def test_accepted_forms(http: httpx.Client, content: bytes, name: str, rows: int
 @pytest.mark.parametrize(
     ("content", "name", "message", "kind"),
     [
-        pytest.param(table(5), "rows.txt", "Invalid file type. Please upload a CSV file.", "value_error.filetype", id="name"),
+        pytest.param(table(5), "rows.xlsx", "Invalid file type. Please upload a CSV file.", "value_error.filetype", id="name"),
         pytest.param(
             b"PK\x03\x04\x00\x00\x00\x00", "rows.csv", "Invalid file type. Please upload a CSV file.", "value_error.filetype", id="zip"
         ),

@@ -46,12 +46,14 @@ def test_concurrent_uploads_and_a_kill_leave_whole_files(tmp_path: Path, storage
         for path in root.rglob("*")
         if path.is_file() and SCRATCH not in path.parts and path.name != "storage.json"
     }
-    content = f"files/{sha256}/data.parquet"
-    manifests = [DatasetManifest.model_validate_json(storage.read_bytes(path)) for path in files - {content}]
+    place = f"files/{sha256}/{DatasetOptions().content_key()}"
+    content, beside = f"{place}/data.parquet", f"{place}/content.json"
+    manifests = [DatasetManifest.model_validate_json(storage.read_bytes(path)) for path in files - {content, beside}]
     assert len(manifests) >= 9
     assert content in files
     assert {one.path for one in manifests} == {content}
-    expected = pl.read_csv(upload).with_columns(pl.col("Id").cast(pl.String), pl.exclude("Id").cast(pl.Float64))
+    kept = ("Id", "Response")  # the id and the label stay as they are written
+    expected = pl.read_csv(upload).with_columns(pl.col(kept).cast(pl.String), pl.exclude(kept).cast(pl.Float64))
     assert pl.read_parquet(storage.local(content)).equals(expected)
 
 

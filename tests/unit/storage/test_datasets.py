@@ -11,7 +11,7 @@ import pandas as pd
 import polars as pl
 import pytest
 
-from schemas.manifests import DatasetManifest
+from schemas.manifests import DatasetManifest, LabelCounts
 from storage.datasets import DatasetOptions, ingest, preview
 from storage.errors import Problem
 from storage.files import Storage
@@ -73,7 +73,7 @@ def test_the_preview_shows_a_synthetic_time_first(storage: Storage, tmp_path: Pa
         "Id": "6",
         "L0_S0_F0": 0.1,
         "L0_S1_F2": 2.0,
-        "Response": 1.0,
+        "Response": "1",
     }
 
 
@@ -90,7 +90,8 @@ def test_the_same_file_at_the_same_time_is_safe(storage: Storage, tmp_path: Path
         found = list(pool.map(lambda _: take_in(storage, tmp_path, BOSCH), range(8)))
     datasets = [one for one in found if isinstance(one, DatasetManifest)]
     assert len({one.dataset_id for one in datasets}) == 8
-    assert files(storage) == sorted([datasets[0].path, *(f"datasets/{one.dataset_id}/manifest.json" for one in datasets)])
+    content = [datasets[0].path, datasets[0].path.replace("data.parquet", "content.json")]
+    assert files(storage) == sorted([*content, *(f"datasets/{one.dataset_id}/manifest.json" for one in datasets)])
 
 
 def test_a_stored_file_is_still_checked(storage: Storage, tmp_path: Path) -> None:
@@ -110,7 +111,8 @@ def test_secom_is_read_as_it_is(storage: Storage, secom_csv: Path) -> None:
     assert isinstance(found, DatasetManifest)
     fails = int((reference["Pass/Fail"] == 1).sum())
     assert (found.row_count, found.column_count) == reference.shape == (1547, 592)
-    assert found.labels.model_dump() == {"pass_value": "-1", "fail_value": "1", "pass_count": 1547 - fails, "fail_count": fails}
+    counts = {"pass_value": "-1", "fail_value": "1", "pass_count": 1547 - fails, "fail_count": fails}
+    assert found.labels == LabelCounts.model_validate(counts)
     assert (found.label.value, found.label.detected, found.id_column) == ("Pass/Fail", True, None)
     assert (found.time.column, found.time.synthetic) == ("Time", False)
     times = pd.to_datetime(reference["Time"], utc=True)
@@ -119,7 +121,7 @@ def test_secom_is_read_as_it_is(storage: Storage, secom_csv: Path) -> None:
     assert {column.name for column in found.columns if column.constant} == set(reference.columns[reference.nunique() <= 1])
     assert found.features == [name for name in reference.columns[1:-1] if reference[name].notna().any()]
     stored = pl.read_parquet(storage.local(found.path))
-    for name in reference.columns[1:]:
+    for name in reference.columns[1:-1]:
         assert stored[name].to_list() == [None if pd.isna(value) else value for value in reference[name]]
 
 
@@ -136,18 +138,21 @@ def test_the_real_secom_file_has_its_known_figures(storage: Storage, secom_csv: 
 
 
 @pytest.mark.parametrize(
-    ("header", "label"),
+    ("header", "label", "passed"),
     [
-        ("a,Response,target", "Response"),
-        ("target,a,LABEL", "LABEL"),
-        ("a,Machine failure,b", "Machine failure"),
-        ("pass/fail,a,b", "pass/fail"),
+        ("a,Response,target", "Response", "0"),
+        ("target,a,LABEL", "LABEL", "0"),
+        ("a,Machine failure,b", "Machine failure", "0"),
+        ("a,PassOrFail,isOk", "isOk", "1"),
+        ("is_ok,a,b", "is_ok", "1"),
     ],
 )
-def test_the_label_is_found_by_its_name(header: str, label: str, storage: Storage, tmp_path: Path) -> None:
-    found = dataset_of(storage, tmp_path, f"{header}\n0,0,0\n1,1,1\n")
+def test_the_label_is_found_by_its_name(header: str, label: str, passed: str, storage: Storage, tmp_path: Path) -> None:
+    options = {"label": label} if label == "isOk" else {}
+    found = dataset_of(storage, tmp_path, f"{header}\n0,0,0\n1,1,1\n", **options)
     assert found.label.value == label
-    assert found.label.reason.startswith(f"named {label!r}; 0 is PASS")
+    assert found.labels.pass_value == passed
+    assert repr(label) in found.label.reason or options
 
 
 def test_a_candidate_with_two_values_is_preferred(storage: Storage, tmp_path: Path) -> None:
@@ -183,10 +188,14 @@ def test_a_real_time_column_is_found(text: str, column: str, first: datetime, st
     assert found.features == ["a"]
 
 
-def test_numbers_named_time_that_are_no_times_stay_a_feature(storage: Storage, tmp_path: Path) -> None:
-    found = dataset_of(storage, tmp_path, "time,Response\n1.5,0\n2.5,1\n")
-    assert found.time.synthetic
-    assert found.features == ["time"]
+def test_numbers_named_time_that_are_no_times_are_asked_about_and_never_a_feature(storage: Storage, tmp_path: Path) -> None:
+    text = "time,a,Response\n1.5,1,0\n2.5,2,1\n"
+    (problem,) = problems_of(storage, tmp_path, text)
+    assert problem.code == "time_unreadable"
+    assert all(words in problem.message for words in ("'1.5', '2.5'", "line 2", "time_format=", "time_column=synthetic_timestamp"))
+    assert dataset_of(storage, tmp_path, text, time_column="synthetic_timestamp").features == ["a"]
+    elapsed = dataset_of(storage, tmp_path, text, time_format="elapsed-s")
+    assert elapsed.first_timestamp == datetime(2021, 1, 1, 0, 0, 1, 500_000, tzinfo=UTC)
 
 
 @pytest.mark.parametrize(
@@ -210,7 +219,11 @@ def test_column_types_are_told(storage: Storage, tmp_path: Path) -> None:
     types = {column.name: column.type for column in found.columns}
     expected = {"n": "numeric", "t": "text", "flag": "boolean", "when": "datetime", "none": "empty", "odd": "text", "Response": "numeric"}
     assert types == expected
-    assert {column.name: column.reason for column in found.columns if column.reason} == {"odd": "no number in 1 row, first in line 4: 'q'"}
+    assert {column.name: column.reason for column in found.columns if column.reason} == {
+        "odd": "no number in 1 of 3 rows, first 'q' in line 4",
+        "when": "times, written as %Y-%m-%d",
+        "Response": "the label",
+    }
 
 
 @pytest.mark.parametrize(
@@ -222,22 +235,21 @@ def test_column_types_are_told(storage: Storage, tmp_path: Path) -> None:
         (BOSCH, {"label": "Id", "id_column": "Id"}, [("column_twice", "'Id'")]),
         (BOSCH, {"synthetic_step_seconds": 0.0}, [("step_invalid", "more than 0")]),
         (BOSCH, {"pass_value": "2"}, [("pass_value_unknown", "'0' (2 rows), '1' (1 row)")]),
-        (BOSCH, {"time_column": "L0_S0_F0"}, [("time_unreadable", "holds 0.5, which is not a time in line 2")]),
-        ("a,Response\n1,0\n2,\n3,1\n,\n", {}, [("label_empty", "2 rows, first in line 3")]),
+        (BOSCH, {"time_column": "L0_S0_F0"}, [("time_unreadable", "cannot be read as times: '0.5', '0.1', the first in line 2")]),
         ("a,Response\n1,0\n2,0\n", {}, [("label_values", "it has 1: '0' (2 rows)")]),
         ("a,Response\n1,0\n2,1\n3,2\n", {}, [("label_values", "it has 3")]),
-        ("a,Response\n1,\n2,\n", {}, [("label_empty", "line 2"), ("label_values", "it has 0")]),
+        ("a,Response\n1,\n2,\n", {}, [("label_values", "it has 0")]),
         ("a,Response\n1,1\n2,2\n", {}, [("pass_value_ambiguous", "'1' (1 row), '2' (1 row)")]),
         ("id,Response\nx,0\ny,1\n", {}, [("features_missing", "No column")]),
         ("a,t,Response\n1,01/02/2021,0\n2,03/04/2021,1\n", {"time_column": "t"}, [("time_ambiguous", "%d/%m/%Y or as %m/%d/%Y")]),
         ("a,t,Response\n1,01/02/2021,0\n2,03/04/2021,2\n2,03/04/2021,5\n", {}, [("label_values", "3"), ("time_ambiguous", "'t'")]),
         (
-            "a,t,Response\n" + "1,2021-01-01,0\n" * 40 + "2,soon,1\n",
+            "a,t,Response\n" + "1,2021-01-01,0\n" * 40 + "2,soon,1\n" * 4,
             {"time_column": "t"},
-            [("time_unreadable", "'soon', which is not a time in line 42")],
+            [("time_unreadable", "'soon', which is not a time in line 42, and so it is in 4 rows in all")],
         ),
-        ("a,Time,Response\n" + "1,2021-01-01,0\n" * 40 + "2,,1\n", {}, [("time_unreadable", "is empty in line 42")]),
-        ("a,t,Response\n1,x,0\n2,2021-01-01,1\n", {"time_column": "t"}, [("time_unreadable", "'x', which is not a time in line 2")]),
+        ("a,Time,Response\n" + "1,2021-01-01,0\n" * 40 + "2,,1\n" * 9, {}, [("time_unreadable", "is empty in line 42")]),
+        ("a,t,Response\n1,x,0\n2,2021-01-01,1\n", {"time_column": "t"}, [("time_unreadable", "'x', '2021-01-01', the first in line 2")]),
         (BOSCH, {"synthetic_start": datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)}, [("time_range", "9999")]),
     ],
 )
@@ -251,7 +263,7 @@ def test_settings_that_do_not_fit_are_problems_with_column_line_and_value(
 
 
 def test_a_column_that_holds_times_by_name_only_is_not_forced_on_anyone(storage: Storage, tmp_path: Path) -> None:
-    text = "a,Time,Response\n" + "1,2021-01-01,0\n" * 40 + "2,,1\n"
+    text = "a,Time,Response\n" + "1,2021-01-01,0\n" * 40 + "2,,1\n" * 9
     assert dataset_of(storage, tmp_path, text, time_column="synthetic_timestamp").time.synthetic
 
 

@@ -12,7 +12,7 @@ from storage.labels import read_labels
     [
         ("Response", ["1", "0"], "0"),
         ("Pass/Fail", ["-1", "1"], "-1"),
-        ("Passed", ["0", "1"], "0"),
+        ("Passed", ["0", "1"], "1"),
         ("label", ["FAIL", "Pass"], "Pass"),
         ("label", ["NOK", "OK"], "OK"),
         ("label", ["bad", "good"], "good"),
@@ -49,7 +49,8 @@ def test_what_is_not_obvious_is_asked_for_with_both_values(column: str, values: 
 @pytest.mark.parametrize("given", ["1", "1.0", "+1"])
 def test_a_given_value_may_be_spelled_as_another_number(given: str) -> None:
     found = read_labels("y", {"0": 9, "1": 4}, given)
-    assert found == (LabelCounts(pass_value="1", fail_value="0", pass_count=4, fail_count=9), "given")
+    counts = LabelCounts(pass_value="1", fail_value="0", pass_count=4, fail_count=9)
+    assert found == (counts, "given")
 
 
 def test_a_given_word_may_differ_in_case() -> None:

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 import polars as pl
 import pytest
 
-from storage.times import ISO, Finding, find_epoch, find_times, instant, microseconds, read_time
+from storage.times import ISO, Finding, find_number_style, find_times, instant, microseconds, read_time
 
 
 def texts(*values: str | None) -> pl.LazyFrame:
@@ -43,7 +43,7 @@ def test_a_common_way_to_write_a_time_is_found_and_read(text: str, expected: dat
     assert read(found.style, text) == [expected]
 
 
-@pytest.mark.parametrize("values", [("a1", "b2"), ("1.5", "2.5"), ("L1_S2",), ("10:00:00",), ("2021",), (None,), ("01/02/21",)])
+@pytest.mark.parametrize("values", [("a1", "b2"), ("1.5", "2.5"), ("L1_S2",), ("10:00:00",), ("2021",), (None,)])
 def test_other_texts_are_not_taken_for_times(values: tuple[str | None, ...]) -> None:
     assert find_times(texts(*values), "t") is None
 
@@ -74,16 +74,16 @@ def test_a_few_values_of_no_time_are_counted() -> None:
     assert find_times(texts(*["2021-01-02"] * 99, "x"), "t") == Finding("%Y-%m-%d", bad=1)
 
 
-@pytest.mark.parametrize(("factor", "style"), [(1, "epoch-s"), (1e3, "epoch-ms"), (1e6, "epoch-us"), (1e9, "epoch-ns")])
-def test_numbers_since_1970_are_found_by_their_size(factor: float, style: str) -> None:
-    numbers = pl.LazyFrame({"t": [1_600_000_000 * factor, 1_600_000_060 * factor]})
-    assert find_epoch(numbers, "t") == Finding(style)
-    assert numbers.select(read_time("t", style)).collect()["t"].to_list()[1] == instant(1_600_000_060 * 10**6)
+@pytest.mark.parametrize(("factor", "style"), [(1, "epoch-s"), (10**3, "epoch-ms"), (10**6, "epoch-us"), (10**9, "epoch-ns")])
+def test_numbers_since_1970_are_found_by_their_size(factor: int, style: str) -> None:
+    numbers = [str(1_600_000_000 * factor), str(1_600_000_060 * factor)]
+    assert find_number_style(numbers, hinted=False) == style
+    assert read(style, *numbers)[1] == instant(1_600_000_060 * 10**6)
 
 
 def test_numbers_of_another_century_are_not_times() -> None:
-    assert find_epoch(pl.LazyFrame({"t": [1.0, 2.0]}), "t") is None
-    assert find_epoch(pl.LazyFrame({"t": [None]}, schema={"t": pl.Float64}), "t") is None
+    assert find_number_style(["1.0", "2.0"], hinted=True) is None
+    assert find_number_style([], hinted=True) is None
 
 
 def test_an_instant_comes_back_from_its_microseconds() -> None:

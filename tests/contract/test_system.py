@@ -14,7 +14,7 @@ def test_root_names_the_other_pages(http: httpx.Client) -> None:
 
 
 def test_ready_says_what_each_dependency_does(http: httpx.Client) -> None:
-    assert ok(http.get("/ready")) == {"status": "ready", "dependencies": {"kafka": "ok", "redis": "ok", "view": "ok"}}
+    assert ok(http.get("/ready")) == {"status": "ready", "dependencies": {"kafka": "ok", "redis": "ok", "view": "ok", "storage": "ok"}}
     assert ok(http.get("/health")) == {"status": "ok"}
 
 

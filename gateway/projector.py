@@ -197,7 +197,7 @@ class Projector(ConsumerRebalanceListener):  # type: ignore[misc]
         if self._show_waiting is not None:
             await self._show_waiting()
         async with asyncio.timeout(KAFKA_TIMEOUT_SECONDS):
-            first, ends = await asyncio.gather(consumer.beginning_offsets(partitions), consumer.end_offsets(partitions))
+            first, ends = await consumer.beginning_offsets(partitions), await self._ends(consumer, partitions)
         generation = self._generation
         positions: dict[TopicPartition, int] = {}
         for tp in partitions:
@@ -218,6 +218,16 @@ class Projector(ConsumerRebalanceListener):  # type: ignore[misc]
         self._placed.update(partitions)
         self.problem = None
         log.info("projecting", partitions=len(self._placed))
+
+    async def _ends(self, consumer: AIOKafkaConsumer, partitions: Sequence[TopicPartition]) -> dict[TopicPartition, int]:
+        """Where the partitions end. A broker that has just started may name an end that lies before what was read from it: the view
+        would be called whole without what stands behind."""
+        for _ in range(PATIENCE):
+            ends: dict[TopicPartition, int] = await consumer.end_offsets(partitions)
+            if all(self._next.get(tp, 0) <= ends[tp] for tp in partitions):
+                break
+            await asyncio.sleep(RETRY_SECONDS)
+        return ends
 
     async def _is_foreign(self, consumer: AIOKafkaConsumer, tp: TopicPartition, position: int) -> bool:
         """Whether the view was built from other topics than these (they were deleted): then it is dropped."""

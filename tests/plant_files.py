@@ -29,7 +29,7 @@ class Reader:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.storage = Storage(f"file://{folder}/storage")
+        self.storage = Storage(f"file://{folder}/storage").initialise()
 
     def take_in(self, data: str | bytes, **options: Any) -> DatasetManifest | list[Problem]:
         raw = data.encode() if isinstance(data, str) else data

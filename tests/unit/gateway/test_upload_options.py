@@ -72,8 +72,8 @@ def test_settings_are_read(fields: list[tuple[str, str]], expected: dict[str, An
 @pytest.mark.parametrize(
     ("field", "message"),
     [
-        (("lable", "y"), "There is no field 'lable'. Did you mean 'label'?"),
-        (("pass_vale", "y"), "There is no field 'pass_vale'. Did you mean 'pass_value'?"),
+        (("lable", "y"), "There is no field 'lable' here; did you mean 'label'?"),
+        (("pass_vale", "y"), "There is no field 'pass_vale' here; did you mean 'pass_value'?"),
         (("colour", "red"), "There is no field 'colour'."),
         (("decimal", "x"), "Give the decimal sign: . or ,"),
         (("header", "perhaps"), "Give yes or no."),

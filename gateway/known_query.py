@@ -6,7 +6,8 @@ from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute
 
 from gateway.errors import Invalid
-from gateway.upload_options import NAMES, canonical, unknown
+from gateway.operations import unknown
+from gateway.upload_options import NAMES, canonical
 
 UPLOADS = ("/dataset/store", "/v1/datasets", "/api/Dataset/upload")
 """Routes of POST that read their settings themselves, from the form and the query."""
@@ -24,7 +25,7 @@ async def refuse_unknown(request: Request) -> None:
         known |= {name for name in request.query_params if canonical(name)} | set(NAMES)
     wrong = [name for name in dict.fromkeys(request.query_params.keys()) if name not in known and name not in HARMLESS]
     if wrong:
-        raise Invalid([unknown("query", name, known) for name in wrong])
+        raise Invalid(unknown(wrong, known, "query"))
 
 
 def _parameters(dependant: Dependant) -> set[str]:

@@ -6,11 +6,11 @@ What nobody knows is refused with what was probably meant: a setting that is pas
 import json
 import math
 import re
-from collections.abc import Callable, Iterable, Sequence
-from difflib import get_close_matches
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from gateway.errors import problem
+from gateway.operations import unknown
 from schemas.api import Problem
 from storage.options import DatasetOptions
 from storage.ranges import read_instant
@@ -104,15 +104,6 @@ def canonical(name: str) -> str | None:
     return next((known for known in NAMES if known.replace("_", "") == letters), ALIASES.get(letters))
 
 
-def unknown(where: str, name: str, names: Iterable[str]) -> Problem:
-    """A field or parameter that nobody knows, with what was probably meant."""
-    known = sorted(set(names))
-    close = get_close_matches(re.sub(r"[^a-z]+", "_", name.lower()).strip("_"), known, n=1, cutoff=0.5)
-    hint = f" Did you mean {close[0]!r}?" if close else f" Known are: {', '.join(known)}." if known else " There are none here."
-    what = "query parameter" if where == "query" else "field"
-    return problem((where, name[:80]), f"There is no {what} {name[:80]!r}.{hint}", "value_error.unknown_field")
-
-
 def read_options(
     fields: Sequence[tuple[str, str]], query: Sequence[tuple[str, str]], *, max_unread_share: float
 ) -> DatasetOptions | list[Problem]:
@@ -123,7 +114,7 @@ def read_options(
         for name, value in pairs:
             setting = canonical(name)
             if setting is None:
-                problems.append(unknown(where, name, ("file", *NAMES) if where == "body" else NAMES))
+                problems += unknown([name], ("file", *NAMES) if where == "body" else NAMES, where)
             elif value.strip() or (setting == "separator" and value in " \t" and value) or (setting == "thousands" and value == " "):
                 given.setdefault(setting, []).append((where, value))
     found: dict[str, Any] = {"max_unread_share": max_unread_share}

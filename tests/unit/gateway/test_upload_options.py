@@ -72,9 +72,9 @@ def test_settings_are_read(fields: list[tuple[str, str]], expected: dict[str, An
 @pytest.mark.parametrize(
     ("field", "message"),
     [
-        (("lable", "y"), "There is no field 'lable'. Did you mean 'label'?"),
-        (("pass_vale", "y"), "There is no field 'pass_vale'. Did you mean 'pass_value'?"),
-        (("colour", "red"), "There is no field 'colour'."),
+        (("lable", "y"), "There is no field 'lable' here; did you mean 'label'?"),
+        (("pass_vale", "y"), "There is no field 'pass_vale' here; did you mean 'pass_value'?"),
+        (("colour", "red"), "There is no field 'colour' here; there are: "),
         (("decimal", "x"), "Give the decimal sign: . or ,"),
         (("header", "perhaps"), "Give yes or no."),
         (("max_unread_share", "2"), "Give a share from 0 to 1."),

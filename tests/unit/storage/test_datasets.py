@@ -220,6 +220,8 @@ def test_column_types_are_told(storage: Storage, tmp_path: Path) -> None:
     expected = {"n": "numeric", "t": "text", "flag": "boolean", "when": "datetime", "none": "empty", "odd": "text", "Response": "numeric"}
     assert types == expected
     assert {column.name: column.reason for column in found.columns if column.reason} == {
+        "t": "text: taken as a category",
+        "flag": "yes/no: taken as a category",
         "odd": "no number in 1 of 3 rows, first 'q' in line 4",
         "when": "times, written as %Y-%m-%d",
         "Response": "the label",

@@ -145,9 +145,9 @@ def test_columns_that_give_the_label_away_are_named_and_kept(reader: Reader) -> 
     assert found.report is not None
     kinds = {one.column: one.kind for one in found.report.suspects}
     assert kinds == {"nr1": "index", "code": "twin", "level": "rule", "where": "twin", "repair": "missing"}
-    assert set(found.features) == {"nr1", "A", "code", "level", "repair"}
+    assert set(found.features) == {"nr1", "A", "code", "level", "where", "repair"}
     honest = reader.dataset(file("nr1,A,code,level,where,repair,Response", leaky, 200), exclude=("code", "level"))
-    assert set(honest.features) == {"nr1", "A", "repair"}
+    assert set(honest.features) == {"nr1", "A", "where", "repair"}
     assert honest.excluded == ["code", "level"]
     assert honest.report is not None
     assert ("code", "excluded, as asked") in [(one.column, one.reason) for one in honest.report.left_out]
@@ -161,7 +161,7 @@ def test_columns_are_excluded_at_a_split(reader: Reader) -> None:
     made = split(reader.storage, found, ranges, exclude=["code", "level"])
     assert isinstance(made, SplitManifest)
     assert made.excluded == ["code", "level"]
-    assert list(pl.read_parquet_schema(reader.storage.local(made.train.path)))[4:] == ["nr1", "A", "repair"]
+    assert list(pl.read_parquet_schema(reader.storage.local(made.train.path)))[4:] == ["nr1", "A", "where", "repair"]
     wrong: Any = split(reader.storage, found, ranges, exclude=["cod"])
     assert [one.message for one in wrong] == ["There is no column 'cod' in the file. Did you mean 'code'?"]
     nothing: Any = split(reader.storage, found, ranges, exclude=found.features)

@@ -97,6 +97,8 @@ class _Chooser:
         looked = dict.fromkeys(findings, "holds times")
         looked |= {name: "holds times of day" for name in clocks if is_hinted(name)}
         looked |= {name: "named like a time" for name in free if is_named(name) and name not in looked}
+        unread = sorted((name for name in free if name not in findings and self._is_unread_time(name, clocks)), key=rank)
+        looked |= {name: "looks like times that cannot be read" for name in unread if name not in looked}
         times = Times(TimeAxis(column=SYNTHETIC, synthetic=True, reason="no column holds times"), findings, looked)
         given = self._options.time_column
         if given == SYNTHETIC and given not in self._content.names:
@@ -110,7 +112,6 @@ class _Chooser:
         usable = next((name for name in by_name if not self._flawed(name, findings[name])), None)
         flawed = next((name for name in by_name if is_named(name) or (is_hinted(name) and findings[name].other)), None)
         flawed = flawed or next((name for name in by_name if findings[name].other and not self._missing[name]), None)
-        unread = sorted((name for name in free if name not in findings and self._is_unread_time(name, clocks)), key=rank)
         if usable is not None and flawed is not None and rank(flawed) < rank(usable) and not findings[flawed].other:
             usable = flawed  # the column that is called time, though some rows lack it, is not passed over for another
         name = usable or flawed

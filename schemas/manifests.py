@@ -67,9 +67,9 @@ class LabelCounts(Manifest):
     fail_value: str
     pass_count: ManifestCount
     fail_count: ManifestCount
-    unlabelled_count: ManifestCount = 0
-    pass_spellings: list[str] = []
-    no_label_spellings: list[str] = []
+    unlabelled_count: ManifestCount = Field(0, exclude_if=lambda count: not count)
+    pass_spellings: list[str] = Field([], exclude_if=lambda texts: not texts)
+    no_label_spellings: list[str] = Field([], exclude_if=lambda texts: not texts)
 
 
 class TimeAxis(Manifest):

@@ -4,11 +4,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from tests.brokers import Broker, kafka_broker, redis_server
 from tests.stack import Stack, running_stack
 
 REPOSITORY = Path(__file__).parent.parent
+settings.register_profile("unhurried", deadline=None)  # the machine is shared: how long an example takes says nothing about the code
+settings.load_profile("unhurried")
 
 
 @pytest.fixture(scope="session")

@@ -4,7 +4,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from producer.desk import Desk, _argument, _index
@@ -72,7 +72,6 @@ async def test_whatever_an_order_holds_it_is_an_order_or_unreadable() -> None:
 
 
 @given(hostile_bodies(COMMAND, POSITION, ALIAS), hostile_keys)
-@settings(deadline=None)
 def test_positions_and_aliases_teach_nothing_that_is_not_so(body: bytes, key: bytes | None) -> None:
     epochs = RunEpochs({}, partitions=PARTITIONS)
     for partition in range(PARTITIONS):
@@ -131,7 +130,6 @@ def test_a_training_does_not_leap_over_attempts() -> None:
 
 
 @given(hostile_bodies(encode(task(RUN))))
-@settings(deadline=None)
 def test_states_of_tasks_are_values(body: bytes) -> None:
     found = reader(TaskState)(body)
     if isinstance(found, TaskState):
@@ -139,7 +137,6 @@ def test_states_of_tasks_are_values(body: bytes) -> None:
 
 
 @given(st.one_of(st.none(), st.binary(max_size=50)), st.one_of(st.none(), st.binary(max_size=50)))
-@settings(deadline=None)
 def test_what_goes_into_quarantine_can_be_read_again(value: bytes | None, key: bytes | None) -> None:
     _, name, body = entry(record(value, key), "why", "me")
     found = reader(Quarantined)(body)

@@ -28,7 +28,8 @@ _KNOWN: tuple[tuple[Kind, str, str], ...] = (
     ),
     (
         "unfit",
-        r"\bMOVED \d|\bASK \d|CROSSSLOT|hash to the same slot|non local key in a cluster|not allowed in cluster mode",
+        r"\bMOVED \d|\bASK \d|CROSSSLOT|hash to the same slot|non local key in a cluster|not allowed in cluster mode"
+        r"|\bCLUSTERDOWN\b|cluster is down|slot not served|\bTRYAGAIN\b|during rehashing",
         CLUSTER,
     ),
     ("unfit", r"DB index is out of range|invalid DB index", "Redis does not have the database that REDIS_URL names"),
@@ -52,8 +53,6 @@ _KNOWN: tuple[tuple[Kind, str, str], ...] = (
     ("passing", r"\bBUSY\b|busy running|\bUNKILLABLE\b", "Redis is busy with a script (BUSY)"),
     ("passing", r"\bMASTERDOWN\b|Link with MASTER is down", "Redis is a replica that has lost its primary (MASTERDOWN)"),
     ("passing", r"\bNOREPLICAS\b|Not enough good replicas", "Redis has too few replicas to take writes (NOREPLICAS)"),
-    ("passing", r"\bCLUSTERDOWN\b|cluster is down|slot not served", "Redis's cluster is down (CLUSTERDOWN)"),
-    ("passing", r"\bTRYAGAIN\b|during rehashing", "Redis's cluster moves its keys (TRYAGAIN)"),
     ("passing", r"\bNOSCRIPT\b|No matching script", "Redis has forgotten our scripts (NOSCRIPT)"),
     ("passing", r"max number of clients", "Redis takes no more connections (maxclients)"),
     (

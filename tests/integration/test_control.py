@@ -381,7 +381,7 @@ async def test_the_lag_of_the_group_reaches_zero_behind_transactions_that_were_c
         async with AIOKafkaProducer(**world.kafka, transactional_id=f"{world.name}-sender") as other:
             for commit in (True, True, False):
                 await other.begin_transaction()
-                await other.send_and_wait(world.name, value, partition=1)
+                await other.send_and_wait(world.name, value, key=world.task(1).encode(), partition=1)
                 await (other.commit_transaction() if commit else other.abort_transaction())
         looking.assign([tp])
 

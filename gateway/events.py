@@ -73,12 +73,15 @@ class Feed:
         return await asyncio.shield(reading)
 
     async def nothing_left(self, run_id: str, attempt: int, after: After, *, fixed: bool) -> bool:
-        """Whether a run that is over has no prediction behind this row; false when that cannot be told."""
+        """Whether a run that is over has nothing to tell behind this row; false when that cannot be told.
+
+        Rows that were redriven are told at each connection: nobody knows which of them were received.
+        """
         try:
             part = await self.read(run_id, attempt, after, fixed=fixed, await_redis=False)
         except Gone:
             return False
-        return part is not None and part.over
+        return part is not None and part.over and not part.page.run.totals.redriven
 
     async def redriven(self, run: RunView, rows: Mapping[int, Late]) -> list[tuple[int, bytes]]:
         """Predictions of redriven rows. Raises `Gone`."""

@@ -19,7 +19,7 @@ from storage.errors import Problem
 SEPARATORS = ",;\t|"
 BLANK = " "
 BLOCK = 1 << 20
-LONGEST_HEADER = 32 << 20
+LONGEST_HEADER = 4 << 20
 MAX_COLUMNS = 20_000
 csv.field_size_limit(16 << 20)  # its own limit, 131,072 characters for the whole process, takes a long text for a quote that is not closed
 RECORDS = 60
@@ -82,6 +82,9 @@ def read_head(text: Path, *, separator: str | None = None, header: bool | None =
             sample += more
             if len(sample) > LONGEST_HEADER:
                 break
+    if len(sample) > LONGEST_HEADER and "\n" not in sample and "\r" not in sample:
+        message = f"The first line is longer than {LONGEST_HEADER >> 20} MiB and has no end there: this is no CSV with a header."
+        return Problem("header_too_long", "file", message, {"limit": LONGEST_HEADER})
     lines = list(io.StringIO(sample, newline=""))
     if len(sample) >= BLOCK and len(lines) > 1:
         lines.pop()  # it may be cut
@@ -89,9 +92,6 @@ def read_head(text: Path, *, separator: str | None = None, header: bool | None =
         return Problem("csv_empty", "file", "CSV is empty.")
     if wide := _too_wide(lines, separator, max_columns):
         return wide
-    if len(lines) == 1 and len(sample) > LONGEST_HEADER:
-        message = f"The first line is longer than {LONGEST_HEADER >> 20} MiB and has no end there: this is no CSV with a header."
-        return Problem("header_too_long", "file", message, {"limit": LONGEST_HEADER})
     mark = 3 if _has_mark(text) else 0
     return _Finder(lines, mark, header).find(separator)
 

@@ -112,7 +112,7 @@ class SplitRows:
 
         from storage.names import column
 
-        largest = 1.7976931348623157e308  # JSON has no infinity; as float32 this is one again, which scoring takes for the largest float
+        largest = 1.7976931348623157e308  # JSON has no infinity; as float32 this is one again, which is missing
         lazy = pl.scan_parquet(self.path).slice(start, rows)
         columns = [column(one.name) if one.is_category else column(one.name).clip(-largest, largest) for one in self.inputs.inputs]
         frame = lazy.select(*columns, pl.col(ID), pl.col(TIME).cast(pl.Int64), pl.col(LABEL)).collect()

@@ -35,7 +35,7 @@ def test_set_is_read_in_order_as_float32_with_nan_for_missing(storage: Storage) 
     expected[::7, -2] = np.nan
     assert rows.matrix.dtype == np.float32
     np.testing.assert_array_equal(rows.matrix[:, :-1], expected)
-    assert (rows.matrix[:, -1] == np.finfo(np.float32).max).all()
+    assert np.isnan(rows.matrix[:, -1]).all()  # what float32 cannot hold is missing
     np.testing.assert_array_equal(rows.fails, np.arange(ROWS) % 3 == 0)
 
 

@@ -131,7 +131,7 @@ def test_secom_through_the_dotnet_routes_at_a_row_a_second(stack: Stack, http: h
 
     def some_rows() -> Any:
         status = ok(http.get(f"/api/Simulation/status/{run_id}"))
-        live = status["progress"].get("live_stats")  # before the first prediction it only says what is done
+        live = (status["progress"] or {}).get("live_stats")  # null, then words, until there is a prediction
         return status if live and live["total_predictions"] >= 4 else None
 
     seen = eventually_sync(some_rows, timeout_seconds=60)

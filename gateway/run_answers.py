@@ -20,7 +20,7 @@ from schemas.api_runs import (
 )
 from schemas.messages import Confusion, Prediction
 from schemas.tasks import RunSpec
-from storage.cursors import is_foreign, tail
+from storage.cursors import is_foreign, tail, written
 from storage.run_view import RunView, Totals
 
 
@@ -98,7 +98,7 @@ def run_answer(run: RunView) -> Run:
         error=run.error,
         message=ending_message(run) if run.terminal else _waiting(run),
         source=_source(spec) if spec else None,
-        tail=tail(run) if foreign else None,
+        tail=_tail(run) if foreign else None,
     )
 
 
@@ -274,3 +274,9 @@ def _phase(run: RunView) -> Literal["waiting", "warmup", "streaming", "ended"]:
 
 def _ratio(part: int, whole: int) -> float | None:
     return part / whole if whole else None
+
+
+def _tail(run: RunView) -> int | str:
+    """The place before the newest rows: a row index, or the text of those of several lanes."""
+    place = tail(run)
+    return place if isinstance(place, int) else written(place)

@@ -7,7 +7,7 @@ import pytest
 from gateway.presentation import OLD
 from gateway.run_answers import eta_seconds, run_answer, simulation_status, truth
 from schemas.api_runs import Saying, SimulationProgress
-from schemas.messages import Confusion, Status
+from schemas.messages import Confusion, LaneStats, Status
 from schemas.tasks import RunSpec
 from storage.run_view import RunView, Totals, merge, run_view
 from tests.view_records import at, lane_stats, prediction, task
@@ -129,3 +129,15 @@ def test_ratio_without_a_base_is_null() -> None:
 
 def test_rows_without_labels_have_no_truth() -> None:
     assert truth(totals()) is None
+
+
+def test_the_tail_of_another_systems_run_in_several_lanes_is_text() -> None:
+    lanes = [
+        LaneStats(run_id="ext-line-1", attempt=1, lane=lane, lanes=16, partition=lane, offset=-1, epoch=0, last_row_index=16 * 5000 + lane)
+        for lane in (3, 5)
+    ]
+    one, several = run_view("ext-line-1", None, lanes[:1]), run_view("ext-line-1", None, lanes)
+    assert one is not None
+    assert several is not None
+    assert isinstance(run_answer(one).tail, int)
+    assert str(run_answer(several).tail).count(".") == 1

@@ -198,6 +198,11 @@ class Projector(ConsumerRebalanceListener):  # type: ignore[misc]
             await self._show_waiting()
         async with asyncio.timeout(KAFKA_TIMEOUT_SECONDS):
             first, ends = await consumer.beginning_offsets(partitions), await self._ends(consumer, partitions)
+        if None in (await self._store.check([name(tp) for tp in partitions], expected)).positions:
+            # nothing here says how far a topic goes, and a broker that was killed may name, for a moment, an end of some seconds before
+            await asyncio.sleep(RETRY_SECONDS)
+            async with asyncio.timeout(KAFKA_TIMEOUT_SECONDS):
+                ends = {tp: max(ends[tp], end) for tp, end in (await self._ends(consumer, partitions)).items()}
         generation = self._generation
         positions: dict[TopicPartition, int] = {}
         for tp in partitions:

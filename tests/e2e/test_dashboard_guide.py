@@ -257,7 +257,9 @@ def test_a_part_that_is_down_is_said_with_what_it_means(page: Page, url: str, ow
 
 
 def test_two_browsers_see_the_same_run_and_stop_ends_it(browser: Browser, url: str, client: Client, finished_run: Run) -> None:
-    run = client.start_run(RunCreate(model_version=finished_run.model_version, rows_per_second=10, warmup_seconds=0))
+    run = client.start_run(
+        RunCreate(split_id=finished_run.split_id, model_version=finished_run.model_version, rows_per_second=10, warmup_seconds=0)
+    )
     with watched(browser) as one, watched(browser) as other:
         for page in (one, other):
             open_page(page, f"{url}/guide/run/{run.run_id}")
@@ -400,7 +402,9 @@ def test_no_page_has_serious_accessibility_findings(browser: Browser, url: str, 
 def test_stream_that_breaks_is_taken_up_without_a_missing_row(
     page: Page, url: str, own_stack: Stack, client: Client, finished_run: Run
 ) -> None:
-    run = client.start_run(RunCreate(model_version=finished_run.model_version, rows_per_second=20, warmup_seconds=0))
+    run = client.start_run(
+        RunCreate(split_id=finished_run.split_id, model_version=finished_run.model_version, rows_per_second=20, warmup_seconds=0)
+    )
     open_page(page, f"{url}/guide/run/{run.run_id}")
     expect(page.locator("table.ii-table tbody tr").nth(2)).to_be_visible()
     own_stack.process("gateway").restart()

@@ -12,7 +12,7 @@ from producer.encoding import Identity
 from producer.recorded import Reader, Recorded, sent_again
 from rows.decode import opened
 from rows.inputs import ModelInputs, numbers
-from rows.rejected import Rejected
+from rows.rejected import UNREADABLE, Rejected
 from schemas.messages import PackedRows, Purge, Redrive, RunEnd, RunSkip, encode, pack
 from schemas.tasks import ReplaySource
 from schemas.topics import INGRESS, JSON, PACKED
@@ -87,7 +87,7 @@ def _named(record: Record) -> Iterator[str]:
     for decode in (msgspec.json.decode, msgspec.msgpack.decode):
         try:
             body = decode(record.value or b"")
-        except Exception:
+        except UNREADABLE:
             continue
         named = body.get("model_version") if isinstance(body, dict) else body[6] if isinstance(body, list) and len(body) > 6 else None
         if isinstance(named, str):

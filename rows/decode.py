@@ -14,7 +14,7 @@ from typing import Any, Protocol, Union
 import msgspec
 from msgspec import UNSET, Raw, Struct, UnsetType
 
-from rows.identity import MARKERS, Identity, PartitionOf, Unidentified, carried, identify, stranger
+from rows.identity import MARKERS, Identity, PartitionOf, Place, Unidentified, carried, identify, stranger
 from rows.inputs import ModelInputs, Said, numbers
 from rows.packed import Packet, unpacked
 from rows.redrive import identity_of, read_purge, read_redrive
@@ -45,17 +45,9 @@ Item = Union["Opened", Packet, RunEnd, RunSkip, Purge, Rejected]
 """What a record is."""
 
 
-class SourceRecord(Protocol):
+class SourceRecord(Place, Protocol):
     """What is used of a Kafka record."""
 
-    @property
-    def topic(self) -> str: ...
-    @property
-    def partition(self) -> int: ...
-    @property
-    def offset(self) -> int: ...
-    @property
-    def key(self) -> bytes | None: ...
     @property
     def value(self) -> bytes | None: ...
     @property

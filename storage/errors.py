@@ -11,7 +11,8 @@ StoredFileMissing         the storage is there and does not have this file: wait
 
 import dataclasses
 import errno
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -36,6 +37,19 @@ class StoredFileMissing(FileNotFoundError):
 
 class NotAPath(StoredFileMissing, ValueError):
     """A name that leads out of the storage, through a symbolic link, or is of another form than ours."""
+
+
+@contextmanager
+def classified(unavailable: Callable[[BaseException], StorageUnavailable]) -> Iterator[None]:
+    """Say what an error of the system means: a file that is missing, or what `unavailable` makes of it."""
+    try:
+        yield
+    except (StoredFileMissing, StorageUnavailable):
+        raise
+    except FileNotFoundError as error:
+        raise StoredFileMissing(str(error.filename or error)) from error
+    except OSError as error:
+        raise unavailable(error) from error
 
 
 def is_full(error: BaseException | None) -> bool:

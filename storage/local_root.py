@@ -13,7 +13,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from storage import scratch, sentinel
-from storage.errors import NotAPath, StorageFull, StorageUnavailable, StoredFileMissing, is_full, is_of_the_disk
+from storage.errors import NotAPath, StorageFull, StorageUnavailable, StoredFileMissing, classified, is_full, is_of_the_disk
 
 FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC
 Parts = Sequence[str]
@@ -31,7 +31,7 @@ class LocalRoot:
             pass
 
     def initialise(self) -> None:
-        with self._classified():
+        with classified(self.unavailable):
             scratches = self.root / scratch.NAME
             scratches.mkdir(parents=True, exist_ok=True)
             with scratch.scratch_in(os.open(scratches, scratch.FOLDER)) as name:  # what a killed process leaves there is swept
@@ -113,7 +113,7 @@ class LocalRoot:
     @contextmanager
     def _opened(self) -> Iterator[int]:
         """The root, which is a storage, and the one that it was before."""
-        with self._classified():
+        with classified(self.unavailable):
             try:
                 root = os.open(self.root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
             except OSError as error:
@@ -144,18 +144,6 @@ class LocalRoot:
     def _refuse_link(self, folder: int, parts: Parts) -> None:
         if stat.S_ISLNK(os.stat(parts[-1], dir_fd=folder, follow_symlinks=False).st_mode):
             raise _link(parts)
-
-    @contextmanager
-    def _classified(self) -> Iterator[None]:
-        """Say what an error of the system means."""
-        try:
-            yield
-        except (StoredFileMissing, StorageUnavailable):
-            raise
-        except FileNotFoundError as error:
-            raise StoredFileMissing(str(error.filename or error)) from error
-        except OSError as error:
-            raise self.unavailable(error) from error
 
     def unavailable(self, error: BaseException) -> StorageUnavailable:
         """What to raise for an error of the disk that is not about a missing file."""

@@ -10,7 +10,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from storage import scratch, sentinel
-from storage.errors import StorageFull, StorageUnavailable, StoredFileMissing, is_full
+from storage.errors import StorageFull, StorageUnavailable, StoredFileMissing, classified, is_full
 
 Parts = Sequence[str]
 
@@ -23,7 +23,7 @@ class RemoteRoot:
         self.expected = sentinel.Expected()
 
     def check(self) -> None:
-        with self._classified():
+        with classified(self.unavailable):
             try:
                 content = bytes(self._remote.cat_file(self._there([sentinel.NAME])))
             except FileNotFoundError:
@@ -31,14 +31,14 @@ class RemoteRoot:
             self.expected.check(self.url, content)
 
     def initialise(self) -> None:
-        with self._classified():
+        with classified(self.unavailable):
             there = self._there([sentinel.NAME])
             if not self._remote.exists(there):
                 self._in_folder(there, lambda: self._remote.pipe_file(there, sentinel.new_sentinel()))
 
     def holds(self, parts: Parts) -> bool:
         """Whether the file is there, sentinel or not."""
-        with self._classified():
+        with classified(self.unavailable):
             return bool(self._remote.exists(self._there(parts)))
 
     def free_bytes(self) -> int | None:
@@ -49,7 +49,7 @@ class RemoteRoot:
             return bytes(self._remote.cat_file(self._there(parts)))
 
     def exists(self, parts: Parts) -> bool:
-        with self._classified():
+        with classified(self.unavailable):
             if self._remote.exists(self._there(parts)):
                 return True
         self.check()
@@ -73,7 +73,7 @@ class RemoteRoot:
 
     def put_file(self, local: Path, parts: Parts) -> None:
         self.check()
-        with self._classified():
+        with classified(self.unavailable):
             there = self._there(parts)
             self._in_folder(there, lambda: self._remote.put_file(str(local), there))
 
@@ -84,18 +84,18 @@ class RemoteRoot:
 
     def remove(self, parts: Parts) -> None:
         self.check()
-        with suppress(StoredFileMissing), self._classified():
+        with suppress(StoredFileMissing), classified(self.unavailable):
             with suppress(FileNotFoundError):
                 self._remote.rm_file(self._there([*parts, "manifest.json"]))
             self._remote.rm(self._there(parts), recursive=True)
 
     @contextmanager
     def scratch(self) -> Iterator[Path]:
-        with self._classified(), scratch.scratch_in(self._scratches()) as name:
+        with classified(self.unavailable), scratch.scratch_in(self._scratches()) as name:
             yield self.cache / scratch.NAME / name
 
     def sweep(self) -> int:
-        with self._classified():
+        with classified(self.unavailable):
             scratches = self._scratches()
             try:
                 return scratch.sweep(scratches)
@@ -111,22 +111,11 @@ class RemoteRoot:
     @contextmanager
     def _reading(self) -> Iterator[None]:
         try:
-            with self._classified():
+            with classified(self.unavailable):
                 yield
         except StoredFileMissing:
             self.check()
             raise
-
-    @contextmanager
-    def _classified(self) -> Iterator[None]:
-        try:
-            yield
-        except (StoredFileMissing, StorageUnavailable):
-            raise
-        except FileNotFoundError as error:
-            raise StoredFileMissing(str(error.filename or error)) from error
-        except OSError as error:
-            raise self.unavailable(error) from error
 
     def unavailable(self, error: BaseException) -> StorageUnavailable:
         """What to raise for an error that is not about a missing file."""

@@ -10,7 +10,9 @@ import msgspec
 from aiokafka import AIOKafkaProducer, ConsumerRecord
 from aiokafka.errors import KafkaError
 
+from runtime.kafka import partition_for
 from runtime.tasks import stop_client
+from schemas.ids import row_key
 from schemas.messages import PackedRows
 from schemas.topics import CONTENT_TYPE_HEADER, JSON, PACKED, REDRIVE_HEADER, ROWS, TYPE_HEADER
 from tests.brokers import DATA_PARTITIONS
@@ -39,7 +41,8 @@ def forged(record: ConsumerRecord, chance: random.Random) -> list[Forged]:
             body = DEFAULTS | msgspec.json.decode(record.value or b"{}")
     if body.get("epoch") is None or body.get("run_id") is None:
         return []
-    away = (record.partition + chance.randint(1, DATA_PARTITIONS - 1)) % DATA_PARTITIONS
+    home = partition_for(row_key(str(body["run_id"]), body["lane"], body["lanes"]), DATA_PARTITIONS)
+    away = (home + chance.randint(1, DATA_PARTITIONS - 1)) % DATA_PARTITIONS  # what is imitated may be forged itself, and not at home
     whose = {name: body[name] for name in ("run_id", "attempt", "epoch", "lane", "lanes")}
     row = whose | {"row_index": body.get("row_index") or 0, "features": {"x": 1.0}}
     end = whose | {"end_index": row["row_index"], "ending": "STOPPED"}

@@ -77,7 +77,7 @@ class Mark(Struct, frozen=True, array_like=True, tag="mark"):
 
 
 class ListRun(Struct, frozen=True, array_like=True, tag="listed"):
-    """List another system's run once in `index`: the first `member` that is known of it stays."""
+    """List another system's run once in `index`, under the lowest `member` of its lanes: partitions are read in any order."""
 
     index: str
     run_id: str
@@ -119,7 +119,7 @@ def fold(operations: Iterable[Operation], limits: Limits) -> list[Operation]:
             case Answers():
                 answers.setdefault(operation.key, []).append(operation)
             case ListRun():
-                listed.setdefault(operation.run_id, operation)
+                listed[operation.run_id] = min(operation, listed.get(operation.run_id, operation), key=_member)
             case _:
                 added.append(operation)
     return [*newest.values(), *(_joined(parts, limits.predictions) for parts in answers.values()), *added, *listed.values()]
@@ -127,6 +127,10 @@ def fold(operations: Iterable[Operation], limits: Limits) -> list[Operation]:
 
 def _order(operation: Keep | Lane) -> tuple[int, int]:
     return (operation.at if isinstance(operation, Lane) else 0, operation.offset)
+
+
+def _member(operation: ListRun) -> str:
+    return operation.member
 
 
 def _joined(parts: list[Answers], limit: int) -> Answers:

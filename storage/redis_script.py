@@ -230,11 +230,13 @@ local function listed(index, run, member)
   local foreign_runs = prefix .. 'foreign-runs'
   enter(foreign_runs)
   enter(index)
-  if redis.call('HSETNX', foreign_runs, run, member) == 1 then
-    redis.call('ZADD', index, 0, member)
-    entry(foreign_runs)
-    entry(index)
-  end
+  local known = redis.call('HGET', foreign_runs, run)
+  if known and known <= member then return end
+  if known then redis.call('ZREM', index, known) end
+  redis.call('HSET', foreign_runs, run, member)
+  redis.call('ZADD', index, 0, member)
+  entry(foreign_runs)
+  entry(index)
 end
 
 local carry_out = {keep = keep, lane = lane, add = add, answers = answers, letter = letter, mark = mark, listed = listed, older = older}

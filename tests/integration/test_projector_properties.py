@@ -121,6 +121,12 @@ def _stats(run: int, lane: int, rows: int) -> Record:
     return topics.STATS_CHANGELOG, f"r{run}:1:{lane}", value
 
 
+def _foreign_stats(run: int, lane: int, rows: int) -> Record:
+    stats = lane_stats(f"ext-{run}", [prediction(f"ext-{run}", i) for i in range(rows)], lane=lane)
+    stats.begun_at = at(9 - lane)
+    return topics.STATS_CHANGELOG, f"ext-{run}:1:{lane}", encode(stats)
+
+
 few = st.integers(0, 3)
 records = st.one_of(
     st.builds(_task, few, few, st.sampled_from(("run", "training", "deleted"))),
@@ -130,6 +136,7 @@ records = st.one_of(
     st.builds(_alias, few),
     st.builds(_answer, st.integers(0, 1), st.integers(0, 15)),
     st.builds(_stats, st.integers(0, 1), st.integers(0, 1), st.integers(0, 5)),
+    st.builds(_foreign_stats, st.integers(0, 1), few, few),
     st.builds(lambda row: (topics.DEAD_LETTERS, "", encode(dead_letter("r0", row, offset=row))), st.integers(0, 6)),
     st.builds(lambda number: (topics.TASK_LOGS, "t0", encode(log_entry("t0", number))), few),
 )

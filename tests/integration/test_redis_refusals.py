@@ -58,7 +58,7 @@ def _starts_a_save(admin: Any) -> bool:
 
 
 REFUSALS: dict[str, tuple[Step, Step]] = {
-    "full": (lambda r: r.config_set("maxmemory", r.info("memory")["used_memory"] - 1), lambda r: r.config_set("maxmemory", 0)),
+    "full": (lambda r: r.config_set("maxmemory", r.info("memory")["used_memory"] // 2), lambda r: r.config_set("maxmemory", 0)),
     "READONLY": (lambda r: r.execute_command("REPLICAOF", "127.0.0.1", "6"), lambda r: r.execute_command("REPLICAOF", "NO", "ONE")),
     "MISCONF": (_fail_to_save, lambda r: r.config_set("save", "")),
     "NOREPLICAS": (lambda r: r.config_set("min-replicas-to-write", 1), lambda r: r.config_set("min-replicas-to-write", 0)),

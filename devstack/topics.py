@@ -4,14 +4,14 @@ Partition counts are never changed here: the key of a record decides its partiti
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Mapping
 
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
 
 from devstack.errors import PartFailed, TopicsDiffer
 from devstack.topic_settings import unpack
+from runtime.kafka_clients import open_administrator
 from schemas.topics import TOPICS, Topic
 
 MAX_REPLICATION = 3
@@ -31,7 +31,7 @@ async def create_topics(kafka: Kafka, *, data_partitions: int, control_partition
     deadline = asyncio.get_running_loop().time() + timeout_seconds
     while True:
         try:
-            async with _admin(kafka) as admin:
+            async with open_administrator(kafka) as admin:
                 created = await _create(admin, wanted)
                 await unpack(admin, set(wanted) - set(created))
                 await _wait_for_leaders(admin, wanted, deadline)
@@ -47,7 +47,7 @@ async def differences(kafka: Kafka, *, data_partitions: int, control_partitions:
     """What is missing or has another partition count. Raises `PartFailed` when the broker does not answer."""
     wanted = _wanted(data_partitions, control_partitions)
     try:
-        async with _admin(kafka) as admin:
+        async with open_administrator(kafka) as admin:
             existing = await partition_counts(admin)
     except (KafkaError, OSError) as error:
         raise PartFailed(f"kafka at {kafka['bootstrap_servers']} does not answer: {error!r}") from error
@@ -98,13 +98,3 @@ def _wrong_counts(existing: Mapping[str, int], wanted: Wanted) -> list[str]:
         for name, (_, count) in wanted.items()
         if existing.get(name, count) != count
     ]
-
-
-@asynccontextmanager
-async def _admin(kafka: Kafka) -> AsyncIterator[AIOKafkaAdminClient]:
-    admin = AIOKafkaAdminClient(**kafka)
-    try:
-        await admin.start()
-        yield admin
-    finally:
-        await admin.close()

@@ -21,7 +21,9 @@ from aiokafka.coordinator.protocol import ConsumerProtocolMemberMetadata
 from aiokafka.errors import KafkaError
 
 from gateway.cluster_requests import DescribeGroups, DescribeLogDirs
-from runtime.errors import Unavailable
+from runtime.fetched import ask, fetch_cluster
+from runtime.kafka_clients import administrator, lone_consumer
+from runtime.kafka_errors import answered
 from runtime.tasks import stop_client
 from schemas.bounds import Count, UtcTime
 from schemas.decoding import reader
@@ -104,15 +106,10 @@ class Cluster:
 
     async def look(self) -> Picture:
         """Return a picture that is at most a second old. Raises `Unavailable`."""
-        try:
-            async with asyncio.timeout(self._timeout_seconds), self._one_at_a_time:
-                if self._last is None or time.monotonic() - self._last.at > KEPT_SECONDS:
-                    self._last = await self._look()
-                return self._last
-        except TimeoutError as error:
-            raise Unavailable("kafka", f"no answer within {self._timeout_seconds:.0f} s") from error
-        except (KafkaError, OSError) as error:
-            raise Unavailable("kafka", str(error) or repr(error)) from error
+        async with answered("looking at the broker", self._timeout_seconds), self._one_at_a_time:
+            if self._last is None or time.monotonic() - self._last.at > KEPT_SECONDS:
+                self._last = await self._look()
+            return self._last
 
     async def close(self) -> None:
         """Let the connections go."""
@@ -131,15 +128,9 @@ class Cluster:
             raise
 
     async def _connect(self) -> _Open:
-        admin = AIOKafkaAdminClient(**self._kafka, request_timeout_ms=int(1000 * self._timeout_seconds))
-        consumer = AIOKafkaConsumer(
-            **self._kafka,
-            enable_auto_commit=False,
-            isolation_level="read_committed",
-            fetch_max_wait_ms=50,
-            max_partition_fetch_bytes=1 << 20,
-        )
-        uncommitted = AIOKafkaConsumer(**self._kafka, enable_auto_commit=False)
+        admin = administrator(self._kafka, request_timeout_ms=int(1000 * self._timeout_seconds))
+        consumer = lone_consumer(self._kafka, fetch_max_wait_ms=50, max_partition_fetch_bytes=1 << 20)
+        uncommitted = lone_consumer(self._kafka, isolation_level="read_uncommitted")
         try:
             await asyncio.gather(admin.start(), consumer.start(), uncommitted.start())
         except BaseException:
@@ -150,7 +141,7 @@ class Cluster:
 
     async def _ask(self, to: _Open) -> Picture:
         names = [topic.name for topic in TOPICS]
-        cluster = await to.consumer._client.fetch_all_metadata()  # the public call answers from a cache that may not know them yet
+        cluster = await fetch_cluster(to.consumer)
         partitions = [TopicPartition(name, number) for name in names for number in sorted(cluster.partitions_for_topic(name) or ())]
         rows = [tp for tp in partitions if tp.topic in OF_ROWS]
         high = await to.uncommitted.end_offsets(rows) if rows else {}  # before the ends for readers of committed records
@@ -189,7 +180,7 @@ async def _groups(admin: AIOKafkaAdminClient) -> list[Group]:
     coordinators: dict[int, list[str]] = {}
     for name in names:
         coordinators.setdefault(await admin.find_coordinator(name), []).append(name)
-    answers = await asyncio.gather(*(admin._client.send(node, DescribeGroups(asked)) for node, asked in coordinators.items()))
+    answers = await asyncio.gather(*(ask(admin, node, DescribeGroups(asked)) for node, asked in coordinators.items()))
     found = [(name, state, members) for answer in answers for _, name, state, _, _, members in answer.groups]
     return [Group(name, state, len(members), _subscribed(members)) for name, state, members in found if members]
 
@@ -210,7 +201,7 @@ async def _configs(admin: AIOKafkaAdminClient, names: Collection[str]) -> dict[s
 async def _sizes(admin: AIOKafkaAdminClient, brokers: Sequence[int]) -> dict[str, int]:
     """Bytes on disk, replicas included."""
     found: dict[str, int] = {}
-    for answer in await asyncio.gather(*(admin._send_request_to_node(node, DescribeLogDirs()) for node in brokers)):
+    for answer in await asyncio.gather(*(ask(admin, node, DescribeLogDirs()) for node in brokers)):
         for _, _, topics in answer.results:
             for name, partitions in topics:
                 found[name] = found.get(name, 0) + sum(size for _, size, *_ in partitions)

@@ -15,12 +15,13 @@ from typing import Any, Literal, NamedTuple
 import msgspec
 import structlog
 from aiokafka import AIOKafkaProducer
-from aiokafka.client import AIOKafkaClient
 from aiokafka.errors import IllegalOperation, KafkaError
 from aiokafka.structs import RecordMetadata
 
 from gateway import metrics
 from runtime.errors import Unavailable
+from runtime.fetched import drop
+from runtime.kafka_clients import bare_client, owning_producer
 from runtime.tasks import stop_client
 from schemas.messages import encode
 from schemas.tasks import Command, FeatureSelectionSpec, RunSpec, TaskKind, TaskState, TrainingSpec
@@ -129,7 +130,7 @@ class Commands:
 
     async def problem(self) -> str | None:
         """Why nothing can be written; None when Kafka answers. Bounded."""
-        client = AIOKafkaClient(**self._kafka)
+        client = bare_client(self._kafka)
         try:
             async with asyncio.timeout(self._timeout_seconds):
                 await client.bootstrap()
@@ -175,13 +176,7 @@ class Commands:
         return written
 
     async def _start(self) -> AIOKafkaProducer:
-        self._producer = AIOKafkaProducer(
-            **self._kafka,
-            transactional_id=self._transactional_id,
-            transaction_timeout_ms=TRANSACTION_TIMEOUT_MS,
-            linger_ms=0,
-            max_request_size=MAX_MESSAGE_BYTES,
-        )
+        self._producer = owning_producer(self._kafka, self._transactional_id, TRANSACTION_TIMEOUT_MS, max_request_size=MAX_MESSAGE_BYTES)
         await self._producer.start()
         return self._producer
 
@@ -191,8 +186,7 @@ class Commands:
         producer, self._producer = self._producer, None
         if producer is None:
             return
-        if producer._sender is not None and producer._sender.sender_task is not None:
-            producer._sender.sender_task.cancel()
+        drop(producer)
         task = asyncio.create_task(_tried(producer.client.close()))
         self._closing.add(task)
         task.add_done_callback(self._closing.discard)

@@ -11,14 +11,13 @@ from contextlib import suppress
 from typing import Any
 
 import msgspec
-from aiokafka import AIOKafkaConsumer, TopicPartition
-from aiokafka.errors import KafkaError
+from aiokafka import TopicPartition
 
 from gateway import metrics
 from gateway.errors import Gone, Invalid, NotFound, problem
 from gateway.old_letters import OldLetters, Place
-from runtime.errors import Unavailable
-from runtime.tasks import stop_client
+from runtime.kafka_clients import open_reader
+from runtime.kafka_errors import answered
 from schemas.api_dead_letters import DeadLetterPage, DeadLetterSummary, DeadLetterView, LetterHeader, Outcome
 from schemas.decoding import reader
 from schemas.messages import DeadLetter, DeadLetterMark
@@ -81,25 +80,15 @@ class Letters:
 
     async def _read(self, partition: int, offset: int) -> DeadLetter | None:
         place = TopicPartition(DEAD_LETTERS.name, partition)
-        consumer = AIOKafkaConsumer(
-            **self._kafka, enable_auto_commit=False, auto_offset_reset="none", isolation_level="read_committed", fetch_max_wait_ms=50
-        )
-        try:
-            async with asyncio.timeout(READ_SECONDS):
-                await consumer.start()
-                consumer.assign([place])
-                if offset < (await consumer.beginning_offsets([place]))[place]:
-                    return None
-                consumer.seek(place, offset)
-                record = await consumer.getone(place)
-                letter = _letter(record.value)
-                return letter if record.offset == offset and isinstance(letter, DeadLetter) else None
-        except TimeoutError as error:
-            raise Unavailable("kafka", f"the letter was not read within {READ_SECONDS:.0f} s") from error
-        except (KafkaError, OSError) as error:
-            raise Unavailable("kafka", repr(error)) from error
-        finally:
-            await stop_client(consumer)
+        options: dict[str, Any] = {"auto_offset_reset": "none", "fetch_max_wait_ms": 50}
+        async with answered("reading a letter", READ_SECONDS), open_reader(self._kafka, **options) as consumer:
+            consumer.assign([place])
+            if offset < (await consumer.beginning_offsets([place]))[place]:
+                return None
+            consumer.seek(place, offset)
+            record = await consumer.getone(place)
+            letter = _letter(record.value)
+            return letter if record.offset == offset and isinstance(letter, DeadLetter) else None
 
 
 def page(selection: Selection) -> DeadLetterPage:

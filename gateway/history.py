@@ -9,14 +9,13 @@ from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
-from aiokafka.errors import KafkaError
 
 from gateway import late, metrics
 from gateway.errors import Gone
 from gateway.landmarks import Landmark, Landmarks
 from gateway.reading import Reading
-from runtime.errors import Unavailable
-from runtime.kafka import open_reader
+from runtime.kafka_clients import open_reader
+from runtime.kafka_errors import answered
 from schemas.topics import PREDICTIONS
 from storage.answers import Late
 from storage.run_view import RunView
@@ -63,15 +62,10 @@ class History:
     @asynccontextmanager
     async def _reading(self) -> AsyncIterator[AIOKafkaConsumer]:
         """A consumer, for a bounded time."""
-        try:
-            async with asyncio.timeout(self._timeout_seconds), self._free:
-                with metrics.HISTORY_SECONDS.time():
-                    async with open_reader(self._kafka, fetch_max_wait_ms=50) as consumer:
-                        yield consumer
-        except TimeoutError as error:
-            raise Unavailable("kafka", f"predictions were not read within {self._timeout_seconds:.0f} s") from error
-        except (KafkaError, OSError) as error:
-            raise Unavailable("kafka", repr(error)) from error
+        async with answered("reading predictions", self._timeout_seconds), self._free:
+            with metrics.HISTORY_SECONDS.time():
+                async with open_reader(self._kafka, fetch_max_wait_ms=50) as consumer:
+                    yield consumer
 
 
 async def _read(consumer: AIOKafkaConsumer, reading: Reading, offsets: Iterable[Landmark]) -> None:

@@ -15,10 +15,10 @@ from typing import NamedTuple
 
 import msgspec
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
-from aiokafka.errors import KafkaError
 
-from runtime.errors import Unavailable
-from runtime.kafka import open_reader, partitions_of
+from runtime.kafka import partitions_of
+from runtime.kafka_clients import open_reader
+from runtime.kafka_errors import answered
 from schemas.decoding import Unreadable, reader
 from schemas.messages import DeadLetterMark
 from schemas.topics import DEAD_LETTERS, INGRESS, ROWS
@@ -104,13 +104,9 @@ class OldLetters:
 
     @asynccontextmanager
     async def _reading(self) -> AsyncIterator[AIOKafkaConsumer]:
-        try:
-            async with asyncio.timeout(self._timeout_seconds), self._free, open_reader(self._kafka, fetch_max_wait_ms=50) as consumer:
-                yield consumer
-        except TimeoutError as error:
-            raise Unavailable("kafka", f"the letters were not read within {self._timeout_seconds:.0f} s") from error
-        except (KafkaError, OSError) as error:
-            raise Unavailable("kafka", repr(error)) from error
+        reading = answered("reading letters", self._timeout_seconds)
+        async with reading, self._free, open_reader(self._kafka, fetch_max_wait_ms=50) as consumer:
+            yield consumer
 
 
 async def _search(consumer: AIOKafkaConsumer, topic: str, partition: int, wanted: dict[str, int], search: Search) -> None:

@@ -18,7 +18,9 @@ from gateway import metrics
 from gateway.caretaker import Caretaker
 from gateway.idle import Idle
 from runtime.errors import Unavailable
-from runtime.kafka import METADATA_MAX_AGE_MS, partition_for
+from runtime.fetched import fetch_cluster
+from runtime.kafka import partition_for
+from runtime.kafka_clients import group_consumer
 from runtime.quarantine import Quarantine
 from runtime.run_epochs import RunEpochs
 from runtime.tasks import cancel_all, stop_client
@@ -122,17 +124,7 @@ class Projector(ConsumerRebalanceListener):  # type: ignore[misc]
         self._generation += 1
 
     async def _follow(self) -> None:
-        consumer = AIOKafkaConsumer(
-            **self._kafka,
-            group_id=self._group,
-            enable_auto_commit=False,
-            auto_offset_reset="earliest",
-            isolation_level="read_committed",
-            session_timeout_ms=self._session_timeout_ms,
-            heartbeat_interval_ms=self._session_timeout_ms // 4,
-            max_partition_fetch_bytes=4 << 20,
-            metadata_max_age_ms=METADATA_MAX_AGE_MS,
-        )
+        consumer = group_consumer(self._kafka, self._group, self._session_timeout_ms, heartbeats=4, max_partition_fetch_bytes=4 << 20)
         try:
             async with asyncio.timeout(KAFKA_TIMEOUT_SECONDS):
                 await consumer.start()
@@ -150,7 +142,7 @@ class Projector(ConsumerRebalanceListener):  # type: ignore[misc]
 
     async def _partitions(self, consumer: AIOKafkaConsumer) -> int:
         """Number of partitions that must be projected before the view may be shown; waits for topics that do not exist yet."""
-        cluster = await consumer._client.fetch_all_metadata()  # the public call answers from a cache that may not know them yet
+        cluster = await fetch_cluster(consumer)
         counts = self._counts = {topic.name: len(cluster.partitions_for_topic(topic.name) or ()) for topic in PROJECTED}
         if missing := [name for name, count in counts.items() if not count]:
             raise TimeoutError(f"topics do not exist: {missing}")

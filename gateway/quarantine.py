@@ -7,11 +7,11 @@ from collections import Counter
 from typing import Any
 
 from aiokafka import ConsumerRecord, TopicPartition
-from aiokafka.errors import KafkaError
 
 from gateway.errors import Conflict, NotFound
-from runtime.errors import Unavailable
-from runtime.kafka import open_reader, partitions_of
+from runtime.kafka import partitions_of
+from runtime.kafka_clients import open_reader
+from runtime.kafka_errors import answered
 from runtime.quarantine import Quarantine, read_quarantine
 from schemas.api_quarantine import QuarantineList, QuarantineSummary, QuarantineView
 from schemas.tasks import Quarantined
@@ -33,11 +33,8 @@ class Poison:
 
     async def all(self, whole: str | None = None) -> list[Quarantined]:
         """The records in quarantine, newest first, with the bytes of the one at the place `whole`. Raises `Unavailable`."""
-        try:
-            async with asyncio.timeout(READ_SECONDS), self._one_at_a_time:
-                return await read_quarantine(self._kafka, lambda one: one.place == whole)
-        except (KafkaError, OSError, TimeoutError) as error:
-            raise Unavailable("kafka", f"the quarantine cannot be read: {error!r}") from error
+        async with answered("reading the quarantine", READ_SECONDS), self._one_at_a_time:
+            return await read_quarantine(self._kafka, lambda one: one.place == whole)
 
     async def find(self, place: str) -> Quarantined:
         """One of them. Raises `NotFound`, `Unavailable`."""
@@ -63,21 +60,19 @@ class Poison:
         return await self.find(place)
 
     async def _record(self, place: TopicPartition, offset: int) -> ConsumerRecord | None:
-        try:
-            async with asyncio.timeout(READ_SECONDS), open_reader(self._kafka, auto_offset_reset="none") as consumer:
-                if place.partition not in await partitions_of(consumer, place.topic):
-                    return None
-                consumer.assign([place])
-                first, end = (await consumer.beginning_offsets([place]))[place], (await consumer.end_offsets([place]))[place]
-                if not first <= offset < end:
-                    return None
-                consumer.seek(place, offset)
-                while await consumer.position(place) <= offset:
-                    for record in (await consumer.getmany(place, timeout_ms=200, max_records=1)).get(place, []):
-                        return record if record.offset == offset else None
+        reading = answered("reading a record", READ_SECONDS)
+        async with reading, open_reader(self._kafka, auto_offset_reset="none") as consumer:
+            if place.partition not in await partitions_of(consumer, place.topic):
                 return None
-        except (KafkaError, OSError, TimeoutError) as error:
-            raise Unavailable("kafka", f"the record cannot be read: {error!r}") from error
+            consumer.assign([place])
+            first, end = (await consumer.beginning_offsets([place]))[place], (await consumer.end_offsets([place]))[place]
+            if not first <= offset < end:
+                return None
+            consumer.seek(place, offset)
+            while await consumer.position(place) <= offset:
+                for record in (await consumer.getmany(place, timeout_ms=200, max_records=1)).get(place, []):
+                    return record if record.offset == offset else None
+            return None
 
     async def close(self) -> None:
         """Close the connection."""

@@ -11,7 +11,9 @@ from aiokafka.errors import KafkaError
 from aiokafka.structs import OffsetAndTimestamp
 
 from runtime.errors import Unavailable
-from runtime.kafka import open_reader, partition_for, partitions_of
+from runtime.kafka import partition_for, partitions_of
+from runtime.kafka_clients import open_reader
+from runtime.kafka_errors import answered
 from schemas.messages import PackedHead
 from schemas.topics import CONTENT_TYPE_HEADER, PACKED, REDRIVE_HEADER, ROWS
 
@@ -50,20 +52,16 @@ class Ranges:
 
     async def extents(self, choose: Callable[[PartitionOf], Collection[TopicPartition]], since: datetime) -> dict[TopicPartition, Extent]:
         """The extents of the partitions that are chosen with the partitioner; `at_time`: the first record at or after `since`."""
-        try:
-            async with asyncio.timeout(self._timeout_seconds), open_reader(self._kafka, fetch_max_wait_ms=50) as consumer:
-                count = len(await partitions_of(consumer, ROWS.name))
-                wanted = list(choose(lambda key: partition_for(key, count)))
-                moment = int(since.timestamp() * 1000)
-                first, ends, times = (
-                    await consumer.beginning_offsets(wanted),
-                    await consumer.end_offsets(wanted),
-                    await consumer.offsets_for_times(dict.fromkeys(wanted, moment)),
-                )
-        except TimeoutError as error:
-            raise Unavailable("kafka", f"no offsets within {self._timeout_seconds:.0f} s") from error
-        except (KafkaError, OSError) as error:
-            raise Unavailable("kafka", repr(error)) from error
+        asking = answered("asking for offsets", self._timeout_seconds)
+        async with asking, open_reader(self._kafka, fetch_max_wait_ms=50) as consumer:
+            count = len(await partitions_of(consumer, ROWS.name))
+            wanted = list(choose(lambda key: partition_for(key, count)))
+            moment = int(since.timestamp() * 1000)
+            first, ends, times = (
+                await consumer.beginning_offsets(wanted),
+                await consumer.end_offsets(wanted),
+                await consumer.offsets_for_times(dict.fromkeys(wanted, moment)),
+            )
         return {tp: Extent(first[tp], ends[tp], _at(times.get(tp), ends[tp])) for tp in wanted}
 
     async def first_rows(self, keys: Mapping[bytes, int], partition: int, extent: Extent) -> dict[int, tuple[int, int]] | None:

@@ -10,12 +10,13 @@ from contextlib import suppress
 
 import structlog
 from aiokafka import AIOKafkaProducer
-from aiokafka.errors import KafkaError
 
 from gateway.changes import Changes
 from gateway.dead_letters import Letters, cut_off
 from gateway.errors import Conflict, Invalid, problem
 from runtime.errors import Unavailable
+from runtime.kafka_clients import plain_producer, started
+from runtime.kafka_errors import answered
 from runtime.tasks import stop_client
 from schemas.api_dead_letters import MOST_LETTERS, LetterFailed, LettersSent
 from schemas.messages import DeadLetter, Purge, Redrive, encode
@@ -107,26 +108,14 @@ class Redriver:
                     await stop_client(self._producer)
 
     async def _send(self, letter: DeadLetter, value: bytes, headers: Headers) -> None:
-        try:
-            async with asyncio.timeout(self._timeout_seconds):
-                producer = await self._started()
-                await producer.send_and_wait(ROWS.name, value, key=letter.key, partition=letter.partition, headers=headers)
-        except TimeoutError as error:
-            raise Unavailable("kafka", f"a row was not confirmed within {self._timeout_seconds:.0f} s") from error
-        except (KafkaError, OSError) as error:
-            raise Unavailable("kafka", repr(error)) from error
+        async with answered("sending a row", self._timeout_seconds):
+            producer = await self._started()
+            await producer.send_and_wait(ROWS.name, value, key=letter.key, partition=letter.partition, headers=headers)
 
     async def _started(self) -> AIOKafkaProducer:
         async with self._starting:
             if self._producer is None:
-                # not idempotent, which can fail for good: what is written twice counts once
-                producer = AIOKafkaProducer(**self._kafka, acks="all", linger_ms=0, max_request_size=MAX_MESSAGE_BYTES)
-                try:
-                    await producer.start()
-                except BaseException:
-                    await stop_client(producer)
-                    raise
-                self._producer = producer
+                self._producer = await started(plain_producer(self._kafka, max_request_size=MAX_MESSAGE_BYTES))
             return self._producer
 
     async def _wait(self, before: Found) -> Found:

@@ -16,6 +16,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 
 from producer.metrics import ROWS_UNSCORED
+from runtime.kafka_clients import administrator
 from schemas.topics import APP_ID, ROWS
 
 log = structlog.get_logger()
@@ -90,7 +91,7 @@ class Backlog:
     async def _positions(self) -> dict[int, int]:
         try:
             if self._admin is None:
-                admin = AIOKafkaAdminClient(**self._kafka)
+                admin = administrator(self._kafka)
                 await admin.start()
                 self._admin = admin
             found = await self._admin.list_consumer_group_offsets(APP_ID, partitions=[TopicPartition(ROWS.name, p) for p in self._batches])

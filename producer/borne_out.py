@@ -11,7 +11,8 @@ from aiokafka.errors import KafkaError
 
 from producer.errors import IllegalMove
 from runtime.errors import Unavailable
-from runtime.kafka import open_reader, partition_for, partitions_of, read_to_end
+from runtime.kafka import partition_for, partitions_of, read_to_end
+from runtime.kafka_clients import open_reader
 from schemas.decoding import Unreadable, reader
 from schemas.ids import row_key, stats_key
 from schemas.messages import LaneStats

@@ -17,6 +17,7 @@ from typing import Any
 import msgspec
 import structlog
 from aiokafka import ConsumerRecord
+from aiokafka.errors import KafkaError
 from msgspec import UNSET
 
 from producer.borne_out import Failures
@@ -30,9 +31,10 @@ from producer.run import Run, utc_now
 from producer.sender import Sender
 from producer.spools import Spools
 from runtime.errors import Fenced, Unavailable
+from runtime.kafka_errors import classify
 from runtime.newest_tasks import newest_tasks
 from runtime.quarantine import entry
-from runtime.transactions import Partition, Record, expected
+from runtime.transactions import Partition, Record
 from schemas.bounds import INTEGER_MAX
 from schemas.messages import TERMINAL, Ending, Status, encode
 from schemas.tasks import FORMER_ATTEMPTS_MAX, Command, FormerAttempt, RunPosition, RunSpec, TaskState
@@ -308,7 +310,7 @@ class Desk:
         except RunFailed as error:
             ending, message = "FAILED", str(error)
         except Exception as error:
-            if isinstance(expected(error), Unavailable | Fenced):
+            if isinstance(error, Unavailable | Fenced) or (isinstance(error, KafkaError) and classify(error, "") is not error):
                 raise
             log.exception("a run cannot go on", run_id=run.run_id)  # a bug; the other runs of this producer do go on
             ending, message = "FAILED", f"It cannot go on: {type(error).__name__}: {error}"[:500]

@@ -9,7 +9,7 @@ from contextlib import suppress
 from pydantic import ValidationError
 
 from runtime.kafka import read_to_end
-from runtime.transactions import expected
+from runtime.kafka_errors import classify
 from schemas.manifests import ModelManifest
 from schemas.topics import MODELS
 from storage.bundles import digest
@@ -38,5 +38,5 @@ class Registered:
                     with suppress(ValidationError):  # no manifest: the stream processor says it
                         self._digests[name] = digest(ModelManifest.model_validate_json(record.value))
         except Exception as error:
-            raise expected(error) from error
+            raise classify(error, f"reading {MODELS.name}") from error
         return dict(self._digests)

@@ -21,9 +21,10 @@ from producer.spool import ReplayRows, Spool, finished, on_disk, opened
 from rows.identity import PartitionOf
 from rows.inputs import ModelInputs
 from runtime.errors import Unavailable
-from runtime.kafka import open_reader, partition_for, partitions_of, read_to_end
+from runtime.kafka import partition_for, partitions_of, read_to_end
+from runtime.kafka_clients import open_reader
+from runtime.kafka_errors import classify
 from runtime.run_epochs import RunEpochs
-from runtime.transactions import expected
 from schemas.ids import MODEL_VERSION
 from schemas.tasks import ReplaySource, RunSpec, TopicRange
 from schemas.topics import ROWS, RUN_POSITIONS
@@ -90,7 +91,7 @@ async def _tried(
     except (RunFailed, StorageUnavailable):
         raise
     except Exception as error:
-        raise expected(error) from error
+        raise classify(error, f"reading {ROWS.name}") from error
     log.info("replay read", run_id=run_id, rows=rows.total, unreplayable=rows.manifest.unreplayable)
     return rows
 

@@ -10,7 +10,6 @@ import time
 from collections.abc import Iterable, Sequence
 from typing import Any, Literal
 
-from aiokafka import AIOKafkaProducer
 from aiokafka.producer.message_accumulator import BatchBuilder
 
 from producer.backlog import Backlog
@@ -18,8 +17,10 @@ from producer.encoding import Headers, Identity, headers
 from producer.metrics import CONFIRM_SECONDS, ROWS_CONFIRMED, ROWS_SENT
 from producer.positions import Positions, Sent
 from runtime.kafka import partition_for, wait_for_kafka
+from runtime.kafka_clients import idempotent_producer
+from runtime.kafka_errors import classify
 from runtime.tasks import stop_client
-from runtime.transactions import expected, in_time
+from runtime.transactions import in_time
 from schemas.ids import row_key
 from schemas.topics import ROWS, MessageType
 
@@ -43,11 +44,8 @@ class Sender:
     async def start(self) -> None:
         """Connect; raises `Unavailable` when the broker does not answer in time."""
         self._turns = [asyncio.Lock() for _ in range(await wait_for_kafka(self._kafka, ROWS.name))]
-        self._producer = AIOKafkaProducer(
-            **self._kafka,
-            enable_idempotence=True,
-            acks="all",
-            linger_ms=0,
+        self._producer = idempotent_producer(
+            self._kafka,
             max_batch_size=BATCH_BYTES,
             max_request_size=4 * BATCH_BYTES,
             request_timeout_ms=ROOM_TIMEOUT_MS,
@@ -82,13 +80,13 @@ class Sender:
                 future: asyncio.Future[object] = await self._producer.send_batch(batch, ROWS.name, partition=partition)
         except Exception as error:
             self.fail(error)
-            raise expected(error) from error
+            raise classify(error, f"sending to partition {partition} of {ROWS.name}") from error
         return future
 
     def fail(self, error: BaseException) -> None:
         """Keep the first failure: nothing more is sent by this process."""
         if self.failure is None and isinstance(error, Exception):
-            self.failure = expected(error)
+            self.failure = classify(error, f"sending to {ROWS.name}")
 
 
 class Lanes:

@@ -16,16 +16,17 @@ from typing import Any, Protocol
 
 import msgspec
 import structlog
-from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, ConsumerRecord, TopicPartition
-from aiokafka.coordinator.assignors.sticky.sticky_assignor import StickyPartitionAssignor
+from aiokafka import ConsumerRebalanceListener, ConsumerRecord, TopicPartition
 from aiokafka.errors import CommitFailedError, KafkaError
 
 from runtime.errors import Fenced, Unavailable
-from runtime.kafka import METADATA_MAX_AGE_MS, partition_for, wait_for_kafka
+from runtime.kafka import partition_for, wait_for_kafka
+from runtime.kafka_clients import group_consumer
+from runtime.kafka_errors import classify
 from runtime.newest_tasks import newest_tasks
 from runtime.quarantine import entry, read_quarantine
 from runtime.tasks import cancel_all, stop_client
-from runtime.transactions import ANSWER_TIMEOUT_SECONDS, Partition, Record, expected, in_time
+from runtime.transactions import ANSWER_TIMEOUT_SECONDS, Partition, Record, in_time
 from schemas.decoding import Unreadable, reader
 from schemas.messages import TERMINAL, encode
 from schemas.tasks import Command, TaskState
@@ -95,18 +96,13 @@ class Owner(ConsumerRebalanceListener):  # type: ignore[misc]
 
     async def run(self, stopping: asyncio.Event) -> None:
         """See `own`."""
-        consumer = AIOKafkaConsumer(
-            **self._kafka,
-            group_id=self._group,
-            enable_auto_commit=False,
-            auto_offset_reset="earliest",
-            isolation_level="read_committed",
-            session_timeout_ms=self._session_timeout_ms,
-            heartbeat_interval_ms=self._session_timeout_ms // 5,
+        consumer = group_consumer(
+            self._kafka,
+            self._group,
+            self._session_timeout_ms,
+            heartbeats=5,
+            sticky=True,
             rebalance_timeout_ms=REBALANCE_TIMEOUT_MS,
-            metadata_max_age_ms=METADATA_MAX_AGE_MS,
-            # a class of its own, because this assignor keeps its memory in the class
-            partition_assignment_strategy=(type("Sticky", (StickyPartitionAssignor,), {}),),
         )
         self._consumer = consumer
         waits: list[asyncio.Future[Any]] = [asyncio.create_task(work) for work in (self._poll(), self._watch(), stopping.wait())]
@@ -143,7 +139,7 @@ class Owner(ConsumerRebalanceListener):  # type: ignore[misc]
                         for record in records:
                             owned.commands.put_nowait(record)
         except Exception as error:
-            self._fail(expected(error))
+            self._fail(classify(error, f"reading {self._topic.name}"))
 
     async def _watch(self) -> None:
         """Ask the broker now and then, for `problems`: aiokafka itself waits for it in silence, and for ever."""

@@ -5,8 +5,6 @@ Everyone reads with `isolation_level=read_committed`. Nothing here holds a conne
 
 import asyncio
 from collections.abc import AsyncIterator, Collection
-from contextlib import asynccontextmanager
-from typing import Any
 
 import structlog
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
@@ -14,13 +12,10 @@ from aiokafka.errors import KafkaError
 from aiokafka.partitioner import murmur2
 
 from runtime.errors import Unavailable
-from runtime.tasks import stop_client
+from runtime.fetched import fetch_cluster
+from runtime.kafka_clients import open_reader
 
 log = structlog.get_logger()
-
-METADATA_MAX_AGE_MS = 5_000
-"""How old a group member's idea of the topics may be. Right after its start a broker may not name all of them; whoever deals the partitions
-out then leaves some to nobody, and nothing asks again before this is over (seen: five minutes, aiokafka's default)."""
 
 
 def partition_for(key: bytes, partitions: int) -> int:
@@ -28,22 +23,9 @@ def partition_for(key: bytes, partitions: int) -> int:
     return int((murmur2(key) & 0x7FFFFFFF) % partitions)
 
 
-@asynccontextmanager
-async def open_reader(kafka: dict[str, object], **options: Any) -> AsyncIterator[AIOKafkaConsumer]:
-    """A started consumer of committed records that belongs to no group and commits nothing; it is stopped at the end of the block."""
-    consumer = AIOKafkaConsumer(
-        **kafka, **{"enable_auto_commit": False, "auto_offset_reset": "earliest", "isolation_level": "read_committed", **options}
-    )
-    try:
-        await consumer.start()
-        yield consumer
-    finally:
-        await stop_client(consumer)
-
-
 async def partitions_of(consumer: AIOKafkaConsumer, topic: str) -> set[int]:
     """The partitions of a topic; none when it does not exist."""
-    cluster = await consumer._client.fetch_all_metadata()  # the public call answers from a cache that never asks for this topic
+    cluster = await fetch_cluster(consumer)
     return set(cluster.partitions_for_topic(topic) or ())
 
 
@@ -100,6 +82,6 @@ async def read_to_end(
 
 
 async def _high_watermarks(kafka: dict[str, object], partitions: list[TopicPartition]) -> dict[TopicPartition, int]:
-    async with AIOKafkaConsumer(**kafka, isolation_level="read_uncommitted") as consumer:
+    async with open_reader(kafka, isolation_level="read_uncommitted") as consumer:
         ends: dict[TopicPartition, int] = await consumer.end_offsets(partitions)
         return ends

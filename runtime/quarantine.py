@@ -15,7 +15,8 @@ from aiokafka.errors import KafkaError
 from aiokafka.structs import TopicPartition
 
 from runtime.errors import Unavailable
-from runtime.kafka import open_reader, partitions_of, read_to_end
+from runtime.kafka import partitions_of, read_to_end
+from runtime.kafka_clients import idempotent_producer, open_reader, started
 from runtime.tasks import stop_client
 from runtime.transactions import Record
 from schemas.decoding import Unreadable, reader
@@ -102,13 +103,7 @@ class Quarantine:
 
     async def _opened(self) -> AIOKafkaProducer:
         if self._producer is None:
-            producer = AIOKafkaProducer(**self._kafka, enable_idempotence=True, linger_ms=0, max_request_size=2 << 20)
-            try:
-                await producer.start()
-            except BaseException:
-                await stop_client(producer)
-                raise
-            self._producer = producer
+            self._producer = await started(idempotent_producer(self._kafka, max_request_size=2 << 20))
         return self._producer
 
     async def close(self) -> None:

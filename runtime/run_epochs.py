@@ -15,7 +15,8 @@ from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from aiokafka.errors import KafkaError
 
 from runtime.errors import Unavailable
-from runtime.kafka import open_reader, partition_for
+from runtime.kafka import partition_for
+from runtime.kafka_clients import open_reader
 from schemas.decoding import Unreadable, reader
 from schemas.messages import TERMINAL
 from schemas.tasks import RunPosition, TaskState

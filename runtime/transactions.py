@@ -11,19 +11,11 @@ from typing import Any, TypeVar
 
 import structlog
 from aiokafka import AIOKafkaProducer, ConsumerRecord, TopicPartition
-from aiokafka.errors import (
-    InvalidProducerEpoch,
-    InvalidProducerIdMapping,
-    InvalidTxnState,
-    KafkaError,
-    KafkaTimeoutError,
-    KafkaUnavailableError,
-    ProducerFenced,
-    RequestTimedOutError,
-)
 from aiokafka.structs import OffsetAndMetadata
 
 from runtime.errors import Fenced, Unavailable
+from runtime.kafka_clients import owning_producer
+from runtime.kafka_errors import classify
 from runtime.tasks import cancel_all, stop_client
 from schemas.topics import Topic
 
@@ -37,8 +29,6 @@ ANSWER_TIMEOUT_SECONDS = 60.0
 """How long the broker may be silent, a restart included, before the process gives up."""
 TRANSACTION_TIMEOUT_MS = 30_000
 """Readers wait behind a transaction that a crash left open: until the next owner ends it, or this long."""
-_FENCED = (ProducerFenced, InvalidProducerEpoch, InvalidTxnState, InvalidProducerIdMapping)
-_UNAVAILABLE = (KafkaTimeoutError, KafkaUnavailableError, RequestTimedOutError)
 
 
 class Partition:
@@ -95,7 +85,7 @@ class Partition:
             try:
                 offsets = await in_time(self._write(self._producer, records, command, tries), "kafka", "a transaction does not end")
             except Exception as error:  # whatever it was, the transaction stays open: only the next owner can end it
-                self._failure = expected(error)
+                self._failure = classify(error, f"writing to partition {self.number} of {self._group}")
                 raise self._failure from error
             if command is not None and not tries:
                 self.committed = command.offset
@@ -121,18 +111,12 @@ class Partition:
             self._producer = await self._opened()
 
     async def _opened(self) -> AIOKafkaProducer:
-        producer = AIOKafkaProducer(
-            **self._kafka,
-            transactional_id=f"{self._group}-{self.number}",
-            transaction_timeout_ms=TRANSACTION_TIMEOUT_MS,
-            linger_ms=0,
-            max_request_size=4 << 20,
-        )
+        producer = owning_producer(self._kafka, f"{self._group}-{self.number}", TRANSACTION_TIMEOUT_MS, max_request_size=4 << 20)
         started = False
         try:
             await in_time(producer.start(), "kafka", "the transactional producer does not start")
         except Exception as error:
-            raise expected(error) from error
+            raise classify(error, f"taking partition {self.number} of {self._group}") from error
         else:
             started = True
         finally:
@@ -167,21 +151,6 @@ class Partition:
         self.lose()
         if self._producer is not None:
             await _stopped(self._producer)
-
-
-def expected(error: Exception) -> Exception:
-    """Tell the expected failures of Kafka apart: `Fenced`, `Unavailable`; anything else is returned as it is, a bug.
-
-    What aiokafka raises may say nothing ("Unexpected error during batch delivery"): the causes behind it count too.
-    """
-    causes: list[BaseException] = [error]
-    while (cause := causes[-1].__cause__) is not None:
-        causes.append(cause)
-    if any(isinstance(cause, _FENCED) for cause in causes):
-        return Fenced(repr(error))
-    if any(isinstance(cause, _UNAVAILABLE) or (isinstance(cause, KafkaError) and cause.retriable) for cause in causes):
-        return Unavailable("kafka", repr(causes[-1]))
-    return error
 
 
 async def in_time(answer: Awaitable[T], part: str, detail: str, timeout_seconds: float = ANSWER_TIMEOUT_SECONDS) -> T:

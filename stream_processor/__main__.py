@@ -15,10 +15,10 @@ import structlog
 from runtime.errors import EXIT_BUG, EXIT_UNAVAILABLE, ConfigurationError, Unavailable
 from runtime.health import health_server
 from runtime.kafka import wait_for_kafka
+from runtime.kafka_errors import classify
 from runtime.process import run, unless_stopped
 from runtime.tasks import cancel_all
 from schemas.topics import DEAD_LETTERS, INLETS, PREDICTIONS, STATS_CHANGELOG
-from stream_processor.errors import classify
 from stream_processor.settings import Settings
 from stream_processor.watch import Watch
 from stream_processor.worker import Worker

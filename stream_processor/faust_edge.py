@@ -17,7 +17,7 @@ from faust.serializers.codecs import Codec, register
 from faust.tables.manager import TableManager
 from faust.types import TP
 
-from runtime.kafka import METADATA_MAX_AGE_MS
+from runtime.kafka_clients import METADATA_MAX_AGE_MS
 from schemas.topics import APP_ID, INLETS, STATS_CHANGELOG
 from stream_processor.changelog import problem
 from stream_processor.faust_consumer import BatchScheduler, BatchTransport

@@ -11,8 +11,10 @@ from typing import Any, NamedTuple
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
+from runtime.fetched import ask, leader_of
+from runtime.kafka_clients import lone_consumer, started
+from runtime.kafka_errors import classify
 from runtime.tasks import stop_client
-from stream_processor.errors import classify
 from stream_processor.transactions_request import DescribeProducers
 
 
@@ -74,9 +76,10 @@ class Broker:
         found: list[tuple[int, int]] = []
         with suppress(Exception):  # only for the log: old brokers and missing rights are no failure
             async with self._lock, asyncio.timeout(2):
-                client: Any = (await self._started())._client
-                node = client.cluster.leader_for_partition(tp)
-                answer = await client.send(node, DescribeProducers(tp.topic, tp.partition))
+                consumer = await self._started()
+                if (node := leader_of(consumer, tp)) is None:
+                    return []
+                answer: Any = await ask(consumer, node, DescribeProducers(tp.topic, tp.partition))
                 for _, partitions, _ in answer.topics:
                     for _, _, _, producers, _ in partitions:
                         found += [(start, producer) for producer, _, _, _, _, start, _ in producers if start >= 0]
@@ -84,13 +87,7 @@ class Broker:
 
     async def _started(self, isolation: str = "read_committed") -> AIOKafkaConsumer:
         if isolation not in self._consumers:
-            consumer = AIOKafkaConsumer(**self._kafka, enable_auto_commit=False, auto_offset_reset="earliest", isolation_level=isolation)
-            try:
-                await consumer.start()
-            except BaseException:
-                await stop_client(consumer)
-                raise
-            self._consumers[isolation] = consumer
+            self._consumers[isolation] = await started(lone_consumer(self._kafka, isolation_level=isolation))
         return self._consumers[isolation]
 
     async def stop(self) -> None:

@@ -11,8 +11,10 @@ from itertools import pairwise
 from typing import Any, Protocol
 
 from aiokafka import AIOKafkaProducer, TopicPartition
-from aiokafka.producer import sender
 
+from runtime.fetched import touch
+from runtime.kafka_clients import owning_producer, plain_producer, started
+from runtime.kafka_errors import classify
 from runtime.tasks import stop_client
 from schemas.topics import (
     APP_ID,
@@ -29,16 +31,12 @@ from schemas.topics import (
     TYPE_HEADER,
     Topic,
 )
-from stream_processor.errors import classify
 
 Headers = list[tuple[str, bytes]]
 HEADERS: Headers = [(CONTENT_TYPE_HEADER, JSON), (SCHEMA_VERSION_HEADER, SCHEMA_VERSION)]
 MARK_HEADERS: Headers = [*HEADERS, (TYPE_HEADER, MARK_TYPE)]
 OWNER_KEY, END_KEY = b"__owner__", b"__end__"
 PRODUCER_BATCH_BYTES = 1 << 20
-sender.BACKOFF_OVERRIDE = 0.002
-"""Seconds until a transaction is tried again that began before the markers of the one before it were written: aiokafka's 20 ms
-were seen in the slowest rows at 100 rows/s, and in those behind them."""
 
 Records = Sequence[tuple[bytes | None, bytes]]
 NOTHING: Mapping[int, Headers] = {}
@@ -76,14 +74,14 @@ class Owner:
         The first transaction is slow on every topic it touches (75–120 ms were seen), so one is made here, over all of them, and aborted.
         It writes a record on the changelog only: those who read uncommitted find none on the others. Raises `Unavailable`, `Fenced`.
         """
-        producer = AIOKafkaProducer(
-            **kafka,
-            transactional_id=f"{APP_ID}-{partition}",
-            transaction_timeout_ms=int(timeout_seconds * 1000),
-            request_timeout_ms=int(timeout_seconds * 1000),
+        timeout_ms = int(timeout_seconds * 1000)
+        producer = owning_producer(
+            kafka,
+            f"{APP_ID}-{partition}",
+            timeout_ms,
+            request_timeout_ms=timeout_ms,
             max_batch_size=PRODUCER_BATCH_BYTES,
             max_request_size=MAX_MESSAGE_BYTES,
-            linger_ms=0,
         )
         owner = cls(producer, partition, timeout_seconds)
         try:
@@ -99,7 +97,7 @@ class Owner:
         await self._producer.begin_transaction()
         for topic in (PREDICTIONS, DEAD_LETTERS):
             await self._producer.partitions_for(topic.name)  # where its leader is
-            self._producer._txn_manager.maybe_add_partition_to_txn(TopicPartition(topic.name, self.partition))
+            touch(self._producer, TopicPartition(topic.name, self.partition))
         await (await self._send(STATS_CHANGELOG, [(OWNER_KEY, b"")]))
         await self._producer.abort_transaction()
 
@@ -168,8 +166,7 @@ class EndWriter:
         """Write one and return its offset. Raises `Unavailable`."""
         try:
             if self._producer is None:
-                self._producer = AIOKafkaProducer(**self._kafka, acks="all", linger_ms=0)
-                await self._producer.start()
+                self._producer = await started(plain_producer(self._kafka))
             return int((await self._producer.send_and_wait(STATS_CHANGELOG.name, b"", key=END_KEY, partition=partition)).offset)
         except BaseException as error:
             raise classify(error, "writing to the changelog") from error

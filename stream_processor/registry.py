@@ -9,14 +9,14 @@ import asyncio
 import structlog
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 
-from runtime.kafka import open_reader
+from runtime.kafka_clients import open_reader
+from runtime.kafka_errors import classify
 from schemas.decoding import Unreadable, reader
 from schemas.ids import alias_key
 from schemas.manifests import ModelManifest
 from schemas.messages import Alias
 from schemas.topics import MODELS
 from storage.bundles import digest
-from stream_processor.errors import classify
 
 WORKSPACE = "default"
 CHAMPION, LATEST = alias_key("champion", WORKSPACE).encode(), alias_key("latest", WORKSPACE).encode()

@@ -10,7 +10,8 @@ import msgspec
 import pytest
 from aiokafka import AIOKafkaProducer, TopicPartition
 
-from runtime.kafka import open_reader, partition_for
+from runtime.kafka import partition_for
+from runtime.kafka_clients import open_reader
 from schemas import topics
 from schemas.api_runs import Run, RunCreate
 from schemas.messages import encode

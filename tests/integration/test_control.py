@@ -15,7 +15,8 @@ from gateway.errors import Conflict, NotFound
 from gateway.quarantine import Poison
 from runtime.control import TRIES, Owner
 from runtime.errors import Fenced, Unavailable
-from runtime.kafka import open_reader, partition_for, read_to_end
+from runtime.kafka import partition_for, read_to_end
+from runtime.kafka_clients import open_reader
 from runtime.quarantine import Quarantine, read_quarantine
 from runtime.transactions import Partition
 from schemas.messages import encode

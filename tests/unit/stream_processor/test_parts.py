@@ -1,11 +1,6 @@
-import asyncio
-
 import pytest
-from aiokafka.errors import KafkaConnectionError, ProducerFenced
 
-from runtime.errors import Fenced, Unavailable
 from runtime.settings import load
-from stream_processor.errors import classify
 from stream_processor.owner import PRODUCER_BATCH_BYTES, _parts
 from stream_processor.settings import Settings
 
@@ -17,15 +12,6 @@ def test_records_are_cut_into_parts_that_fit_and_stay_in_order() -> None:
     assert [record for part in parts for record in part] == records
     assert all(len(part) == 1 or sum(len(value) for _, value in part) < PRODUCER_BATCH_BYTES for part in parts)
     assert _parts([]) == []
-
-
-def test_failures_of_kafka_are_told_apart() -> None:
-    assert isinstance(classify(ProducerFenced(), "x"), Fenced)
-    assert isinstance(classify(KafkaConnectionError(), "x"), Unavailable)
-    assert isinstance(classify(TimeoutError(), "x"), Unavailable)
-    bug = KeyError("x")
-    assert classify(bug, "x") is bug
-    assert isinstance(classify(asyncio.CancelledError(), "x"), asyncio.CancelledError)
 
 
 def test_settings_come_from_the_environment_with_the_prefix(monkeypatch: pytest.MonkeyPatch) -> None:

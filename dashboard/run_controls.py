@@ -12,6 +12,7 @@ from dashboard.live import RunFeed
 from dashboard.markup import Html
 from schemas.api_runs import Retry, Run
 from schemas.messages import TERMINAL
+from schemas.transitions import may
 
 MOST_STEPS = 1000
 
@@ -58,11 +59,11 @@ class Controls:
             self.row.max = last
             self.slider.props(f"max={last}")
         self.going.set_visibility(not over and ours)
-        self.pause.set_visibility(run.status in ("PENDING", "IN_PROGRESS"))
-        self.resume.set_visibility(run.status == "PAUSED")
-        self.stepping.set_visibility(run.status == "PAUSED")
-        self.seek.set_visibility(run.status in ("IN_PROGRESS", "PAUSED") and ours)
-        self.retry.set_visibility(over and ours)
+        self.pause.set_visibility(may("pause", run.status))
+        self.resume.set_visibility(may("resume", run.status))
+        self.stepping.set_visibility(may("step", run.status))
+        self.seek.set_visibility(may("seek", run.status) and ours)
+        self.retry.set_visibility(may("retry", run.status) and ours)
         self.hint.set_text(texts.REPLAY_HINT if not ours else texts.RETRY_HINT if over else texts.SEEK_HINT)
 
     @staticmethod

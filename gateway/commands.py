@@ -26,6 +26,7 @@ from runtime.tasks import stop_client
 from schemas.messages import encode
 from schemas.tasks import Command, FeatureSelectionSpec, RunSpec, TaskKind, TaskState, TrainingSpec
 from schemas.topics import MAX_MESSAGE_BYTES, TASKS, Topic
+from schemas.transitions import RunOrder
 from storage.operations import Operation
 from storage.projection import PROJECTED, Projected, project
 from storage.redis_store import RedisStore, RedisUnavailable, ViewRebuilding
@@ -61,7 +62,7 @@ def pending(
     )
 
 
-Order = Literal["pause", "resume", "seek", "speed", "step", "stop", "cancel", "retry"]
+Order = RunOrder | Literal["cancel"]
 
 
 class Record(NamedTuple):

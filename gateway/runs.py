@@ -5,26 +5,18 @@ from collections.abc import Callable
 
 from gateway.bundles import check_bundle
 from gateway.changes import Changes
-from gateway.commands import Commands, Order, pending
+from gateway.commands import Commands, pending
 from gateway.errors import Conflict, Invalid, NotFound, problem
 from gateway.workshop import Workshop
 from schemas import ids, topics
 from schemas.api import Problem
 from schemas.api_runs import RunOptions
 from schemas.manifests import ModelManifest, SplitManifest
-from schemas.messages import TERMINAL, Status
 from schemas.tasks import RunSpec, TaskState
+from schemas.transitions import RunOrder, may, states_of
 from storage.run_view import RunView
 from storage.views import Views
 
-LEGAL: dict[Order, frozenset[Status]] = {
-    "pause": frozenset({"PENDING", "IN_PROGRESS"}),
-    "resume": frozenset({"PAUSED"}),
-    "speed": frozenset({"PENDING", "IN_PROGRESS", "PAUSED"}),
-    "seek": frozenset({"IN_PROGRESS", "PAUSED"}),
-    "step": frozenset({"PAUSED"}),
-    "retry": TERMINAL,
-}
 ORDER_WAIT_SECONDS = 2.0
 """How long an order waits until it shows, before the run is answered as it is."""
 
@@ -87,19 +79,18 @@ async def stop(views: Views, commands: Commands, changes: Changes, run: RunView,
     return await wait_for(views, changes, run, lambda now: now.terminal, wait_seconds)
 
 
-async def order(commands: Commands, run: RunView, command: Order, arguments: dict[str, object] | None = None) -> None:
+async def order(commands: Commands, run: RunView, command: RunOrder, arguments: dict[str, object] | None = None) -> None:
     """Send an order that the run's state allows; else raises `Conflict`, which names the state."""
     allowed(run, command)
     await commands.order(topics.RUN_COMMANDS, run.run_id, command, arguments)
 
 
-def allowed(run: RunView, command: Order) -> None:
+def allowed(run: RunView, command: RunOrder) -> None:
     """Return when the run's state allows the order; else raises `Conflict`, which names the state."""
     if run.task is None:
         raise Conflict(f"Run {run.run_id} is fed by another system; only that can steer it.", "external_run")
-    if run.status not in LEGAL[command]:
-        states = " or ".join(sorted(LEGAL[command]))
-        raise Conflict(f"The run is {run.status}; {command} is possible when it is {states}.", "wrong_state")
+    if not may(command, run.status):
+        raise Conflict(f"The run is {run.status}; {command} is possible when it is {' or '.join(states_of(command))}.", "wrong_state")
 
 
 def check_read(run: RunView) -> None:

@@ -36,9 +36,10 @@ from runtime.newest_tasks import newest_tasks
 from runtime.quarantine import entry
 from runtime.transactions import Partition, Record
 from schemas.bounds import INTEGER_MAX
-from schemas.messages import TERMINAL, Ending, Status, encode
+from schemas.messages import Ending, Status, encode
 from schemas.tasks import FORMER_ATTEMPTS_MAX, Command, FormerAttempt, RunPosition, RunSpec, TaskState
 from schemas.topics import RUN_POSITIONS, TASKS
+from schemas.transitions import RunOrder, may
 from storage.files import Storage
 
 log = structlog.get_logger()
@@ -140,20 +141,20 @@ class Desk:
         self._begun.add(task.task_id)
 
     async def _pause(self, command: Command, record: ConsumerRecord) -> None:
-        run = await self._halted(command.task_id, paused=False)
+        run = await self._halted(command.task_id, "pause")
         run.paused = True
         await run.lanes.all_confirmed()
         await self._write([run], record)
 
     async def _resume(self, command: Command, record: ConsumerRecord) -> None:
-        run = await self._halted(command.task_id, paused=True)
+        run = await self._halted(command.task_id, "resume")
         run.resume()
         await self._write([run], record)
         self._go(run)
 
     async def _speed(self, command: Command, record: ConsumerRecord) -> None:
         rate = _argument(command, "rows_per_second", parse_rate)
-        run = await self._halted(command.task_id)
+        run = await self._halted(command.task_id, "speed")
         run.rate = rate
         if run.pacer is not None:
             run.pacer.change(rate, time.monotonic())
@@ -161,7 +162,7 @@ class Desk:
         self._go(run)
 
     async def _stop(self, command: Command, record: ConsumerRecord) -> None:
-        run = await self._halted(command.task_id)
+        run = await self._halted(command.task_id, "stop")
         run.stopping, run.paused = True, False
         await self._write([run], record)
         self._go(run)
@@ -175,14 +176,14 @@ class Desk:
         message = await self._failures.message(run.run_id, attempt, run.spec.lanes)
         if message is None:
             raise Forged("the statistics of the run say nothing of a failure")
-        run = await self._halted(command.task_id)
+        run = await self._halted(command.task_id, "stop")
         run.stopping, run.paused, run.failure = True, False, message
         await self._write([run], record)
         self._go(run)
 
     async def _seek(self, command: Command, record: ConsumerRecord) -> None:
         row_index = _argument(command, "row_index", _index)
-        run = await self._halted(command.task_id)
+        run = await self._halted(command.task_id, "seek")
         if not _has_row(row_index, run.spec):
             self._go(run)
             raise IllegalMove(f"there is no row {row_index} in a run of {run.spec.total_rows} rows")
@@ -198,7 +199,7 @@ class Desk:
 
     async def _step(self, command: Command, record: ConsumerRecord) -> None:
         rows = _argument(command, "rows", _index, 1)
-        run = await self._halted(command.task_id, paused=True)
+        run = await self._halted(command.task_id, "step")
         if run.spec.total_rows is None:
             raise IllegalMove("the rows that it replays are not read yet; resume it")
         run.stepping = True
@@ -222,7 +223,7 @@ class Desk:
         if "rows_per_second" in command.arguments:
             _argument(command, "rows_per_second", parse_rate)
         task = None if command.task_id in self.runs else await self._newest(command.task_id)
-        if task is None or task.kind != "run" or task.status not in TERMINAL:
+        if task is None or task.kind != "run" or not may("retry", task.status):
             raise IllegalMove("only a run that has ended can be tried again")
         former = _former(task, task.status, task.ended_lanes)
         pace = (task.progress or {}).get("pace", task.spec.get("rows_per_second"))
@@ -283,13 +284,13 @@ class Desk:
         key = task.task_id.encode()
         await self._partition.transaction([(RUN_POSITIONS, key, encode(position)), (TASKS, key, encode(failed))], command=record)
 
-    async def _halted(self, run_id: str, *, paused: bool | None = None) -> Run:
-        """The run, sending nothing; raises `IllegalMove` when it is not in progress or not (un)paused as asked."""
+    async def _halted(self, run_id: str, order: RunOrder) -> Run:
+        """The run, sending nothing; raises `IllegalMove` when it is over, or its state does not allow the order."""
         run = self.runs.get(run_id)
         if run is None or run.stopping:
             raise IllegalMove("the run is not in progress")
-        if paused is not None and run.paused != paused:
-            raise IllegalMove("the run is paused" if run.paused else "the run is not paused")
+        if not may(order, run.status):
+            raise IllegalMove(f"the run is {run.status}")
         if not await run.halt():
             raise IllegalMove("the run has come to its end")
         return run
@@ -359,7 +360,7 @@ class Desk:
             records: list[Record] = []
             for run in runs:
                 if not run.ended and not run.stepping:
-                    state = run.state("PAUSED" if run.paused else "IN_PROGRESS")
+                    state = run.state(run.status)
                     records += [(RUN_POSITIONS, run.key, encode(run.position(self._owner))), (TASKS, run.key, encode(state))]
             if records or command is not None:
                 await self._partition.transaction(records, command=command)

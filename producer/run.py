@@ -83,6 +83,11 @@ class Run:
         self.positions = Positions(self.positions.acknowledged)
         self._lanes = Lanes(sender, identity, self.positions)
 
+    @property
+    def status(self) -> Status:
+        """As long as it has not ended."""
+        return "PAUSED" if self.paused else "IN_PROGRESS"
+
     def resume(self) -> None:
         """No longer paused: the pace begins anew."""
         self.paused, self.pacer = False, None

@@ -28,7 +28,7 @@ class Partition:
 def desk(partition: Any, lease_seconds: float) -> Desk:
     found = Desk({}, partition, None, None, None, lease_seconds=lease_seconds, partitions=4)  # type: ignore[arg-type]
     run: Any = SimpleNamespace(
-        ended=False, paused=False, stepping=False, key=b"run", state=lambda _: "state", position=lambda _: "position"
+        status="IN_PROGRESS", ended=False, paused=False, stepping=False, key=b"run", state=lambda _: "state", position=lambda _: "position"
     )
     found.runs["run"] = run
     return found

@@ -4,6 +4,7 @@ import asyncio
 import errno
 import inspect
 import socket
+from typing import Any
 
 import pytest
 from aiokafka import errors
@@ -74,7 +75,7 @@ def test_anything_else_stays_what_it_is(error: BaseException) -> None:
 
 
 def test_every_error_of_the_library_means_something() -> None:
-    kinds: list[type[Exception]] = [kind for _, kind in inspect.getmembers(errors, inspect.isclass) if issubclass(kind, KafkaError)]
+    kinds: list[Any] = [kind for _, kind in inspect.getmembers(errors, inspect.isclass) if issubclass(kind, KafkaError)]
     assert len(kinds) > 90
     for kind in kinds:
         error = kind()

@@ -39,6 +39,11 @@ def main() -> int:
         return EXIT_CONFIGURATION if isinstance(error, ConfigurationError) else FAILED
     except KeyboardInterrupt:
         return INTERRUPTED
+    except (BrokenPipeError, SystemExit) as error:
+        if isinstance(error, SystemExit) and not isinstance(error.__context__, BrokenPipeError):
+            raise
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # whoever read it has enough, as `head` has
+        return 0
 
 
 def _parser() -> argparse.ArgumentParser:

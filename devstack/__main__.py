@@ -174,7 +174,7 @@ def _logs(settings: DevstackSettings, console: Console, arguments: argparse.Name
         raise DevstackError(f"no such logs in {settings.logs}")
     for name, path in logs.items():
         for line in last_lines(path, arguments.lines):
-            print(f"{name:18}{line}")
+            print(f"{name:18}{line}", flush=True)
     if not arguments.no_follow:
         for name, line in follow(logs):
             print(f"{name:18}{line}", flush=True)

@@ -1,10 +1,17 @@
 """Entry of the `intelliinspect` command."""
 
 from client.app import app
+from client.terminal import end_quietly
 
 
 def main() -> None:
-    app(prog_name="intelliinspect")
+    """Run one command. A reader that leaves early is no failure, of the help either, which typer prints by itself."""
+    try:
+        app(prog_name="intelliinspect")
+    except SystemExit as end:
+        if isinstance(end.__context__, BrokenPipeError):
+            end_quietly()
+        raise
 
 
 if __name__ == "__main__":

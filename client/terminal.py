@@ -9,7 +9,7 @@ import os
 import sys
 from collections.abc import Callable, Iterable
 from types import TracebackType
-from typing import Annotated, Any
+from typing import Annotated, Any, NoReturn
 
 import typer
 from pydantic import BaseModel
@@ -90,13 +90,17 @@ class PlainConsole(Console):
         return super()._render_buffer(segment if segment.control else Segment(printable(segment.text), segment.style) for segment in buffer)
 
 
+def end_quietly() -> NoReturn:
+    """End the process as done; what is still to be flushed to stdout goes nowhere."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    raise SystemExit(0)
+
+
 class _Out(PlainConsole):
     """stdout. Who reads it may have enough, as `head` has: that is no failure."""
 
     def on_broken_pipe(self) -> None:
-        """End quietly; what is still to be flushed goes nowhere."""
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        raise SystemExit(0)
+        end_quietly()
 
 
 class Terminal:

@@ -39,6 +39,11 @@ def main() -> int:
         return EXIT_CONFIGURATION if isinstance(error, ConfigurationError) else FAILED
     except KeyboardInterrupt:
         return INTERRUPTED
+    except (BrokenPipeError, SystemExit) as error:
+        if isinstance(error, SystemExit) and not isinstance(error.__context__, BrokenPipeError):
+            raise
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # whoever read it has enough, as `head` has
+        return 0
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -169,7 +174,7 @@ def _logs(settings: DevstackSettings, console: Console, arguments: argparse.Name
         raise DevstackError(f"no such logs in {settings.logs}")
     for name, path in logs.items():
         for line in last_lines(path, arguments.lines):
-            print(f"{name:18}{line}")
+            print(f"{name:18}{line}", flush=True)
     if not arguments.no_follow:
         for name, line in follow(logs):
             print(f"{name:18}{line}", flush=True)

@@ -15,6 +15,7 @@ Anything else is a bug: logged, 500.
 """
 
 import json
+import re
 from collections.abc import Awaitable, Callable, Iterable, Iterator
 from contextlib import contextmanager
 from difflib import get_close_matches
@@ -40,6 +41,8 @@ from storage.redis_store import RedisRefuses, RedisUnavailable, ViewRebuilding
 from storage.views import WrongCursor
 
 RETRY_AFTER_SECONDS = 5
+JSON_TYPE = re.compile(r"\s*application/([^\s;]+\+)?json\s*(;|$)", re.IGNORECASE)
+"""As FastAPI tells a body of JSON."""
 DOTNET_PREFIX = "/api/"
 DOTNET_UPLOAD = "/api/Dataset/upload"
 log = structlog.get_logger()
@@ -233,7 +236,7 @@ async def _invalid(request: Request, error: Invalid) -> Response:
 
 
 async def _validation(request: Request, error: RequestValidationError) -> Response:
-    is_json = "json" in request.headers.get("content-type", "")
+    is_json = JSON_TYPE.match(request.headers.get("content-type", "")) is not None
     return invalid(route_path(request.scope), [_as_problem(one, is_json, _names_in(request, one)) for one in error.errors()])
 
 

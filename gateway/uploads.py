@@ -201,12 +201,23 @@ class _Form:
         self._name = _text(options.get(b"name", b""))
         file_name = client_name(_text(options.get(b"filename", b"")), disposition)
         if self._name != "file" or not file_name:
+            self._refuse_misplaced(file_name, has_name=b"filename" in options)
             self._value = bytearray()
             return
         if self.file_name is not None:
             raise Invalid([problem(FILE, "Send one file at a time.", "value_error.multipart")])
         check_name(file_name)
         self.file_name, self._value = file_name, None
+
+    def _refuse_misplaced(self, file_name: str, *, has_name: bool) -> None:
+        """A file under another name, or a text under the file's: what is meant is clear, so it is said at once."""
+        if file_name:
+            message = f"The file came in the part {self._name!r:.80}; the part must be named 'file'."
+        elif self._name == "file" and not has_name:
+            message = "The part 'file' holds a text: send it with a file name, as `curl -F file=@rows.csv` does."
+        else:
+            return
+        raise Invalid([problem(FILE, message, "missing")])
 
     def _part_data(self, data: bytes, start: int, end: int) -> None:
         if self._value is not None:

@@ -22,6 +22,8 @@ COMPRESSED: Final = {
 FILES: Final = {b"Obj\x01": "an Avro file", b"PAR1": "a Parquet file", b"PK\x03\x04": "a ZIP file", b"<": "XML"}
 MARKS: Final = {b"\xef\xbb\xbf": "UTF-8", b"\xff\xfe": "UTF-16", b"\xfe\xff": "UTF-16"}
 PYTHON = re.compile(rb"[\[{:,]\s*[-+]?(NaN|Infinity|inf|nan)\b")
+LINES = re.compile(rb"\}\s*?\n\s*\{")
+"""Nowhere in one JSON document: texts hold no line breaks, and a comma stands between objects."""
 QUOTES = re.compile(rb"\s*\{\s*'")
 MOST_BYTES = 1 << 16
 """Of a larger record only the beginning is looked at."""
@@ -59,6 +61,8 @@ def _of_text(body: bytes) -> str | None:
         return "this is an array: send one record for each row, an object with `features`"
     if text.startswith((b'"{', b'"[')):
         return "this is JSON within a text, encoded twice: send the object itself"
+    if text.startswith(b"{") and LINES.search(body):
+        return "these are several objects, a line each: send one record for each row"
     if text.startswith(b"{") and (found := PYTHON.search(body)):
         return f"{found[1].decode()} is not JSON: a missing value is null"
     return None

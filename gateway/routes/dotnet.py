@@ -54,8 +54,10 @@ async def upload(
 
 
 def _upload_message(one: api.Problem) -> str:
-    if one.loc[0] == "header" or one.type == "missing":
+    if one.loc[0] == "header" or one.msg == "Field required":
         return NO_FILE
+    if one.type == "missing":
+        return f"{NO_FILE} {one.msg}"
     return EMPTY if one.type in ("value_error.csv_empty", "value_error.csv_header_only") else one.msg
 
 

@@ -51,10 +51,18 @@ def test_refused_uploads_are_plain_text(http: httpx.Client, content: bytes, name
     assert answer.headers["content-type"].startswith("text/plain")
 
 
-@pytest.mark.parametrize("request_", [{}, {"json": {}}, {"files": {"other": ("a.csv", b"x")}}, {"files": {"file": ("", b"")}}])
+@pytest.mark.parametrize("request_", [{}, {"json": {}}, {"files": {"file": ("", b"")}}])
 def test_no_file(http: httpx.Client, request_: dict[str, Any]) -> None:
     answer = http.post(UPLOAD, **request_)
     assert (answer.status_code, answer.text) == (400, "No file uploaded.")
+
+
+def test_a_file_in_a_part_of_another_name_is_told_the_right_one(http: httpx.Client) -> None:
+    answer = http.post(UPLOAD, files={"other": ("a.csv", b"x" * 10_000)})
+    assert (answer.status_code, answer.text) == (
+        400,
+        "No file uploaded. The file came in the part 'other'; the part must be named 'file'.",
+    )
 
 
 def test_valid_ranges(uploaded: httpx.Client) -> None:

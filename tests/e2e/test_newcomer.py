@@ -2,26 +2,17 @@
 
 import json
 import os
-import re
-import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
 import pytest
 
-from devstack.ports import free_port
-from tests.contract_help import table
-from tests.old_clients import UPLOADED, WebClient, read
-from tests.stack import PORTS, Stack
+from tests.clone import SET, offset
 
 REPOSITORY = Path(__file__).parents[2]
-README = (REPOSITORY / "README.md").read_text()
-WEB_CLIENT = re.search(r"<!-- web client -->\n```sh\n(.*?)```", README, re.DOTALL)
-SET = ("INTELLIINSPECT_URL", "INTELLIINSPECT_WORKSPACE", "KAFKA_BOOTSTRAP_SERVERS", "REDIS_URL", "STORAGE_URL", "DEVSTACK_PORT_OFFSET")
 
 
 class Newcomer:
@@ -29,7 +20,9 @@ class Newcomer:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.environment = {name: value for name, value in os.environ.items() if name not in (*SET, *PORTS, "DEVSTACK_FOLDER")}
+        self.environment = {
+            name: value for name, value in os.environ.items() if name not in (*SET, "DEVSTACK_PORT_OFFSET", "DEVSTACK_FOLDER")
+        }
         self.environment |= {"DEVSTACK_WITHOUT": "dashboard,stream_processor,trainer", "COLUMNS": "200"}
 
     def types(self, *words: str, **settings: str) -> subprocess.CompletedProcess[str]:
@@ -49,11 +42,6 @@ def newcomer(tmp_path: Path) -> Iterator[Newcomer]:
     made = Newcomer(tmp_path)
     yield made
     made.types("devstack", "down")
-
-
-def offset() -> str:
-    """One by which every port of a stack is free, most likely."""
-    return str(free_port() - 9000)
 
 
 @pytest.mark.timeout(300)
@@ -89,42 +77,12 @@ def test_wrong_settings_are_said_before_anything_starts(newcomer: Newcomer) -> N
     assert not (newcomer.folder / ".devstack" / "logs").exists()
 
 
-@pytest.mark.parametrize("target", ["status", "down", "logs"])
-def test_looking_at_a_clean_clone_installs_nothing(tmp_path: Path, target: str) -> None:
-    for name in ("Makefile", "pyproject.toml", "constraints.txt"):
-        shutil.copy(REPOSITORY / name, tmp_path)
-    done = subprocess.run(["make", target], cwd=tmp_path, capture_output=True, text=True, timeout=30, check=False)
-    assert done.returncode == 0
-    assert "nothing runs" in done.stdout
-    assert not (tmp_path / ".venv").exists()
-
-
 def test_open_bind_is_said_loudly(newcomer: Newcomer) -> None:
     moved: dict[str, Any] = {"DEVSTACK_PORT_OFFSET": offset(), "DEVSTACK_WITHOUT": "dashboard,stream_processor,trainer,producer"}
     started = newcomer.types("devstack", "up", GATEWAY_HOST="0.0.0.0", **moved)
     assert started.returncode == 0, started.stdout + started.stderr
     assert "GATEWAY_HOST=0.0.0.0: OPEN TO OTHER MACHINES" in started.stdout
     assert "OPEN TO OTHER MACHINES" in (newcomer.folder / ".devstack" / "logs" / "gateway.log").read_text()
-
-
-@pytest.mark.timeout(300)
-def test_the_recipe_for_a_web_client_does_what_it_says(newcomer: Newcomer) -> None:
-    """As written, with other ports: those of the recipe may be taken."""
-    assert WEB_CLIENT is not None
-    up, curl = WEB_CLIENT[1].strip().splitlines()
-    port, moved = str(free_port()), offset()
-    (newcomer.folder / "rows.csv").write_bytes(table())
-    assert up.startswith("make up GATEWAY_PORT=5000")
-    started = newcomer.types("devstack", "up", GATEWAY_PORT=port, DEVSTACK_PORT_OFFSET=moved)
-    assert started.returncode == 0, started.stdout + started.stderr
-    asked = subprocess.run(
-        ["bash", "-euc", curl.replace("localhost:5000", f"localhost:{port}")],
-        cwd=newcomer.folder, capture_output=True, text=True, timeout=60, check=False,
-    )  # fmt: skip
-    assert asked.returncode == 0, asked.stderr
-    read(UPLOADED, json.loads(asked.stdout))
-    page = WebClient(f"http://127.0.0.1:{port}", "default")  # with its origin, preflights and routes in lower case
-    assert page.upload(table(), "again.csv").json()["numberOfRecords"] == 500
 
 
 def test_rows_of_other_systems_fail_in_words(newcomer: Newcomer) -> None:
@@ -142,20 +100,3 @@ def test_rows_of_other_systems_fail_in_words(newcomer: Newcomer) -> None:
         done = subprocess.run(command, cwd=newcomer.folder, capture_output=True, text=True, timeout=60, check=False)
         (line,) = done.stderr.strip().splitlines()
         assert (done.returncode, words in line) == (1, True), done.stderr
-
-
-@pytest.mark.timeout(180)
-def test_the_readme_s_lines_over_http_need_nothing_set(stack: Stack, tmp_path: Path) -> None:
-    """Each block as a shell of its own, with the address in `.env` or nowhere but in the folder of the stack."""
-    (tmp_path / "rows.csv").write_bytes(table())
-    (tmp_path / ".env").write_text(f"INTELLIINSPECT_URL={stack.gateway_url}\nINTELLIINSPECT_WORKSPACE=newcomer-{uuid4().hex[:8]}\n")
-    environment = {name: value for name, value in os.environ.items() if name not in SET}
-    for words in (["upload", "rows.csv"], ["runs"], ["models"]):
-        done = subprocess.run(
-            [sys.executable, "-m", "client", *words], cwd=tmp_path, env={**environment, "PYTHONPATH": str(REPOSITORY)},
-            capture_output=True, text=True, timeout=60, check=False,
-        )  # fmt: skip
-        assert done.returncode == 0, done.stderr
-    blocks = re.findall(r"```sh\n(.*?)```", README, re.DOTALL)
-    (http,) = [block for block in blocks if "/dataset/store" in block]
-    assert http.startswith('export INTELLIINSPECT_URL="${INTELLIINSPECT_URL:-http://127.0.0.1:8000}"\n')

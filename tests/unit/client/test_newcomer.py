@@ -1,6 +1,7 @@
 """What a newcomer types, and what meets them: addresses, the order of arguments, pipes, narrow windows."""
 
 import json
+import os
 import subprocess
 import sys
 from collections import deque
@@ -198,6 +199,15 @@ def test_reader_that_has_enough_is_no_failure(serve: Serve, more: list[str]) -> 
     done = subprocess.run(["bash", "-o", "pipefail", "-c", line], capture_output=True, text=True, timeout=60, check=False)
     assert (done.returncode, done.stderr) == (0, "")
     assert len(done.stdout.splitlines()) == 2
+
+
+@pytest.mark.parametrize("words", ["client --help", "client runs --help", "client --version", "devstack doctor", "devstack --help"])
+def test_reader_that_has_enough_of_what_needs_no_gateway_is_no_failure(elsewhere: Path, words: str) -> None:
+    stack_at(elsewhere, "http://127.0.0.1:8100", "stopped")
+    line = f"{sys.executable} -m {words} | true; exit ${{PIPESTATUS[0]}}"
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[3])}
+    done = subprocess.run(["bash", "-c", line], env=environment, capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 @pytest.mark.parametrize("width", [60, 80])

@@ -143,8 +143,9 @@ async def test_the_net_routes_say_the_same_as_400(client: httpx.AsyncClient, bod
     assert answer.json()["message"] == answer.json()["errors"][0]
 
 
-async def test_a_body_of_another_type_says_what_to_send(client: httpx.AsyncClient) -> None:
-    answer = await client.post("/body", content=b"seed=5", headers={"Content-Type": "text/plain"})
+@pytest.mark.parametrize("kind", ["text/plain", "text/json", "application/json5", "application/x-ndjson", "json", ""])
+async def test_a_body_of_another_type_says_what_to_send(client: httpx.AsyncClient, kind: str) -> None:
+    answer = await client.post("/body", content=b'{"seed": 5}', headers={"Content-Type": kind})
     assert answer.json()["detail"][0]["msg"] == "The body must be a JSON object, sent with Content-Type: application/json."
 
 

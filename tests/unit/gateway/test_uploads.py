@@ -71,9 +71,22 @@ async def test_file_name_is_the_last_part_in_printable_characters(tmp_path: Path
     assert (await upload(body(part("file", b"x", sent)), tmp_path)).file_name == kept
 
 
-@pytest.mark.parametrize("data", [body(), body(part("other", b"x", "a.csv")), body(part("file", b"text")), body(part("file", b"", ""))])
+@pytest.mark.parametrize("data", [body(), body(part("label", b"x")), body(part("file", b"", ""))])
 async def test_a_form_without_a_file_is_refused(tmp_path: Path, data: bytes) -> None:
     assert await problems(data, tmp_path) == [(["body", "file"], "Field required", "missing")]
+
+
+@pytest.mark.parametrize("name", ["fil", "File", "upload", "file[]", ""])
+@pytest.mark.parametrize("size", [1, 2 * MAX_FIELD_BYTES])
+async def test_a_file_in_a_part_of_another_name_is_told_the_right_name(tmp_path: Path, name: str, size: int) -> None:
+    said = f"The file came in the part {name!r}; the part must be named 'file'."
+    assert await problems(body(part(name, b"x" * size, "a.csv")), tmp_path) == [(["body", "file"], said, "missing")]
+
+
+@pytest.mark.parametrize("size", [1, 2 * MAX_FIELD_BYTES])
+async def test_a_text_in_place_of_the_file_is_told_that_it_lacks_a_file_name(tmp_path: Path, size: int) -> None:
+    said = "The part 'file' holds a text: send it with a file name, as `curl -F file=@rows.csv` does."
+    assert await problems(body(part("file", b"x" * size)), tmp_path) == [(["body", "file"], said, "missing")]
 
 
 @pytest.mark.parametrize("name", ["a.pdf", "csv", "a.csv.zip", "a.xlsx"])

@@ -29,6 +29,8 @@ CASES: list[tuple[bytes, list[tuple[str, bytes | None]], str]] = [
     (str({"features": VALUES}).encode(), [], "single quotes"),
     (b"[%s]" % row(), [], "one record for each row"),
     (json.dumps(row().decode()).encode(), [], "encoded twice"),
+    (row() + b"\n" + row(), [], "one record for each row"),
+    (row() + b"\r\n" + row() + b"\r\n", [], "one record for each row"),
     (json.dumps(VALUES).encode(), [], "at the top level"),
     (json.dumps(VALUES | {"sample_id": "x"}).encode(), [], "`features`"),
     (json.dumps({"specversion": "1.0", "id": "1", "source": "/x", "type": "row", "data": {"features": VALUES}}).encode(), [], "CloudEvent"),
@@ -51,11 +53,12 @@ def test_the_dead_letter_names_what_it_is_and_what_to_do(value: bytes, headers: 
 
 def test_a_structured_cloud_event_says_so_in_its_content_type() -> None:
     headers = [("content-type", b"application/cloudevents+json; charset=UTF-8")]
-    found = opened(Record(CASES[16][0], topic=INGRESS.name, headers=headers), partition_of)
+    found = opened(Record(CASES[18][0], topic=INGRESS.name, headers=headers), partition_of)
     assert isinstance(found, Rejected)
     assert "CloudEvent" in found.message
 
 
-@pytest.mark.parametrize("value", [b"", b"{", b"nonsense", b"{}", b'{"a": "b"}', b"\x00", b"\x93\x01\x02\x03", row()])
+@pytest.mark.parametrize("value", [b"", b"{", b"nonsense", b"{}", b'{"a": "b"}', b"\x00", b"\x93\x01\x02\x03", row(), row() + b"\n",
+                                   b'{"features": {"a": "}\\n{"}, "label": 7}'])  # fmt: skip
 def test_what_has_no_known_shape_is_not_guessed_at(value: bytes) -> None:
     assert shape_of(value) is None

@@ -202,9 +202,8 @@ class _Reader:
 
     def _content(self, decisions: Mapping[str, Decision], tally: "Tally", decimal: Sign) -> Content:
         shown = {name: found.odd[:LISTED] for name, found in decisions.items() if found.spelling is not None and found.odd}
-        rows = {seen.row for seen_ in shown.values() for seen in seen_} | {
-            found.grouped.row for found in decisions.values() if found.grouped
-        }
+        rows = {seen.row for seen_ in shown.values() for seen in seen_}
+        rows |= {seen.row for found in decisions.values() for seen in (found.grouped, found.bracketed) if seen}
         reasons = {name: self._kept.get(name) or decisions[name].reason for name in self._names}
         rows |= {int(row) for reason in reasons.values() for row in re.findall(r"\{line:(\d+)\}", reason or "")}
         lines = lines_of(self._layout, rows)
@@ -311,6 +310,11 @@ def _how(name: str, found: Decision, lines: Mapping[int, int]) -> tuple[str | No
         how.append("digits grouped")
         message = f"{name!r}: {found.grouped.value.strip()!r} (line {line}) is read as a number with grouped digits."
         said.append(Notice(code="grouped_digits", message=message, column=name, lines=[line]))
+    if found.bracketed is not None:
+        line = lines[found.bracketed.row]
+        how.append("brackets are a minus")
+        message = f"{name!r}: {found.bracketed.value.strip()!r} (line {line}) is read as a negative number, as accountants write them."
+        said.append(Notice(code="brackets", message=message, column=name, lines=[line]))
     if unit := spelling.unit or spelling.before:
         how.append(f"in {unit}")
         said.append(Notice(code="unit", message=f"{name!r} is read as numbers in {unit}.", column=name))

@@ -31,6 +31,9 @@ def reader(tmp_path: Path) -> Reader:
         pytest.param("Id;A;B;Response", "1;1\u202f234,5", "2;7", [1234.5, 7], id="narrow blanks"),
         pytest.param("Id;A;B;Response", "1;1 234,5", "2;7", [1234.5, 7], id="blanks"),
         pytest.param("Id;A;B;Response", "1;12,5-", "2;7,25", [-12.5, 7.25], id="the minus behind"),
+        pytest.param("Id;A;B;Response", "1;(1.234,5)", "2;7,25", [-1234.5, 7.25], id="a negative number of accountants"),
+        pytest.param("Id|A|B|Response", "1|($ 1,500.00)", "2|$ 7", [-1500, 7], id="the same in a currency"),
+        pytest.param("Id|A|B|Response", "1|(2.5 %)", "2|7 %", [-2.5, 7], id="the same in percent"),
         pytest.param("Id;A;B;Response", "1;\u22125,5", "2;7,25", [-5.5, 7.25], id="a typographic minus"),
         pytest.param("Id;A;B;Response", "1;1,5 °C", "2;2,5 °C", [1.5, 2.5], id="a unit"),
         pytest.param("Id;A;B;Response", "1;15%", "2;2,5 %", [15, 2.5], id="percent"),
@@ -106,6 +109,28 @@ def test_different_units_are_no_numbers(reader: Reader) -> None:
     found = reader.dataset(file("Id,A,B,Response", lambda i: f"{i},{i} {'mm' if i % 2 else 'cm'},{i},{label(i)}"))
     assert found.features == ["B"]
     assert found.columns[1].left_out == "different units in 15 of 30 rows, first '1 mm' in line 3"
+
+
+def test_brackets_are_a_minus_beside_plain_numbers_with_a_notice_and_nothing_else_is_a_number(reader: Reader) -> None:
+    text = file("Id,A,B,Response", lambda i: f"{i},{'(1.5)' if i == 3 else i},({i}.5),{label(i)}")
+    found = reader.dataset(text)
+    assert reader.column(found, "A")[2:5] == [2, -1.5, 4]
+    assert "'(1.5)' (line 5)" in notices(found)["brackets"]
+    assert reader.column(found, "B")[3] == "(3.5)"  # every value of it is in brackets: nobody says that they are a sign
+    for cell in ("(-1.5)", "(1.5-)", "((1))", "()", "(1", "1)"):
+        odd = reader.dataset(text.replace("(1.5)", cell))
+        assert (reader.column(odd, "A")[3], odd.columns[1].unread) == (None, 1)
+
+
+@pytest.mark.parametrize(("grades", "feature"), [(("1", "2", "3", "A", "B+"), True), (tuple(f"{i}" for i in range(20)) + ("x",) * 9, False)])
+def test_few_names_among_numbers_that_come_often_are_categories_and_many_are_left_out(
+    grades: tuple[str, ...], feature: bool, reader: Reader
+) -> None:
+    found = reader.dataset(file("Id,grade,A,Response", lambda i: f"{i},{grades[i % len(grades)]},{i},{label(i)}", 40))
+    assert ("grade" in found.features) is feature
+    grade = found.columns[1]
+    assert (grade.type, grade.stored, reader.column(found, "grade")[:2]) == ("text", "text", list(grades[:2]))
+    assert (grade.reason or grade.left_out or "").startswith("no number in")  # said either way
 
 
 def test_text_columns_stay_readable_in_the_parquet(reader: Reader) -> None:

@@ -215,10 +215,7 @@ def decide(look: Look, decimal: Sign, na_words: frozenset[str], share: float) ->
         return Decision(None, reason=_why_text(look, wrong, count_read, count_wrong, len(strange) > 0))
     grouped = next((seen for one, seen in read if one.grouped or (one.maybe is not None and one.maybe != decimal)), None)
     plain = all(
-        one.unit is None
-        and one.before is None
-        and not (one.trailing_minus or one.bracketed)
-        and not _needs_sign(one, decimal, seen)
+        one.unit is None and one.before is None and not (one.trailing_minus or one.bracketed) and not _needs_sign(one, decimal, seen)
         for one, seen in read
     )
     bracketed = next((seen for one, seen in read if one.bracketed), None)

@@ -19,7 +19,7 @@ class Choice(NamedTuple):
     """How columns are chosen; the same rows give the same columns, whatever the number of threads."""
 
     inputs: ModelInputs
-    count: int
+    kept: int
     sampled_rows: int
     seed: int
     threads: int
@@ -27,7 +27,7 @@ class Choice(NamedTuple):
     @property
     def open(self) -> bool:
         """Whether there are more columns than are kept."""
-        return len(self.inputs.names) > self.count
+        return len(self.inputs.names) > self.kept
 
     def best(self, matrix: Matrix, fails: Labels) -> Indices:
         """The columns of `matrix` [n, all of the inputs] that are kept, best first."""
@@ -35,7 +35,7 @@ class Choice(NamedTuple):
         ranking = features.rank(
             matrix, fails, self.inputs.names, seed=self.seed, threads=self.threads, on_round=_untold, types=self.inputs.types
         )
-        return np.array([numbers[name] for name in ranking.features[: self.count]], np.int64)
+        return np.array([numbers[name] for name in ranking.features[: self.kept]], np.int64)
 
     def of_sample(self, rows: SetReader, among: Numbers) -> Indices:
         """The same by a sample of these rows, each class in its share; only the sample is read."""

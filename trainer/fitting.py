@@ -46,7 +46,7 @@ def held_out(fails: Labels, parameters: TrainingParameters, plan: Plan, choice: 
     if not fails.any() or fails.all():
         raise JobFailed("The training set needs PASS and FAIL rows, but all of its rows have one label.")
     candidates = len(choice.inputs.names)
-    features = min(choice.count, candidates)
+    features = min(choice.kept, candidates)
     if plan.backend == "memory" and "validation_fraction" not in parameters.model_fields_set and in_folds(fails, features, candidates):
         return None
     return hold_out(fails, parameters.validation_fraction, seed)

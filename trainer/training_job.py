@@ -78,7 +78,7 @@ def train(storage: Storage, task: TaskState, threads: int, backend: BackendSetti
     threading.Thread(target=importlib.import_module, args=["trainer.drawing"], daemon=True).start()  # slow; done while trees grow
     candidates = _open_training_set(storage, subject, reporter)
     choice = Choice(candidates.inputs, len(subject.selection.features), subject.selection.sampled_rows, subject.selection.seed, threads)
-    count, fails = min(choice.count, len(candidates.features)), candidates.fails
+    count, fails = min(choice.kept, len(candidates.features)), candidates.fails
     parameters = fitting_parameters(subject.parameters, len(fails), count)
     reporter.log("INFO", f"Training on {len(fails)} rows of {count} features", failures=int(fails.sum()))
     plan = plan_for(len(fails), count, backend)

@@ -122,7 +122,9 @@ def test_brackets_are_a_minus_beside_plain_numbers_with_a_notice_and_nothing_els
         assert (reader.column(odd, "A")[3], odd.columns[1].unread) == (None, 1)
 
 
-@pytest.mark.parametrize(("grades", "feature"), [(("1", "2", "3", "A", "B+"), True), (tuple(f"{i}" for i in range(20)) + ("x",) * 9, False)])
+@pytest.mark.parametrize(
+    ("grades", "feature"), [(("1", "2", "3", "A", "B+"), True), (tuple(f"{i}" for i in range(20)) + ("x",) * 9, False)]
+)
 def test_few_names_among_numbers_that_come_often_are_categories_and_many_are_left_out(
     grades: tuple[str, ...], feature: bool, reader: Reader
 ) -> None:

@@ -29,6 +29,8 @@ NUMBER = re.compile(
 )
 # a digit alone may be an exponent, several are none: 20240115T060000 is no number in T060000
 UNIT_AFTER = re.compile(rf"^[^\d]*[\d.,{GROUPERS}]*?\d?[.,]?(?:[eE][+-]?\d+)?\s*(?P<unit>{_UNIT})-?$")
+HEXADECIMAL = re.compile(r"^[+-]?0[xX][0-9a-fA-F]")
+"""Not a 0 in the unit xFF."""
 SYMBOLS = re.compile(r"^(?:[\W_]+|#\s?[\w/]+[!?]?)$")
 """A cell in which nothing is written: dashes, question marks, the errors of spreadsheets."""
 
@@ -89,6 +91,8 @@ class Decision:
     reason: str | None = None
     grouped: Seen | None = None
     bracketed: Seen | None = None
+    bare: int = 0
+    """Rows without the unit that the others have."""
 
 
 def number(shape: str, value: str) -> Number | None:
@@ -97,7 +101,7 @@ def number(shape: str, value: str) -> Number | None:
     if bracketed:  # a negative number of accountants
         shape, value = shape[1:-1].strip(), value.strip()[1:-1]
     match = NUMBER.match(shape)
-    if match is None or (bracketed and (match["sign"] or match["minus"])):
+    if match is None or HEXADECIMAL.match(value.strip()) or (bracketed and (match["sign"] or match["minus"])):
         return None
     body = match["body"].rstrip(GROUPERS)
     parsed = _body(body)
@@ -201,6 +205,9 @@ def decide(look: Look, decimal: Sign, na_words: frozenset[str], share: float) ->
         units[one.before, one.unit] = units.get((one.before, one.unit), 0) + seen.count
     named = {unit: count for unit, count in units.items() if unit != (None, None)}
     before, unit = max(named, key=lambda one: named[one], default=(None, None))
+    in_unit, every = named.get((before, unit), 0), look.plain + sum(units.values())
+    if in_unit < every and few(in_unit, every, share):  # a unit in a few cells may be another one than that of the rest
+        before, unit, in_unit = None, None, 0
     strange = [(one, seen) for one, seen in fitting if (one.before, one.unit) not in ((None, None), (before, unit))]
     odd += [seen for _, seen in strange]
     read = [(one, seen) for one, seen in fitting if (one, seen) not in strange]
@@ -220,7 +227,7 @@ def decide(look: Look, decimal: Sign, na_words: frozenset[str], share: float) ->
     )
     bracketed = next((seen for one, seen in read if one.bracketed), None)
     spelling = Spelling(plain, decimal, unit, before, any(one.trailing_minus for one, _ in read), bracketed is not None)
-    return Decision(spelling, tuple(sorted((*nothing, *wrong), key=lambda seen: seen.row)), None, grouped, bracketed)
+    return Decision(spelling, tuple(sorted((*nothing, *wrong), key=lambda seen: seen.row)), None, grouped, bracketed, count_read - in_unit if in_unit else 0)
 
 
 def _needs_sign(one: Number, decimal: Sign, seen: Seen) -> bool:

@@ -249,7 +249,7 @@ class _Reader:
         if not text.stray:
             return []
         message = (
-            f"{text.stray} bytes have no meaning in {text.encoding.name} and are shown as \ufffd, first in line {text.stray_lines[0]}."
+            f"{_bytes(text.stray)} without a meaning in {text.encoding.name}, shown as \ufffd, first in line {text.stray_lines[0]}."
         )
         return [Notice(code="stray_bytes", message=message, lines=list(text.stray_lines), count=text.stray)]
 
@@ -317,7 +317,8 @@ def _how(name: str, found: Decision, lines: Mapping[int, int]) -> tuple[str | No
         said.append(Notice(code="brackets", message=message, column=name, lines=[line]))
     if unit := spelling.unit or spelling.before:
         how.append(f"in {unit}")
-        said.append(Notice(code="unit", message=f"{name!r} is read as numbers in {unit}.", column=name))
+        bare = f"; in {rows_text(found.bare)} no unit stands, and this one is taken for meant" if found.bare else ""
+        said.append(Notice(code="unit", message=f"{name!r} is read as numbers in {unit}{bare}.", column=name))
     if found.odd:
         shown = found.odd[:LISTED]
         count = sum(seen.count for seen in found.odd)
@@ -328,10 +329,14 @@ def _how(name: str, found: Decision, lines: Mapping[int, int]) -> tuple[str | No
         )
         how.append(f"no number in {rows_text(count)}: {examples}")
         message = (
-            f"{name!r}: {rows_text(count)} hold no number and are taken as missing: {examples}{', …' if len(found.odd) > LISTED else ''}."
+            f"{name!r}: no number in {rows_text(count)}, taken as missing: {examples}{', …' if len(found.odd) > LISTED else ''}."
         )
         said.append(Notice(code="unread_values", message=message, column=name, lines=places, count=count))
     return "; ".join(how) or None, said
+
+
+def _bytes(count: int) -> str:
+    return "1 byte" if count == 1 else f"{count} bytes"
 
 
 def _check_names(names: Sequence[str], unnamed: Sequence[int]) -> list[Problem]:

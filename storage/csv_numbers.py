@@ -227,7 +227,14 @@ def decide(look: Look, decimal: Sign, na_words: frozenset[str], share: float) ->
     )
     bracketed = next((seen for one, seen in read if one.bracketed), None)
     spelling = Spelling(plain, decimal, unit, before, any(one.trailing_minus for one, _ in read), bracketed is not None)
-    return Decision(spelling, tuple(sorted((*nothing, *wrong), key=lambda seen: seen.row)), None, grouped, bracketed, count_read - in_unit if in_unit else 0)
+    return Decision(
+        spelling,
+        tuple(sorted((*nothing, *wrong), key=lambda seen: seen.row)),
+        None,
+        grouped,
+        bracketed,
+        count_read - in_unit if in_unit else 0,
+    )
 
 
 def _needs_sign(one: Number, decimal: Sign, seen: Seen) -> bool:

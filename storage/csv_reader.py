@@ -248,9 +248,7 @@ class _Reader:
         text = self._text
         if not text.stray:
             return []
-        message = (
-            f"{_bytes(text.stray)} without a meaning in {text.encoding.name}, shown as \ufffd, first in line {text.stray_lines[0]}."
-        )
+        message = f"{_bytes(text.stray)} without a meaning in {text.encoding.name}, shown as \ufffd, first in line {text.stray_lines[0]}."
         return [Notice(code="stray_bytes", message=message, lines=list(text.stray_lines), count=text.stray)]
 
     def _asked(self, found: tuple[Vote, Vote] | Vote) -> Problem:
@@ -328,9 +326,7 @@ def _how(name: str, found: Decision, lines: Mapping[int, int]) -> tuple[str | No
             for seen, line in zip(shown, places, strict=True)
         )
         how.append(f"no number in {rows_text(count)}: {examples}")
-        message = (
-            f"{name!r}: no number in {rows_text(count)}, taken as missing: {examples}{', …' if len(found.odd) > LISTED else ''}."
-        )
+        message = f"{name!r}: no number in {rows_text(count)}, taken as missing: {examples}{', …' if len(found.odd) > LISTED else ''}."
         said.append(Notice(code="unread_values", message=message, column=name, lines=places, count=count))
     return "; ".join(how) or None, said
 

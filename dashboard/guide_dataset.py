@@ -1,5 +1,6 @@
 """Step 1 of the guide, after the upload: see how the file was read, read it differently."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from nicegui import ui
@@ -14,7 +15,7 @@ from dashboard.stepper import stepper
 from dashboard.uploads import Kept, deliver, mark, setting_inputs, settings_of
 from schemas.api import TaskStatus
 from schemas.api_v1 import Dataset, DatasetPreview
-from schemas.manifests import Choice
+from schemas.manifests import Choice, SpanCount
 
 PREVIEW_COLUMNS = 12
 MISSING_SHOWN = 20
@@ -97,7 +98,17 @@ def _report(found: Dataset) -> Html:
     if report.left_out:
         title = texts.REPORT_LEFT_OUT.format(count=len(report.left_out))
         parts.append(note("info", title, [f"{one.column}: {one.reason}" for one in report.left_out[:MISSING_SHOWN]]))
+    parts.append(_over_time(report.failures_over_time))
     return joined(parts)
+
+
+def _over_time(spans: Sequence[SpanCount]) -> Html:
+    """Rows and failures in equal spans of the file's time."""
+    rows = [
+        [time(span.start), figures.count(span.rows), figures.count(span.failures), figures.share(span.failures / max(span.rows, 1))]
+        for span in spans
+    ]
+    return table(texts.COLUMNS_OVER_TIME, rows, caption=texts.REPORT_OVER_TIME, dense=True)
 
 
 def _settings(found: Dataset) -> Html:

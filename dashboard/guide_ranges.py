@@ -14,7 +14,7 @@ from dashboard.gateway import client
 from dashboard.markup import Html, cards, link, metric, mono, problems, table, time
 from dashboard.stepper import stepper
 from dashboard.timeline import Timeline
-from dashboard.uploads import mark
+from dashboard.uploads import columns_to_leave_out, mark
 from schemas.api_v1 import Dataset, DatasetTimeline, Range, Ranges, SetCount, SplitCounts, SplitCreate, SuggestedSplit
 
 SETS = ("train", "test", "simulation")
@@ -111,6 +111,7 @@ class Desk:
                     place.style(f"border-top:3px solid var(--{name})")
                     for end, text in zip(ENDS, (texts.START, texts.END), strict=True):
                         self._input(f"{name}.{end}", text)
+        self.excluded = columns_to_leave_out(self.dataset.features)
         self.trouble = show(Html(""))
         with ui.element("div").classes("ii-row"):
             self.button = ui.button(texts.RANGES_SPLIT, on_click=self.split).props("unelevated no-caps color=primary size=md")
@@ -187,7 +188,7 @@ class Desk:
         self._tell([])
         self.button.props("loading")
         try:
-            made = await client.split(SplitCreate(dataset_id=self.dataset.dataset_id, **dict(wanted)))
+            made = await client.split(SplitCreate(dataset_id=self.dataset.dataset_id, exclude=self.excluded.value, **dict(wanted)))
         except Refused as error:
             self._tell(error.problems)
             return
@@ -201,7 +202,7 @@ class Desk:
     def _tell(self, found: Sequence[Problem]) -> None:
         """All problems, in one place and each beside its field."""
         self.trouble.set_content(problems(texts.RANGES_REFUSED, found) if found else "")
-        mark(self.inputs, found)
+        mark({**self.inputs, "exclude": self.excluded}, found)
 
 
 def summary(found: SplitCounts | None) -> Html:

@@ -11,6 +11,7 @@ from dashboard.gateway import client
 from dashboard.markup import Html, bar, cards, html, joined, link, metric, mono, note, status, table, time
 from dashboard.model_view import measured, understood
 from dashboard.stepper import stepper
+from dashboard.uploads import columns_to_leave_out
 from schemas.api_v1 import Split, Training, TrainingCreate
 from schemas.manifests import SetManifest
 from schemas.messages import TERMINAL
@@ -38,12 +39,16 @@ async def _start(split_id: str) -> None:
     stepper(2, {0: f"/guide/dataset/{split.dataset_id}", 1: f"/guide/ranges/{split.dataset_id}"})
     heading(texts.TRAIN_TITLE, texts.TRAIN_LEAD)
     show(sets(split))
+    if split.notices:
+        show(note("warn", texts.SETS_NOTICES, [one.message for one in split.notices]))
+    dataset = await client.dataset(split.dataset_id)
     with ui.element("div").classes("ii-two"):
         with card(texts.TRAIN_OBJECTIVE):
             form = Form(split_id)
             form.objective_fields()
         with card(texts.PARAMETERS):
             form.parameter_fields()
+            form.excluded = columns_to_leave_out([name for name in dataset.features if name not in split.excluded])
     form.button()
     await _former(split_id)
 
@@ -71,6 +76,7 @@ class Form:
     def __init__(self, split_id: str) -> None:
         self.split_id = split_id
         self.parameters: dict[str, ui.number] = {}
+        self.excluded: ui.select
 
     def objective_fields(self) -> None:
         self.objective = ui.radio(texts.OBJECTIVES, value="mcc").props("dense")
@@ -114,6 +120,7 @@ class Form:
             cost_false_positive=self.false_alarm.value if objective == "cost" else None,
             cost_false_negative=self.missed.value if objective == "cost" else None,
             seed=int(self.seed.value or 0),
+            exclude=self.excluded.value,
         )
 
     async def send(self) -> None:

@@ -72,9 +72,12 @@ UPLOAD_FIELDS: Final = {
     "max_unread_share": "Share of a column that may be unreadable, 0 to 1",
 }
 """Every setting of an upload, by its name in the request."""
+EXCLUDE: Final = "Columns that are no features"
 REPORT_TITLE: Final = "What to know of this file"
 REPORT_NONE: Final = "Everything was read as it stands."
 REPORT_LEFT_OUT: Final = "{count} columns are no features"
+REPORT_OVER_TIME: Final = "Failures over time"
+COLUMNS_OVER_TIME: Final = ("from (UTC)", "rows ", "FAIL ", "share ")
 REPORT_SUSPECTS: Final = "May give the label away"
 NO_LABEL: Final = "no label"
 PREVIEW: Final = "First rows"
@@ -102,6 +105,7 @@ RANGES_REFUSED: Final = "These ranges cannot be used"
 RANGES_SLIDE: Final = "Drag the ends or the whole range, move them with the arrow keys, or type exact times below."
 RANGE_START, RANGE_END = "start", "end"
 ROWS_WORD: Final = "rows"
+SETS_NOTICES: Final = "What to know of these sets"
 SETS: Final = {"train": "Training", "test": "Test", "simulation": "Simulation"}
 OUTSIDE: Final = "Outside"
 OUTSIDE_NOTE: Final = "in none of the three"

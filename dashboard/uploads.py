@@ -79,6 +79,12 @@ def setting_inputs(names: Sequence[str] = tuple(texts.UPLOAD_FIELDS)) -> dict[st
     return {name: ui.input(texts.UPLOAD_FIELDS[name]).props("outlined dense").classes("w-full") for name in names}
 
 
+def columns_to_leave_out(features: Sequence[str]) -> ui.select:
+    """A field in which some of these columns may be chosen, to be no features."""
+    field = ui.select(list(features), multiple=True, with_input=True, value=[], label=texts.EXCLUDE)
+    return field.props("outlined dense use-chips").classes("w-full")
+
+
 def settings_of(fields: Mapping[str, ui.input]) -> UploadOptions:
     """What was typed in, blank fields left out."""
     return cast(UploadOptions, {name: field.value.strip() for name, field in fields.items() if (field.value or "").strip()})

@@ -87,7 +87,7 @@ def find_encoding(path: Path) -> Encoding:
     if not stray:
         return Encoding("utf-8", "every byte of it is valid" if valid else "plain ASCII", clean=True)
     if stray <= STRAY_SHARE * valid or (stray <= FEW_STRAY and stray <= valid):
-        return Encoding("utf-8", f"but for {stray} stray bytes every character is valid")
+        return Encoding("utf-8", f"but for {stray} stray {'byte' if stray == 1 else 'bytes'} every character is valid")
     return guess(bytes(sample))
 
 

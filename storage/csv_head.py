@@ -32,6 +32,7 @@ UNIT = re.compile(
     r"|min|h|d|rpm|U/min|1/min|1/s|psi|ppm|ppb|pcs|pH|dB|[a-zµμ°]{1,3}/[a-z0-9²³^]{1,4}|m[²³23]|mm[²³23]|cm[²³23]|Stk\.?|sec|unit|units|-|–)\s*[\])>]?$"
 )
 """A cell of a row of units."""
+RULER = re.compile(r":?[-=─]{2,}:?")
 REAL_UNIT = re.compile(r"\w|[°%‰℃℉Ω]")
 
 
@@ -222,6 +223,10 @@ class _Finder:
                 {"line": ends[0] + 1},
             )
         names, index = self._widened(names, rows, form.width)
+        if len(rows) > 1 and header_line and _is_ruler(rows[0]):
+            self._say("ruler", f"Line {after + 1} is a ruler below the header and no row.")
+            ends = ends[1:]
+            after, rows = ends[1], rows[1:]
         if rows and header_line and _is_units(rows):
             units = ", ".join(f"{name} {unit.strip()}" for name, unit in zip(names, rows[0], strict=False) if unit.strip())
             self._say("units_row", f"Line {after + 1} holds units and is no row: {units:.200}.")
@@ -340,6 +345,12 @@ def _is_units(rows: list[list[str]]) -> bool:
         cell and any(len(row) > i and row[i].strip() == cell for row in rows[1:]) for i, cell in enumerate(cells) if REAL_UNIT.search(cell)
     )
     return bool(over_numbers) and not same
+
+
+def _is_ruler(cells: list[str]) -> bool:
+    """Whether a row is drawn, as Markdown and databases' consoles do."""
+    drawn = [cell.strip() for cell in cells if cell.strip()]
+    return bool(drawn) and all(RULER.fullmatch(cell) for cell in drawn)
 
 
 def _mostly_numbers(cells: list[str]) -> bool:

@@ -29,6 +29,8 @@ NUMBER = re.compile(
 )
 # a digit alone may be an exponent, several are none: 20240115T060000 is no number in T060000
 UNIT_AFTER = re.compile(rf"^[^\d]*[\d.,{GROUPERS}]*?\d?[.,]?(?:[eE][+-]?\d+)?\s*(?P<unit>{_UNIT})-?$")
+HEXADECIMAL = re.compile(r"^[+-]?0[xX][0-9a-fA-F]")
+"""Not a 0 in the unit xFF."""
 SYMBOLS = re.compile(r"^(?:[\W_]+|#\s?[\w/]+[!?]?)$")
 """A cell in which nothing is written: dashes, question marks, the errors of spreadsheets."""
 
@@ -61,6 +63,7 @@ class Number:
     before: str | None
     grouped: bool
     trailing_minus: bool
+    bracketed: bool = False
 
     def fits(self, decimal: Sign) -> bool:
         """Whether it can be read with this decimal sign."""
@@ -76,6 +79,7 @@ class Spelling:
     unit: str | None = None
     before: str | None = None
     trailing_minus: bool = False
+    bracketed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,12 +90,18 @@ class Decision:
     odd: tuple[Seen, ...] = ()
     reason: str | None = None
     grouped: Seen | None = None
+    bracketed: Seen | None = None
+    bare: int = 0
+    """Rows without the unit that the others have."""
 
 
 def number(shape: str, value: str) -> Number | None:
     """What number a shape, of which `value` is an example, stands for; None when it is none."""
+    bracketed = shape.startswith("(") and shape.endswith(")")
+    if bracketed:  # a negative number of accountants
+        shape, value = shape[1:-1].strip(), value.strip()[1:-1]
     match = NUMBER.match(shape)
-    if match is None:
+    if match is None or HEXADECIMAL.match(value.strip()) or (bracketed and (match["sign"] or match["minus"])):
         return None
     body = match["body"].rstrip(GROUPERS)
     parsed = _body(body)
@@ -106,7 +116,7 @@ def number(shape: str, value: str) -> Number | None:
         if unit is None or not any(sign.isalpha() or sign in "%‰°℃℉Ω€$£¥" for sign in unit["unit"]):
             return None
         after = unit["unit"]
-    return Number(sign, maybe, after, (match["before"] or "").strip() or None, grouped, bool(match["minus"]))
+    return Number(sign, maybe, after, (match["before"] or "").strip() or None, grouped, bool(match["minus"]), bracketed)
 
 
 def _body(body: str) -> tuple[Sign | None, Sign | None, bool] | None:
@@ -187,11 +197,17 @@ def decide(look: Look, decimal: Sign, na_words: frozenset[str], share: float) ->
     numbers, odd = _sorted(look, na_words)
     fitting = [(one, seen) for one, seen in numbers if one.fits(decimal)]
     odd += [seen for one, seen in numbers if not one.fits(decimal)]
+    if not look.plain and all(one.bracketed for one, _ in fitting):  # no number beside them says that brackets are a sign
+        odd += [seen for _, seen in fitting]
+        fitting = []
     units: dict[tuple[str | None, str | None], int] = {}
     for one, seen in fitting:
         units[one.before, one.unit] = units.get((one.before, one.unit), 0) + seen.count
     named = {unit: count for unit, count in units.items() if unit != (None, None)}
     before, unit = max(named, key=lambda one: named[one], default=(None, None))
+    in_unit, every = named.get((before, unit), 0), look.plain + sum(units.values())
+    if in_unit < every and few(in_unit, every, share):  # a unit in a few cells may be another one than that of the rest
+        before, unit, in_unit = None, None, 0
     strange = [(one, seen) for one, seen in fitting if (one.before, one.unit) not in ((None, None), (before, unit))]
     odd += [seen for _, seen in strange]
     read = [(one, seen) for one, seen in fitting if (one, seen) not in strange]
@@ -206,10 +222,19 @@ def decide(look: Look, decimal: Sign, na_words: frozenset[str], share: float) ->
         return Decision(None, reason=_why_text(look, wrong, count_read, count_wrong, len(strange) > 0))
     grouped = next((seen for one, seen in read if one.grouped or (one.maybe is not None and one.maybe != decimal)), None)
     plain = all(
-        one.unit is None and one.before is None and not one.trailing_minus and not _needs_sign(one, decimal, seen) for one, seen in read
+        one.unit is None and one.before is None and not (one.trailing_minus or one.bracketed) and not _needs_sign(one, decimal, seen)
+        for one, seen in read
     )
-    spelling = Spelling(plain, decimal, unit, before, any(one.trailing_minus for one, _ in read))
-    return Decision(spelling, tuple(sorted((*nothing, *wrong), key=lambda seen: seen.row)), None, grouped)
+    bracketed = next((seen for one, seen in read if one.bracketed), None)
+    spelling = Spelling(plain, decimal, unit, before, any(one.trailing_minus for one, _ in read), bracketed is not None)
+    return Decision(
+        spelling,
+        tuple(sorted((*nothing, *wrong), key=lambda seen: seen.row)),
+        None,
+        grouped,
+        bracketed,
+        count_read - in_unit if in_unit else 0,
+    )
 
 
 def _needs_sign(one: Number, decimal: Sign, seen: Seen) -> bool:

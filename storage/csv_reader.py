@@ -202,9 +202,8 @@ class _Reader:
 
     def _content(self, decisions: Mapping[str, Decision], tally: "Tally", decimal: Sign) -> Content:
         shown = {name: found.odd[:LISTED] for name, found in decisions.items() if found.spelling is not None and found.odd}
-        rows = {seen.row for seen_ in shown.values() for seen in seen_} | {
-            found.grouped.row for found in decisions.values() if found.grouped
-        }
+        rows = {seen.row for seen_ in shown.values() for seen in seen_}
+        rows |= {seen.row for found in decisions.values() for seen in (found.grouped, found.bracketed) if seen}
         reasons = {name: self._kept.get(name) or decisions[name].reason for name in self._names}
         rows |= {int(row) for reason in reasons.values() for row in re.findall(r"\{line:(\d+)\}", reason or "")}
         lines = lines_of(self._layout, rows)
@@ -249,9 +248,7 @@ class _Reader:
         text = self._text
         if not text.stray:
             return []
-        message = (
-            f"{text.stray} bytes have no meaning in {text.encoding.name} and are shown as \ufffd, first in line {text.stray_lines[0]}."
-        )
+        message = f"{_bytes(text.stray)} without a meaning in {text.encoding.name}, shown as \ufffd, first in line {text.stray_lines[0]}."
         return [Notice(code="stray_bytes", message=message, lines=list(text.stray_lines), count=text.stray)]
 
     def _asked(self, found: tuple[Vote, Vote] | Vote) -> Problem:
@@ -311,9 +308,15 @@ def _how(name: str, found: Decision, lines: Mapping[int, int]) -> tuple[str | No
         how.append("digits grouped")
         message = f"{name!r}: {found.grouped.value.strip()!r} (line {line}) is read as a number with grouped digits."
         said.append(Notice(code="grouped_digits", message=message, column=name, lines=[line]))
+    if found.bracketed is not None:
+        line = lines[found.bracketed.row]
+        how.append("brackets are a minus")
+        message = f"{name!r}: {found.bracketed.value.strip()!r} (line {line}) is read as a negative number, as accountants write them."
+        said.append(Notice(code="brackets", message=message, column=name, lines=[line]))
     if unit := spelling.unit or spelling.before:
         how.append(f"in {unit}")
-        said.append(Notice(code="unit", message=f"{name!r} is read as numbers in {unit}.", column=name))
+        bare = f"; in {rows_text(found.bare)} no unit stands, and this one is taken for meant" if found.bare else ""
+        said.append(Notice(code="unit", message=f"{name!r} is read as numbers in {unit}{bare}.", column=name))
     if found.odd:
         shown = found.odd[:LISTED]
         count = sum(seen.count for seen in found.odd)
@@ -323,11 +326,13 @@ def _how(name: str, found: Decision, lines: Mapping[int, int]) -> tuple[str | No
             for seen, line in zip(shown, places, strict=True)
         )
         how.append(f"no number in {rows_text(count)}: {examples}")
-        message = (
-            f"{name!r}: {rows_text(count)} hold no number and are taken as missing: {examples}{', …' if len(found.odd) > LISTED else ''}."
-        )
+        message = f"{name!r}: no number in {rows_text(count)}, taken as missing: {examples}{', …' if len(found.odd) > LISTED else ''}."
         said.append(Notice(code="unread_values", message=message, column=name, lines=places, count=count))
     return "; ".join(how) or None, said
+
+
+def _bytes(count: int) -> str:
+    return "1 byte" if count == 1 else f"{count} bytes"
 
 
 def _check_names(names: Sequence[str], unnamed: Sequence[int]) -> list[Problem]:

@@ -22,6 +22,13 @@ FORMS = {
     b"BZh9": "packed by bzip2: unpack it, or pack it by gzip",
     b"\xfd7zX": "packed by xz: unpack it, or pack it by gzip",
 }
+TEXT_FORMS = {
+    "<!doctype html": "a web page: the table itself is wanted",
+    "<html": "a web page: the table itself is wanted",
+    "<?xml": "XML: write it as CSV and send that",
+    "[{": "JSON: write it as CSV and send that",
+    '{"': "JSON: write it as CSV and send that",
+}
 ENDINGS = (".csv", ".tsv", ".txt", ".tab", ".dat")
 NOT_CSV = "Invalid file type. Please upload a CSV file."
 LISTED = 10
@@ -52,7 +59,10 @@ def plain_text(upload: Path, file_name: str, folder: Path, *, max_bytes: int, en
         upload, start = unpacked, _start(unpacked)
     if form := next((form for mark, form in FORMS.items() if start.startswith(mark)), None):
         return [_not_csv(f"It is {form}.")]
-    found = _given(encoding) if encoding is not None else marked(start)
+    opening = "".join(start[:100].decode("ascii", "ignore").lower().split()).replace("doctypehtml", "doctype html")
+    if form := next((form for mark, form in TEXT_FORMS.items() if opening.startswith(mark)), None):
+        return [_not_csv(f"It is {form}.")]
+    found = _given(encoding, start) if encoding is not None else marked(start)
     if isinstance(found, Problem):
         return [found]
     found = found or find_encoding(upload)
@@ -80,11 +90,17 @@ def known_encoding(name: str) -> str | None:
     return found.name if found._is_text_encoding else None
 
 
-def _given(name: str) -> Encoding | Problem:
+def _given(name: str, start: bytes) -> Encoding | Problem:
     found = known_encoding(name)
     if found is None:
         message = f"There is no encoding {name!r:.60}. Send one such as utf-8, utf-16, cp1252, cp1250, cp1251, cp949, gb18030 or shift_jis."
         return Problem("encoding_unknown", "encoding", message, {"value": name})
+    if found in ("utf-16", "utf-32"):  # which byte comes first is for the file to say
+        said = marked(start)
+        if said is None or not said.name.startswith(found):
+            message = f"The file is not {found}, as given: it has no mark of its byte order, nor its pattern of NUL bytes."
+            return Problem("encoding_wrong", "encoding", f"{message} Leave encoding out to have it found.", {"line": 1})
+        return Encoding(said.name, "given")
     return Encoding("utf-8" if found == "utf-8-sig" else found, "given")
 
 

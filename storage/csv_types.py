@@ -122,6 +122,9 @@ def _shape(value: pl.Expr) -> pl.Expr:
 def _tidied(value: pl.Expr, spelling: Spelling) -> pl.Expr:
     """The text as a float parser takes it; what is not of this spelling stays as it is, and is none."""
     value = value.str.strip_chars()
+    if spelling.bracketed:
+        inside = value.str.extract(r"^\(\s*(.*?)\s*\)$")
+        value = pl.when(inside.is_not_null()).then("-" + inside).otherwise(value)
     if spelling.unit:
         value = value.str.strip_suffix(spelling.unit).str.strip_chars()
     if spelling.before:

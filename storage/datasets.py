@@ -281,7 +281,7 @@ def _without_times(lazy: pl.LazyFrame, axis: TimeAxis, rows: int, line: LineOf) 
     shown = ", ".join(
         f"{text!r} (line {at})" if text is not None else f"empty (line {at})" for text, at in zip(first["text"], lines, strict=True)
     )
-    message = f"{rows_text(count)} of {rows} have no time that can be read in {axis.column!r} and are in no set of a split: {shown}."
+    message = f"No time that can be read in {axis.column!r} in {rows_text(count)} of {rows}, in no set of a split: {shown}."
     return axis.model_copy(update={"missing": count}), [
         Notice(code="rows_without_time", message=message, column=axis.column, lines=lines, count=count)
     ]

@@ -15,6 +15,8 @@ from storage.times import NUMBER_STYLES, instant
 HOUR = 3_600_000_000
 MOST_BACK = 20
 """Steps back in a file that is otherwise in order; with more, its order says nothing about the clock."""
+LIKELY_YEARS = range(1970, 2100)
+"""In others nobody made anything that was measured: 2567 is 2024 in Thailand."""
 UTC_STYLES = ("%z", "%#z", "Z")
 
 
@@ -36,6 +38,13 @@ def look_at_order(lazy: pl.LazyFrame, axis: TimeAxis) -> Order:
     if back > 10 * max(1, on):
         message = f"The rows stand newest first by {axis.column!r}; they are used in the order of their times."
         order.notices.append(Notice(code="newest_first", message=message, column=axis.column))
+    far = [instant(end).year for end in (at["at"].min(), at["at"].max()) if isinstance(end, int) and instant(end).year not in LIKELY_YEARS]
+    if far:
+        message = (
+            f"The times in {axis.column!r} reach into the year {far[-1]}: another calendar, or read in the wrong way? Send time_format=…,"
+            " or time_column=… for another column, if so."
+        )
+        order.notices.append(Notice(code="times_far", message=message, column=axis.column))
     if axis.style in NUMBER_STYLES or axis.style.endswith(UTC_STYLES):
         return order
     if axis.zone is None:

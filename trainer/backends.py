@@ -21,9 +21,9 @@ class Plan:
     batch_bytes: int
 
 
-def plan_for(rows: SetReader, settings: BackendSettings) -> Plan:
+def plan_for(rows: int, features: int, settings: BackendSettings) -> Plan:
     """Choose as the settings say; `auto` takes memory while the rows need no more than their share of what is left."""
-    return choose(settings, memory.needed_bytes(len(rows.fails), len(rows.features)), memory.available_bytes())
+    return choose(settings, memory.needed_bytes(rows, features), memory.available_bytes())
 
 
 def choose(settings: BackendSettings, needed: int, available: int) -> Plan:

@@ -8,13 +8,14 @@ import numpy
 from schemas.training import TrainingParameters
 from storage.bundles import probability_fail
 from trainer.backends import Plan, fit_as_planned
+from trainer.choosing import Choice
 from trainer.data import Numbers, SetReader, compact, labels
 from trainer.errors import JobFailed
 from trainer.evaluation import Scored
-from trainer.folds import fit_in_folds, in_folds
+from trainer.folds import Candidates, fit_in_folds, in_folds
 from trainer.reporting import TRAINING, Reporter
 from trainer.training import Fitted
-from trainer.validation import hold_out
+from trainer.validation import Labels, Validation, hold_out
 from trainer.wire import BackendSettings
 
 FEWEST_COLUMNS = 8
@@ -40,33 +41,54 @@ def fitting_parameters(parameters: TrainingParameters, rows: int, features: int)
     return parameters.model_copy(update={name: value for name, value in floors.items() if name not in parameters.model_fields_set})
 
 
-def fit_and_validate(
-    rows: SetReader, parameters: TrainingParameters, plan: Plan, backend: BackendSettings, seed: int, threads: int, reporter: Reporter
-) -> Validated:
-    """Boost as planned. Raises `JobFailed` when the set has one class only, `StorageUnavailable`."""
-    if not rows.fails.any() or rows.fails.all():
+def held_out(fails: Labels, parameters: TrainingParameters, plan: Plan, choice: Choice, seed: int) -> Validation | None:
+    """The rows that judge; None when the set is so small that folds do. Raises `JobFailed` when the set has one class only."""
+    if not fails.any() or fails.all():
         raise JobFailed("The training set needs PASS and FAIL rows, but all of its rows have one label.")
-    if plan.backend == "memory" and "validation_fraction" not in parameters.model_fields_set and in_folds(rows.fails, len(rows.features)):
-        reporter.log("INFO", "Few rows: best round and threshold come from folds of time, the model from all training rows")
-        everything = rows.read(range(len(rows.fails)))
-        found = fit_in_folds(
-            everything,
-            rows.fails,
-            parameters,
-            types=rows.inputs.types,
-            seed=seed,
-            threads=threads,
-            on_round=reporter.rounds(TRAINING),
-        )
-        _tell(found.fitted, reporter)
-        return Validated(found.fitted, Scored.of(found.probabilities, rows.fails))
-    validation = hold_out(rows.fails, parameters.validation_fraction, seed)
-    held_out = compact(validation.held_out)
+    candidates = len(choice.inputs.names)
+    features = min(choice.kept, candidates)
+    if plan.backend == "memory" and "validation_fraction" not in parameters.model_fields_set and in_folds(fails, features, candidates):
+        return None
+    return hold_out(fails, parameters.validation_fraction, seed)
+
+
+def fit_in_stretches(
+    rows: SetReader, candidates: SetReader, choice: Choice, parameters: TrainingParameters, seed: int, threads: int, reporter: Reporter
+) -> Validated:
+    """Boost on all rows, judged by folds, which choose anew from the candidates."""
+    reporter.log("INFO", "Few rows: best round and threshold come from folds of time, the model from all training rows")
+    every = range(len(rows.fails))
+    found = fit_in_folds(
+        rows.read(every),
+        rows.fails,
+        parameters,
+        types=rows.inputs.types,
+        seed=seed,
+        threads=threads,
+        on_round=reporter.rounds(TRAINING),
+        candidates=Candidates(candidates.read(every), candidates.inputs.types, choice.best) if choice.open else None,
+    )
+    _tell(found.fitted, reporter)
+    return Validated(found.fitted, Scored.of(found.probabilities, rows.fails))
+
+
+def fit_and_validate(
+    rows: SetReader,
+    validation: Validation,
+    parameters: TrainingParameters,
+    plan: Plan,
+    backend: BackendSettings,
+    seed: int,
+    threads: int,
+    reporter: Reporter,
+) -> Validated:
+    """Boost as planned. Raises `JobFailed`, `StorageUnavailable`."""
+    judging = compact(validation.held_out)
     fitted = fit_as_planned(
         plan,
         rows,
         compact(validation.fitting),
-        held_out,
+        judging,
         parameters,
         backend,
         seed=seed,
@@ -75,7 +97,7 @@ def fit_and_validate(
         warn=lambda message: reporter.log("WARNING", message),
     )
     _tell(fitted, reporter)
-    return Validated(fitted, score_rows(fitted, rows, held_out, plan.batch_bytes), validation.warning)
+    return Validated(fitted, score_rows(fitted, rows, judging, plan.batch_bytes), validation.warning)
 
 
 def score_rows(fitted: Fitted, rows: SetReader, chosen: Numbers, batch_bytes: int) -> Scored:

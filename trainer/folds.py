@@ -3,9 +3,11 @@
 The training range is cut into `FOLDS` stretches of time. A booster for each learns from all other stretches; they grow together,
 round by round, and stop when the loss on the rows that they have not seen stops falling. The model is then boosted anew on the whole
 range for that many rounds, and the threshold comes from the probabilities that the folds gave to their unseen rows. Cut by rows and by
-failures alike: where failures come late, each stretch still has its share of them.
+failures alike: where failures come late, each stretch still has its share of them. Where columns are chosen from, each booster
+has the columns that the rows it learns from would choose.
 """
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -20,9 +22,19 @@ from trainer.validation import Indices, Labels
 FOLDS = 3
 SMALL_CELLS = 2_000_000
 """Rows times features up to which folds are used: they cost three times the trees. Beyond, the end of the range has failures enough."""
+RANKED_CELLS = 8_000_000
+"""The same of the columns that are chosen from: four rankings of so many values take half a minute of one processor."""
 FEWEST_ROUNDS = 60
 """Early stopping by a handful of failures may end after a tree or two, which rank nothing."""
 Probabilities = npt.NDArray[np.float32]
+
+
+class Candidates(NamedTuple):
+    """All columns [n, c] that may be chosen from, their types, and which of them these rows would choose; None: they are taken whole."""
+
+    matrix: Matrix
+    types: list[str] | None
+    choose: Callable[[Matrix, Labels], Indices] | None
 
 
 class Unseen(NamedTuple):
@@ -32,9 +44,10 @@ class Unseen(NamedTuple):
     probabilities: Probabilities
 
 
-def in_folds(fails: Labels, features: int) -> bool:
-    """Whether a training set is small enough for folds, and has failures and passes for two of them."""
-    return len(fails) * features <= SMALL_CELLS and min(int(fails.sum()), int((~fails).sum())) >= 2
+def in_folds(fails: Labels, features: int, candidates: int) -> bool:
+    """Whether a training set, whose features are chosen from `candidates`, is small enough for folds and has both classes for two."""
+    small = len(fails) * features <= SMALL_CELLS and (candidates <= features or len(fails) * candidates <= RANKED_CELLS)
+    return small and min(int(fails.sum()), int((~fails).sum())) >= 2
 
 
 def stretches(fails: Labels, folds: int = FOLDS) -> list[Indices]:
@@ -55,12 +68,17 @@ def fit_in_folds(
     seed: int,
     threads: int,
     on_round: OnRound,
+    candidates: Candidates | None = None,
 ) -> Unseen:
-    """Boost on `matrix` [n, k], which `in_folds` has found small; `types` are XGBoost's feature types, if not all are numbers."""
+    """Boost on `matrix` [n, k], which `in_folds` has found small; `types` are XGBoost's feature types, if not all are numbers.
+
+    Where its columns were chosen by all rows, each booster of a fold takes those of the `candidates` that its own rows choose.
+    """
     said = booster_parameters(parameters, seed, threads)
     parts = stretches(fails)
     apart = said | {"seed_per_iteration": True}  # else boosters that grow in turn draw from one stream of random numbers
-    folds = [_Fold(matrix, fails, part, apart, types, threads) for part in parts]
+    given = candidates or Candidates(matrix, types, None)
+    folds = [_Fold(*_chosen(given, fails, part), fails, part, apart, threads) for part in parts]
     rounds = _Rounds([fold.share for fold in folds])
     while rounds.count < parameters.n_estimators and rounds.count - rounds.best < parameters.early_stopping_rounds:
         rounds.add([fold.grow(rounds.count) for fold in folds])
@@ -78,7 +96,7 @@ class _Fold:
     """A booster that learns from all rows but those of one stretch."""
 
     def __init__(
-        self, matrix: Matrix, fails: Labels, part: Indices, said: dict[str, object], types: list[str] | None, threads: int
+        self, matrix: Matrix, types: list[str] | None, fails: Labels, part: Indices, said: dict[str, object], threads: int
     ) -> None:
         others = np.delete(np.arange(len(fails)), part)
         self._fitting, self._held_out = (
@@ -121,6 +139,15 @@ class _Rounds:
             kept.append(figure)
         if loss < self._lowest:
             self._lowest, self.best = loss, self.count
+
+
+def _chosen(candidates: Candidates, fails: Labels, part: Indices) -> tuple[Matrix, list[str] | None]:
+    """The columns, and their types, that all rows but those of `part` choose."""
+    matrix, types, choose = candidates
+    if choose is None:
+        return matrix, types
+    columns = choose(np.delete(matrix, part, axis=0), np.delete(fails, part))
+    return matrix[:, columns], types and [types[column] for column in columns]
 
 
 def _dealt(fails: Labels, count: int) -> list[Indices]:

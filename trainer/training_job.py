@@ -26,17 +26,19 @@ from storage import golden
 from storage.bundles import CURVES, CURVES_IMAGE, MODEL, Matrix, bundle_path, probability_fail, write_bundle
 from storage.files import Storage
 from trainer.backends import plan_for
+from trainer.choosing import Choice
 from trainer.curves import curves, training_chart
-from trainer.data import SetReader, read_manifest
+from trainer.data import SetReader, compact, read_manifest
 from trainer.errors import JobFailed
 from trainer.evaluation import Scored
-from trainer.feature_selection import features_path
-from trainer.fitting import Validated, fit_and_validate, fitting_parameters, score_rows
+from trainer.feature_selection import features_path, usable_features
+from trainer.fitting import Validated, fit_and_validate, fit_in_stretches, fitting_parameters, held_out, score_rows
 from trainer.judging import doubt, judge
 from trainer.reference import reference_histograms
 from trainer.reporting import EVALUATED_PERCENT, EVALUATING, LOADING, SAVING, TRAINED_PERCENT, Reporter
 from trainer.thresholds import choose_threshold
 from trainer.training import Fitted, total_gains
+from trainer.validation import Validation
 from trainer.vocabulary import categories_of, fit_inputs, learnable
 from trainer.wire import BackendSettings, Done
 
@@ -48,7 +50,9 @@ class Subject(NamedTuple):
     parameters: TrainingParameters
     dataset: DatasetManifest
     split: SplitManifest
+    selection: FeatureSelection
     features: list[str]
+    """Those that the selection kept, or all that may be chosen from."""
 
 
 class Model(NamedTuple):
@@ -72,16 +76,23 @@ def train(storage: Storage, task: TaskState, threads: int, backend: BackendSetti
     reporter.phase(LOADING, 0)
     subject = read_subject(storage, task)
     threading.Thread(target=importlib.import_module, args=["trainer.drawing"], daemon=True).start()  # slow; done while trees grow
-    rows = _open_training_set(storage, subject, reporter)
-    inputs = rows.inputs
-    parameters = fitting_parameters(subject.parameters, len(rows.fails), len(inputs.names))
-    reporter.log("INFO", f"Training on {len(rows.fails)} rows of {len(inputs.names)} features", failures=int(rows.fails.sum()))
-    plan = plan_for(rows, backend)
+    candidates = _open_training_set(storage, subject, reporter)
+    choice = Choice(candidates.inputs, len(subject.selection.features), subject.selection.sampled_rows, subject.selection.seed, threads)
+    count, fails = min(choice.kept, len(candidates.features)), candidates.fails
+    parameters = fitting_parameters(subject.parameters, len(fails), count)
+    reporter.log("INFO", f"Training on {len(fails)} rows of {count} features", failures=int(fails.sum()))
+    plan = plan_for(len(fails), count, backend)
     reporter.log("INFO", plan.reason, backend=plan.backend)
+    validation = held_out(fails, parameters, plan, choice, subject.spec.seed)
+    rows = _choose_columns(storage, subject, candidates, choice, validation, reporter)
+    inputs = rows.inputs
     if plan.backend == "memory":
         rows.load()
     reference = {name: histogram for some, part in rows.columns() for name, histogram in reference_histograms(part, some).items()}
-    validated = fit_and_validate(rows, parameters, plan, backend, subject.spec.seed, threads, reporter)
+    if validation is None:
+        validated = fit_in_stretches(rows, candidates, choice, parameters, subject.spec.seed, threads, reporter)
+    else:
+        validated = fit_and_validate(rows, validation, parameters, plan, backend, subject.spec.seed, threads, reporter)
     golden_rows = numpy.vstack([rows.read(some) for some in golden.chosen(len(rows.fails))])
     rows.unload()
     reporter.phase(EVALUATING, TRAINED_PERCENT)
@@ -135,10 +146,11 @@ def read_subject(storage: Storage, task: TaskState) -> Subject:
     what = f"The feature selection of the dataset {dataset.dataset_id}"
     selection = read_manifest(storage, features_path(dataset.dataset_id), FeatureSelection, what)
     present = set(dataset.features) - set(split.excluded) - set(spec.exclude)
-    features = [name for name in selection.features if name in present]
+    chosen_from = usable_features(dataset) if selection.considered > len(selection.features) else selection.features
+    features = [name for name in chosen_from if name in present]
     if not features:
         raise JobFailed(f"{what} names no column of the dataset that is not excluded.")
-    return Subject(spec, parameters, dataset, split, features)
+    return Subject(spec, parameters, dataset, split, selection, features)
 
 
 def _open_training_set(storage: Storage, subject: Subject, reporter: Reporter) -> SetReader:
@@ -151,6 +163,20 @@ def _open_training_set(storage: Storage, subject: Subject, reporter: Reporter) -
     if not inputs.names:
         raise JobFailed("The selected features are texts, none of which comes often enough in the training set to be learnt.")
     return _open(storage, subject, "train", inputs)
+
+
+def _choose_columns(
+    storage: Storage, subject: Subject, candidates: SetReader, choice: Choice, validation: Validation | None, reporter: Reporter
+) -> SetReader:
+    """The training set with the columns that the rows which learn would choose: all of them, or those that do not judge."""
+    if not choice.open:
+        return candidates
+    among = range(len(candidates.fails)) if validation is None else compact(validation.fitting)
+    columns = choice.best(candidates.read(among), candidates.fails) if validation is None else choice.of_sample(candidates, among)
+    if not len(columns):
+        raise JobFailed(f"None of the {len(candidates.features)} columns varies in the training set: there is nothing to learn from.")
+    reporter.log("INFO", f"Chose {len(columns)} of {len(candidates.features)} columns by the {len(among)} rows that learn")
+    return _open(storage, subject, "train", choice.only(columns))
 
 
 def _open(storage: Storage, subject: Subject, name: str, inputs: ModelInputs) -> SetReader:

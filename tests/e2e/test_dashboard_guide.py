@@ -185,6 +185,33 @@ def test_settings_that_are_not_found_in_a_file_are_asked_for_beside_their_fields
     expect(page.get_by_text("verdict = fine")).to_be_visible()
 
 
+def test_columns_are_left_out_of_a_split_and_of_a_training_in_the_browser(page: Page, url: str, client: Client, tmp_path: Path) -> None:
+    chance = random.Random(5)
+    lines = [",".join([*(f"{chance.gauss(0, 1):.3f}" for _ in range(4)), str(int(chance.random() < 0.2))]) for _ in range(300)]
+    (tmp_path / "four.csv").write_text("\n".join(["S1,S2,S3,S4,Response", *lines]) + "\n")
+    open_page(page, url)
+    page.locator("input[type=file]").set_input_files(tmp_path / "four.csv")
+    page.wait_for_url("**/guide/dataset/*", timeout=60 * SECONDS)
+    over_time = page.get_by_role("region", name=texts.REPORT_OVER_TIME)
+    expect(over_time.locator("tbody tr")).to_have_count(10)
+    page.get_by_role("button", name=texts.TO_RANGES).click()
+    page.wait_for_url("**/guide/ranges/*")
+    page.get_by_label(texts.EXCLUDE).click()
+    page.get_by_role("option", name="S2").click()
+    page.keyboard.press("Escape")
+    page.get_by_role("button", name=texts.RANGES_SPLIT).click()
+    page.wait_for_url("**/guide/train/*", timeout=120 * SECONDS)
+    assert client.get_split(page.url.rsplit("/", 1)[-1]).excluded == ["S2"]
+    page.get_by_label(texts.EXCLUDE).click()
+    expect(page.get_by_role("option", name="S2")).to_have_count(0)
+    page.get_by_role("option", name="S4").click()
+    page.keyboard.press("Escape")
+    page.get_by_role("button", name=texts.TRAIN_START).click()
+    page.wait_for_url("**/guide/training/*")
+    result = client.wait_for(page.url.rsplit("/", 1)[-1], timeout_seconds=150).result or {}
+    assert sorted(client.model(result["model_version"]).features) == ["S1", "S3"]
+
+
 def test_dead_letter_is_mended_in_the_browser_and_counts_once(
     page: Page, url: str, own_stack: Stack, client: Client, finished_run: Run
 ) -> None:

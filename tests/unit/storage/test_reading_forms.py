@@ -58,9 +58,38 @@ def test_one_stray_byte_does_not_change_the_whole_file(encoding: str, header: st
 def test_an_encoding_that_is_none_or_wrong_is_refused(reader: Reader) -> None:
     assert reader.problem("a,Response\n1,0\n2,1\n", encoding="klingon").code == "encoding_unknown"
     text = file("größe,Response", lambda i: f"ß{i},{label(i)}").encode("latin-1")
+    for name in ("utf-16", "utf-32"):
+        assert reader.problem(text, encoding=name).code == "encoding_wrong"
     wrong = reader.problem(text, encoding="utf-8")
     assert (wrong.code, wrong.field) == ("encoding_wrong", "encoding")
     assert "line 1" in wrong.message
+
+
+@pytest.mark.parametrize("order", ["utf-16-le", "utf-16-be", "utf-32-le"])
+def test_which_byte_comes_first_is_for_the_file_to_say(order: str, reader: Reader) -> None:
+    raw = file("größe,Response", lambda i: f"{i},{label(i)}").encode(order)
+    assert reader.dataset(raw, encoding=order[:6]).features == ["größe"]
+
+
+@pytest.mark.parametrize(
+    ("text", "what"),
+    [
+        ("<!DOCTYPE html>\n<html><body>Log in, please</body></html>\n", "a web page"),
+        ("<html><table><tr><td>1</td></tr></table></html>", "a web page"),
+        ("<?xml version='1.0'?>\n<rows><row a='1'/></rows>\n", "XML"),
+        ('[{"a": 1, "Response": 0},\n {"a": 2, "Response": 1}]\n', "JSON"),
+        ('{"a": 1, "Response": 0}\n{"a": 2, "Response": 1}\n', "JSON"),
+    ],
+)
+def test_a_text_that_is_no_table_is_called_what_it_is(text: str, what: str, reader: Reader) -> None:
+    assert what in reader.problem(text).message
+
+
+@pytest.mark.parametrize("ruler", ["|---|:--:|---:|", "| -- | --- | --- |", "|====|====|====|"])
+def test_a_ruler_below_the_header_is_no_row(ruler: str, reader: Reader) -> None:
+    found = reader.dataset(file(f"| Id | S1 | Response |\n{ruler}", lambda i: f"| {i} | {i}.5 | {label(i)} |"))
+    assert (found.row_count, found.features) == (30, ["S1"])
+    assert "Line 2" in notices(found)["ruler"]
 
 
 def rows(sign: str, tail: str = "") -> Any:

@@ -31,6 +31,9 @@ def reader(tmp_path: Path) -> Reader:
         pytest.param("Id;A;B;Response", "1;1\u202f234,5", "2;7", [1234.5, 7], id="narrow blanks"),
         pytest.param("Id;A;B;Response", "1;1 234,5", "2;7", [1234.5, 7], id="blanks"),
         pytest.param("Id;A;B;Response", "1;12,5-", "2;7,25", [-12.5, 7.25], id="the minus behind"),
+        pytest.param("Id;A;B;Response", "1;(1.234,5)", "2;7,25", [-1234.5, 7.25], id="a negative number of accountants"),
+        pytest.param("Id|A|B|Response", "1|($ 1,500.00)", "2|$ 7", [-1500, 7], id="the same in a currency"),
+        pytest.param("Id|A|B|Response", "1|(2.5 %)", "2|7 %", [-2.5, 7], id="the same in percent"),
         pytest.param("Id;A;B;Response", "1;\u22125,5", "2;7,25", [-5.5, 7.25], id="a typographic minus"),
         pytest.param("Id;A;B;Response", "1;1,5 °C", "2;2,5 °C", [1.5, 2.5], id="a unit"),
         pytest.param("Id;A;B;Response", "1;15%", "2;2,5 %", [15, 2.5], id="percent"),
@@ -70,17 +73,13 @@ def test_columns_that_contradict_each_other_are_refused_with_both_lines(reader: 
 
 
 @pytest.mark.parametrize("place", [7, 4_500])
-@pytest.mark.parametrize("cell", ["-", "?", "#DIV/0!", "Bad", "No Data", "N/A*", "<0.5", "12 °C", "1.2.3", "--", "n.v.", "#WERT!"])
+@pytest.mark.parametrize("cell", ["-", "?", "#DIV/0!", "Bad", "No Data", "N/A*", "<0.5", "12 °C", "0xFF", "1.2.3", "--", "n.v.", "#WERT!"])
 def test_one_odd_cell_is_a_missing_value_with_its_line_wherever_it_stands(cell: str, place: int, reader: Reader) -> None:
     found = reader.dataset(file("Id,A,Response", lambda i: f"{i},{cell if i == place else i},{label(i)}", 5_000))
     column = found.columns[1]
-    values = reader.column(found, "A")
-    assert values == [float(i) if i != place or cell == "12 °C" else (None if cell != "12 °C" else 12.0) for i in range(5_000)][:place] + [
-        12.0 if cell == "12 °C" else None
-    ] + [float(i) for i in range(place + 1, 5_000)]
-    if cell != "12 °C":  # a number with a unit
-        assert (column.unread, column.unread_lines, column.unread_values) == (1, [place + 2], [cell])
-        assert f"{cell!r} (line {place + 2})" in notices(found)["unread_values"]
+    assert reader.column(found, "A") == [float(i) if i != place else None for i in range(5_000)]
+    assert (column.unread, column.unread_lines, column.unread_values) == (1, [place + 2], [cell])
+    assert f"{cell!r} (line {place + 2})" in notices(found)["unread_values"]
     assert found.features == ["A"]
 
 
@@ -102,10 +101,40 @@ def test_a_number_that_means_missing_is_missing_however_it_is_written(reader: Re
     assert reader.column(found, "A")[:4] == [None, 1, 2, None]
 
 
+def test_a_unit_that_not_every_value_has_is_said_with_how_many_have_none(reader: Reader) -> None:
+    found = reader.dataset(file("Id,A,Response", lambda i: f"{i},{i}{'%' if i % 3 else ''},{label(i)}"))
+    assert reader.column(found, "A")[:3] == [0, 1, 2]
+    assert "in 10 rows no unit stands" in notices(found)["unit"]
+
+
 def test_different_units_are_no_numbers(reader: Reader) -> None:
     found = reader.dataset(file("Id,A,B,Response", lambda i: f"{i},{i} {'mm' if i % 2 else 'cm'},{i},{label(i)}"))
     assert found.features == ["B"]
     assert found.columns[1].left_out == "different units in 15 of 30 rows, first '1 mm' in line 3"
+
+
+def test_brackets_are_a_minus_beside_plain_numbers_with_a_notice_and_nothing_else_is_a_number(reader: Reader) -> None:
+    text = file("Id,A,B,Response", lambda i: f"{i},{'(1.5)' if i == 3 else i},({i}.5),{label(i)}")
+    found = reader.dataset(text)
+    assert reader.column(found, "A")[2:5] == [2, -1.5, 4]
+    assert "'(1.5)' (line 5)" in notices(found)["brackets"]
+    assert reader.column(found, "B")[3] == "(3.5)"  # every value of it is in brackets: nobody says that they are a sign
+    for cell in ("(-1.5)", "(1.5-)", "((1))", "()", "(1", "1)"):
+        odd = reader.dataset(text.replace("(1.5)", cell))
+        assert (reader.column(odd, "A")[3], odd.columns[1].unread) == (None, 1)
+
+
+@pytest.mark.parametrize(
+    ("grades", "feature"), [(("1", "2", "3", "A", "B+"), True), (tuple(f"{i}" for i in range(20)) + ("x",) * 9, False)]
+)
+def test_few_names_among_numbers_that_come_often_are_categories_and_many_are_left_out(
+    grades: tuple[str, ...], feature: bool, reader: Reader
+) -> None:
+    found = reader.dataset(file("Id,grade,A,Response", lambda i: f"{i},{grades[i % len(grades)]},{i},{label(i)}", 40))
+    assert ("grade" in found.features) is feature
+    grade = found.columns[1]
+    assert (grade.type, grade.stored, reader.column(found, "grade")[:2]) == ("text", "text", list(grades[:2]))
+    assert (grade.reason or grade.left_out or "").startswith("no number in")  # said either way
 
 
 def test_text_columns_stay_readable_in_the_parquet(reader: Reader) -> None:

@@ -209,3 +209,9 @@ def test_settings_of_times_without_a_use_are_refused_or_said(reader: Reader) -> 
     assert "time_zone was given but is not used" in notices(reader.dataset(text, time_zone="UTC"))["unused_setting"]
     timed = reader.dataset(file("time,A,Response", lambda i: f"2024-01-15,{i},{label(i)}"), synthetic_step_seconds=5.0)
     assert "synthetic_step_seconds was given but is not used" in notices(timed)["unused_setting"]
+
+
+@pytest.mark.parametrize(("year", "said"), [("2567", True), ("1900", True), ("2024", False), ("1985", False)])
+def test_times_of_a_year_in_which_nothing_was_measured_are_said(year: str, said: bool, reader: Reader) -> None:
+    found = reader.dataset(file("ts,S1,Response", lambda i: f"{i % 28 + 1}/01/{year} 06:00,{i}.5,{label(i)}"))
+    assert (f"the year {year}" in notices(found).get("times_far", "")) is said

@@ -11,7 +11,7 @@ from hypothesis.extra.numpy import arrays
 
 from schemas.training import TrainingParameters
 from trainer.fitting import FEWEST_COLUMNS, REPEATED, REPEATED_ROWS, fitting_parameters
-from trainer.folds import FEWEST_ROUNDS, SMALL_CELLS, Unseen, fit_in_folds, in_folds, stretches
+from trainer.folds import FEWEST_ROUNDS, RANKED_CELLS, SMALL_CELLS, Unseen, fit_in_folds, in_folds, stretches
 from trainer.thresholds import mcc, threshold_table
 from trainer.training import booster_parameters
 
@@ -40,13 +40,23 @@ def test_stretches_follow_each_other_in_time_and_share_late_failures_out() -> No
 
 
 @pytest.mark.parametrize(
-    ("rows", "failures", "features", "small"),
-    [(1000, 50, 20, True), (1000, 1, 20, False), (1000, 999, 20, False), (SMALL_CELLS // 10, 50, 10, True), (SMALL_CELLS, 50, 2, False)],
+    ("rows", "failures", "features", "candidates", "small"),
+    [
+        (1000, 50, 20, 20, True),
+        (1000, 1, 20, 20, False),
+        (1000, 999, 20, 20, False),
+        (SMALL_CELLS // 10, 50, 10, 10, True),
+        (SMALL_CELLS, 50, 2, 2, False),
+        (RANKED_CELLS // 1000, 50, 100, 1000, True),
+        (RANKED_CELLS // 1000 + 1, 50, 100, 1000, False),
+    ],
 )
-def test_folds_are_for_few_rows_with_failures_and_passes_for_two_of_them(rows: int, failures: int, features: int, small: bool) -> None:
+def test_folds_are_for_few_rows_with_failures_and_passes_for_two_of_them(
+    rows: int, failures: int, features: int, candidates: int, small: bool
+) -> None:
     fails = np.zeros(rows, bool)
     fails[:failures] = True
-    assert in_folds(fails, features) is small
+    assert in_folds(fails, features, candidates) is small
 
 
 def late_failures(seed: int = 0) -> tuple[Any, Any]:

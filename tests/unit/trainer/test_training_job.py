@@ -38,9 +38,9 @@ class Job:
     def _send(self, report: Progress | Log) -> None:
         (self.progress if isinstance(report, Progress) else self.logs).append(report)  # type: ignore[arg-type]
 
-    def select(self) -> Done:
+    def select(self, settings: SelectionSettings = SELECTION) -> Done:
         task = make_task("feature_selection", FeatureSelectionSpec(dataset_id=self.small.dataset.dataset_id))
-        return select_features(self.storage, task, SELECTION, 1, Reporter("test", self._send))
+        return select_features(self.storage, task, settings, 1, Reporter("test", self._send))
 
     def train(self, threads: int = 1, **spec: Any) -> Done:
         ids = {"dataset_id": self.small.dataset.dataset_id, "split_id": self.small.split.split_id}
@@ -93,6 +93,42 @@ def test_selection_does_not_look_at_the_test_range(job: Job) -> None:
         job.storage.local(other)
     )
     assert job.select().result == before
+
+
+def wide_noise(storage: Storage, **spec: Any) -> Job:
+    """A job on 600 training rows whose label has nothing to do with any of 300 columns, of which the best 10 are kept."""
+    job = Job(storage, write_small_split(storage, rows=1000, useless=300))
+    random = np.random.default_rng(7)
+    for path in (job.small.dataset.path, *(getattr(job.small.split, name).path for name in ("train", "test", "simulation"))):
+        frame = pl.read_parquet(storage.local(path))
+        values = {name: random.normal(size=frame.height) for name in USEFUL}
+        frame.with_columns(pl.Series(name, column) for name, column in values.items()).write_parquet(storage.local(path))
+    job.select(msgspec.structs.replace(SELECTION, features=10))
+    return job
+
+
+@pytest.mark.parametrize("parameters", [{"n_estimators": 40}, {"n_estimators": 40, "validation_fraction": 0.4}], ids=["folds", "held out"])
+def test_rows_that_judge_have_no_say_in_the_choice_of_columns(storage: Storage, parameters: dict[str, Any]) -> None:
+    manifest = load_bundle(storage, wide_noise(storage).train(parameters=parameters).model_version or "").manifest
+    assert len(manifest.features) == 10
+    assert manifest.validation_metrics.roc_auc is not None
+    assert abs(manifest.validation_metrics.roc_auc - 0.5) < 0.12
+
+
+def test_columns_are_chosen_from_the_training_range_of_the_split_alike_with_any_number_of_threads(storage: Storage) -> None:
+    job = wide_noise(storage)
+    chosen = [load_bundle(storage, job.train(threads=threads).model_version or "").manifest.features for threads in (1, 2)]
+    job.storage.remove(job.small.dataset.path)  # nothing of the dataset beside the training range is read
+    chosen.append(load_bundle(storage, job.train().model_version or "").manifest.features)
+    assert chosen[0] == chosen[1] == chosen[2]
+
+
+def test_excluded_columns_leave_room_for_others(storage: Storage) -> None:
+    job = wide_noise(storage)
+    first = load_bundle(storage, job.train().model_version or "").manifest.features
+    second = load_bundle(storage, job.train(exclude=first[:4]).model_version or "").manifest.features
+    assert len(second) == 10
+    assert not set(second) & set(first[:4])
 
 
 def test_training_answers_in_the_words_of_the_contract(job: Job) -> None:

@@ -192,7 +192,10 @@ class Run:
         await self.lanes.send("run-skip", [(lane, to, run_skip(identity, lane, at, to)) for lane, at, to in targets if to > at])
 
     async def close_lanes(self, ending: Ending, message: str = "") -> None:
-        """Send the end marker of each lane right behind its last row, and wait until the broker has everything. The positions say so already."""
+        """Send the end marker of each lane right behind its last row, and wait until the broker has everything.
+
+        The positions say so already.
+        """
         identity, ends = self.lanes.identity, [*self.positions.next]
         await self.lanes.send("run-end", [(lane, end, run_end(identity, lane, end, ending, message)) for lane, end in enumerate(ends)])
         await self.lanes.all_confirmed()

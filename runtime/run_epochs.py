@@ -109,12 +109,12 @@ class RunEpochs:
         return self.counts(task.task_id, task.attempt, task.epoch)
 
     def sends(self, run_id: str, attempt: int, epoch: int) -> bool:
-        """As `counts`, for what is sent on `rows.v1`: from the first epoch on that is known only those that a producer had, in its attempt."""
+        """As `counts`, for what is sent on `rows.v1`: only what a producer had, if it is not older than all that is known."""
         owners = self._owners.get(run_id)
         return self.counts(run_id, attempt, epoch) and (owners is None or owners.had(attempt, epoch))
 
     def marks(self, run_id: str, epoch: int) -> Marks | None:
-        """What the producer of this epoch said, before it sent them, of the markers that it sends; null when it said nothing or is not known."""
+        """What the producer of this epoch said of its markers before it sent them; null when it said nothing or is not known."""
         owners = self._owners.get(run_id)
         return owners.marks(epoch) if owners else None
 

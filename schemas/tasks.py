@@ -174,8 +174,8 @@ class Command(Struct, kw_only=True):
 class Marks(Struct, kw_only=True):
     """What the producers of an attempt say on `run-positions.v1` before they tell it the lanes: a marker that is not said is not theirs.
 
-    `skips`: (the first row that was not sent, the row to go on with) of each skip of the attempt; of more than `SKIPS_MAX` the oldest are left
-    out, none of which went beyond row `unlisted`. `ending`, `message`, and of each lane the end, once the newest of them is about to end it.
+    `skips`: (the first row that was not sent, the row to go on with) of each skip of the attempt; of more than `SKIPS_MAX` the oldest
+    are left out, none of which went beyond row `unlisted`. `ending`, `message` and, of each lane, the end: once it is about to end.
     """
 
     skips: Annotated[list[tuple[Count, Count]], Meta(max_length=SKIPS_MAX)] = []

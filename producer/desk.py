@@ -37,7 +37,7 @@ from runtime.quarantine import entry
 from runtime.transactions import Partition, Record
 from schemas.bounds import INTEGER_MAX
 from schemas.messages import Ending, Status, encode
-from schemas.tasks import FORMER_ATTEMPTS_MAX, Command, FormerAttempt, RunPosition, RunSpec, TaskState
+from schemas.tasks import FORMER_ATTEMPTS_MAX, Command, FormerAttempt, Marks, RunPosition, RunSpec, TaskState
 from schemas.topics import RUN_POSITIONS, TASKS
 from schemas.transitions import RunOrder, may
 from storage.files import Storage
@@ -46,6 +46,9 @@ log = structlog.get_logger()
 
 STORAGE_PAUSE_SECONDS = 1.0
 """Between two rounds of tries while the storage is away."""
+MESSAGE_MAX = 2000
+"""Letters of the reason of a failure: it stands in markers and in every later position."""
+SUPERSEDED = "superseded by a new attempt"
 LEAVE_TIMEOUT_SECONDS = 5.0
 """How long a producer that leaves waits for the confirmation of what it sent; the rest is sent again by its successor."""
 
@@ -188,10 +191,15 @@ class Desk:
             self._go(run)
             raise IllegalMove(f"there is no row {row_index} in a run of {run.spec.total_rows} rows")
         if row_index < min(run.positions.next):
-            await run.close_lanes("STOPPED", "superseded by a new attempt")
+            run.will_end("STOPPED", SUPERSEDED)
+            await self._announce(run)
+            await run.close_lanes("STOPPED", SUPERSEDED)
             former = _former(run.task, "STOPPED", run.spec.lanes)
             await self._attempt(run.task, former, row_index, record, rate=run.rate, paused=run.paused)
             return
+        await run.lanes.all_confirmed()  # nobody can tell the lanes of the skip before the rows in front of it
+        run.will_skip(row_index)
+        await self._announce(run)
         await run.skip_to(row_index)
         await run.lanes.all_confirmed()
         await self._write([run], record)
@@ -262,7 +270,9 @@ class Desk:
             await self._refuse(task, str(error), record)
             return
         await self._spools.begins(task.task_id)
-        run = Run(task, spec, Positions.from_row(0, spec.lanes), rate=rows_per_second, paused=paused, stopping=False)
+        run = Run(task, spec, Positions.from_row(0, spec.lanes), rate=rows_per_second, paused=paused, stopping=False, marks=Marks())
+        if row_index:
+            run.will_skip(row_index)  # the ownership record says so
         await self.begin([run], start_row=row_index, command=record)
 
     async def _refuse(self, task: TaskState, reason: str, record: ConsumerRecord) -> None:
@@ -333,8 +343,11 @@ class Desk:
                 return
 
     async def _end(self, run: Run, ending: Ending, message: str) -> None:
+        message = message[:MESSAGE_MAX]
         marked = not (ending == "FAILED" and run.untouched)
         if marked:
+            run.will_end(ending, message)
+            await self._announce(run)
             await run.close_lanes(ending, message)
         async with self._writing:
             state = msgspec.structs.replace(
@@ -349,6 +362,13 @@ class Desk:
             self._partition.spawn(self._spools.thin())
         RUNS_ENDED.labels(ending).inc()
         log.info("run ended", run_id=run.run_id, attempt=run.task.attempt, ending=ending, reason=message)
+
+    async def _announce(self, run: Run) -> None:
+        """Write what the run is about to tell its lanes: who reads them believes no other."""
+        if run.marks is not None:
+            async with self._writing:
+                await self._partition.transaction([(RUN_POSITIONS, run.key, encode(run.position(self._owner)))])
+                self._confirmed_at = time.monotonic()
 
     async def _confirm_ownership(self) -> None:
         if time.monotonic() - self._confirmed_at > self._lease_seconds:

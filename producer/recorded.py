@@ -23,7 +23,7 @@ from rows.packed import Packet, unknown_texts
 from rows.rejected import UNREADABLE, Rejected
 from schemas.ids import external_run_id, former_external_run_id
 from schemas.messages import Reason, RunEnd, RunSkip, encode
-from schemas.tasks import ReplaySource
+from schemas.tasks import Marks, ReplaySource
 from schemas.topics import MAX_MESSAGE_BYTES, REDRIVE_HEADER
 
 FeaturesOf = Callable[[str], ModelInputs]
@@ -64,6 +64,10 @@ class Anybody:
         return True
 
     def lanes(self, run_id: str) -> int | None:
+        """Not known."""
+        return None
+
+    def marks(self, run_id: str, epoch: int) -> Marks | None:
         """Not known."""
         return None
 

@@ -4,15 +4,10 @@ The features that rows are sent with are read from a manifest in the storage, an
 anyone noticing.
 """
 
-from contextlib import suppress
-
-from pydantic import ValidationError
-
 from runtime.kafka import read_to_end
 from runtime.kafka_errors import classify
-from schemas.manifests import ModelManifest
 from schemas.topics import MODELS
-from storage.bundles import digest
+from storage.bundles import note_registered
 
 
 class Registered:
@@ -34,9 +29,8 @@ class Registered:
         try:
             async for record in read_to_end(self._kafka, MODELS.name):
                 name = (record.key or b"@").decode("utf-8", "replace")
-                if version in (None, name) and "@" not in name and record.value is not None:
-                    with suppress(ValidationError):  # no manifest: the stream processor says it
-                        self._digests[name] = digest(ModelManifest.model_validate_json(record.value))
+                if version in (None, name) and "@" not in name:
+                    note_registered(self._digests, name, record.value)  # what is passed over the stream processor says
         except Exception as error:
             raise classify(error, f"reading {MODELS.name}") from error
         return dict(self._digests)

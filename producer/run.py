@@ -18,7 +18,7 @@ from producer.positions import Positions, first_of_lane
 from producer.sender import Lanes, Sender
 from producer.sources import Page, Rows, SplitRows
 from schemas.messages import Ending, Status
-from schemas.tasks import RunPosition, RunSpec, TaskState
+from schemas.tasks import SKIPS_MAX, Marks, RunPosition, RunSpec, TaskState
 from schemas.topics import MAX_MESSAGE_BYTES
 
 CHUNK_ROWS = 256
@@ -41,8 +41,20 @@ def utc_now() -> datetime:
 class Run:
     """A run that is in progress or paused."""
 
-    def __init__(self, task: TaskState, spec: RunSpec, positions: Positions, *, rate: float | None, paused: bool, stopping: bool) -> None:
+    def __init__(
+        self,
+        task: TaskState,
+        spec: RunSpec,
+        positions: Positions,
+        *,
+        rate: float | None,
+        paused: bool,
+        stopping: bool,
+        marks: Marks | None = None,
+    ) -> None:
         self.task, self.spec, self.positions = task, spec, positions
+        self.marks = marks
+        """What its positions say of markers before they are sent; null in an attempt that began without."""
         self.rate, self.paused, self.stopping = rate, paused, stopping
         self.failure = ""
         """Why a run that is `stopping` ends as FAILED."""
@@ -166,14 +178,29 @@ class Run:
         finally:
             self._warmup.hold(time.monotonic())
 
+    def will_skip(self, row_index: int) -> None:
+        """Have the positions say that the rows before `row_index` will be passed over."""
+        if self.marks is not None:
+            listed = [*self.marks.skips, (min(self.positions.next), row_index)]
+            unlisted = max((self.marks.unlisted, *[to for _, to in listed[:-SKIPS_MAX]]))
+            self.marks = msgspec.structs.replace(self.marks, skips=listed[-SKIPS_MAX:], unlisted=unlisted)
+
+    def will_end(self, ending: Ending, message: str = "") -> None:
+        """Have the positions say how and where the lanes will be closed."""
+        if self.marks is not None:
+            self.marks = msgspec.structs.replace(self.marks, ending=ending, message=message, ends=[*self.positions.next])
+
     async def skip_to(self, row_index: int) -> None:
-        """Pass over the rows before `row_index` that are not sent yet."""
+        """Pass over the rows before `row_index` that are not sent yet; the positions say so already."""
         identity, following = self.lanes.identity, [*self.positions.next]
         targets = [(lane, at, first_of_lane(row_index, lane, self.spec.lanes)) for lane, at in enumerate(following)]
         await self.lanes.send("run-skip", [(lane, to, run_skip(identity, lane, at, to)) for lane, at, to in targets if to > at])
 
     async def close_lanes(self, ending: Ending, message: str = "") -> None:
-        """Send the end marker of each lane right behind its last row, and wait until the broker has everything."""
+        """Send the end marker of each lane right behind its last row, and wait until the broker has everything.
+
+        The positions say so already.
+        """
         identity, ends = self.lanes.identity, [*self.positions.next]
         await self.lanes.send("run-end", [(lane, end, run_end(identity, lane, end, ending, message)) for lane, end in enumerate(ends)])
         await self.lanes.all_confirmed()
@@ -201,6 +228,7 @@ class Run:
             paused=self.paused,
             stopping=self.stopping,
             failure=self.failure,
+            marks=self.marks,
             written_at=utc_now(),
         )
 

@@ -110,6 +110,7 @@ def _resumed(task: TaskState, position: RunPosition | None) -> Run:
         rate=position.rows_per_second,
         paused=position.paused,
         stopping=position.stopping,
+        marks=position.marks and msgspec.structs.replace(position.marks, ending=None, message="", ends=[]),  # where it ends is ours to say
     )
     run.failure = position.failure
     return run

@@ -12,6 +12,7 @@ from rows.identity import Identity, PartitionOf, stranger
 from rows.rejected import Rejected
 from schemas.ids import is_task_id, row_key
 from schemas.messages import Purge, RunEnd, RunSkip
+from schemas.tasks import Marks
 
 
 class Epochs(Protocol):
@@ -22,6 +23,9 @@ class Epochs(Protocol):
 
     def lanes(self, run_id: str) -> int | None:
         """How many lanes the run has; null when that is not known."""
+
+    def marks(self, run_id: str, epoch: int) -> Marks | None:
+        """What the producer of this epoch said of markers; null when it is not known, or said nothing."""
 
 
 class Doubt(NamedTuple):
@@ -56,7 +60,7 @@ class Admission:
 
     def _doubt(self, partition: int, item: Item) -> Doubt | None:
         if isinstance(item, RunEnd | RunSkip):
-            return self._misplaced_marker(partition, item) or self._claim(item)
+            return self._misplaced_marker(partition, item) or self._claim(item) or self._unsaid(item)
         if isinstance(item, Purge):
             return self._misplaced_order(partition, item)
         identity = item.identity
@@ -72,6 +76,13 @@ class Admission:
         if lanes is not None and lanes != whose.lanes:
             return Doubt(f"run {whose.run_id} has {lanes} lanes, not {whose.lanes}", "$.lanes")
         return None
+
+    def _unsaid(self, marker: RunEnd | RunSkip) -> Doubt | None:
+        marks = self._epochs.marks(marker.run_id, marker.epoch)
+        if marks is None or said(marks, marker):
+            return None
+        what, path = ("end", "$.end_index") if isinstance(marker, RunEnd) else ("skip", "$.to_index")
+        return Doubt(f"the producer of run {marker.run_id} with epoch {marker.epoch} has not announced this {what}", path, made_up=True)
 
     def _misplaced_marker(self, partition: int, marker: RunEnd | RunSkip) -> Doubt | None:
         if marker.lane >= marker.lanes:
@@ -92,3 +103,14 @@ class Admission:
 
     def _elsewhere(self, partition: int, run_id: str, lane: int, home: int) -> Doubt | None:
         return None if home == partition else Doubt(f"lane {lane} of run {run_id} travels in partition {home}, not {partition}", "$.lane")
+
+
+def said(marks: Marks, marker: RunEnd | RunSkip) -> bool:
+    """Whether a producer announced this marker."""
+    lane, lanes = marker.lane, marker.lanes
+    if isinstance(marker, RunEnd):
+        told = (marks.ending, marks.message, marks.ends[lane] if lane < len(marks.ends) else None)
+        return told == (marker.ending, marker.message, marker.end_index)
+    if marker.to_index - lanes < marks.unlisted:
+        return True
+    return any(first <= marker.from_index and to + (lane - to) % lanes == marker.to_index for first, to in marks.skips)

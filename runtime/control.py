@@ -17,7 +17,7 @@ from typing import Any, Protocol
 import msgspec
 import structlog
 from aiokafka import ConsumerRebalanceListener, ConsumerRecord, TopicPartition
-from aiokafka.errors import CommitFailedError, KafkaError
+from aiokafka.errors import KafkaError
 
 from runtime.errors import Fenced, Unavailable
 from runtime.kafka import partition_for, wait_for_kafka
@@ -152,22 +152,21 @@ class Owner(ConsumerRebalanceListener):  # type: ignore[misc]
                     await self._consumer.topics()
                     await self._report()
                 self._silent = False
-            except CommitFailedError:
-                continue  # the group settles anew
+            except (Fenced, Unavailable) as error:
+                if self._assigned:
+                    self._fail(error)
             except (KafkaError, OSError, TimeoutError):
                 self._silent = True
 
     async def _report(self) -> None:
         """Store where partitions without work stand: the markers behind the last command would else be lag for ever."""
-        reached: dict[TopicPartition, int] = {}
-        for number, owned in self._owned.items():
-            tp = TopicPartition(self._topic.name, number)
-            if owned.waits and owned.commands.empty() and self._assigned:
-                position = await self._consumer.position(tp)
-                if owned.waits and owned.commands.empty() and position > max(owned.partition.committed + 1, owned.reported):
-                    reached[tp] = owned.reported = position
-        if reached and self._assigned:
-            await self._consumer.commit(reached)
+        for number, owned in [*self._owned.items()]:
+            if not owned.idle or not self._assigned:
+                continue
+            position = await self._consumer.position(TopicPartition(self._topic.name, number))
+            if owned.idle and position > max(owned.partition.committed + 1, owned.reported):
+                await owned.partition.reach(self._topic.name, position, still=lambda owned=owned: owned.idle)  # type: ignore[misc]
+                owned.reported = position
 
     async def on_partitions_revoked(self, revoked: set[TopicPartition]) -> None:
         """A rebalance begins: no transaction may be under way when the group forgets who owned what."""
@@ -322,8 +321,13 @@ class _Owned:
         self.working = False
         """The handler has taken up its tasks."""
         self.waits = False
-        """Every command that came is handled."""
+        """No command is being handled."""
         self.reported = -1
+
+    @property
+    def idle(self) -> bool:
+        """Whether every command that came is handled."""
+        return self.waits and self.commands.empty()
 
     async def stop(self) -> None:
         """Stop handling commands and all work of the partition."""

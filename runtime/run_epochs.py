@@ -17,9 +17,10 @@ from aiokafka.errors import KafkaError
 from runtime.errors import Unavailable
 from runtime.kafka import partition_for
 from runtime.kafka_clients import open_reader
+from runtime.run_owners import Owners
 from schemas.decoding import Unreadable, reader
 from schemas.messages import TERMINAL
-from schemas.tasks import RunPosition, TaskState
+from schemas.tasks import Marks, RunPosition, TaskState
 from schemas.topics import RUN_POSITIONS
 
 log = structlog.get_logger()
@@ -63,8 +64,7 @@ class RunEpochs:
         self._known: dict[str, Known] = {}
         self._places: dict[str, Place] = {}
         self._moved: set[str] = set()
-        self._first: dict[str, Known] = {}
-        """The newest attempt, and the epoch under which it began, where that record is still there."""
+        self._owners: dict[str, Owners] = {}
         self._next: dict[TopicPartition, int] = {}
         self._consumer: AIOKafkaConsumer | None = None
         self._read = asyncio.Condition()
@@ -110,11 +110,14 @@ class RunEpochs:
         return self.counts(task.task_id, task.attempt, task.epoch)
 
     def sends(self, run_id: str, attempt: int, epoch: int) -> bool:
-        """As `counts`, for what is sent on `rows.v1`: an attempt has no epoch below the one that it began under."""
-        first = self._first.get(run_id)
-        if first is not None and (epoch < first.epoch) != (attempt < first.attempt):
-            return False
-        return self.counts(run_id, attempt, epoch)
+        """As `counts`, for what is sent on `rows.v1`: only what a producer had, if it is not older than all that is known."""
+        owners = self._owners.get(run_id)
+        return self.counts(run_id, attempt, epoch) and (owners is None or owners.had(attempt, epoch))
+
+    def marks(self, run_id: str, epoch: int) -> Marks | None:
+        """What the producer of this epoch said of its markers before it sent them; null when it said nothing or is not known."""
+        owners = self._owners.get(run_id)
+        return owners.marks(epoch) if owners else None
 
     async def admits(self, run_id: str, attempt: int, epoch: int) -> bool:
         """As `counts`, but what is not known is looked for before it is refused. Raises `Unavailable`."""
@@ -178,7 +181,7 @@ class RunEpochs:
         if any(self._next.get(tp, 0) > ends[tp] for tp in self._partitions):
             self._known.clear()
             self._places.clear()
-            self._first.clear()
+            self._owners.clear()
             self._next.clear()
         for tp in self._partitions:
             consumer.seek(tp, max(self._next.get(tp, 0), first[tp]))
@@ -192,6 +195,7 @@ class RunEpochs:
         if record.value is None:  # written at the end of a run by producers before `RunPosition.ended`: all its epochs lie below
             attempt = self._known[run_id].attempt if run_id in self._known else record.offset
             self._note(run_id, Known(attempt, record.offset - 1))
+            self._owners.pop(run_id, None)
             return None
         position = _position(record.value)
         if isinstance(position, Unreadable):
@@ -201,10 +205,8 @@ class RunEpochs:
         if max(position.attempt - 1, position.epoch) > record.offset:
             return f"attempt {position.attempt}, epoch {position.epoch} at offset {record.offset}: so many were never begun"
         epoch = record.offset if position.kind == "ownership" else position.epoch
-        if run_id not in self._known or position.attempt > self._known[run_id].attempt:
-            self._first.pop(run_id, None)
-            if position.kind == "ownership":
-                self._first[run_id] = Known(position.attempt, epoch)
+        begins = position.epoch == 0 if run_id not in self._known else position.attempt > self._known[run_id].attempt
+        self._owners.setdefault(run_id, Owners()).note(position, epoch, begins=begins and position.kind == "ownership")
         self._note(run_id, Known(position.attempt, epoch))
         former = self._places.get(run_id)
         if former is None or (former.attempt, former.epoch) <= (position.attempt, epoch):

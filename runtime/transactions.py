@@ -24,6 +24,7 @@ log = structlog.get_logger()
 T = TypeVar("T")
 Record = tuple[Topic, bytes, bytes | None]
 """Topic, key, value; a value of None is a tombstone."""
+Places = dict[TopicPartition, OffsetAndMetadata]
 
 ANSWER_TIMEOUT_SECONDS = 60.0
 """How long the broker may be silent, a restart included, before the process gives up."""
@@ -76,29 +77,48 @@ class Partition:
         await in_time(self._settled.wait(), "kafka", "the group does not settle")
         return await asyncio.shield(asyncio.ensure_future(self._transact(records, command, tries)))
 
-    async def _transact(self, records: Sequence[Record], command: ConsumerRecord | None, tries: int) -> list[int]:
+    async def reach(self, topic: str, offset: int, *, still: Callable[[], bool]) -> None:
+        """Have the group stand at `offset`, before which there is no command that is not handled, if `still` says so when it is our turn.
+
+        In a transaction, for a plain commit knows no owner: one that is sent again after a rebalance would take the group back. Raises as
+        `transaction`.
+        """
+        await in_time(self._settled.wait(), "kafka", "the group does not settle")
+        await asyncio.shield(asyncio.ensure_future(self._reach({TopicPartition(topic, self.number): OffsetAndMetadata(offset, "")}, still)))
+
+    async def _reach(self, place: Places, still: Callable[[], bool]) -> None:
         async with self._one_at_a_time:
-            if self.lost or self._producer is None:
-                raise Fenced(f"partition {self.number} of {self._group} is given up")
-            if self._failure is not None:
-                raise self._failure
-            try:
-                offsets = await in_time(self._write(self._producer, records, command, tries), "kafka", "a transaction does not end")
-            except Exception as error:  # whatever it was, the transaction stays open: only the next owner can end it
-                self._failure = classify(error, f"writing to partition {self.number} of {self._group}")
-                raise self._failure from error
+            if still() and all(found.offset > self.committed + 1 for found in place.values()):
+                await self._commit([], place)
+
+    async def _transact(self, records: Sequence[Record], command: ConsumerRecord | None, tries: int) -> list[int]:
+        place: Places = {}
+        if command is not None:
+            found = OffsetAndMetadata(command.offset, str(tries)) if tries else OffsetAndMetadata(command.offset + 1, "")
+            place[TopicPartition(command.topic, command.partition)] = found
+        async with self._one_at_a_time:
+            offsets = await self._commit(records, place)
             if command is not None and not tries:
                 self.committed = command.offset
             return offsets
 
-    async def _write(self, producer: AIOKafkaProducer, records: Sequence[Record], command: ConsumerRecord | None, tries: int) -> list[int]:
+    async def _commit(self, records: Sequence[Record], place: Places) -> list[int]:
+        if self.lost or self._producer is None:
+            raise Fenced(f"partition {self.number} of {self._group} is given up")
+        if self._failure is not None:
+            raise self._failure
+        try:
+            return await in_time(self._write(self._producer, records, place), "kafka", "a transaction does not end")
+        except Exception as error:  # whatever it was, the transaction stays open: only the next owner can end it
+            self._failure = classify(error, f"writing to partition {self.number} of {self._group}")
+            raise self._failure from error
+
+    async def _write(self, producer: AIOKafkaProducer, records: Sequence[Record], place: Places) -> list[int]:
         await producer.begin_transaction()
         futures = [await producer.send(topic.name, value, key=key) for topic, key, value in records]
         written = await asyncio.gather(*futures)  # before the commit: aiokafka would commit without a record that failed
-        if command is not None:
-            place = OffsetAndMetadata(command.offset, str(tries)) if tries else OffsetAndMetadata(command.offset + 1, "")
-            position = {TopicPartition(command.topic, command.partition): place}
-            await producer.send_offsets_to_transaction(position, self._group)
+        if place:
+            await producer.send_offsets_to_transaction(place, self._group)
         await producer.commit_transaction()
         return [metadata.offset for metadata in written]
 

@@ -20,12 +20,14 @@ from schemas.bounds import (
     untimely,
 )
 from schemas.decoding import unfit
-from schemas.messages import Status
+from schemas.messages import Ending, Said, Status
 from schemas.topics import ROWS
 
 TaskKind = Literal["training", "feature_selection", "pipeline", "run"]
 FORMER_ATTEMPTS_MAX = 100
 """How many former attempts a run remembers the times and endings of; the statistics of all of them stay."""
+SKIPS_MAX = 32
+"""How many skips of an attempt stand in each of its positions: half a kilobyte of them."""
 TASK_ATTEMPTS_MAX = 100
 """Attempts of a task that is no run; what `TRAINER_MAX_ATTEMPTS` allows at most."""
 
@@ -169,12 +171,26 @@ class Command(Struct, kw_only=True):
         return (self.task.problem() if self.task else None) or untimely(issued_at=self.issued_at) or unfit(self.arguments)
 
 
+class Marks(Struct, kw_only=True):
+    """What the producers of an attempt say on `run-positions.v1` before they tell it the lanes: a marker that is not said is not theirs.
+
+    `skips`: (the first row that was not sent, the row to go on with) of each skip of the attempt; of more than `SKIPS_MAX` the oldest
+    are left out, none of which went beyond row `unlisted`. `ending`, `message` and, of each lane, the end: once it is about to end.
+    """
+
+    skips: Annotated[list[tuple[Count, Count]], Meta(max_length=SKIPS_MAX)] = []
+    unlisted: Count = 0
+    ending: Ending | None = None
+    message: Said = ""
+    ends: Annotated[list[Count], Meta(max_length=RUN_LANES_MAX)] = []
+
+
 class RunPosition(Struct, kw_only=True):
     """Value of `run-positions.v1`. The offset of the ownership record (`kind: ownership`) is the run's epoch from then on.
 
     `acknowledged` holds per lane the first row index that the broker has not confirmed yet (`lane` before any row). `stopping`: a stop was
     ordered, only the end markers are still to come; `failure`: why the run ends as FAILED then. `ended`: the last word on a run that is
-    over; it stays, so that the run's epochs stay known.
+    over; it stays, so that the run's epochs stay known. `marks` is null where the attempt began under a producer that did not say them.
     """
 
     kind: Literal["ownership", "position"]
@@ -189,6 +205,7 @@ class RunPosition(Struct, kw_only=True):
     stopping: bool = False
     failure: str = ""
     ended: bool = False
+    marks: Marks | None = None
 
 
 class LogEntry(Struct, kw_only=True):

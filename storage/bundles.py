@@ -92,6 +92,21 @@ class Content(NamedTuple):
     preparation: bytes | None = None
 
 
+def note_registered(digests: dict[str, str], version: str, record: bytes | None) -> str | None:
+    """Note the digest of a model version's record; return why one is passed over. The first counts: none is ever changed or taken back."""
+    if record is None:
+        return "a model version is never taken back"
+    try:
+        manifest = ModelManifest.model_validate_json(record)
+    except ValueError as error:
+        return str(error)[:500]
+    if manifest.model_version != version:
+        return f"it is that of {manifest.model_version}"
+    if digests.setdefault(version, found := digest(manifest)) != found:
+        return "another manifest is registered under this version"
+    return None
+
+
 def digest(manifest: ModelManifest) -> str:
     """SHA-256 of a manifest's content, however its JSON is laid out: the same of the file in a bundle and of its record in `models.v1`."""
     return hashlib.sha256(manifest.model_dump_json().encode()).hexdigest()

@@ -13,10 +13,9 @@ from runtime.kafka_clients import open_reader
 from runtime.kafka_errors import classify
 from schemas.decoding import Unreadable, reader
 from schemas.ids import alias_key
-from schemas.manifests import ModelManifest
 from schemas.messages import Alias
 from schemas.topics import MODELS
-from storage.bundles import digest
+from storage.bundles import note_registered
 
 WORKSPACE = "default"
 CHAMPION, LATEST = alias_key("champion", WORKSPACE).encode(), alias_key("latest", WORKSPACE).encode()
@@ -110,10 +109,5 @@ class Registry:
 
     def _register(self, record: ConsumerRecord) -> None:
         version = record.key.decode("utf-8", "replace")
-        if record.value is None:
-            self._digests.pop(version, None)
-            return
-        try:
-            self._digests[version] = digest(ModelManifest.model_validate_json(record.value))
-        except ValueError as error:
-            log.error("the record of a model version cannot be read", model_version=version, offset=record.offset, error=str(error)[:500])
+        if (reason := note_registered(self._digests, version, record.value)) is not None:
+            log.error("the record of a model version is passed over", model_version=version, offset=record.offset, reason=reason)

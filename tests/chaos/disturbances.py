@@ -50,8 +50,8 @@ class Disturber:
                 self.world.findings.append(f"{disturbance}: {error}")
 
     def _lock_of(self, disturbance: Disturbance) -> str:
-        if disturbance.kind == "empty redis":
-            return disturbance.kind
+        if "redis" in disturbance.kind:
+            return "redis"
         if disturbance.kind.startswith("storage"):
             return "storage"
         if "broker" in disturbance.kind:
@@ -68,6 +68,8 @@ class Disturber:
             "kill broker": self._kill_broker,
             "restart broker": self._restart_broker,
             "empty redis": self._empty_redis,
+            "redis full": self._redis_full,
+            "redis read only": self._redis_read_only,
             "storage away": self._storage_away,
             "storage root away": self._storage_root_away,
             "disk full": self._disk_full,
@@ -150,6 +152,34 @@ class Disturber:
         await asyncio.to_thread(server.wait_until_ready)
         with redis.Redis.from_url(self.world.stack.redis_url) as client:
             self.world.done.append(f"{'':9}  redis is back with {client.dbsize()} keys")
+
+    async def _redis_full(self, disturbance: Disturbance) -> None:
+        """Half of what it holds is more than it may: with `noeviction` it refuses every write, and answers every read."""
+        with redis.Redis.from_url(self.world.stack.redis_url) as client:
+            before = client.config_get("maxmemory")["maxmemory"]
+            client.config_set("maxmemory", client.info("memory")["used_memory"] // 2)
+            await self._refused("OOM", disturbance)
+            client.config_set("maxmemory", before)
+
+    async def _redis_read_only(self, disturbance: Disturbance) -> None:
+        """A replica of nobody, as after a failover."""
+        with redis.Redis.from_url(self.world.stack.redis_url) as client:
+            client.replicaof("127.0.0.1", "6")
+            await self._refused("READONLY", disturbance)
+            client.replicaof("NO", "ONE")
+
+    async def _refused(self, word: str, disturbance: Disturbance) -> None:
+        """While Redis refuses writes: note when the gateway says so."""
+        began = time.monotonic()
+        with suppress(AssertionError):  # the gateway may be away, too
+            await eventually(lambda: self._says(word), timeout_seconds=disturbance.lasts_seconds)
+            self.world.done.append(f"{'':9}  the gateway says {word} after {time.monotonic() - began:.1f} s")
+        await asyncio.sleep(max(0.0, began + disturbance.lasts_seconds - time.monotonic()))
+
+    async def _says(self, word: str) -> bool:
+        with suppress(ClientError):
+            return word in (await self.world.client.ready()).model_dump_json()
+        return False
 
     async def _storage_away(self, disturbance: Disturbance) -> None:
         take_storage_away(self.world.folder)

@@ -3,7 +3,8 @@
 import asyncio
 import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import msgspec
@@ -150,10 +151,11 @@ async def test_commands_are_handled_in_order_and_once_while_owners_come_and_go(w
     assert all(numbers == sorted(numbers) for numbers in answers.values())
 
 
-async def test_opening_a_partition_fences_its_former_owner(world: World) -> None:
-    def unexpected(error: Exception) -> None:
-        raise AssertionError(error)
+def unexpected(error: Exception) -> None:
+    raise AssertionError(error)
 
+
+async def test_opening_a_partition_fences_its_former_owner(world: World) -> None:
     async with AsyncExitStack() as stack:
         former, newer = (Partition(world.kafka, world.name, 0, unexpected) for _ in range(2))
         stack.push_async_callback(former.close)
@@ -373,6 +375,31 @@ async def test_takeover_waits_for_a_transaction_that_another_writer_left_open(wo
         assert [found.status for found in handler.found[0] if found.task_id == task] == ["COMPLETED"]
         assert owner.problems() == {}
     await gateway.stop()
+
+
+async def test_neither_a_former_owner_nor_a_late_report_takes_the_group_back(world: World) -> None:
+    tp = TopicPartition(world.name, 0)
+    await world.send(world.task(0), 6)
+
+    async def at(owner: Partition, offset: int) -> int:
+        with suppress(Fenced):
+            await owner.reach(world.name, offset, still=lambda: True)
+        async with AIOKafkaConsumer(**world.kafka, group_id=world.name, enable_auto_commit=False) as looking:
+            return int(await looking.committed(tp) or 0)
+
+    former, newer = (Partition(world.kafka, world.name, 0, unexpected) for _ in range(2))
+    await former.open()
+    assert await at(former, 2) == 2
+    await newer.open()
+    command = ConsumerRecord(world.name, 0, 4, 0, 0, None, None, None, 0, 0, ())
+    await newer.transaction([], command=command)
+    assert await at(former, 3) == 5
+    assert await at(newer, 3) == 5  # measured before the command came
+    assert await at(newer, 6) == 6
+    await newer.begin(replace(command, offset=6), 1)
+    await newer.reach(world.name, 7, still=lambda: False)
+    assert await at(newer, 5) == 6
+    await asyncio.gather(former.close(), newer.close())
 
 
 async def test_the_lag_of_the_group_reaches_zero_behind_transactions_that_were_committed_and_aborted(world: World) -> None:

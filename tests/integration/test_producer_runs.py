@@ -7,9 +7,12 @@ import msgspec
 import polars as pl
 import pytest
 
-from runtime.kafka import partition_for
+from rows.admission import said
+from runtime.kafka import partition_for, read_to_end
 from runtime.quarantine import read_quarantine
-from schemas.topics import RUN_COMMANDS
+from schemas.messages import RunEnd, RunSkip
+from schemas.tasks import RunPosition
+from schemas.topics import RUN_COMMANDS, RUN_POSITIONS
 from storage.files import Storage
 from tests.brokers import CONTROL_PARTITIONS, DATA_PARTITIONS, Broker
 from tests.replays import MODEL, ProducerProcess, Replays, counted, frame_of, replays, write_split_and_model
@@ -334,3 +337,26 @@ async def _counts(world: Replays, run_id: str, rows: int) -> bool:
 
 async def _attempt(world: Replays, run_id: str, attempt: int) -> bool:
     return (await world.task(run_id)).attempt == attempt
+
+
+async def test_each_marker_is_announced_before_it_is_sent(world: Replays, producer: ProducerProcess) -> None:
+    run_id = await world.start(500, rows_per_second=100, lanes=2)
+    await eventually(lambda: world.sent(run_id, 20))
+    await world.order(run_id, "seek", row_index=200)
+    await world.order(run_id, "seek", row_index=10)  # another attempt, which begins with a skip
+    await eventually(lambda: _attempt(world, run_id, 2))
+    await world.order(run_id, "stop")
+    await world.ended(run_id)
+    key = run_id.encode()
+    announced = [
+        (record.timestamp, msgspec.json.decode(record.value, type=RunPosition))
+        async for record in read_to_end(world.kafka, RUN_POSITIONS.name, [partition_for(key, CONTROL_PARTITIONS)])
+        if record.key == key
+    ]
+    kinds = {b"run-end": RunEnd, b"run-skip": RunSkip}
+    markers = [record for record in await world.records(run_id) if dict(record.headers)["type"] in kinds]
+    assert sorted(dict(record.headers)["type"] for record in markers) == [b"run-end"] * 4 + [b"run-skip"] * 4
+    for record in markers:
+        marker = msgspec.json.decode(record.value, type=kinds[dict(record.headers)["type"]])
+        told = [at for at, position in announced if position.marks and position.attempt == marker.attempt and said(position.marks, marker)]
+        assert told[0] <= record.timestamp

@@ -5,8 +5,10 @@ from typing import Any
 import msgspec
 import pytest
 
+from rows.admission import said
 from schemas.ids import is_external_key, row_key, stats_key
 from schemas.messages import DeadLetter, DeadLetterMark, LaneStats, PackedRows, RunEnd, RunSkip, encode, pack
+from schemas.tasks import Marks
 from schemas.topics import INGRESS, MAX_KEY_BYTES, PACKED
 from stream_processor.answers import Reasons
 from stream_processor.book import Outcome
@@ -269,3 +271,50 @@ def test_markers_of_the_owner_count() -> None:
     assert not topic.letters
     assert topic.lane is not None
     assert (topic.lane.total, topic.lane.passed_over, topic.lane.finished) == (2, 4, "COMPLETED")
+
+
+SAID = Marks(skips=[(2, 8)], ending="COMPLETED", ends=[12])
+
+
+@pytest.mark.parametrize(
+    ("value", "headers"),
+    [
+        (end(end_index=2), END),
+        (end(end_index=0, ending="COMPLETED"), END),
+        (end(end_index=12), END),
+        (end(end_index=12, ending="COMPLETED", message="who?"), END),
+        (end(end_index=12, ending="FAILED"), END),
+        (skip(from_index=2, to_index=2**50), SKIP),
+        (skip(from_index=2, to_index=9), SKIP),
+        (skip(from_index=0, to_index=8), SKIP),
+    ],
+)
+def test_a_marker_at_home_under_the_right_epoch_that_its_owner_did_not_announce_is_a_dead_letter(value: bytes, headers: Any) -> None:
+    topic = Topic()
+    topic.epochs.said[EPOCH] = SAID
+    topic.rows(0, 1)
+    topic.put(value, HOME, headers, key=RUN.encode())
+    assert [letter.reason for letter in topic.letters] == ["not_owner"]
+    topic.put(skip(from_index=2, to_index=8), HOME, SKIP, key=RUN.encode())
+    topic.rows(8, 9, 10, 11)
+    topic.put(end(end_index=12, ending="COMPLETED"), HOME, END, key=RUN.encode())
+    lane = topic.lane
+    assert lane is not None
+    assert (lane.total, lane.passed_over, lane.finished, lane.dead_letters) == (6, 6, "COMPLETED", 0)
+
+
+def test_markers_of_producers_that_announce_none_are_believed() -> None:
+    topic = Topic()
+    topic.rows(0, 1)
+    topic.put(skip(from_index=2, to_index=8), HOME, SKIP, key=RUN.encode())
+    topic.put(end(end_index=8), HOME, END, key=RUN.encode())
+    assert topic.lane is not None
+    assert (topic.lane.passed_over, topic.lane.finished, topic.letters) == (6, "STOPPED", [])
+
+
+def test_a_skip_that_is_too_old_to_be_listed_is_believed_up_to_where_those_went() -> None:
+    marks = Marks(skips=[(9, 20)], unlisted=8)
+    marker = RunSkip(run_id=RUN, attempt=1, epoch=EPOCH, lane=1, lanes=3, from_index=1, to_index=10)  # of row 8, in lane 1
+    assert said(marks, marker)
+    assert not said(marks, msgspec.structs.replace(marker, to_index=13))
+    assert said(marks, msgspec.structs.replace(marker, from_index=10, to_index=22))

@@ -16,6 +16,7 @@ from runtime.kafka import partition_for
 from schemas.ids import row_key
 from schemas.manifests import ConfusionMatrix, Metrics, ModelManifest
 from schemas.messages import Redrive, encode
+from schemas.tasks import Marks
 from schemas.topics import REDRIVE_HEADER
 from storage.bundles import MODEL, Bundle, write_bundle
 from storage.files import Storage
@@ -53,6 +54,8 @@ class Producers:
     """Runs of ours and their lanes; an epoch above the highest is nobody's."""
 
     def __init__(self, highest: int = 100, attempts: int = 9, **lanes: int) -> None:
+        self.said: dict[int, Marks] = {}
+        """By epoch."""
         self._highest, self._attempts, self._lanes = highest, attempts, {name.replace("_", "-"): count for name, count in lanes.items()}
 
     def sends(self, run_id: str, attempt: int, epoch: int) -> bool:
@@ -62,6 +65,10 @@ class Producers:
     def lanes(self, run_id: str) -> int | None:
         """As `runtime.run_epochs`."""
         return self._lanes.get(run_id)
+
+    def marks(self, run_id: str, epoch: int) -> Marks | None:
+        """As `runtime.run_epochs`."""
+        return self.said.get(epoch)
 
 
 def redrive(run_id: str, row_index: int, *, lane: int = 0, attempt: int = 1, dead_letter_id: str = "0-0") -> list[tuple[str, bytes]]:

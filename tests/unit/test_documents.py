@@ -50,7 +50,9 @@ def test_nothing_names_a_place_of_one_machine() -> None:
 
 
 def test_the_list_of_decisions_holds_each_one_with_its_title_date_and_status() -> None:
-    rows = re.findall(r"^\| (\d+) \| \[(.*)\]\((.*)\) \| (\d{4}-\d\d-\d\d) \| (\w.*) \|$", (DECISIONS / "README.md").read_text(), re.MULTILINE)
+    rows = re.findall(
+        r"^\| (\d+) \| \[(.*)\]\((.*)\) \| (\d{4}-\d\d-\d\d) \| (\w.*) \|$", (DECISIONS / "README.md").read_text(), re.MULTILINE
+    )
     listed = {file: (int(number), title) for number, title, file, _, _ in rows}
     there = {}
     for path in DECISIONS.glob("[0-9]*.md"):

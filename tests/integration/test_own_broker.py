@@ -33,7 +33,7 @@ async def main():
         consumer.seek(place, sent.offset)
         print((await asyncio.wait_for(consumer.getone(), 20)).value.decode())
 
-asyncio.run(main())
+asyncio.run(asyncio.wait_for(main(), 45))
 """
 
 

@@ -78,7 +78,7 @@ def ours(storage: Any, dataset: Any, split: Any, seed: int) -> tuple[Reached, st
     from trainer.training_job import train
     from trainer.wire import BackendSettings, SelectionSettings
 
-    now, quiet = datetime.now(UTC), Reporter("benchmark", lambda report: None)
+    now, quiet = datetime.now(UTC), Reporter("benchmark", lambda _: None)
     shared: dict[str, Any] = {
         "workspace": "benchmark",
         "status": "IN_PROGRESS",

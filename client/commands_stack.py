@@ -9,6 +9,8 @@ import typer
 
 from client import doctor as examination
 from client import show, show_runs, show_system
+from client.errors import NotInstalled
+from client.installed import missing
 from client.terminal import FAILED, INTERRUPTED, UNAVAILABLE, Json, Terminal
 from schemas.ids import RUN_PREFIX
 
@@ -46,10 +48,14 @@ def demo(
 
 
 def _devstack(terminal: Terminal, *words: str, answers: bool = False, environment: dict[str, str] | None = None) -> None:
-    """Run it to its end with its output on the terminal (with `--json` on stderr, unless it answers). Raises `typer.Exit` when it fails.
+    """Run it to its end with its output on the terminal (with `--json` on stderr, unless it answers).
+
+    Raises `typer.Exit` when it fails, `NotInstalled` where there is only the client.
 
     Ctrl-C reaches it as it reaches us; it puts things in order and ends, so we wait for it.
     """
+    if absent := missing("devstack"):
+        raise NotInstalled(f"The stack is not installed here ({', '.join(absent)}): pip install 'intelliinspect[devstack]'")
     process = subprocess.Popen(
         [sys.executable, "-m", "devstack", *words],
         env={**os.environ, **(environment or {})},

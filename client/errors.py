@@ -8,6 +8,7 @@ ClientError
 ├── Unavailable     no gateway answers, or it answers 503, after the bounded retries: `problems`, `retry_after`
 │   └── NoGateway     what answers there is no gateway, or the address is none
 ├── GatewayFault    the gateway failed (other 5xx), or answered in words that this client does not know: report it
+├── NotInstalled    what was asked for needs an extra of the package, such as `intelliinspect[devstack]`
 ├── TaskFailed      `wait_for` saw the task end otherwise than COMPLETED: `status`, `reason`
 └── TimedOut        `wait_for` reached its bound; the task goes on
 """
@@ -74,6 +75,10 @@ class NoGateway(Unavailable):
 
 class GatewayFault(GatewayError):
     """The gateway failed or is of another version than this client."""
+
+
+class NotInstalled(ClientError):
+    """What was asked for needs an extra of the package that is not installed here."""
 
 
 class TaskFailed(ClientError):

@@ -28,7 +28,18 @@ from rich.progress import (
 from rich.segment import Segment
 
 from client.blocking import Client
-from client.errors import ClientError, GatewayError, GatewayFault, NoGateway, Problem, Refused, TaskFailed, TimedOut, Unavailable
+from client.errors import (
+    ClientError,
+    GatewayError,
+    GatewayFault,
+    NoGateway,
+    NotInstalled,
+    Problem,
+    Refused,
+    TaskFailed,
+    TimedOut,
+    Unavailable,
+)
 from schemas.api import TaskStatus
 from schemas.shown import printable
 
@@ -43,6 +54,7 @@ def exit_code(error: ClientError) -> int:
     """The exit code that says what happened."""
     kinds: dict[type[ClientError], int] = {
         TaskFailed: FAILED,
+        NotInstalled: FAILED,
         TimedOut: TIMED_OUT,
         Refused: REFUSED,
         Unavailable: UNAVAILABLE,

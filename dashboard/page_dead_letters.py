@@ -50,7 +50,7 @@ class List:
             cursor=self.cursor or None,
             limit=PAGE,
         )
-        self._filters(found)
+        self._filters()
         show(by_reason(found, self._address))
         self.answer = show(Html(""))
         with card():
@@ -77,7 +77,7 @@ class List:
         filled = {name: value for name, value in wanted.items() if value}
         return f"{HOME}?{urlencode(filled)}" if filled else HOME
 
-    def _filters(self, found: DeadLetterPage) -> None:
+    def _filters(self) -> None:
         reasons = {"": texts.RUNS_ALL} | texts.REASONS
         states = {"": texts.LETTERS_UNPURGED} | texts.LETTER_STATES
         with ui.element("div").classes("ii-row"):

@@ -63,7 +63,5 @@ def rights() -> Iterator[Right]:
 
 def table() -> str:
     """As Markdown: who may write and read each topic."""
-    lines = ["| topic | written by | read by |", "|---|---|---|"]
-    for topic in t.TOPICS:
-        lines.append(f"| `{topic.name}` | {', '.join(WRITERS[topic])} | {', '.join(READERS[topic])} |")
-    return "\n".join(lines) + "\n"
+    rows = [f"| `{topic.name}` | {', '.join(WRITERS[topic])} | {', '.join(READERS[topic])} |" for topic in t.TOPICS]
+    return "\n".join(["| topic | written by | read by |", "|---|---|---|", *rows]) + "\n"

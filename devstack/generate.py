@@ -89,7 +89,7 @@ def generate(
     drift_at: float | None = None,
     seed: int = 0,
     noise: float = 0.05,
-    progress: Callable[[int], None] = lambda rows: None,
+    progress: Callable[[int], None] = lambda _: None,
 ) -> Generated:
     """Write the CSV and tell what is in it. `progress` is called with the rows written so far.
 

@@ -10,9 +10,10 @@ from devstack.errors import PortTaken
 from devstack.java import Progress
 from devstack.kafka import EmbeddedKafka
 from devstack.ports import LOOPBACK, holder, is_listening
-from devstack.probe import accepts, http_status, redis_answers
+from devstack.probe import accepts, redis_answers
 from devstack.redis import EmbeddedRedis
 from devstack.settings import DevstackSettings, Port
+from runtime.probe import http_status
 
 Check = Callable[[], Awaitable[bool]]
 PROCESSES = ("gateway", "stream_processor", "producer", "trainer", "dashboard")

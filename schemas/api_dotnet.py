@@ -1,4 +1,4 @@
-"""HTTP shapes of the .NET routes (CONTRACT §2): camelCase on the wire, snake_case in Python."""
+"""HTTP shapes of the .NET routes (docs/design/contract.md): camelCase on the wire, snake_case in Python."""
 
 from typing import Any, Literal
 

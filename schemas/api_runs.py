@@ -1,6 +1,6 @@
-"""HTTP shapes of runs: the simulation routes of CONTRACT §1 and `/v1/runs`.
+"""HTTP shapes of runs: the simulation routes of docs/design/contract.md and `/v1/runs`.
 
-A run on the simulation routes and on `/v1` is the same object; there its words and scales follow the dialect of the routes (CONTRACT §2.1).
+A run on the simulation routes and on `/v1` is the same object; there its words and scales follow the dialect of the routes.
 """
 
 from datetime import datetime

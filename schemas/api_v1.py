@@ -1,4 +1,4 @@
-"""HTTP shapes of `/v1` for datasets, splits, trainings and models (CONTRACT §4). Runs: `schemas.api_runs`.
+"""HTTP shapes of `/v1` for datasets, splits, trainings and models (docs/design/contract.md). Runs: `schemas.api_runs`.
 
 Requests refuse unknown fields. Times are UTC, RFC 3339 with `Z`.
 """

@@ -258,7 +258,7 @@ HISTOGRAM_BINS = 20
 
 
 class LaneStats(Struct, kw_only=True):
-    """Statistics of one lane of one attempt of a run: the value of the Faust table (DESIGN §5).
+    """Statistics of one lane of one attempt of a run: the value of the Faust table.
 
     `offset` is the record of `rows.v1`, `ingress_offset` that of `ingress.rows.v1` it stands at in `partition`; `begun_at` when the first
     of another system's rows was handled; `epoch` the highest producer epoch counted; `last_row_index` the last row

@@ -63,9 +63,7 @@ def unknown_column(field: str, name: str, names: Sequence[str]) -> Problem:
     return Problem("column_unknown", field, f"There is no column {name!r} in the file.{hint}", {"column": name})
 
 
-def choose_label(
-    lazy: pl.LazyFrame, content: Content, options: DatasetOptions, line_of: LineOf
-) -> tuple[Choice, LabelCounts] | list[Problem]:
+def choose_label(lazy: pl.LazyFrame, content: Content, options: DatasetOptions) -> tuple[Choice, LabelCounts] | list[Problem]:
     """Find the label column and what its values mean. A candidate that has two values is preferred to one that has not."""
     excluded = set(options.exclude)
     candidates = (

@@ -219,7 +219,7 @@ def decide(look: Look, decimal: Sign, na_words: frozenset[str], share: float) ->
     if not few(count_wrong, count_read + count_wrong, share) or (not count_read and (wrong or nothing)):
         if numbers and not fitting:
             return Decision(None, reason=f"its numbers do not have the decimal sign {decimal!r}, first {numbers[0][1].value!r:.60}")
-        return Decision(None, reason=_why_text(look, wrong, count_read, count_wrong, len(strange) > 0))
+        return Decision(None, reason=_why_text(wrong, count_read, count_wrong, len(strange) > 0))
     grouped = next((seen for one, seen in read if one.grouped or (one.maybe is not None and one.maybe != decimal)), None)
     plain = all(
         one.unit is None and one.before is None and not (one.trailing_minus or one.bracketed) and not _needs_sign(one, decimal, seen)
@@ -255,7 +255,7 @@ def _sorted(look: Look, na_words: frozenset[str]) -> tuple[list[tuple[Number, Se
     return numbers, odd
 
 
-def _why_text(look: Look, wrong: list[Seen], read: int, count: int, units: bool) -> str | None:
+def _why_text(wrong: list[Seen], read: int, count: int, units: bool) -> str | None:
     """Why a column with many numbers is text; None when it is plainly text."""
     if not read or not wrong or count > 4 * read:
         return None

@@ -124,7 +124,7 @@ class _Reader:
         decisions = {name: decide(look, found, self._missing.words, self._share) for name, look in sure.items()}
         decisions |= {name: self._text_of(look, found) for name, look in texts.items()}
         quick = [] if self._layout.more_follows else undecided  # the parser looks at some lines after the last row too
-        return self._write(decisions, decimal=found, parsed=[name for name in quick if _is_plain(sure[name], decisions[name], found)])
+        return self._write(decisions, decimal=found, parsed=[name for name in quick if _is_plain(sure[name], decisions[name])])
 
     def _look_at_all(self, columns: list[str], *, dots: bool, enough: float) -> dict[str, Look]:
         if not columns:
@@ -284,7 +284,7 @@ class _Reader:
         )
 
 
-def _is_plain(look: Look, found: Decision, decimal: Sign) -> bool:
+def _is_plain(look: Look, found: Decision) -> bool:
     """Whether the fast parser takes every value of a column of numbers, and rightly."""
     return (
         found.spelling is not None

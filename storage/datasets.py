@@ -101,13 +101,13 @@ def ingest(
         if problems := check(taken.content.names, True):
             return problems
         lazy = pl.scan_parquet(taken.parquet)
-        label = choose_label(lazy, taken.content, options, lines.line_of)
+        label = choose_label(lazy, taken.content, options)
         if not isinstance(label, list) and taken.content.by_name()[label[0].value].number:  # another than the first rows suggest
             taken = _take_in(storage, folder, lines, replace(options, label=label[0].value), place)
             if isinstance(taken, list):
                 return taken
             lazy = pl.scan_parquet(taken.parquet)
-            label = choose_label(lazy, taken.content, options, lines.line_of)
+            label = choose_label(lazy, taken.content, options)
         settings = _choose(lazy, taken.sample, taken.content, options, label, lines.line_of)
         if isinstance(settings, list):
             return settings

@@ -98,7 +98,7 @@ def _is_bare_date(text: str) -> bool:
 
 
 def _check(ends: Mapping[str, Instant], first: datetime, last: datetime) -> list[Problem]:
-    """All problems among the ends that could be read, in the order of CONTRACT §2."""
+    """All problems among the ends that could be read, in the order of docs/design/contract.md."""
     problems = []
     for name in NAMES:
         start, end = ends.get(f"{name}_start_date"), ends.get(f"{name}_end_date")
@@ -176,7 +176,7 @@ def _bounds(field: str, instant: Instant, side: Literal["first", "last"], first:
 
 
 def dotnet_message(problem: Problem) -> str:
-    """Word a range's problem as the .NET routes do (CONTRACT §2); any other problem keeps its message."""
+    """Word a range's problem as the .NET routes do (docs/design/contract.md); any other problem keeps its message."""
     values = problem.values
     match problem.code:
         case "date_invalid":

@@ -68,7 +68,7 @@ class Views:
 
     async def ready(self) -> None:
         """Return when the view can be read; raise `RedisUnavailable` or `ViewRebuilding`."""
-        await self._store.read(lambda pipe: None)
+        await self._store.read(lambda _: None)
 
     async def task(self, task_id: str) -> TaskState | None:
         """Newest state of a task of any kind, as its worker wrote it. For a run use `run`: what is shown differs."""

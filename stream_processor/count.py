@@ -1,8 +1,8 @@
 """How a lane's statistics change, record by record. Pure; any cutting of the log into batches and any reading again gives the same bits.
 
 `admit` decides whether a row is new; if so exactly one of `count` and `count_dead_letter` follows. All change the given `LaneStats`.
-The rules are those of DESIGN §5: the offset guards against records read again, the epoch against producers that lost the run, the row index
-against rows sent again and against holes before a row (ADR 5).
+The rules are those of docs/design/architecture.md: the offset guards against records read again, the epoch against producers that
+lost the run, the row index against rows sent again and against holes before a row (ADR 5).
 """
 
 from bisect import bisect_left, insort

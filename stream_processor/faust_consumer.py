@@ -1,5 +1,5 @@
-"""Faust's consumer, bent to DESIGN §5: what is fetched, from where on, and when it is whose. With `faust_edge` the only place
-of this package that relies on private names of Faust and aiokafka.
+"""Faust's consumer, bent to docs/design/architecture.md: what is fetched, from where on, and when it is whose.
+With `faust_edge` the only place of this package that relies on private names of Faust and aiokafka.
 
 Faust 0.15.3 and aiokafka 0.14.0 are pinned; each point has its test. What is changed, and why:
 

@@ -1,4 +1,4 @@
-"""The Faust app and its table, bent to DESIGN §5; its consumer is `faust_consumer`.
+"""The Faust app and its table, bent to docs/design/architecture.md; its consumer is `faust_consumer`.
 
 Acknowledgements are off (`acks=False`): what is done stands in the table. `commit_positions` only serves lag displays and
 the pace of a producer at full speed.

@@ -7,7 +7,7 @@ from runtime.settings import ProcessSettings
 
 
 class Settings(ProcessSettings):
-    """Everything beside `health_*` was measured or argued in STREAMING.md; the defaults fit one machine and a cluster alike."""
+    """Everything beside `health_*` was measured or argued in docs/design/streaming.md; the defaults fit one machine and a cluster alike."""
 
     model_config = SettingsConfigDict(env_prefix="STREAM_PROCESSOR_", extra="ignore", populate_by_name=True)
 

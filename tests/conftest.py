@@ -7,10 +7,13 @@ import pytest
 from hypothesis import settings
 
 from tests.brokers import Broker, kafka_broker, redis_server
+from tests.examples import many
 from tests.stack import Stack, running_stack
 
 REPOSITORY = Path(__file__).parent.parent
-settings.register_profile("unhurried", deadline=None)  # the machine is shared: how long an example takes says nothing about the code
+settings.register_profile(
+    "unhurried", deadline=None, max_examples=many(100)
+)  # the machine is shared: how long an example takes says nothing about the code
 settings.load_profile("unhurried")
 
 

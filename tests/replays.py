@@ -285,7 +285,7 @@ class Replays:
 
 
 class Counted:
-    """What a stream processor takes of a lane's records: DESIGN §5's guards, written down a second time."""
+    """What a stream processor takes of a lane's records: the guards of docs/design/architecture.md, written down a second time."""
 
     def __init__(self, lane: int, lanes: int) -> None:
         self.next, self.lanes, self.epoch = lane, lanes, 0

@@ -222,7 +222,7 @@ def _files(manifest: ModelManifest, model: Model, inputs: ModelInputs, golden_ro
 
 
 def _result(manifest: ModelManifest, model: Model) -> dict[str, object]:
-    """`result` of `GET /process/train/status` (CONTRACT §1), paths below the storage root."""
+    """`result` of `GET /process/train/status` (docs/design/contract.md), paths below the storage root."""
     metrics = model.test_metrics.model_dump()
     return {
         "confusion_matrix": metrics.pop("confusion_matrix"),

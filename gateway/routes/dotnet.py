@@ -1,4 +1,4 @@
-"""The .NET routes (CONTRACT §2): camelCase, 400 instead of 422, their own words. Simulation: `gateway.routes.simulation`."""
+"""The .NET routes (docs/design/contract.md): camelCase, 400 instead of 422, their own words. Simulation: `gateway.routes.simulation`."""
 
 from typing import Annotated, Any
 

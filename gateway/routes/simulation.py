@@ -1,4 +1,4 @@
-"""The simulation routes of CONTRACT §1 and, with the same answers, those of the .NET group (§2)."""
+"""The simulation routes of docs/design/contract.md and, with the same answers, those of the .NET group."""
 
 from typing import Annotated
 

@@ -1,4 +1,4 @@
-"""The .NET routes (CONTRACT §2), word for word. Simulation is in its own module."""
+"""The .NET routes (docs/design/contract.md), word for word. Simulation is in its own module."""
 
 from pathlib import Path
 from typing import Any

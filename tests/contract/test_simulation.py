@@ -1,4 +1,4 @@
-"""CONTRACT §1 and §2, simulation: on the running stack, with all workers."""
+"""Simulation, docs/design/contract.md: on the running stack, with all workers."""
 
 import re
 from collections.abc import Iterator

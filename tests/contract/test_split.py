@@ -1,4 +1,4 @@
-"""POST /process/split-data (CONTRACT §1): every answer and every refusal."""
+"""POST /process/split-data (docs/design/contract.md): every answer and every refusal."""
 
 from pathlib import Path
 from typing import Any

@@ -1,4 +1,4 @@
-"""POST /dataset/store: every accepted and every refused form of a CSV (CONTRACT §1)."""
+"""POST /dataset/store: every accepted and every refused form of a CSV (docs/design/contract.md)."""
 
 import gzip
 import re

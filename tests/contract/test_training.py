@@ -1,4 +1,4 @@
-"""Training routes (CONTRACT §1): start, progress, result, refusals."""
+"""Training routes (docs/design/contract.md): start, progress, result, refusals."""
 
 import re
 from pathlib import Path

@@ -161,9 +161,11 @@ async def newest(place: World, run_id: str) -> TaskState:
         await consumer.seek_to_beginning(partition)
         end = (await consumer.end_offsets([partition]))[partition]
         while await consumer.position(partition) < end:
-            for record in (await consumer.getmany(partition, timeout_ms=200)).get(partition, []):
-                if record.key == run_id.encode() and record.value and record.value.startswith(b'{"task_id":"' + record.key):
-                    found.append(msgspec.json.decode(record.value, type=TaskState))
+            found += [
+                msgspec.json.decode(record.value, type=TaskState)
+                for record in (await consumer.getmany(partition, timeout_ms=200)).get(partition, [])
+                if record.key == run_id.encode() and record.value and record.value.startswith(b'{"task_id":"' + record.key)
+            ]
     return found[-1]
 
 

@@ -13,7 +13,7 @@ from storage.files import Storage
 from storage.trial import Trial
 from tests.brokers import Broker
 from tests.integration.stream_processor_kit import Committed, Worker
-from tests.unit.storage.test_trial import mutated
+from tests.integration.test_bundle_trial import mutated
 from tests.unit.stream_processor.toys import FEATURES, MODEL_A, MODEL_B, manifest, row, store_model
 from tests.waiting import eventually
 

@@ -13,8 +13,8 @@ from distributed import Client
 from devstack.ports import free_port
 from schemas.tasks import TrainingSpec
 from storage.files import Storage
+from tests.integration.test_training_job import Job, make_task
 from tests.small_split import write_small_split
-from tests.unit.trainer.test_training_job import Job, make_task
 from tests.waiting import eventually_sync
 from trainer import wire
 

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from gateway.errors import Invalid, TooLarge
 from gateway.uploads import MAX_FIELD_BYTES, Received, receive
+from tests.examples import many
 
 TYPE = "multipart/form-data; boundary=XX"
 
@@ -38,7 +39,7 @@ async def problems(data: bytes, folder: Path, content_type: str = TYPE) -> list[
     return [(one.loc, one.msg, one.type) for one in raised.value.problems]
 
 
-@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=many(60), suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(content=st.binary(max_size=300), size=st.integers(1, 80), field=st.text(max_size=20))
 async def test_any_pieces_give_the_same_file(tmp_path: Path, content: bytes, size: int, field: str) -> None:
     if b"\r\n--XX" in content or "\r\n--XX" in field:

@@ -21,6 +21,7 @@ from schemas.ids import external_run_id, row_key
 from schemas.messages import PackedRows, Redrive, RunEnd, RunSkip, encode, pack
 from schemas.tasks import ReplaySource
 from schemas.topics import PACKED
+from tests.examples import many
 
 OURS = "sim-task-11111111-1111-4111-8111-111111111111"
 PARTITIONS = 4
@@ -154,7 +155,7 @@ keys = st.sampled_from([None, b"line-7", b"line-8", OURS.encode(), b"%s#1" % OUR
     st.sampled_from([(), (("content-type", b"text/csv"),), (("type", b"row"),)]),
     st.sampled_from(["rows.v1", "ingress.rows.v1"]),
 )
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=many(400), deadline=None)
 def test_whose_a_record_is_is_told_as_the_stream_processor_tells_it(
     value: bytes, key: bytes | None, partition: int, headers: tuple[tuple[str, bytes], ...], topic: str
 ) -> None:

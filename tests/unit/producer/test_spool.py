@@ -12,6 +12,7 @@ from producer import spool as spools
 from producer.recorded import Recorded
 from producer.spool import Spool, finished, opened
 from storage.files import Storage
+from tests.examples import many
 
 copies = st.lists(st.tuples(st.integers(0, 30), st.booleans()), max_size=80)
 
@@ -32,7 +33,7 @@ def small_files(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @given(copies, st.sets(st.integers(0, 40), max_size=5), st.integers(0, 35))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=many(40), deadline=None)
 def test_rows_come_out_in_order_each_once_and_from_any_row_on(rows: list[tuple[int, bool]], unreadable: set[int], start: int) -> None:
     wanted: dict[int, bytes] = {}
     with TemporaryDirectory() as folder:

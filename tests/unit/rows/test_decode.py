@@ -10,6 +10,7 @@ from rows.decode import FeatureReader, Opened, opened
 from rows.rejected import Rejected
 from schemas.messages import RunEnd, RunSkip, encode
 from schemas.topics import INGRESS, MAX_ROW_BYTES
+from tests.examples import many
 from tests.unit.stream_processor.toys import MODEL_A, Record, home, manifest, on_both_topics, partition_of, row
 
 RUN = "sim-task-6f1c2a52-6a86-4f3a-9a0f-0e6c5b8a1d11"
@@ -198,13 +199,13 @@ HEADER = st.tuples(
 
 
 @given(value=st.none() | st.binary(max_size=200), headers=st.lists(HEADER, max_size=3), key=st.none() | st.binary(max_size=20))
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=many(400), deadline=None)
 def test_no_bytes_make_it_raise(value: bytes | None, headers: list[tuple[str, bytes]], key: bytes | None) -> None:
     assert isinstance(open_(value, headers=headers, key=key), Opened | Rejected | RunEnd | RunSkip)
 
 
 @given(at=st.integers(0, 400), cut=st.integers(0, 30), put=st.binary(max_size=30))
-@settings(max_examples=600, deadline=None)
+@settings(max_examples=many(600), deadline=None)
 def test_a_damaged_row_is_opened_or_rejected_and_its_features_are_read_or_explained(at: int, cut: int, put: bytes) -> None:
     whole = row(**OWNED, sample_id="SAMPLE_3", timestamp="2021-01-01T00:00:00Z", label="PASS")
     found = open_(whole[:at] + put + whole[at + cut :], partition=home(RUN))
@@ -227,7 +228,7 @@ JSON = st.recursive(
     changed=st.dictionaries(st.sampled_from(NAMES), JSON, max_size=3),
     features=st.dictionaries(st.sampled_from(["S1", "S9", "é", "a.b"]), JSON),
 )
-@settings(max_examples=600, deadline=None)
+@settings(max_examples=many(600), deadline=None)
 def test_a_row_with_any_values_is_opened_or_rejected(changed: dict[str, Any], features: dict[str, Any]) -> None:
     found = open_(row(**({"features": {"S1": 1, "S2": 2, "S3": 3} | features} | changed)))
     if isinstance(found, Opened):

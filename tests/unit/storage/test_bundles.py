@@ -12,6 +12,7 @@ import xgboost
 from schemas.manifests import ConfusionMatrix, Metrics, ModelManifest
 from storage.bundles import Bundle, BundleCorrupt, BundleMissing, bundle_path, contributions, load_bundle, score, write_bundle
 from storage.files import Storage
+from tests.examples import many
 
 NAMES = [f"S{i}" for i in range(12)]
 VERSION = "model-0123456789ab"
@@ -66,7 +67,7 @@ def test_loaded_bundle_is_the_written_one(bundle: Bundle) -> None:
 @pytest.mark.parametrize("size", [1, 2, 3, 7, 31, 63, 64, 65, 255, 1000])
 @pytest.mark.parametrize("threads", [1, 2])
 def test_score_of_a_row_does_not_depend_on_the_batch(storage: Storage, bundle: Bundle, size: int, threads: int) -> None:
-    rows = make_rows(1000, 3)
+    rows = make_rows(many(1000), 3)
     again = load_bundle(storage, VERSION, threads=threads)
     pieces = np.concatenate([score(again, rows[start : start + size]) for start in range(0, len(rows), size)])
     assert pieces.dtype == np.float32

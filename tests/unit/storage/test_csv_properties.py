@@ -16,6 +16,7 @@ from storage.csv_lines import Layout, line_of
 from storage.csv_numbers import NULL_WORDS
 from storage.csv_reader import Source, read_layout, write_parquet
 from storage.options import DatasetOptions
+from tests.examples import many
 
 names = st.lists(
     st.from_regex(r"[a-z][a-z_]{0,5}[,;\" ]?x", fullmatch=True).filter(lambda name: name != "id"), min_size=2, max_size=5, unique=True
@@ -57,7 +58,7 @@ def read(data: bytes, **options: Any) -> tuple[Layout | list[str], pl.DataFrame 
         return source.layout, frame, [line_of(source.layout, row) for row in range(source.layout.rows)]
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=many(150), deadline=None)
 @given(
     tables(), st.sampled_from(",;\t"), st.sampled_from(["\n", "\r\n"]), st.sampled_from([csv.QUOTE_MINIMAL, csv.QUOTE_ALL]), st.booleans()
 )
@@ -127,7 +128,7 @@ def reference_lines(text: str, separator: str) -> list[int]:
 lines_of_anything = st.lists(st.text('ab12,;"\n\r .-', max_size=12), max_size=12).map("\n".join)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=many(300), deadline=None)
 @given(lines_of_anything)
 def test_any_text_is_read_as_the_csv_module_does_or_refused_for_what_is_wrong(text: str) -> None:
     found, frame, lines = read(text.encode())
@@ -159,7 +160,7 @@ def test_any_text_is_read_as_the_csv_module_does_or_refused_for_what_is_wrong(te
             assert frame[name].to_list() == [cell if cell.strip() else None for cell in cells]
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=many(200), deadline=None)
 @given(st.binary(max_size=60))
 def test_any_bytes_are_read_or_refused(data: bytes) -> None:
     found, frame, _ = read(data)

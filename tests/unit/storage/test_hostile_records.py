@@ -13,6 +13,7 @@ from schemas.ids import RUN_ID
 from schemas.messages import Alias, DeadLetterMark, encode
 from storage.operations import DEFAULT, fold
 from storage.projection import PROJECTED, Projected, Rejected, project, project_all
+from tests.examples import some
 from tests.hostile import BODIES, KEYS, hostile_bodies, hostile_keys, mutations
 from tests.view_records import START, dataset, dead_letter, lane_stats, log_entry, model, prediction, split, task
 
@@ -68,13 +69,13 @@ def test_a_record_of_ours_is_taken(topic: str, key: str, body: bytes) -> None:
 
 @pytest.mark.parametrize(("topic", "key", "body"), CASES)
 def test_every_field_may_be_wrong_in_every_way(topic: str, key: str, body: bytes) -> None:
-    for _, spoilt in mutations(body):
+    for _, spoilt in some([*mutations(body)]):
         check(project(topic, 0, 1, key.encode(), spoilt))
 
 
 @pytest.mark.parametrize("topic", [topic.name for topic in PROJECTED])
 def test_every_body_of_the_corpus_is_refused_under_every_key(topic: str) -> None:
-    for name, body in BODIES.items():
+    for name, body in some([*BODIES.items()]):
         for key in (*KEYS, RIGHT[topic][0].encode()):
             found = project(topic, 0, 1, key, body)
             passed_over = (key or b"").startswith(b"__") or (topic == topics.PREDICTIONS.name and not body)

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from schemas.manifests import SplitManifest
 from storage.ranges import Ranges
 from storage.splits import split, suggest
+from tests.examples import many
 from tests.plant_files import Reader, file, label, notices
 
 
@@ -181,7 +182,7 @@ odd_names = st.one_of(
 )
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=many(60), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     names=st.lists(
         odd_names.filter(lambda name: name.strip() == name and not name.startswith(("#", "//", "%", "!", "--", "sep="))),

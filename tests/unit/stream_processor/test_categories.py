@@ -30,6 +30,7 @@ from storage.files import Storage
 from stream_processor.answers import Model, Reasons
 from stream_processor.book import Outcome
 from stream_processor.score import handle
+from tests.examples import many
 from tests.unit.stream_processor.toys import MODEL_A, NOW, Producers, Record, home, manifest, partition_of
 from trainer.data import read_set
 
@@ -112,7 +113,7 @@ def predictions(bundle: Bundle, records: list[tuple[bytes, Any]], key: bytes = R
 
 
 @given(table, st.booleans(), st.sets(st.integers(1, 23), max_size=4))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=many(60), deadline=None)
 def test_a_row_scores_to_the_same_bits_however_it_comes(
     kept: tuple[Storage, Bundle], rows: list[tuple[float | None, str | None, str | None]], joined: bool, cuts: set[int]
 ) -> None:

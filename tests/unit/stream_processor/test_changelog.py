@@ -10,6 +10,7 @@ from schemas.messages import encode
 from schemas.topics import INGRESS
 from stream_processor.changelog import problem
 from stream_processor.count import new_lane
+from tests.examples import many
 from tests.hostile import BODIES, KEYS, hostile_bodies, hostile_keys
 
 LANE = encode(new_lane(Identity("r", 1, 2, 4, 0), 3))
@@ -53,7 +54,7 @@ def test_no_body_of_the_corpus_is_believed(body: bytes) -> None:
         assert problem(3, key, body) is not None or body.isdigit()
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=many(300), deadline=None)
 @given(hostile_bodies(LANE), hostile_keys | st.just(b"r:1:2"))
 def test_nothing_is_raised_for_any_bytes(body: bytes, key: bytes | None) -> None:
     problem(3, key, body)

@@ -9,6 +9,7 @@ from rows.identity import Identity
 from schemas.ids import prediction_id
 from schemas.messages import LaneStats, Prediction, RunEnd, RunSkip, Source, Verdict, encode
 from stream_processor.count import ADMITTED, SKIPPED_MAX, admit, count, count_dead_letter, end, new_lane, next_index, pass_over
+from tests.examples import many
 from tests.unit.stream_processor.toys import NOW
 
 RUN = "run-1"
@@ -234,7 +235,7 @@ def histories(draw: st.DrawFn) -> tuple[list[Event], int, set[int]]:
 
 
 @given(histories())
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=many(300), deadline=None)
 def test_however_producers_crash_every_row_is_counted_exactly_once(history: tuple[list[Event], int, set[int]]) -> None:
     log, rows, bad = history
     lane, _ = fold(log)
@@ -249,7 +250,7 @@ def test_however_producers_crash_every_row_is_counted_exactly_once(history: tupl
 
 
 @given(histories(), st.lists(st.tuples(st.integers(0, 200), st.integers(1, 40)), max_size=8))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=many(300), deadline=None)
 def test_any_batching_and_any_reading_again_gives_the_same_bits(
     history: tuple[list[Event], int, set[int]], restarts: list[tuple[int, int]]
 ) -> None:

@@ -17,6 +17,7 @@ from stream_processor.answers import Reasons
 from stream_processor.book import Outcome
 from stream_processor.score import Models, NoModel, handle
 from stream_processor.spans import USUAL, USUAL_PACKED
+from tests.examples import many
 from tests.unit.stream_processor.toys import FEATURES, MODEL_A, NOW, Producers, Record, home, model, partition_of, redrive, row
 
 RUN, LANES, LANE = "run-1", 2, 1
@@ -95,7 +96,7 @@ def same(stats: LaneStats) -> Any:
     st.integers(0, 39),
     st.sampled_from([LAST_ONLY, Reasons(2, 4, 2), Reasons(0, 9, 2)]),
 )
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=many(150), deadline=None)
 def test_packed_rows_give_the_same_answers_and_state_as_json_whatever_the_cutting(
     count: int, record_cuts: set[int], batch_cuts: set[int], resent: int, reasons: Reasons
 ) -> None:
@@ -137,7 +138,7 @@ def test_packed_rows_give_the_same_answers_and_state_as_json_whatever_the_cuttin
 
 
 @given(st.lists(st.sampled_from(["good", "bad", "marker", "other lane", "gap", "offset time", "no model"]), min_size=1, max_size=25))
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=many(80), deadline=None)
 def test_json_rows_that_are_read_together_end_as_they_do_one_by_one(kinds: list[str]) -> None:
     log: list[Record] = []
     i = LANE

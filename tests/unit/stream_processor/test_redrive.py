@@ -19,6 +19,7 @@ from stream_processor.answers import Reasons
 from stream_processor.book import Outcome
 from stream_processor.count import DeadLetterLimits
 from stream_processor.score import handle
+from tests.examples import many
 from tests.unit.stream_processor import toys
 from tests.unit.stream_processor.toys import MODEL_A, NOW, Producers, Record, home, model, partition_of, row
 
@@ -250,7 +251,7 @@ def _filled(script: list[tuple[str, int, bool]]) -> tuple[Log, set[int], set[int
     return log, answered, open_ | purged
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=many(200), deadline=None)
 @given(actions)
 def test_numbers_are_those_of_an_offline_recount(script: list[tuple[str, int, bool]]) -> None:
     log, answered, dead = _filled(script)
@@ -266,7 +267,7 @@ def test_numbers_are_those_of_an_offline_recount(script: list[tuple[str, int, bo
     assert log.lane.probability_fail_sum == total
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=many(200), deadline=None)
 @given(actions, st.lists(st.tuples(st.integers(0, 40), st.integers(1, 20)), max_size=8))
 def test_any_cutting_and_any_reading_again_gives_the_same_state_and_marks(
     script: list[tuple[str, int, bool]], restarts: list[tuple[int, int]]

@@ -17,6 +17,7 @@ from storage.bundles import score
 from stream_processor.answers import KEPT_BYTES, Reasons
 from stream_processor.book import Outcome
 from stream_processor.score import Models, Needs, NoModel, handle
+from tests.examples import many
 from tests.unit.stream_processor.toys import (
     MODEL_A,
     MODEL_B,
@@ -254,7 +255,7 @@ JSON = (
     ),
     st.sets(st.integers(1, 11)),
 )
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=many(150), deadline=None)
 def test_every_row_is_answered_or_explained_once_and_batches_do_not_matter(changes: list[dict[str, Any]], cuts: set[int]) -> None:
     log = [rows(i, **change)[0] for i, change in enumerate(changes)]
     models = {version: NoModel("no") for change in changes if isinstance(version := change.get("model_version"), str)} | dict(MODELS)

@@ -12,8 +12,8 @@ from rows.inputs import ModelInput, ModelInputs, numbers
 from schemas.training import TrainingParameters
 from storage.bundles import probability_fail
 from storage.files import Storage
+from tests.integration.test_training_job import Job
 from tests.small_split import USEFUL, write_small_split
-from tests.unit.trainer.test_training_job import Job
 from trainer.backends import Plan, choose, fit_as_planned
 from trainer.cluster import fit_on_cluster
 from trainer.data import SetReader, compact

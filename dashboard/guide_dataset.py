@@ -108,7 +108,8 @@ def _over_time(spans: Sequence[SpanCount]) -> Html:
         [time(span.start), figures.count(span.rows), figures.count(span.failures), figures.share(span.failures / max(span.rows, 1))]
         for span in spans
     ]
-    return table(texts.COLUMNS_OVER_TIME, rows, caption=texts.REPORT_OVER_TIME, dense=True)
+    shown = table(texts.COLUMNS_OVER_TIME, rows, caption=texts.REPORT_OVER_TIME, dense=True)
+    return joined([Html(f'<div class="ii-muted ii-small">{html(texts.REPORT_OVER_TIME)}</div>'), shown])
 
 
 def _settings(found: Dataset) -> Html:

@@ -117,7 +117,7 @@ COLUMNS_SPLITS: Final = ("split", "training rows ", "test rows ", "simulation ro
 
 TRAIN_TITLE: Final = "Train a model"
 TRAIN_LEAD: Final = (
-    "The settings are good for a start. A part of the training range, its end, is kept to stop in time and to choose the threshold."
+    "The settings are good for a start. Training rows that a model has not learnt from tell when to stop, and which threshold is best."
 )
 TRAIN_START: Final = "Start training"
 TRAIN_OBJECTIVE: Final = "Choose the threshold by"

@@ -44,13 +44,17 @@ class Landmarks:
             del known[next(iter(known))]
 
     def of(self, run_id: str, attempt: int, ends: dict[int, int]) -> list[Landmark]:
-        """What is remembered, ascending in each lane; nothing at or behind the end of its partition, as in topics that were made anew."""
+        """What is remembered, ascending in each lane; no row at or behind the end of its partition, as in topics that were made anew.
+
+        A search that came to the end stands there: it is not forgotten, else the next one would begin anew, be given up, and so for ever.
+        """
         known = self._found.get((run_id, attempt))
         if known is None:
             return []
         self._found.move_to_end((run_id, attempt))
-        found = {*known.rows.values(), *known.passed.values()}
-        return sorted(landmark for landmark in found if landmark[3] < ends.get(landmark[2], 0))
+        rows = {landmark for landmark in known.rows.values() if landmark[3] < ends.get(landmark[2], 0)}
+        passed = {landmark for landmark in known.passed.values() if landmark[3] <= ends.get(landmark[2], -1)}
+        return sorted(rows | passed)
 
     def _known(self, run_id: str, attempt: int) -> _Attempt:
         known = self._found.get((run_id, attempt))

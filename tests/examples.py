@@ -1,4 +1,4 @@
-"""How many examples a test draws: all, or a few where `FEW_EXAMPLES` is set, as `make unit` does to stay under forty seconds."""
+"""How many examples a test draws: all, or a few where `FEW_EXAMPLES` is set, as `make unit` does to be quick."""
 
 import os
 from collections.abc import Sequence

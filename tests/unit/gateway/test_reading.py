@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
@@ -61,6 +61,11 @@ def read(run: RunView, logs: dict[int, list[Record]], landmarks: Landmarks, afte
 ROWS = st.lists(st.tuples(st.booleans(), st.integers(0, 12)), min_size=1, max_size=60)
 
 
+LAST_OF_ITS_LANE = [(True, 0), (True, 11), (False, 0), (False, 0), (False, 0), (True, 0), (True, 6), (True, 1)]
+"""Of the other lane nothing is left, and its end is found by a part that begins behind the first."""
+
+
+@example(present=LAST_OF_ITS_LANE, after=6, limit=1, rounds=1)
 @given(present=ROWS, after=st.integers(-1, 40), limit=st.integers(1, 30), rounds=st.integers(1, 4))
 def test_readings_that_are_given_up_come_to_the_end_and_leave_nothing_out(
     present: list[tuple[bool, int]], after: int, limit: int, rounds: int

@@ -15,6 +15,7 @@ RUN python -c "import tomllib; p = tomllib.load(open('pyproject.toml', 'rb'))['p
 COPY README.md LICENSE ./
 COPY schemas schemas
 COPY rows rows
+COPY models models
 COPY storage storage
 COPY runtime runtime
 COPY producer producer

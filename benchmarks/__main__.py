@@ -1,4 +1,5 @@
-"""`python -m benchmarks [NAME] [options]`: measure one thing, or everything in under 20 minutes, and write REPORT.md anew."""
+"""`python -m benchmarks [NAME] [options]`: measure one thing, or everything in under 20 minutes, and write REPORT.md
+anew."""
 
 import argparse
 import importlib

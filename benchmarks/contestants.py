@@ -1,7 +1,7 @@
 """One contestant at work: started, watched, stopped; then what it wrote is checked against what it had to write.
 
-Its time runs from the answer of the first tenth of the rows to the last answer, as the records' own timestamps say, so starting up does not
-count. A contestant whose answers are not exactly the expected ones has no time.
+Its time runs from the answer of the first tenth of the rows to the last answer, as the records' own timestamps say, so
+starting up does not count. A contestant whose answers are not exactly the expected ones has no time.
 """
 
 import asyncio
@@ -62,7 +62,9 @@ class _Answer(msgspec.Struct):
 _answer = msgspec.json.Decoder(_Answer).decode
 
 
-async def measured(contestant: Contestant, kafka: dict[str, Any], expected: Mapping[str, float], threshold: float) -> Measured:
+async def measured(
+    contestant: Contestant, kafka: dict[str, Any], expected: Mapping[str, float], threshold: float
+) -> Measured:
     """Run it until it has written everything. Raises `Wrong`."""
     with tempfile.NamedTemporaryFile("w+b") as log:
         environment = os.environ | {"PYTHONWARNINGS": "ignore"} | contestant.environment
@@ -134,7 +136,9 @@ async def _until_done(
     await consumer.start()
     try:
         known = await consumer._client.fetch_all_metadata()
-        partitions = [TopicPartition(contestant.predictions, p) for p in known.partitions_for_topic(contestant.predictions) or ()]
+        partitions = [
+            TopicPartition(contestant.predictions, p) for p in known.partitions_for_topic(contestant.predictions) or ()
+        ]
         written, moved_at, asked_at = 0, time.monotonic() + START_SECONDS, 0.0
         while True:
             await asyncio.sleep(SAMPLE_SECONDS)
@@ -156,8 +160,11 @@ async def _until_done(
 
 
 async def _checked(topic: str, kafka: dict[str, Any], expected: Mapping[str, float], threshold: float) -> list[float]:
-    """Compare everything that was committed with what must be there, each row once; return the records' times, ascending."""
-    consumer = AIOKafkaConsumer(**kafka, isolation_level="read_committed", auto_offset_reset="earliest", max_partition_fetch_bytes=8 << 20)
+    """Compare everything that was committed with what must be there, each row once; return the records' times,
+    ascending."""
+    consumer = AIOKafkaConsumer(
+        **kafka, isolation_level="read_committed", auto_offset_reset="earliest", max_partition_fetch_bytes=8 << 20
+    )
     await consumer.start()
     found: dict[str, float] = {}
     times: list[float] = []
@@ -201,10 +208,14 @@ def ours(kafka: dict[str, Any], storage_url: str, partitions: int, *, workers: i
         "LOG_LEVEL": "WARNING",
     }
     worker = f"{shlex.quote(sys.executable)} -m stream_processor"
-    return Contestant("ours", ["sh", "-c", f"{f'{worker} & ' * (workers - 1)} exec {worker}"], "predictions.v1", environment)
+    return Contestant(
+        "ours", ["sh", "-c", f"{f'{worker} & ' * (workers - 1)} exec {worker}"], "predictions.v1", environment
+    )
 
 
-def rival(name: str, python: str, script: str, configuration: Path, predictions: str, *, bytewax: bool = False) -> Contestant:
+def rival(
+    name: str, python: str, script: str, configuration: Path, predictions: str, *, bytewax: bool = False
+) -> Contestant:
     """A program of `benchmarks/rivals`."""
     path = Path(__file__).parent / "rivals" / script
     environment = {"PYTHONPATH": str(path.parent), "OMP_NUM_THREADS": "1"}

@@ -31,7 +31,10 @@ def python_of(name: str) -> str:
     if done.exists() and done.read_text() == repr(PACKAGES[name]):
         return str(python.absolute())
     print(f"installing {name}", flush=True)
-    commands = ([sys.executable, "-m", "venv", str(folder)], [str(python), "-m", "pip", "install", "-q", *PACKAGES[name]])
+    commands = (
+        [sys.executable, "-m", "venv", str(folder)],
+        [str(python), "-m", "pip", "install", "-q", *PACKAGES[name]],
+    )
     for command in commands:
         ended = subprocess.run(command, capture_output=True, text=True, check=False)
         if ended.returncode:

@@ -1,4 +1,5 @@
-"""What a row costs as the work grows: `python -m benchmarks growth`. Processor time of decoding, scoring, counting and encoding, no Kafka.
+"""What a row costs as the work grows: `python -m benchmarks growth`. Processor time of decoding, scoring, counting and
+encoding, no Kafka.
 
 Processor time, not seconds, and the least of several tries: so the figures mean something on a busy machine too.
 """
@@ -13,15 +14,15 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from benchmarks.world import EPOCH, MODEL_VERSION, Everybody, Size, Work
-from producer.encoding import Columns, Identity, row_encoder, row_packer
+from benchmarks.world import EPOCH, MODEL_VERSION, Everybody, Size, Workload
+from producer.sending.encoding import Columns, Turn, row_encoder, row_packer
 from rows.decode import FeatureReader
-from runtime.kafka import partition_for
+from runtime.kafka.reading import partition_for
 from schemas.ids import row_key
-from stream_processor.answers import Model, Reasons
-from stream_processor.book import Outcome
-from stream_processor.score import handle
-from stream_processor.spans import USUAL, USUAL_PACKED
+from stream_processor.batch.answers import LoadedModel, Reasons
+from stream_processor.batch.counting import BatchOutcome
+from stream_processor.batch.reading import USUAL, USUAL_PACKED
+from stream_processor.batch.score import handle
 
 BASE = Size(rows=4_000, runs=1, partitions=1)
 REASONS = Reasons(8, 256, 3)
@@ -39,14 +40,14 @@ class Record(NamedTuple):
     topic: str = "rows.v1"
 
 
-def records(work: Work, encoding: str, *, lanes: int = 1, first: int = 0) -> Iterator[Record]:
+def records(work: Workload, encoding: str, *, lanes: int = 1, first: int = 0) -> Iterator[Record]:
     """Rows of all runs in turns, as the producer would send them."""
     runs, rows, offset = work.runs, work.rows_per_run, itertools.count(first)
     encoder = lru_cache(None)(lambda identity: row_encoder(identity, work.features))
     chunk = max(1, min(256, rows))
     for start in range(0, rows, chunk):
         for number, run_id in enumerate(runs):
-            identity = Identity(run_id, 1, EPOCH, lanes, MODEL_VERSION)
+            identity = Turn(run_id, 1, EPOCH, lanes, MODEL_VERSION)
             base, stop = number * rows, min(rows, start + chunk)
             for lane in range(lanes):
                 indices = [i for i in range(start, stop) if i % lanes == lane]
@@ -55,13 +56,21 @@ def records(work: Work, encoding: str, *, lanes: int = 1, first: int = 0) -> Ite
                     encode = encoder(identity)
                     for i in indices:
                         yield Record(
-                            encode(first + i, [*work.values[base + i].tolist(), str(i), i, work.labels[base + i]]), next(offset), key, USUAL
+                            encode(first + i, [*work.values[base + i].tolist(), str(i), i, work.labels[base + i]]),
+                            next(offset),
+                            key,
+                            USUAL,
                         )
                     continue
                 pack = row_packer(identity)
                 for at in range(0, len(indices), PER_RECORD):
                     some = indices[at : at + PER_RECORD]
-                    columns = Columns(work.matrix[[base + i for i in some]], [*map(str, some)], some, [work.labels[base + i] for i in some])
+                    columns = Columns(
+                        work.matrix[[base + i for i in some]],
+                        [*map(str, some)],
+                        some,
+                        [work.labels[base + i] for i in some],
+                    )
                     yield Record(pack(first + some[0], columns), next(offset), key, USUAL_PACKED)
 
 
@@ -71,12 +80,12 @@ def home(key: bytes) -> int:
     return partition_for(key, 1)
 
 
-def models_of(work: Work) -> dict[str, Model]:
+def models_of(work: Workload) -> dict[str, LoadedModel]:
     """The models that a worker has at hand."""
-    return {MODEL_VERSION: Model(work.bundle, FeatureReader(work.manifest))}
+    return {MODEL_VERSION: LoadedModel(work.bundle, FeatureReader(work.manifest))}
 
 
-def score_all(log: list[Record], step: int, models: dict[str, Model], table: dict[bytes, bytes]) -> int:
+def score_all(log: list[Record], step: int, models: dict[str, LoadedModel], table: dict[bytes, bytes]) -> int:
     """Score the records in batches, as a worker would; return how many answers there are."""
     answered = 0
     for start in range(0, len(log), step):
@@ -90,13 +99,13 @@ def score_all(log: list[Record], step: int, models: dict[str, Model], table: dic
             now=datetime.now(UTC),
             reasons=REASONS,
         )
-        assert isinstance(outcome, Outcome)
+        assert isinstance(outcome, BatchOutcome)
         table |= outcome.states
         answered += len(outcome.predictions)
     return answered
 
 
-def cost(work: Work, encoding: str, *, lanes: int = 1) -> float:
+def cost(work: Workload, encoding: str, *, lanes: int = 1) -> float:
     """Processor microseconds a row, the least of some tries."""
     log = list(records(work, encoding, lanes=lanes))
     step = BATCH_ROWS if encoding == "JSON" else max(1, BATCH_ROWS * len(log) // work.size.rows)
@@ -111,7 +120,7 @@ def cost(work: Work, encoding: str, *, lanes: int = 1) -> float:
 
 def long_run(encoding: str, marks: tuple[int, ...]) -> dict[int, float]:
     """One run of many rows: what a row costs when so many were counted before it."""
-    work = Work(BASE)
+    work = Workload(BASE)
     models = models_of(work)
     table: dict[bytes, bytes] = {}
     found: dict[int, float] = {}
@@ -134,9 +143,13 @@ def grown(name: str, values: tuple[int, ...], make: Callable[[int], tuple[Size, 
     table = {}
     for value in values:
         size, lanes = make(value)
-        work = Work(size)
+        work = Workload(size)
         table[str(value)] = {encoding: cost(work, encoding, lanes=lanes) for encoding in ("JSON", "packed")}
-        print(f"  {name} {value}: " + ", ".join(f"{encoding} {spent:.1f} µs" for encoding, spent in table[str(value)].items()), flush=True)
+        print(
+            f"  {name} {value}: "
+            + ", ".join(f"{encoding} {spent:.1f} µs" for encoding, spent in table[str(value)].items()),
+            flush=True,
+        )
     return table
 
 
@@ -147,10 +160,14 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(given: argparse.Namespace) -> dict[str, Any]:
     """Measure, draw, return what the report needs."""
-    rows = {"JSON": long_run("JSON", (10_000, 100_000)), "packed": long_run("packed", (10_000, 100_000, given.most_rows))}
+    rows = {
+        "JSON": long_run("JSON", (10_000, 100_000)),
+        "packed": long_run("packed", (10_000, 100_000, given.most_rows)),
+    }
     tables = {
         "rows before it in its run": {
-            str(mark): {encoding: spent[mark] for encoding, spent in rows.items() if mark in spent} for mark in rows["packed"]
+            str(mark): {encoding: spent[mark] for encoding, spent in rows.items() if mark in spent}
+            for mark in rows["packed"]
         },
         "features": grown("features", (30, 100, 300, 1000), lambda n: (replace(BASE, features=n, rows=2_000), 1)),
         "trees": grown("trees", (100, 300, 1000), lambda n: (replace(BASE, trees=n), 1)),

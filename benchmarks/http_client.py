@@ -1,4 +1,5 @@
-"""The least HTTP client that measures: one kept connection, GET, a body of known length or an endless stream. Adds next to nothing."""
+"""The least HTTP client that measures: one kept connection, GET, a body of known length or an endless stream. Adds next
+to nothing."""
 
 import asyncio
 from collections.abc import AsyncIterator

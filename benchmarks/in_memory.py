@@ -1,4 +1,5 @@
-"""The limit: decode, predict, encode, no Kafka, no counting. `python -m benchmarks.in_memory RECORDS STORAGE_URL` prints the figures."""
+"""The limit: decode, predict, encode, no Kafka, no counting. `python -m benchmarks.in_memory RECORDS STORAGE_URL`
+prints the figures."""
 
 import json
 import resource
@@ -11,16 +12,18 @@ import msgspec
 import numpy as np
 
 from benchmarks.world import MODEL_VERSION
+from models.bundle import Bundle, Matrix, load_bundle, score
 from rows.decode import FeatureReader
 from schemas.messages import PackedRows, Prediction, Source, encode
-from storage.bundles import Bundle, Matrix, load_bundle, score
-from storage.files import Storage
+from storage.objects.files import Storage
 
 BATCH = 1000
 SOURCE = Source("rows.v1", 0, 0)
 
 
-def answer(bundle: Bundle, run_id: str, index: int, sample: str, at: datetime | None, label: str | None, p: float) -> Prediction:
+def answer(
+    bundle: Bundle, run_id: str, index: int, sample: str, at: datetime | None, label: str | None, p: float
+) -> Prediction:
     """A prediction, with all its fields."""
     failed = p >= bundle.manifest.threshold
     return Prediction(
@@ -56,7 +59,9 @@ def packed(bundle: Bundle, records: list[bytes]) -> int:
         for rows in some:
             columns = zip(rows.sample_ids, rows.timestamps, rows.labels, strict=True)
             for j, ((sample, at, label), p) in enumerate(zip(columns, probabilities, strict=False)):
-                written += len(encode(answer(bundle, rows.run_id or "", (rows.row_index or 0) + j, sample or "", at, label, p)))
+                written += len(
+                    encode(answer(bundle, rows.run_id or "", (rows.row_index or 0) + j, sample or "", at, label, p))
+                )
     return written
 
 
@@ -71,7 +76,9 @@ def plain(bundle: Bundle, records: list[bytes]) -> int:
         some = [decode(record) for record in records[start : start + BATCH]]
         matrix = np.array([msgspec.structs.astuple(row.features) for row in some], dtype=np.float32)
         for row, p in zip(some, score(bundle, matrix).tolist(), strict=True):
-            written += len(encode(answer(bundle, row.run_id, row.row_index, row.sample_id, row.timestamp, row.label, p)))
+            written += len(
+                encode(answer(bundle, row.run_id, row.row_index, row.sample_id, row.timestamp, row.label, p))
+            )
     return written
 
 
@@ -81,7 +88,9 @@ def main(path: Path, storage_url: str) -> None:
     FeatureReader(bundle.manifest)
     records = msgspec.msgpack.decode(path.read_bytes(), type=list[bytes])
     is_packed = not records[0].startswith(b"{")
-    rows = sum(msgspec.msgpack.decode(record, type=PackedRows).count for record in records) if is_packed else len(records)
+    rows = (
+        sum(msgspec.msgpack.decode(record, type=PackedRows).count for record in records) if is_packed else len(records)
+    )
     handle = packed if is_packed else plain
     handle(bundle, records)
     started, cpu, times = time.perf_counter(), time.process_time(), 0

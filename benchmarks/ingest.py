@@ -1,10 +1,11 @@
-"""How fast an uploaded CSV becomes a dataset, against the least that is possible and against the usual way. Goals: 1.3 × the bare Polars
-scan-to-Parquet, 1 GiB of memory whatever the file's size, the gateway's event loop never blocked over 50 ms.
+"""How fast an uploaded CSV becomes a dataset, against the least that is possible and against the usual way. Goals: 1.3
+× the bare Polars scan-to-Parquet, 1 GiB of memory whatever the file's size, the gateway's event loop never blocked over
+50 ms.
 
-`ours` is the whole way in the gateway's own code: the multipart body received as a stream, hashed and written, then checked, detected,
-made into Parquet in a thread. Meanwhile a tick every 5 ms on the event loop tells for how long nothing else would have been answered;
-the same tick in a process beside it tells how much of that is the machine being busy.
-"""
+`ours` is the whole way in the gateway's own code: the multipart body received as a stream, hashed and written, then
+checked, detected, made into Parquet in a thread. Meanwhile a tick every 5 ms on the event loop tells for how long
+nothing else would have been answered; the same tick in a process beside it tells how much of that is the machine being
+busy."""
 
 import argparse
 import asyncio
@@ -35,7 +36,8 @@ def bare(folder: Path, upload: str) -> Made:
 
 
 def pandas_in_chunks(folder: Path, upload: str) -> Made:
-    """The usual way of a file larger than memory; each chunk a Parquet file of its own, by Polars, as there is no pyarrow here."""
+    """The usual way of a file larger than memory; each chunk a Parquet file of its own, by Polars, as there is no
+    pyarrow here."""
     import pandas as pd
     import polars as pl
 
@@ -52,11 +54,11 @@ def ours(folder: Path, upload: str) -> Made:
 
 
 async def _ours(folder: Path, upload: Path) -> Made:
-    from gateway.uploads import receive
-    from gateway.workshop import Workshop
+    from gateway.datasets.upload import receive
+    from gateway.web.threads import Workshop
     from schemas.manifests import DatasetManifest
-    from storage.datasets import DatasetOptions, ingest
-    from storage.files import Storage
+    from storage.objects.files import Storage
+    from storage.tables.datasets import DatasetOptions, ingest
 
     workshop = Workshop(Storage(f"file://{folder}/storage").initialise(), 1)
     beside = subprocess.Popen([sys.executable, "-c", IDLE], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)  # noqa: ASYNC220
@@ -66,7 +68,12 @@ async def _ours(folder: Path, upload: Path) -> Made:
     at_upload, turn_at_upload = ticks.worst, ticks.longest_turn
     ticks.worst = ticks.longest_turn = 0.0
     made = await workshop.run(
-        ingest, received.path, file_name="rows.csv", workspace="benchmark", options=DatasetOptions(), sha256=received.sha256
+        ingest,
+        received.path,
+        file_name="rows.csv",
+        workspace="benchmark",
+        options=DatasetOptions(),
+        sha256=received.sha256,
     )
     ticking.cancel()
     alone, _ = beside.communicate("")
@@ -112,10 +119,14 @@ def content(parts: list[Path], names: list[str] | None = None) -> dict[str, Any]
     import polars.selectors as cs
 
     lazy = pl.scan_parquet(parts)
-    chosen = cs.by_name(*names) if names else cs.numeric() - cs.by_name("Id", "Response", require_all=False)  # both texts to us
+    chosen = (
+        cs.by_name(*names) if names else cs.numeric() - cs.by_name("Id", "Response", require_all=False)
+    )  # both texts to us
     numbers = lazy.select(chosen.cast(pl.Float64))
     gaps, total = pl.sum_horizontal(pl.all().null_count()), pl.sum_horizontal(pl.all().sum())
-    found = numbers.select(pl.len().alias("rows"), gaps.alias("gaps"), total.round(0).alias("sum")).collect(engine="streaming")
+    found = numbers.select(pl.len().alias("rows"), gaps.alias("gaps"), total.round(0).alias("sum")).collect(
+        engine="streaming"
+    )
     return found.row(0, named=True)
 
 
@@ -124,15 +135,20 @@ CONTESTANTS = {"bare": bare, "ours": ours, "pandas in chunks": pandas_in_chunks}
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """What can be said."""
-    parser.add_argument("--rows", type=int, nargs="+", default=[135_000, 545_000], help="several: does memory grow with the file?")
+    parser.add_argument(
+        "--rows", type=int, nargs="+", default=[135_000, 545_000], help="several: does memory grow with the file?"
+    )
     parser.add_argument("--features", type=int, default=300)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--file", type=Path, help="measure this file instead of generated ones")
-    parser.add_argument("--offset", type=int, default=500, help="added to all ports of the stack that takes the file over HTTP")
+    parser.add_argument(
+        "--offset", type=int, default=500, help="added to all ports of the stack that takes the file over HTTP"
+    )
 
 
 def main(given: argparse.Namespace) -> dict[str, Any]:
-    """Measure, print, return what the report needs: `tables`, Markdown by title, `goals`, and the figures themselves."""
+    """Measure, print, return what the report needs: `tables`, Markdown by title, `goals`, and the figures
+    themselves."""
     from devstack.generate import generate
 
     sizes: dict[str, Any] = {}
@@ -152,7 +168,9 @@ def main(given: argparse.Namespace) -> dict[str, Any]:
             if LARGE_GIGABYTES <= gigabytes < HUGE_GIGABYTES:
                 over = asyncio.run(over_http(upload, given.offset))
                 shown = [f"| {name} | {value:.4g} |" for name, value in over.items()]
-                tables["The same file over HTTP into a running gateway, milliseconds"] = "\n".join(["| | |", "| --- | ---: |", *shown])
+                tables["The same file over HTTP into a running gateway, milliseconds"] = "\n".join(
+                    ["| | |", "| --- | ---: |", *shown]
+                )
                 print("\n".join(shown), flush=True)
             if given.file is None:
                 upload.unlink()
@@ -164,8 +182,16 @@ def _goals(sizes: dict[str, Any], over: dict[str, float]) -> list[tuple[str, flo
     return [
         *[(f"{name}: time / bare Polars", figures["× time"], 1.3, False) for name, figures in ours.items()],
         *[(f"{name}: processor time / bare Polars", figures["× CPU"], 1.3, False) for name, figures in ours.items()],
-        *[(f"{name}: peak of the process's own memory (MiB)", figures["peak_anonymous_mib"], GIB, False) for name, figures in ours.items()],
-        ("longest hold-up of the event loop by its own work, over HTTP (ms)", over.get("ticks, busy, longest at most"), 50.0, False),
+        *[
+            (f"{name}: peak of the process's own memory (MiB)", figures["peak_anonymous_mib"], GIB, False)
+            for name, figures in ours.items()
+        ],
+        (
+            "longest hold-up of the event loop by its own work, over HTTP (ms)",
+            over.get("ticks, busy, longest at most"),
+            50.0,
+            False,
+        ),
         ("ticks of the event loop later than 50 ms, over HTTP", over.get("ticks, late, above 50 ms"), 0.0, False),
     ]
 

@@ -1,8 +1,9 @@
-"""How long from the producer's send to the answer, readable at the gateway and as a server-sent event, in a whole stack of its own.
+"""How long from the producer's send to the answer, readable at the gateway and as a server-sent event, in a whole stack
+of its own.
 
-`python -m benchmarks latency [--offset 400]`. Also: 500 status requests a second and 200 event streams while a run goes at full speed, and
-what they cost it. The send's time is the timestamp of the row's record, so latencies are exact to a millisecond; the cold start counts.
-"""
+`python -m benchmarks latency [--offset 400]`. Also: 500 status requests a second and 200 event streams while a run goes
+at full speed, and what they cost it. The send's time is the timestamp of the row's record, so latencies are exact to a
+millisecond; the cold start counts."""
 
 import argparse
 import asyncio
@@ -24,8 +25,8 @@ from benchmarks.http_client import Connection
 from client import Client
 from devstack.generate import generate
 from runtime.tasks import cancel_all
-from schemas.api_runs import RunCreate
-from schemas.api_v1 import Range, SplitCreate, SuggestedSplit
+from schemas.http.runs import RunCreate
+from schemas.http.v1 import Range, SplitCreate, SuggestedSplit
 from schemas.messages import PackedRows
 from schemas.topics import CONTENT_TYPE_HEADER, PACKED, PREDICTIONS, ROWS, TYPE_HEADER
 
@@ -53,7 +54,9 @@ def quantiles(milliseconds: list[float]) -> dict[str, float]:
 
 async def records(bootstrap: str, topic: str, run_id: str) -> AsyncIterator[ConsumerRecord]:
     """Everything on the topic with the run's key, as of now."""
-    async with AIOKafkaConsumer(bootstrap_servers=bootstrap, auto_offset_reset="earliest", isolation_level="read_committed") as consumer:
+    async with AIOKafkaConsumer(
+        bootstrap_servers=bootstrap, auto_offset_reset="earliest", isolation_level="read_committed"
+    ) as consumer:
         known = await consumer._client.fetch_all_metadata()
         partitions = [TopicPartition(topic, p) for p in known.partitions_for_topic(topic)]
         consumer.assign(partitions)
@@ -81,14 +84,16 @@ async def sent_at(bootstrap: str, run_id: str) -> dict[int, float]:
 
 
 async def answered_at(bootstrap: str, run_id: str) -> dict[int, tuple[float, float]]:
-    """When the scoring of each row's batch began, and when its transaction did: the timestamp of the answer's record."""
+    """When the scoring of each row's batch began, and when its transaction did: the timestamp of the answer's
+    record."""
     decode = msgspec.json.Decoder(_Scored).decode
     scored = [(decode(record.value), record.timestamp) async for record in records(bootstrap, PREDICTIONS.name, run_id)]
     return {answer.row_index: (answer.scored_at.timestamp() * 1000, timestamp) for answer, timestamp in scored}
 
 
 async def readable(port: int, run_id: str, total: int, news: asyncio.Event) -> dict[int, float]:
-    """When each row had been read, asked for whenever an event has come: asking again and again would be what is measured."""
+    """When each row had been read, asked for whenever an event has come: asking again and again would be what is
+    measured."""
     connection, found, after = Connection(port), {}, -1
     decode = msgspec.json.Decoder(_Next).decode
     while len(found) < total:
@@ -149,7 +154,9 @@ class Latency:
         """Latencies of the first rows of a run at this pace, its beginning included."""
         run_id = await asyncio.to_thread(self.start, rate)
         news = asyncio.Event()
-        read, events = await asyncio.gather(readable(self.port, run_id, rows, news), streamed(self.port, run_id, rows, news))
+        read, events = await asyncio.gather(
+            readable(self.port, run_id, rows, news), streamed(self.port, run_id, rows, news)
+        )
         await asyncio.to_thread(self.client.stop_run, run_id)
         sent = await sent_at(self.bootstrap, run_id)
         scored = await answered_at(self.bootstrap, run_id)
@@ -242,7 +249,9 @@ class Latency:
             while not stop.is_set():
                 await asyncio.sleep(max(0.0, due - time.monotonic()))
                 await connection.get(path)
-                latencies.append((time.monotonic() - due) * 1000)  # from when it was due: a late answer delays what follows
+                latencies.append(
+                    (time.monotonic() - due) * 1000
+                )  # from when it was due: a late answer delays what follows
                 due += every
             connection.close()
 
@@ -267,7 +276,9 @@ async def run(offset: int) -> dict[str, Any]:
     with tempfile.TemporaryDirectory(prefix="bench-") as name:
         environment = os.environ | {"DEVSTACK_PORT_OFFSET": str(offset), "PYTHONPATH": str(Path.cwd())}
         stack = [sys.executable, "-m", "devstack"]
-        await asyncio.to_thread(subprocess.run, [*stack, "up"], cwd=name, env=environment, check=True, capture_output=True)
+        await asyncio.to_thread(
+            subprocess.run, [*stack, "up"], cwd=name, env=environment, check=True, capture_output=True
+        )
         try:
             world = Latency(offset)
             await asyncio.to_thread(world.prepare, Path(name))
@@ -277,7 +288,9 @@ async def run(offset: int) -> dict[str, Any]:
             pairs = [(await world.full_speed(), await world.polled()) for _ in range(PAIRS)]
             streams = await world.many_streams()
         finally:
-            await asyncio.to_thread(subprocess.run, [*stack, "down"], cwd=name, env=environment, check=False, capture_output=True)
+            await asyncio.to_thread(
+                subprocess.run, [*stack, "down"], cwd=name, env=environment, check=False, capture_output=True
+            )
     alone, polled = statistics.median(speed for speed, _ in pairs), statistics.median(speed for _, (speed, _) in pairs)
     polls = quantiles([latency for _, (_, latencies) in pairs for latency in latencies])
     found = {

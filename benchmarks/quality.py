@@ -1,11 +1,11 @@
-"""How good the models are, against the five lines that a person would write: XGBoost with its defaults and a threshold of 0.5,
-once with the texts as categories and once without.
+"""How good the models are, against the five lines that a person would write: XGBoost with its defaults and a threshold
+of 0.5, once with the texts as categories and once without.
 
-Each set is written as a CSV and goes the whole way: taken in, split 60/20/20 by time, features selected, trained, all with
-defaults. Judged is what comes after the training range, test and simulation rows together. Goal, by set, as the median over the
-seeds: never more than 0.02 of MCC or 0.01 of the area under precision and recall below the better of the two; and above it in
-most. The rivals know every text of the file, those of the future included; ours knows the training range alone.
-"""
+Each set is written as a CSV and goes the whole way: taken in, split 60/20/20 by time, features selected, trained, all
+with defaults. Judged is what comes after the training range, test and simulation rows together. Goal, by set, as the
+median over the seeds: never more than 0.02 of MCC or 0.01 of the area under precision and recall below the better of
+the two; and above it in most. The rivals know every text of the file, those of the future included; ours knows the
+training range alone."""
 
 import argparse
 import json
@@ -43,11 +43,15 @@ def rival(storage: Any, dataset: Any, split: Any, *, categories: bool) -> Reache
     everything = pl.concat(frames)
     texts = [name for name in dataset.features if everything[name].dtype == pl.String]
     names = [name for name in dataset.features if name not in texts or categories]
-    numbers = {name: {text: code for code, text in enumerate(everything[name].unique().drop_nulls().sort())} for name in texts}
+    numbers = {
+        name: {text: code for code, text in enumerate(everything[name].unique().drop_nulls().sort())} for name in texts
+    }
 
     def matrix(frame: Any) -> Any:
         coded = [
-            frame[name].replace_strict(numbers[name], default=None, return_dtype=pl.Float32) if name in texts else frame[name]
+            frame[name].replace_strict(numbers[name], default=None, return_dtype=pl.Float32)
+            if name in texts
+            else frame[name]
             for name in names
         ]
         return pl.DataFrame(coded).cast(pl.Float32).to_numpy()
@@ -68,15 +72,15 @@ def ours(storage: Any, dataset: Any, split: Any, seed: int) -> tuple[Reached, st
     import msgspec
     import numpy as np
 
+    from models.bundle import load_bundle, score
     from rows.inputs import numbers
     from schemas.tasks import FeatureSelectionSpec, TaskState, TrainingSpec
-    from storage.bundles import load_bundle, score
-    from trainer.data import read_set
+    from trainer.child.reporting import Reporter
+    from trainer.child.wire import BackendSettings, SelectionSettings
     from trainer.feature_selection import select_features
-    from trainer.reporting import Reporter
+    from trainer.fit.data import read_set
     from trainer.settings import TrainerSettings
     from trainer.training_job import train
-    from trainer.wire import BackendSettings, SelectionSettings
 
     now, quiet = datetime.now(UTC), Reporter("benchmark", lambda _: None)
     shared: dict[str, Any] = {
@@ -97,24 +101,35 @@ def ours(storage: Any, dataset: Any, split: Any, seed: int) -> tuple[Reached, st
     )
     spec = FeatureSelectionSpec(dataset_id=dataset.dataset_id)
     select_features(
-        storage, TaskState(task_id="select", kind="feature_selection", spec=msgspec.to_builtins(spec), **shared), selection, 1, quiet
+        storage,
+        TaskState(task_id="select", kind="feature_selection", spec=msgspec.to_builtins(spec), **shared),
+        selection,
+        1,
+        quiet,
     )
     order = TrainingSpec(dataset_id=dataset.dataset_id, split_id=split.split_id, parameters={}, seed=seed)
     started = time.perf_counter()
     done = train(
-        storage, TaskState(task_id="train", kind="training", spec=msgspec.to_builtins(order), **shared), 1, BackendSettings(), quiet
+        storage,
+        TaskState(task_id="train", kind="training", spec=msgspec.to_builtins(order), **shared),
+        1,
+        BackendSettings(),
+        quiet,
     )
     seconds = time.perf_counter() - started
     assert done.model_version is not None
     bundle = load_bundle(storage, done.model_version)
     inputs = bundle.inputs or numbers(bundle.manifest.features)
     parts = [read_set(storage, part, inputs) for part in (split.test, split.simulation)]
-    scores, fails = np.concatenate([score(bundle, part.matrix) for part in parts]), np.concatenate([part.fails for part in parts])
+    scores, fails = (
+        np.concatenate([score(bundle, part.matrix) for part in parts]),
+        np.concatenate([part.fails for part in parts]),
+    )
     return _reached(scores, fails, bundle.manifest.threshold, seconds), bundle.manifest.doubt
 
 
 def _reached(scores: Any, fails: Any, threshold: float, seconds: float) -> Reached:
-    from trainer.evaluation import Scored, evaluate
+    from trainer.report.evaluation import Scored, evaluate
 
     found = evaluate(Scored.of(scores, fails), threshold)
     return Reached(found.mcc or 0.0, found.pr_auc or 0.0, found.recall or 0.0, seconds)
@@ -123,17 +138,17 @@ def _reached(scores: Any, fails: Any, threshold: float, seconds: float) -> Reach
 def contest(csv: Path, folder: Path, seed: int, label: str | None) -> dict[str, Any]:
     """One set with one seed, in this process: ours and both rivals on the same split."""
     from schemas.manifests import DatasetManifest, SplitManifest
-    from storage.datasets import DatasetOptions, ingest
-    from storage.files import Storage
-    from storage.ranges import Ranges
-    from storage.splits import split, suggest
+    from storage.objects.files import Storage
+    from storage.tables.datasets import DatasetOptions, ingest
+    from storage.tables.ranges import DateRanges
+    from storage.tables.splits import split, suggest
 
     storage = Storage(f"file://{folder}").initialise()
     options = DatasetOptions(label=label)
     dataset = ingest(storage, csv, file_name="set.csv", workspace="benchmark", options=options, sha256="0" * 64)
     assert isinstance(dataset, DatasetManifest), dataset
     ranges = suggest(storage, dataset)
-    assert isinstance(ranges, Ranges), ranges
+    assert isinstance(ranges, DateRanges), ranges
     parts = split(storage, dataset, ranges)
     assert isinstance(parts, SplitManifest), parts
     reached, doubt = ours(storage, dataset, parts, seed)
@@ -143,7 +158,13 @@ def contest(csv: Path, folder: Path, seed: int, label: str | None) -> dict[str, 
         "plain, categories": rival(storage, dataset, parts, categories=True)._asdict(),
     }
     counts = {"train": parts.train.failures, "later": parts.test.failures + parts.simulation.failures}
-    return {"figures": found, "failures": counts, "rows": dataset.row_count, "columns": len(dataset.features), "doubt": doubt}
+    return {
+        "figures": found,
+        "failures": counts,
+        "rows": dataset.row_count,
+        "columns": len(dataset.features),
+        "doubt": doubt,
+    }
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -151,7 +172,11 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--sets", nargs="+", default=list(SETS), choices=list(SETS))
     parser.add_argument(
-        "--file", type=Path, action="append", default=[], help="a CSV of your own, such as SECOM's; may be said several times"
+        "--file",
+        type=Path,
+        action="append",
+        default=[],
+        help="a CSV of your own, such as SECOM's; may be said several times",
     )
     parser.add_argument("--label", help="label column of the files")
 
@@ -167,9 +192,19 @@ def main(given: argparse.Namespace) -> dict[str, Any]:
     margins = [_margins(found) for found in contests.values()]
     goals = [
         ("MCC: the worst set's median distance to the better rival", min(mcc for mcc, _ in margins), MCC_GOAL, True),
-        ("PR-AUC: the worst set's median distance to the better rival", min(area for _, area in margins), AREA_GOAL, True),
+        (
+            "PR-AUC: the worst set's median distance to the better rival",
+            min(area for _, area in margins),
+            AREA_GOAL,
+            True,
+        ),
         ("MCC: share of the sets above the better rival", sum(mcc > 0 for mcc, _ in margins) / len(margins), 0.5, True),
-        ("PR-AUC: share of the sets above the better rival", sum(area > 0 for _, area in margins) / len(margins), 0.5, True),
+        (
+            "PR-AUC: share of the sets above the better rival",
+            sum(area > 0 for _, area in margins) / len(margins),
+            0.5,
+            True,
+        ),
     ]
     print(f"\n{tables[f'{given.seeds} seeds each']}\n", flush=True)
     return {"contests": contests, "tables": tables, "goals": goals}
@@ -177,7 +212,15 @@ def main(given: argparse.Namespace) -> dict[str, Any]:
 
 def table(contests: dict[str, list[dict[str, Any]]]) -> str:
     """Markdown: a line for each set."""
-    head = ("set", "rows × columns", "failures, train + later", "MCC: ours", "plain", "plain, categories", "difference (seeds)")
+    head = (
+        "set",
+        "rows × columns",
+        "failures, train + later",
+        "MCC: ours",
+        "plain",
+        "plain, categories",
+        "difference (seeds)",
+    )
     more = (
         "PR-AUC: ours",
         "plain",
@@ -204,14 +247,28 @@ def _row(name: str, found: list[dict[str, Any]]) -> list[str]:
 
     first = found[0]
     failures = f"{first['failures']['train']} + {first['failures']['later']}"
-    recall = [f"{median('ours', 'recall'):.2f}", f"{max(median(who, 'recall') for who in ('plain', 'plain, categories')):.2f}"]
+    recall = [
+        f"{median('ours', 'recall'):.2f}",
+        f"{max(median(who, 'recall') for who in ('plain', 'plain, categories')):.2f}",
+    ]
     seconds = [f"{median('ours', 'seconds'):.1f}", f"{median('plain, categories', 'seconds'):.1f}"]
     doubted = f"{sum(one['doubt'] is not None for one in found)} of {len(found)}"
-    return [name, f"{first['rows']:,} × {first['columns']}", failures, *part("mcc"), *part("area"), *recall, *seconds, doubted]
+    return [
+        name,
+        f"{first['rows']:,} × {first['columns']}",
+        failures,
+        *part("mcc"),
+        *part("area"),
+        *recall,
+        *seconds,
+        doubted,
+    ]
 
 
 def _margins(found: list[dict[str, Any]]) -> tuple[float, float]:
-    return statistics.median(_distance(one, "mcc") for one in found), statistics.median(_distance(one, "area") for one in found)
+    return statistics.median(_distance(one, "mcc") for one in found), statistics.median(
+        _distance(one, "area") for one in found
+    )
 
 
 def _distance(one: dict[str, Any], what: str) -> float:
@@ -222,7 +279,14 @@ def _distance(one: dict[str, Any], what: str) -> float:
 
 def _apart(name: str, seed: int, label: str | None) -> dict[str, Any]:
     """A contest in a process of its own, with one thread: memory and threads of one do not disturb the next."""
-    words = [sys.executable, "-m", "benchmarks.quality", name, str(seed), *([label] if label and name not in SETS else [])]
+    words = [
+        sys.executable,
+        "-m",
+        "benchmarks.quality",
+        name,
+        str(seed),
+        *([label] if label and name not in SETS else []),
+    ]
     found = subprocess.run(words, capture_output=True, text=True, check=False)
     if found.returncode:
         raise SystemExit(f"{name}, seed {seed}: {found.stderr[-2000:]}")

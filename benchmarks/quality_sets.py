@@ -1,9 +1,10 @@
-"""Sets for `benchmarks.quality`, made like those of the public that people try first: the same set, seed and size give the same rows.
+"""Sets for `benchmarks.quality`, made like those of the public that people try first: the same set, seed and size give
+the same rows.
 
-A set is a table in time order with the label column `Result` (PASS or FAIL), numbers, texts and gaps as a CSV would have them. The shapes:
-AI4I 2020 by its published rules (Matzka 2020), SCADA attacks that come late, credit and census data whose texts decide, SECOM's width and
-noise, and the hard cases one by one: few failures, gaps that say something, drift, many suppliers, few rows.
-"""
+A set is a table in time order with the label column `Result` (PASS or FAIL), numbers, texts and gaps as a CSV would
+have them. The shapes: AI4I 2020 by its published rules (Matzka 2020), SCADA attacks that come late, credit and census
+data whose texts decide, SECOM's width and noise, and the hard cases one by one: few failures, gaps that say something,
+drift, many suppliers, few rows."""
 
 from collections.abc import Callable
 from itertools import pairwise
@@ -37,7 +38,13 @@ def ai4i(random: Random) -> pl.DataFrame:
     heat = (process - air < 8.6) & (speed < 1380)
     strain = wear * torque > np.select([kind == "H", kind == "M"], [13_000, 12_000], 11_000)
     failed = worn | heat | (power < 3500) | (power > 9000) | strain | (random.random(rows) < 0.001)
-    numbers = {"Air temperature": air, "Process temperature": process, "Rotational speed": speed, "Torque": torque, "Tool wear": wear}
+    numbers = {
+        "Air temperature": air,
+        "Process temperature": process,
+        "Rotational speed": speed,
+        "Torque": torque,
+        "Tool wear": wear,
+    }
     return _table({"Type": kind, **{name: np.round(values, 1) for name, values in numbers.items()}}, failed)
 
 
@@ -47,7 +54,10 @@ def scada(random: Random) -> pl.DataFrame:
     hour = np.arange(rows)
     demand = 1 + 0.4 * np.sin(2 * np.pi * hour / 24) + 0.1 * _walk(random, rows, 1.0)
     levels = {f"L_T{i}": 3 + demand * random.uniform(0.3, 1) + _walk(random, rows, 0.5) for i in range(tanks)}
-    flows = {f"F_PU{i}": np.maximum(0, 50 * demand * random.uniform(0.5, 1) + random.normal(0, 4, rows)) for i in range(tanks)}
+    flows = {
+        f"F_PU{i}": np.maximum(0, 50 * demand * random.uniform(0.5, 1) + random.normal(0, 4, rows))
+        for i in range(tanks)
+    }
     pressures = {f"P_J{i}": 60 - 10 * demand + random.normal(0, 2, rows) for i in range(tanks)}
     columns = {**levels, **flows, **pressures}
     failed, names = np.zeros(rows, bool), list(columns)
@@ -66,8 +76,14 @@ def credit(random: Random) -> pl.DataFrame:
     """1,000 rows, 13 of 20 columns texts that decide."""
     rows = 1_000
     texts = {f"text_{i}": _words(random, rows, int(random.integers(2, 11)), f"A{i}") for i in range(13)}
-    score = sum((_effects(random, values, 0.75 / (1 + i / 3)) for i, values in enumerate(texts.values())), np.zeros(rows))
-    months, amount, age = random.integers(4, 72, rows), np.round(random.lognormal(7.8, 0.8, rows)), random.integers(19, 75, rows)
+    score = sum(
+        (_effects(random, values, 0.75 / (1 + i / 3)) for i, values in enumerate(texts.values())), np.zeros(rows)
+    )
+    months, amount, age = (
+        random.integers(4, 72, rows),
+        np.round(random.lognormal(7.8, 0.8, rows)),
+        random.integers(19, 75, rows),
+    )
     others = {f"number_{i}": random.integers(1, 5, rows) for i in range(4)}
     score = score + 0.03 * (months - 20) + 0.4 * np.log(amount / 2500) - 0.015 * (age - 35)
     return _table({**texts, "months": months, "amount": amount, "age": age, **others}, _drawn(random, score, 0.3))
@@ -76,16 +92,43 @@ def credit(random: Random) -> pl.DataFrame:
 def adult(random: Random) -> pl.DataFrame:
     """Census-like: eight texts, some with gaps, six numbers, a quarter of the rows positive."""
     rows = 8_000
-    sizes = {"workclass": 8, "education": 16, "marital": 7, "occupation": 14, "relationship": 6, "race": 5, "sex": 2, "country": 40}
+    sizes = {
+        "workclass": 8,
+        "education": 16,
+        "marital": 7,
+        "occupation": 14,
+        "relationship": 6,
+        "race": 5,
+        "sex": 2,
+        "country": 40,
+    }
     texts = {name: _words(random, rows, size, name) for name, size in sizes.items()}
-    weights = {"workclass": 0.4, "education": 1.0, "marital": 1.4, "occupation": 0.9, "relationship": 0.8, "sex": 0.4, "country": 0.3}
+    weights = {
+        "workclass": 0.4,
+        "education": 1.0,
+        "marital": 1.4,
+        "occupation": 0.9,
+        "relationship": 0.8,
+        "sex": 0.4,
+        "country": 0.3,
+    }
     score = sum((_effects(random, texts[name], weight) for name, weight in weights.items()), np.zeros(rows))
-    age, hours, years = random.integers(17, 80, rows), np.clip(random.normal(40, 12, rows).round(), 1, 99), random.integers(1, 17, rows)
+    age, hours, years = (
+        random.integers(17, 80, rows),
+        np.clip(random.normal(40, 12, rows).round(), 1, 99),
+        random.integers(1, 17, rows),
+    )
     gain = np.where(random.random(rows) < 0.08, random.lognormal(8, 1, rows).round(), 0)
     score = score - 0.002 * (age - 48) ** 2 + 0.04 * (hours - 40) + 0.15 * (years - 10) + 2 * (gain > 6000)
     for name in ("workclass", "occupation", "country"):
         texts[name] = np.where(random.random(rows) < 0.05, None, texts[name])
-    numbers = {"age": age, "hours": hours, "years": years, "gain": gain, "weight": random.lognormal(12, 0.5, rows).round()}
+    numbers = {
+        "age": age,
+        "hours": hours,
+        "years": years,
+        "gain": gain,
+        "weight": random.lognormal(12, 0.5, rows).round(),
+    }
     return _table({**numbers, **texts}, _drawn(random, score, 0.24))
 
 
@@ -142,7 +185,12 @@ def suppliers(random: Random) -> pl.DataFrame:
     batch = np.array([f"batch-{row // 9}" for row in range(rows)])
     rework = random.choice(["true", "false"], rows, p=[0.1, 0.9])
     values = random.normal(size=(rows, 5))
-    score = _effects(random, supplier, 1.1) + _effects(random, operator, 0.8) + 1.2 * (rework == "true") + 0.9 * values[:, 0]
+    score = (
+        _effects(random, supplier, 1.1)
+        + _effects(random, operator, 0.8)
+        + 1.2 * (rework == "true")
+        + 0.9 * values[:, 0]
+    )
     columns = {"supplier": supplier, "operator": operator, "batch": batch, "rework": rework}
     return _table({**columns, **_numbered(values)}, _drawn(random, score, 0.12))
 

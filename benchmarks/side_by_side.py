@@ -1,8 +1,9 @@
-"""Contestants at the same work on one machine: each in a process of its own, in turn, so many rounds; then a Markdown table with ratios.
+"""Contestants at the same work on one machine: each in a process of its own, in turn, so many rounds; then a Markdown
+table with ratios.
 
-A contestant is a function of a module: it takes a folder for what it makes, and paths and figures as keywords, does the work and returns
-`Made`. What two contestants made of the same work must be equal, else there is no time; to look at it is not counted.
-"""
+A contestant is a function of a module: it takes a folder for what it makes, and paths and figures as keywords, does the
+work and returns `Made`. What two contestants made of the same work must be equal, else there is no time; to look at it
+is not counted."""
 
 import importlib
 import json
@@ -32,14 +33,15 @@ while not ended.is_set():
     worst, before = max(worst, now - before), now
 print(worst)
 """
-"""A process that only sleeps for 5 ms again and again, until its input ends: the longest sleep is what the machine does to anybody."""
+"""A process that only sleeps for 5 ms again and again, until its input ends: the longest sleep is what the machine does
+to anybody."""
 
 
 class Made(NamedTuple):
     """`look` returns what must be equal, as JSON; `told` are further figures.
 
-    `child_since`: the contestant is a child process that was started at this `time.perf_counter()`, without the process that started it.
-    """
+    `child_since`: the contestant is a child process that was started at this `time.perf_counter()`, without the process
+    that started it."""
 
     look: Callable[[], Any]
     told: Mapping[str, float] = {}
@@ -53,18 +55,24 @@ class Unequal(Exception):
 def compare(
     module: str, contestants: Sequence[str], rounds: int, *, once: Collection[str] = (), **work: Any
 ) -> dict[str, dict[str, float]]:
-    """Medians of each contestant's figures, by turns; those in `once` take part in the first round only. Raises `Unequal`."""
+    """Medians of each contestant's figures, by turns; those in `once` take part in the first round only. Raises
+    `Unequal`."""
     found: dict[str, list[dict[str, Any]]] = {name: [] for name in contestants}
     for number in range(rounds):
         for name in contestants:
             if number and name in once:
                 continue
             found[name].append(measured(module, name, work))
-            print(f"  {name}: " + "  ".join(f"{figure} {found[name][-1][figure]:.2f}" for figure in FIGURES), flush=True)
+            print(
+                f"  {name}: " + "  ".join(f"{figure} {found[name][-1][figure]:.2f}" for figure in FIGURES), flush=True
+            )
     made = {name: results[0]["made"] for name, results in found.items()}
     if len({json.dumps(one, sort_keys=True) for one in made.values()}) > 1:
         raise Unequal(json.dumps(made, indent=1))
-    medians = {name: {figure: median(result[figure] for result in results) for figure in FIGURES} for name, results in found.items()}
+    medians = {
+        name: {figure: median(result[figure] for result in results) for figure in FIGURES}
+        for name, results in found.items()
+    }
     ratios = {
         name: {
             f"× {of}": median(one[key] / other[key] for one, other in zip(results, found[contestants[0]], strict=False))
@@ -98,14 +106,20 @@ def table(found: Mapping[str, Mapping[str, float]]) -> str:
     head = ["contestant", *FIGURES.values(), *ratios, *others]
     lines = [head, ["---", *["---:"] * (len(head) - 1)]]
     for name, figures in found.items():
-        shown = [f"{figures['seconds']:.2f}", f"{figures['cpu']:.2f}", f"{figures['peak_mib']:.0f}", f"{figures['peak_anonymous_mib']:.0f}"]
+        shown = [
+            f"{figures['seconds']:.2f}",
+            f"{figures['cpu']:.2f}",
+            f"{figures['peak_mib']:.0f}",
+            f"{figures['peak_anonymous_mib']:.0f}",
+        ]
         told = (f"{figures[key]:.4g}" if key in figures else "" for key in others)
         lines.append([name, *shown, *(f"{figures[key]:.2f}" for key in ratios), *told])
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
 class _Anonymous(threading.Thread):
-    """The most anonymous memory of this process, or of a child of it, by looking again and again. Linux only; else 0."""
+    """The most anonymous memory of this process, or of a child of it, by looking again and again. Linux only; else
+    0."""
 
     peak_mib = 0.0
 
@@ -149,7 +163,12 @@ def main() -> None:
         who = (resource.RUSAGE_CHILDREN,) if made.child_since else (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
         cpu = sum(usage.ru_utime + usage.ru_stime for usage in map(resource.getrusage, who))
         peak_mib = max(resource.getrusage(one).ru_maxrss for one in who) / 1024
-        figures: dict[str, Any] = {"seconds": seconds, "cpu": cpu, "peak_mib": peak_mib, "peak_anonymous_mib": watch.end()}
+        figures: dict[str, Any] = {
+            "seconds": seconds,
+            "cpu": cpu,
+            "peak_mib": peak_mib,
+            "peak_anonymous_mib": watch.end(),
+        }
         figures |= {"told": made.told, "made": made.look()}
     print(json.dumps(figures), flush=True)
 

@@ -1,4 +1,5 @@
-"""How fast a dataset is split by time, against the least that is possible and the usual way. Goal: 1.3 × a bare Polars read, filter, write.
+"""How fast a dataset is split by time, against the least that is possible and the usual way. Goal: 1.3 × a bare Polars
+read, filter, write.
 
 All write three Parquet files, 60/20/20 by time, of 100 feature columns.
 """
@@ -21,21 +22,25 @@ def bare(folder: Path, storage: str, dataset: str) -> Made:
     manifest = _manifest(storage, dataset)
     lazy = pl.scan_parquet(Path(storage) / manifest.path, row_index_name="__index__")
     for name, (first, last) in SHARES.items():
-        inside = pl.col("__index__").is_between(round(first * manifest.row_count), round(last * manifest.row_count), closed="left")
-        lazy.filter(inside).select("__index__", manifest.label.value, *manifest.features).sink_parquet(folder / f"{name}.parquet")
+        inside = pl.col("__index__").is_between(
+            round(first * manifest.row_count), round(last * manifest.row_count), closed="left"
+        )
+        lazy.filter(inside).select("__index__", manifest.label.value, *manifest.features).sink_parquet(
+            folder / f"{name}.parquet"
+        )
     return Made(lambda: content([folder / f"{name}.parquet" for name in SHARES], manifest.features))
 
 
 def ours(folder: Path, storage: str, dataset: str) -> Made:
     """As the gateway does it: ids, times and labels of each row, rows in time order, counts, manifest."""
     from schemas.manifests import SplitManifest
-    from storage.files import Storage
-    from storage.ranges import Ranges
-    from storage.splits import split, suggest
+    from storage.objects.files import Storage
+    from storage.tables.ranges import DateRanges
+    from storage.tables.splits import split, suggest
 
     manifest, kept = _manifest(storage, dataset), Storage(f"file://{storage}").initialise()
     ranges = suggest(kept, manifest)
-    assert isinstance(ranges, Ranges), ranges
+    assert isinstance(ranges, DateRanges), ranges
     made = split(kept, manifest, ranges)
     assert isinstance(made, SplitManifest), made
     return Made(lambda: content([kept.local(getattr(made, name).path) for name in SHARES], manifest.features))
@@ -72,12 +77,19 @@ def prepare(folder: Path, rows: int, features: int) -> tuple[str, str]:
     """A generated dataset taken in: the storage's folder and the dataset's id."""
     from devstack.generate import generate
     from schemas.manifests import DatasetManifest
-    from storage.datasets import DatasetOptions, ingest
-    from storage.files import Storage
+    from storage.objects.files import Storage
+    from storage.tables.datasets import DatasetOptions, ingest
 
     generate(folder / "rows.csv", rows=rows, features=features)
     storage = Storage(f"file://{folder}").initialise()
-    made = ingest(storage, folder / "rows.csv", file_name="rows.csv", workspace="benchmark", options=DatasetOptions(), sha256="0" * 64)
+    made = ingest(
+        storage,
+        folder / "rows.csv",
+        file_name="rows.csv",
+        workspace="benchmark",
+        options=DatasetOptions(),
+        sha256="0" * 64,
+    )
     assert isinstance(made, DatasetManifest), made
     return str(folder), made.dataset_id
 

@@ -21,16 +21,16 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
 from devstack.kafka import EmbeddedKafka
 from devstack.topics import create_topics
-from producer.encoding import Columns, Identity, row_encoder, row_packer
-from producer.positions import Positions
-from producer.sender import Lanes, Sender
-from runtime.kafka import partition_for
+from models.bundle import MODEL, Bundle, Matrix, score, write_bundle
+from producer.sending.encoding import Columns, Turn, row_encoder, row_packer
+from producer.sending.positions import Positions
+from producer.sending.sender import Lanes, Sender
+from runtime.kafka.reading import partition_for
 from schemas.manifests import ConfusionMatrix, Metrics, ModelManifest
 from schemas.messages import encode
 from schemas.tasks import RunPosition
 from schemas.topics import RUN_POSITIONS
-from storage.bundles import MODEL, Bundle, Matrix, score, write_bundle
-from storage.files import Storage
+from storage.objects.files import Storage
 
 MODEL_VERSION = "model-0000000bec4a"
 THRESHOLD = 0.3
@@ -43,7 +43,10 @@ PACKAGES = ("faust-streaming", "aiokafka", "msgspec", "xgboost-cpu", "numpy", "p
 
 def machine() -> dict[str, str]:
     """What the figures were measured on."""
-    cpu = next((line.split(":")[1].strip() for line in Path("/proc/cpuinfo").read_text().splitlines() if "model name" in line), "?")
+    cpu = next(
+        (line.split(":")[1].strip() for line in Path("/proc/cpuinfo").read_text().splitlines() if "model name" in line),
+        "?",
+    )
     return {
         "date": f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
         "processor": f"{cpu}, {os.cpu_count()} cores",
@@ -66,7 +69,7 @@ class Size:
     partitions: int = 4
 
 
-class Work:
+class Workload:
     """A model version and rows of several runs, made from the size alone."""
 
     def __init__(self, size: Size) -> None:
@@ -89,7 +92,9 @@ class Work:
     def manifest(self) -> ModelManifest:
         """What scoring needs."""
         matrix = ConfusionMatrix(true_positives=0, false_positives=0, true_negatives=0, false_negatives=0)
-        nothing = Metrics.model_construct(threshold=THRESHOLD, rows=0, confusion_matrix=matrix, **dict.fromkeys(UNDEFINED))
+        nothing = Metrics.model_construct(
+            threshold=THRESHOLD, rows=0, confusion_matrix=matrix, **dict.fromkeys(UNDEFINED)
+        )
         return ModelManifest(
             model_version=MODEL_VERSION,
             workspace="default",
@@ -136,9 +141,9 @@ class Work:
         """All runs are of equal length."""
         return self.size.rows // self.size.runs
 
-    def identity(self, run: int) -> Identity:
+    def identity(self, run: int) -> Turn:
         """What the records of a run carry."""
-        return Identity(self.runs[run], 1, EPOCH, 1, MODEL_VERSION)
+        return Turn(self.runs[run], 1, EPOCH, 1, MODEL_VERSION)
 
     def json(self, run: int, start: int, stop: int) -> Iterator[tuple[int, int, bytes]]:
         """Rows of a run as `Lanes.send` takes them."""
@@ -159,7 +164,12 @@ class Work:
                 upto,
                 pack(
                     i,
-                    Columns(self.matrix[at.start : at.stop], [*map(str, at)], [j * 1_000_000 for j in at], self.labels[at.start : at.stop]),
+                    Columns(
+                        self.matrix[at.start : at.stop],
+                        [*map(str, at)],
+                        [j * 1_000_000 for j in at],
+                        self.labels[at.start : at.stop],
+                    ),
                 ),
             )
 
@@ -196,7 +206,9 @@ async def broker(folder: Path) -> AsyncIterator[dict[str, Any]]:
         await asyncio.to_thread(kafka.stop)
 
 
-async def renew_topics(kafka: dict[str, Any], partitions: int, names: Sequence[str], *, by_broker_time: Sequence[str] = ()) -> None:
+async def renew_topics(
+    kafka: dict[str, Any], partitions: int, names: Sequence[str], *, by_broker_time: Sequence[str] = ()
+) -> None:
     """Delete these topics and create all of ours again that are missing; of some the broker stamps the records."""
     admin = AIOKafkaAdminClient(**kafka)
     await admin.start()
@@ -207,7 +219,9 @@ async def renew_topics(kafka: dict[str, Any], partitions: int, names: Sequence[s
             while set(gone) & set(await admin.list_topics()):  # noqa: ASYNC110
                 await asyncio.sleep(0.1)
         if by_broker_time:
-            await admin.create_topics([NewTopic(name, partitions, 1, topic_configs=BROKER_TIME) for name in by_broker_time])
+            await admin.create_topics(
+                [NewTopic(name, partitions, 1, topic_configs=BROKER_TIME) for name in by_broker_time]
+            )
     finally:
         await admin.close()
     await create_topics(kafka, data_partitions=partitions, control_partitions=4)
@@ -218,10 +232,19 @@ async def claim(kafka: dict[str, Any], runs: Sequence[str]) -> None:
     async with AIOKafkaProducer(**kafka) as producer:
         for run_id in runs:
             position = RunPosition(
-                kind="position", run_id=run_id, attempt=1, epoch=EPOCH, owner="benchmark", acknowledged=[0], rows_per_second=None,
-                paused=False, written_at=datetime.now(UTC),
-            )  # fmt: skip
-            while (await producer.send_and_wait(RUN_POSITIONS.name, encode(position), key=run_id.encode())).offset < EPOCH:
+                kind="position",
+                run_id=run_id,
+                attempt=1,
+                epoch=EPOCH,
+                owner="benchmark",
+                acknowledged=[0],
+                rows_per_second=None,
+                paused=False,
+                written_at=datetime.now(UTC),
+            )
+            while (
+                await producer.send_and_wait(RUN_POSITIONS.name, encode(position), key=run_id.encode())
+            ).offset < EPOCH:
                 pass  # an epoch is the offset of an earlier record
 
 
@@ -237,8 +260,9 @@ class Everybody:
         return None
 
 
-async def load(kafka: dict[str, Any], work: Work, *, per_record: int | None, chunk: int = 512) -> float:
-    """Put all rows on `rows.v1` through our producer's own code, run by run in turns, JSON or packed. Returns the seconds it took."""
+async def load(kafka: dict[str, Any], work: Workload, *, per_record: int | None, chunk: int = 512) -> float:
+    """Put all rows on `rows.v1` through our producer's own code, run by run in turns, JSON or packed. Returns the
+    seconds it took."""
     await claim(kafka, work.runs)
     sender = Sender(kafka)
     await sender.start()

@@ -1,7 +1,7 @@
 """Entry of the `intelliinspect` command."""
 
-from client.app import app
-from client.terminal import end_quietly
+from client.command.app import app
+from client.command.terminal import end_quietly
 
 
 def main() -> None:

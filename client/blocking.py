@@ -1,8 +1,9 @@
-"""`Client`: the gateway, typed, for programs without an event loop. The same methods as `AsyncClient`, method by method.
+"""`Client`: the gateway, typed, for programs without an event loop. The same methods as `AsyncClient`, method by
+method.
 
-Every method may raise `client.errors.ClientError`. Reads are repeated while the gateway is briefly unavailable; commands only when they did
-not reach it. Nothing connects before the first call; use it as a context manager, or `close()` it.
-"""
+Every method may raise `client.errors.ClientError`. Reads are repeated while the gateway is briefly unavailable;
+commands only when they did not reach it. Nothing connects before the first call; use it as a context manager, or
+`close()` it."""
 
 import time
 from collections.abc import Callable, Generator
@@ -19,12 +20,12 @@ from client.settings import address, defaults
 from client.transport import Retries, Transport
 from client.upload import Progress, Upload, UploadOptions, form
 from client.waiting import Wait, ended, succeeded
-from schemas.api import Health, Page, Readiness, TaskStatus
-from schemas.api_dead_letters import DeadLetterPage, DeadLetterView, LettersSent, PurgeMatching, RedriveMatching
-from schemas.api_quarantine import QuarantineList, QuarantineView
-from schemas.api_runs import Attempts, PredictionView, ReplayCreate, Retry, Run, RunCreate, RunDiff
-from schemas.api_system import System
-from schemas.api_v1 import (
+from schemas.http.dead_letters import DeadLetterPage, DeadLetterView, LettersSent, PurgeMatching, RedriveMatching
+from schemas.http.quarantine import QuarantineList, QuarantineView
+from schemas.http.runs import Attempts, PredictionView, ReplayCreate, Retry, Run, RunCreate, RunDiff
+from schemas.http.shared import Health, Page, Readiness, TaskStatus
+from schemas.http.system import System
+from schemas.http.v1 import (
     AliasView,
     Dataset,
     DatasetColumns,
@@ -49,7 +50,9 @@ class Client:
 
     def __init__(self, url: str | None = None, *, workspace: str | None = None, retries: Retries | None = None) -> None:
         settings = defaults()
-        self._transport = Transport(address(url or "") or settings.url, workspace or settings.workspace, retries or Retries())
+        self._transport = Transport(
+            address(url or "") or settings.url, workspace or settings.workspace, retries or Retries()
+        )
 
     @property
     def url(self) -> str:
@@ -61,7 +64,9 @@ class Client:
     def __enter__(self) -> "Client":
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.close()
 
     def health(self) -> Health:
@@ -76,7 +81,12 @@ class Client:
         return self._transport.send(calls.system())
 
     def upload(
-        self, path: Path, *, progress: Progress | None = None, file_name: str | None = None, **options: Unpack[UploadOptions]
+        self,
+        path: Path,
+        *,
+        progress: Progress | None = None,
+        file_name: str | None = None,
+        **options: Unpack[UploadOptions],
     ) -> Dataset:
         """Upload a CSV of any size with flat memory. `progress` gets (bytes sent, bytes in all)."""
         with path.open("rb") as file:
@@ -110,7 +120,9 @@ class Client:
         """Split a dataset; a suggestion can be passed as it is."""
         return self._transport.send(calls.split(request))
 
-    def splits(self, *, dataset_id: str | None = None, cursor: str | None = None, limit: int | None = None) -> Page[Split]:
+    def splits(
+        self, *, dataset_id: str | None = None, cursor: str | None = None, limit: int | None = None
+    ) -> Page[Split]:
         return self._transport.send(calls.splits(dataset_id, cursor, limit))
 
     def get_split(self, split_id: str) -> Split:
@@ -138,9 +150,14 @@ class Client:
         return self._transport.send(calls.task(task_id))
 
     def wait_for(
-        self, task_id: str, *, timeout_seconds: float | None = None, on_status: Callable[[TaskStatus], None] | None = None
+        self,
+        task_id: str,
+        *,
+        timeout_seconds: float | None = None,
+        on_status: Callable[[TaskStatus], None] | None = None,
     ) -> TaskStatus:
-        """Wait until a task is COMPLETED. Raises `TaskFailed` when it ends otherwise, `TimedOut` after the bound; the task then goes on."""
+        """Wait until a task is COMPLETED. Raises `TaskFailed` when it ends otherwise, `TimedOut` after the bound; the
+        task then goes on."""
         wait = Wait(task_id, timeout_seconds, time.monotonic())
         while True:
             status = self.task(task_id)
@@ -172,7 +189,8 @@ class Client:
         self._transport.send(calls.unset_champion())
 
     def start_run(self, request: RunCreate | None = None) -> Run:
-        """Replay a simulation set through Kafka; by default the latest split, scored by the champion or else the latest model, 1 row/s."""
+        """Replay a simulation set through Kafka; by default the latest split, scored by the champion or else the latest
+        model, 1 row/s."""
         return self._transport.send(calls.start_run(request or RunCreate()))
 
     def runs(self, *, cursor: str | None = None, limit: int | None = None) -> Page[Run]:
@@ -187,7 +205,8 @@ class Client:
         return self._transport.send(calls.attempts(run_id))
 
     def stop_run(self, run_id: str) -> Run:
-        """Stop it; the answer's numbers are final when its status is. Stopping twice, or what has ended, changes nothing."""
+        """Stop it; the answer's numbers are final when its status is. Stopping twice, or what has ended, changes
+        nothing."""
         return self._transport.send(calls.order(run_id, "stop"))
 
     def pause_run(self, run_id: str) -> Run:
@@ -201,19 +220,24 @@ class Client:
         return self._transport.send(calls.order(run_id, "step", {"rows": rows}))
 
     def seek_run(self, run_id: str, row_index: int) -> Run:
-        """Go on at a row: those between are passed over; before the present one a new attempt begins there. A paused run stays paused."""
+        """Go on at a row: those between are passed over; before the present one a new attempt begins there. A paused
+        run stays paused."""
         return self._transport.send(calls.order(run_id, "seek", {"row_index": row_index}))
 
     def retry_run(self, run_id: str, request: Retry | None = None) -> Run:
-        """Try a run that has ended again, as a new attempt; by default from the first row and at the pace that was set last."""
-        return self._transport.send(calls.order(run_id, "retry", (request or Retry()).model_dump(mode="json", exclude_unset=True)))
+        """Try a run that has ended again, as a new attempt; by default from the first row and at the pace that was set
+        last."""
+        return self._transport.send(
+            calls.order(run_id, "retry", (request or Retry()).model_dump(mode="json", exclude_unset=True))
+        )
 
     def set_speed(self, run_id: str, rows_per_second: float | None) -> Run:
         """Change the pace from the next row on; null: as fast as the machine goes."""
         return self._transport.send(calls.order(run_id, "speed", {"rows_per_second": rows_per_second}))
 
     def replay_run(self, run_id: str, request: ReplayCreate | None = None) -> Run:
-        """Send recorded rows of a run through the topic again, as a new run; by default all of them, at the original's pace."""
+        """Send recorded rows of a run through the topic again, as a new run; by default all of them, at the original's
+        pace."""
         return self._transport.send(calls.replay(run_id, request or ReplayCreate()))
 
     def diff_runs(
@@ -234,8 +258,11 @@ class Client:
         """Write a run to a zip file: its predictions as CSV and JSON lines, and the manifest."""
         return save(self._transport, calls.export_path(run_id, attempt), target)
 
-    def wait_for_run(self, run_id: str, *, timeout_seconds: float | None = None, on_status: Callable[[Run], None] | None = None) -> Run:
-        """Wait until a run has ended; its numbers are final then. Raises `TaskFailed` when it FAILED, `TimedOut` after the bound."""
+    def wait_for_run(
+        self, run_id: str, *, timeout_seconds: float | None = None, on_status: Callable[[Run], None] | None = None
+    ) -> Run:
+        """Wait until a run has ended; its numbers are final then. Raises `TaskFailed` when it FAILED, `TimedOut` after
+        the bound."""
         wait = Wait(run_id, timeout_seconds, time.monotonic())
         while True:
             found = self.run(run_id)
@@ -245,7 +272,9 @@ class Client:
                 return found
             time.sleep(wait.pause(time.monotonic()))
 
-    def dead_letters(self, *, cursor: str | None = None, limit: int | None = None, **filters: str | None) -> DeadLetterPage:
+    def dead_letters(
+        self, *, cursor: str | None = None, limit: int | None = None, **filters: str | None
+    ) -> DeadLetterPage:
         """Records that could not be scored, newest first. Filters: run_id, reason, topic, state."""
         return self._transport.send(calls.dead_letters(cursor, limit, **filters))
 
@@ -292,12 +321,13 @@ class Client:
     def events(
         self, run_id: str, *, after: int | str = -1, attempt: int | None = None, patience_seconds: float = 60.0
     ) -> Generator[RunEvent, None, None]:
-        """Yield a run's status, statistics and predictions as they come, from behind `after`; at last the run as it ended.
+        """Yield a run's status, statistics and predictions as they come, from behind `after`; at last the run as it
+        ended.
 
-        When the next attempt of the run begins, its rows follow from the first on; with `attempt` the events are those of that one alone.
-        Lost connections are taken up again by themselves: no prediction is missed and none comes twice. Raises `Unavailable` when no
-        connection succeeds for `patience_seconds`, `Gone` when rows behind `after` are not kept any more.
-        """
+        When the next attempt of the run begins, its rows follow from the first on; with `attempt` the events are those
+        of that one alone. Lost connections are taken up again by themselves: no prediction is missed and none comes
+        twice. Raises `Unavailable` when no connection succeeds for `patience_seconds`, `Gone` when rows behind `after`
+        are not kept any more."""
         position = Position(None, patience_seconds, self._transport.retries)
         for event in follow(self._transport, calls.events_path(run_id, after, attempt), position):
             if (known := read(event)) is None:

@@ -11,12 +11,12 @@ from pydantic import TypeAdapter
 
 from client.transport import Call
 from client.upload import Upload
-from schemas.api import Health, Page, Readiness, TaskStatus
-from schemas.api_dead_letters import DeadLetterPage, DeadLetterView, LettersSent, PurgeMatching, RedriveMatching
-from schemas.api_quarantine import QuarantineList, QuarantineView
-from schemas.api_runs import Attempts, PredictionPage, ReplayCreate, Run, RunCreate, RunDiff
-from schemas.api_system import System
-from schemas.api_v1 import (
+from schemas.http.dead_letters import DeadLetterPage, DeadLetterView, LettersSent, PurgeMatching, RedriveMatching
+from schemas.http.quarantine import QuarantineList, QuarantineView
+from schemas.http.runs import Attempts, PredictionPage, ReplayCreate, Run, RunCreate, RunDiff
+from schemas.http.shared import Health, Page, Readiness, TaskStatus
+from schemas.http.system import System
+from schemas.http.v1 import (
     AliasView,
     Dataset,
     DatasetColumns,
@@ -69,7 +69,14 @@ def system() -> Call[System]:
 
 
 def upload(file: Upload, file_name: str, options: dict[str, str]) -> Call[Dataset]:
-    return Call("POST", "/v1/datasets", _read(Dataset), files={"file": (file_name, file, "text/csv")}, data=options, timeout_seconds=None)
+    return Call(
+        "POST",
+        "/v1/datasets",
+        _read(Dataset),
+        files={"file": (file_name, file, "text/csv")},
+        data=options,
+        timeout_seconds=None,
+    )
 
 
 def datasets(cursor: str | None, limit: int | None) -> Call[Page[DatasetSummary]]:
@@ -85,7 +92,9 @@ def columns(dataset_id: str) -> Call[DatasetColumns]:
 
 
 def preview(dataset_id: str, offset: int, limit: int) -> Call[DatasetPreview]:
-    return Call("GET", _at("/v1/datasets/{}/preview", dataset_id), _read(DatasetPreview), {"offset": offset, "limit": limit})
+    return Call(
+        "GET", _at("/v1/datasets/{}/preview", dataset_id), _read(DatasetPreview), {"offset": offset, "limit": limit}
+    )
 
 
 def timeline(dataset_id: str, spans: int) -> Call[DatasetTimeline]:
@@ -97,7 +106,9 @@ def suggest_split(dataset_id: str) -> Call[SuggestedSplit]:
 
 
 def count_split(dataset_id: str, request: Ranges) -> Call[SplitCounts]:
-    return Call("POST", _at("/v1/datasets/{}/count-split", dataset_id), _read(SplitCounts), json=request.model_dump(mode="json"))
+    return Call(
+        "POST", _at("/v1/datasets/{}/count-split", dataset_id), _read(SplitCounts), json=request.model_dump(mode="json")
+    )
 
 
 def split(request: SplitCreate | SuggestedSplit) -> Call[Split]:
@@ -186,15 +197,25 @@ def order(run_id: str, verb: str, body: Any = None) -> Call[Run]:
 
 
 def replay(run_id: str, request: ReplayCreate) -> Call[Run]:
-    return Call("POST", _at("/v1/runs/{}/replay", run_id), _read(Run), json=request.model_dump(mode="json", exclude_unset=True))
+    return Call(
+        "POST", _at("/v1/runs/{}/replay", run_id), _read(Run), json=request.model_dump(mode="json", exclude_unset=True)
+    )
 
 
 def diff(
-    run_id: str, other_id: str, attempt: int | None, other_attempt: int | None, only: Only, cursor: str | None, limit: int | None
+    run_id: str,
+    other_id: str,
+    attempt: int | None,
+    other_attempt: int | None,
+    only: Only,
+    cursor: str | None,
+    limit: int | None,
 ) -> Call[RunDiff]:
     """The gateway first reads every answer of both runs."""
     params = {"attempt": attempt, "other_attempt": other_attempt, "only": only, "cursor": cursor, "limit": limit}
-    return Call("GET", _at("/v1/runs/{}/diff/{}", run_id, other_id), _read(RunDiff), params, timeout_seconds=DIFF_SECONDS)
+    return Call(
+        "GET", _at("/v1/runs/{}/diff/{}", run_id, other_id), _read(RunDiff), params, timeout_seconds=DIFF_SECONDS
+    )
 
 
 def export_path(run_id: str, attempt: int | None) -> str:
@@ -215,7 +236,9 @@ def dead_letter(dead_letter_id: str) -> Call[DeadLetterView]:
 
 
 def redrive(dead_letter_id: str, value: str | dict[str, Any] | None) -> Call[DeadLetterView]:
-    return Call("POST", _at("/v1/dead-letters/{}/redrive", dead_letter_id), _read(DeadLetterView), json={"value": value})
+    return Call(
+        "POST", _at("/v1/dead-letters/{}/redrive", dead_letter_id), _read(DeadLetterView), json={"value": value}
+    )
 
 
 def redrive_matching(request: RedriveMatching) -> Call[LettersSent]:

@@ -12,7 +12,8 @@ SILENCE_SECONDS = 60.0
 
 
 def save(transport: Transport, path: str, target: Path) -> Path:
-    """Write the answer to GET `path` to `target`, replacing what is there. Raises as every call; then `target` is as it was."""
+    """Write the answer to GET `path` to `target`, replacing what is there. Raises as every call; then `target` is as it
+    was."""
     part = target.with_name(target.name + PART_SUFFIX)
     try:
         with transport.http.stream("GET", path, timeout=SILENCE_SECONDS) as response:

@@ -20,8 +20,9 @@ from typing import Any
 
 
 @dataclass(frozen=True, slots=True)
-class Problem:
-    """One thing the gateway found wrong. `field` is dotted (`body.train_end_date`), empty when it is about the whole request."""
+class RequestProblem:
+    """One thing the gateway found wrong. `field` is dotted (`body.train_end_date`), empty when it is about the whole
+    request."""
 
     message: str
     field: str = ""
@@ -38,7 +39,9 @@ class ClientError(Exception):
 class GatewayError(ClientError):
     """Base of those that came with an answer, or for want of one."""
 
-    def __init__(self, status: int | None, problems: Sequence[Problem], *, retry_after: float | None = None) -> None:
+    def __init__(
+        self, status: int | None, problems: Sequence[RequestProblem], *, retry_after: float | None = None
+    ) -> None:
         super().__init__("; ".join(map(str, problems)))
         self.status = status
         self.problems = list(problems)
@@ -65,11 +68,11 @@ class Gone(Refused):
     """Of a run that another system feeds: `after` of what is left."""
 
 
-class Unavailable(GatewayError):
+class GatewayUnavailable(GatewayError):
     """The gateway, or a part that it needs, is down. `status` is null when nothing answered."""
 
 
-class NoGateway(Unavailable):
+class NoGateway(GatewayUnavailable):
     """Something answers at the address, or the address is none; it is no gateway. Asking again is no use."""
 
 
@@ -102,8 +105,8 @@ class TimedOut(ClientError):
 
 def from_answer(status: int, body: bytes, *, retry_after: float | None) -> GatewayError:
     """The error that an answer of 400 and above stands for."""
-    problems = problems_of(body) or [Problem(f"HTTP {status} without a reason")]
-    kinds: dict[int, type[GatewayError]] = {404: NotFound, 409: Conflict, 410: Gone, 503: Unavailable}
+    problems = problems_of(body) or [RequestProblem(f"HTTP {status} without a reason")]
+    kinds: dict[int, type[GatewayError]] = {404: NotFound, 409: Conflict, 410: Gone, 503: GatewayUnavailable}
     kind = kinds.get(status, Refused if status < 500 else GatewayFault)
     error = kind(status, problems, retry_after=retry_after)
     if isinstance(error, Gone):
@@ -120,23 +123,24 @@ def _said(body: bytes, name: str) -> object:
         return None
 
 
-def problems_of(body: bytes) -> list[Problem]:
-    """Every problem in an error body, in any of the gateway's forms: `detail` list or text, `message` with `errors`, plain text."""
+def problems_of(body: bytes) -> list[RequestProblem]:
+    """Every problem in an error body, in any of the gateway's forms: `detail` list or text, `message` with `errors`,
+    plain text."""
     try:
         content = json.loads(body)
     except ValueError:
         text = body.decode("utf-8", "replace").strip()
-        return [Problem(text)] if text else []
+        return [RequestProblem(text)] if text else []
     if not isinstance(content, dict):
-        return [Problem(str(content))]
+        return [RequestProblem(str(content))]
     found = content.get("detail") or content.get("errors") or content.get("message")
     return [_problem(item) for item in (found if isinstance(found, list) else [found]) if item]
 
 
-def _problem(item: Any) -> Problem:
+def _problem(item: Any) -> RequestProblem:
     if not isinstance(item, dict):
-        return Problem(str(item))
-    return Problem(
+        return RequestProblem(str(item))
+    return RequestProblem(
         message=str(item.get("msg") or item.get("message") or item),
         field=".".join(str(part) for part in item.get("loc", ())),
         type=str(item.get("type", "")),

@@ -1,8 +1,9 @@
-"""The event stream of a run, kept alive: it reconnects by itself and says `Last-Event-ID`, so nothing is missed and nothing comes twice.
+"""The event stream of a run, kept alive: it reconnects by itself and says `Last-Event-ID`, so nothing is missed and
+nothing comes twice.
 
-An event counts once it is complete; a half one is cut off with the connection and asked for again. A connection on which nothing comes for
-`SILENCE_SECONDS` (the gateway sends comments more often) is taken for dead: a laptop that slept finds back.
-"""
+An event counts once it is complete; a half one is cut off with the connection and asked for again. A connection on
+which nothing comes for `SILENCE_SECONDS` (the gateway sends comments more often) is taken for dead: a laptop that slept
+finds back."""
 
 import asyncio
 import time
@@ -14,15 +15,16 @@ import httpx
 from httpx_sse import ServerSentEvent, aconnect_sse, connect_sse
 from pydantic import TypeAdapter, ValidationError
 
-from client.errors import GatewayFault, Problem, Unavailable, from_answer
+from client.errors import GatewayFault, GatewayUnavailable, RequestProblem, from_answer
 from client.transport import AsyncTransport, Retries, Transport, failure, no_answer
-from schemas.api_runs import PredictionView, Run, RunStatistics, StatusEvent
+from schemas.http.runs import PredictionView, Run, RunStatistics, StatusEvent
 
 SILENCE_SECONDS = 45.0
 OVER = 204
 """The run is over, and all its rows were received."""
 RunEvent = StatusEvent | RunStatistics | PredictionView | Run
-"""`Run` is the last one: the run as it ended. A prediction that is `redriven` may come behind rows of a higher index."""
+"""`Run` is the last one: the run as it ended. A prediction that is `redriven` may come behind rows of a higher
+index."""
 GONE = "gone"
 KINDS: dict[str, TypeAdapter[Any]] = {
     "status": TypeAdapter(StatusEvent),
@@ -43,12 +45,15 @@ def read(event: ServerSentEvent) -> RunEvent | None:
     try:
         return cast(RunEvent, kind.validate_json(event.data))
     except ValidationError as error:
-        raise GatewayFault(200, [Problem(f"an event {event.event!r} is not what this client knows: {error}")]) from error
+        raise GatewayFault(
+            200, [RequestProblem(f"an event {event.event!r} is not what this client knows: {error}")]
+        ) from error
 
 
 @dataclass(slots=True)
 class Position:
-    """Where the reader stands, and how long it has been without a connection. Pure: the ends tell it what happened and when."""
+    """Where the reader stands, and how long it has been without a connection. Pure: the ends tell it what happened and
+    when."""
 
     last_event_id: str | None
     patience_seconds: float
@@ -78,8 +83,9 @@ class Position:
         self.repaired.add(hash(event.data))
         return not known
 
-    def pause(self, now: float, error: Unavailable | None = None) -> float:
-        """Seconds to wait before connecting again, after an error or a stream that just ended. Raises the error once patience is over."""
+    def pause(self, now: float, error: GatewayUnavailable | None = None) -> float:
+        """Seconds to wait before connecting again, after an error or a stream that just ended. Raises the error once
+        patience is over."""
         self.tries += 1
         self.lost_at = now if self.lost_at is None else self.lost_at
         if error is not None and now - self.lost_at >= self.patience_seconds:
@@ -104,7 +110,7 @@ def _end(answer: httpx.Response) -> ServerSentEvent:
 def follow(transport: Transport, path: str, position: Position) -> Generator[ServerSentEvent, None, None]:
     """Yield events until the one that ends the run, at which the caller stops."""
     while True:
-        error: Unavailable | None = None
+        error: GatewayUnavailable | None = None
         try:
             with connect_sse(transport.http, "GET", path, **position.request()) as source:
                 if source.response.is_error:
@@ -119,15 +125,17 @@ def follow(transport: Transport, path: str, position: Position) -> Generator[Ser
                         yield event
         except httpx.TransportError as broken:
             error = no_answer(broken, transport.url)
-        except Unavailable as down:
+        except GatewayUnavailable as down:
             error = down
         time.sleep(position.pause(time.monotonic(), error))
 
 
-async def follow_async(transport: AsyncTransport, path: str, position: Position) -> AsyncGenerator[ServerSentEvent, None]:
+async def follow_async(
+    transport: AsyncTransport, path: str, position: Position
+) -> AsyncGenerator[ServerSentEvent, None]:
     """Yield events until the one that ends the run, at which the caller stops."""
     while True:
-        error: Unavailable | None = None
+        error: GatewayUnavailable | None = None
         try:
             async with aconnect_sse(transport.http, "GET", path, **position.request()) as source:
                 if source.response.is_error:
@@ -142,6 +150,6 @@ async def follow_async(transport: AsyncTransport, path: str, position: Position)
                         yield event
         except httpx.TransportError as broken:
             error = no_answer(broken, transport.url)
-        except Unavailable as down:
+        except GatewayUnavailable as down:
             error = down
         await asyncio.sleep(position.pause(time.monotonic(), error))

@@ -1,4 +1,5 @@
-"""Which packages of ours are installed here: the base alone, or the extras too. From the metadata; imports none of them."""
+"""Which packages of ours are installed here: the base alone, or the extras too. From the metadata; imports none of
+them."""
 
 import re
 from importlib.metadata import PackageNotFoundError, requires, version
@@ -21,7 +22,8 @@ def installed(name: str) -> str | None:
 
 
 def missing(extra: str = "") -> list[str]:
-    """The packages that an extra wants, or the base, and that are not here. Of what holds for some Pythons only nothing is said."""
+    """The packages that an extra wants, or the base, and that are not here. Of what holds for some Pythons only nothing
+    is said."""
     marker = f"extra == '{extra}'" if extra else ""
     wanted = (text.partition(";") for text in requires(PACKAGE) or ())
     names = [NAME.match(text) for text, _, condition in wanted if condition.strip().replace('"', "'") == marker]
@@ -33,4 +35,6 @@ def unlike_pins(constraints: Path = CONSTRAINTS) -> list[str]:
     if not constraints.is_file():
         return []
     pins = ((found["name"], found["version"]) for found in PIN.finditer(constraints.read_text()))
-    return [f"{name} {pin} wanted, {found} installed" for name, pin in pins if (found := installed(name)) not in (None, pin)]
+    return [
+        f"{name} {pin} wanted, {found} installed" for name, pin in pins if (found := installed(name)) not in (None, pin)
+    ]

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from schemas.api_runs import PredictionPage, PredictionView
+from schemas.http.runs import PredictionPage, PredictionView
 
 PAGE_ROWS = 500
 

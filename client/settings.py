@@ -1,4 +1,5 @@
-"""Where the gateway is and whose objects are meant: `INTELLIINSPECT_URL`, `INTELLIINSPECT_WORKSPACE`, from the environment or from `.env`.
+"""Where the gateway is and whose objects are meant: `INTELLIINSPECT_URL`, `INTELLIINSPECT_WORKSPACE`, from the
+environment or from `.env`.
 
 Where no address is given, a stack that runs from this folder is meant, else `http://127.0.0.1:8000`.
 """
@@ -11,7 +12,7 @@ from typing import Annotated
 from pydantic import AfterValidator, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from client.errors import Problem, Unavailable
+from client.errors import GatewayUnavailable, RequestProblem
 
 DEFAULT_URL = "http://127.0.0.1:8000"
 RUNNING = ("starting", "ready")
@@ -26,19 +27,22 @@ def address(text: str) -> str:
 class ClientSettings(BaseSettings):
     """Defaults of `Client`, `AsyncClient` and the `intelliinspect` command."""
 
-    model_config = SettingsConfigDict(env_prefix="INTELLIINSPECT_", extra="ignore", env_ignore_empty=True, env_file=".env")
+    model_config = SettingsConfigDict(
+        env_prefix="INTELLIINSPECT_", extra="ignore", env_ignore_empty=True, env_file=".env"
+    )
 
     url: Annotated[str, AfterValidator(address)] = DEFAULT_URL
     workspace: str = "default"
 
 
 def defaults() -> ClientSettings:
-    """The settings, with the address of this folder's stack where none is given. Raises `Unavailable` where they cannot be read."""
+    """The settings, with the address of this folder's stack where none is given. Raises `GatewayUnavailable` where they
+    cannot be read."""
     try:
         settings = ClientSettings()
     except ValidationError as error:
         wrong = "; ".join(f"INTELLIINSPECT_{problem['loc'][0]}: {problem['msg']}" for problem in error.errors())
-        raise Unavailable(None, [Problem(wrong)]) from error
+        raise GatewayUnavailable(None, [RequestProblem(wrong)]) from error
     if "url" in settings.model_fields_set:
         return settings
     return settings.model_copy(update={"url": running_url() or settings.url})

@@ -1,8 +1,9 @@
-"""How a call reaches the gateway: one description of a call, one rule for retries, and two thin ends (blocking, asyncio) that share both.
+"""How a call reaches the gateway: one description of a call, one rule for retries, and two thin ends (blocking,
+asyncio) that share both.
 
-A call that could not connect was not seen by the gateway: it is always tried again. A 503 or a broken connection is tried again only when
-the call is idempotent. Waiting grows from `first_seconds` to `ceiling_seconds`, or is what `Retry-After` says, up to the same ceiling.
-"""
+A call that could not connect was not seen by the gateway: it is always tried again. A 503 or a broken connection is
+tried again only when the call is idempotent. Waiting grows from `first_seconds` to `ceiling_seconds`, or is what
+`Retry-After` says, up to the same ceiling."""
 
 import asyncio
 import ipaddress
@@ -15,7 +16,7 @@ from urllib.parse import urlsplit
 import httpx
 from pydantic import ValidationError
 
-from client.errors import ClientError, GatewayFault, NoGateway, Problem, Unavailable, from_answer
+from client.errors import ClientError, GatewayFault, GatewayUnavailable, NoGateway, RequestProblem, from_answer
 
 T = TypeVar("T")
 
@@ -108,14 +109,20 @@ def finish(call: Call[T], outcome: Outcome, url: str) -> T:
         return call.read(outcome.json() if outcome.content else None)
     except (ValueError, KeyError, ValidationError) as error:
         detail = str(error).partition("\n")[0]
-        text = f"the answer to {call.method} {call.path} is not what this client knows; is the gateway of another version? {detail}"
-        raise GatewayFault(outcome.status_code, [Problem(text)]) from error
+        text = (
+            f"the answer to {call.method} {call.path} is not what this client knows; is the gateway of another version?"
+            f" {detail}"
+        )
+        raise GatewayFault(outcome.status_code, [RequestProblem(text)]) from error
 
 
 def no_gateway(response: httpx.Response, url: str) -> NoGateway | None:
-    """The error when an answer cannot be a gateway's. What a proxy in front may say of its own, such as 413 and 502, tells nothing."""
+    """The error when an answer cannot be a gateway's. What a proxy in front may say of its own, such as 413 and 502,
+    tells nothing."""
     kind = response.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if response.status_code == 404 and response.content.replace(b" ", b"") == b'{"detail":"NotFound"}':  # ours has a `code`
+    if (
+        response.status_code == 404 and response.content.replace(b" ", b"") == b'{"detail":"NotFound"}'
+    ):  # ours has a `code`
         return _foreign(url, f"it knows no {response.url.path}", response)
     if response.status_code not in (200, 404, 405) or kind in OURS:
         return None
@@ -123,7 +130,9 @@ def no_gateway(response: httpx.Response, url: str) -> NoGateway | None:
 
 
 def _foreign(url: str, what: str, response: httpx.Response) -> NoGateway:
-    return NoGateway(response.status_code, [Problem(f"{url} answers, but it is no IntelliInspect gateway ({what})")])
+    return NoGateway(
+        response.status_code, [RequestProblem(f"{url} answers, but it is no IntelliInspect gateway ({what})")]
+    )
 
 
 def failure(response: httpx.Response) -> ClientError:
@@ -131,16 +140,17 @@ def failure(response: httpx.Response) -> ClientError:
     return from_answer(response.status_code, response.content, retry_after=retry_after(response))
 
 
-def no_answer(error: httpx.TransportError, url: str) -> Unavailable:
+def no_answer(error: httpx.TransportError, url: str) -> GatewayUnavailable:
     """The error for want of an answer."""
     detail = str(error) or type(error).__name__
     if isinstance(error, httpx.RemoteProtocolError) and "disconnected" not in detail.lower():  # it does not speak HTTP
-        return NoGateway(None, [Problem(f"{url} is no address of an IntelliInspect gateway: {detail}")])
-    return Unavailable(None, [Problem(f"no answer from the gateway at {url}: {detail}")])
+        return NoGateway(None, [RequestProblem(f"{url} is no address of an IntelliInspect gateway: {detail}")])
+    return GatewayUnavailable(None, [RequestProblem(f"no answer from the gateway at {url}: {detail}")])
 
 
 def options(url: str, workspace: str) -> dict[str, Any]:
-    """Keyword arguments of both httpx clients. Proxies of the environment are not asked for an address of this machine."""
+    """Keyword arguments of both httpx clients. Proxies of the environment are not asked for an address of this
+    machine."""
     host = _host(url)
     return {
         "base_url": url,
@@ -156,9 +166,9 @@ def _host(url: str) -> str:
         parts = urlsplit(url)
         host, _ = httpx.URL(url).host, parts.port
     except (ValueError, httpx.InvalidURL) as error:
-        raise NoGateway(None, [Problem(f"{url!r} is no address of a gateway: {error}")]) from error
+        raise NoGateway(None, [RequestProblem(f"{url!r} is no address of a gateway: {error}")]) from error
     if parts.scheme not in ("http", "https") or not host:
-        raise NoGateway(None, [Problem(f"{url!r} is no address of a gateway: write http://host:port")])
+        raise NoGateway(None, [RequestProblem(f"{url!r} is no address of a gateway: write http://host:port")])
     return host
 
 

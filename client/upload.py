@@ -1,4 +1,5 @@
-"""A file on its way to the gateway: read in small pieces as the socket takes them; memory stays flat and the caller sees how far it is."""
+"""A file on its way to the gateway: read in small pieces as the socket takes them; memory stays flat and the caller
+sees how far it is."""
 
 import json
 import os
@@ -32,11 +33,16 @@ class UploadOptions(TypedDict, total=False):
 
 def form(options: UploadOptions) -> dict[str, str]:
     """The options as form fields."""
-    return {name: json.dumps(value) if isinstance(value, list) else str(value) for name, value in options.items() if value is not None}
+    return {
+        name: json.dumps(value) if isinstance(value, list) else str(value)
+        for name, value in options.items()
+        if value is not None
+    }
 
 
 class Upload:
-    """A file object that reports how much of it was read. httpx reads it piece by piece and learns the length by seeking."""
+    """A file object that reports how much of it was read. httpx reads it piece by piece and learns the length by
+    seeking."""
 
     def __init__(self, file: BinaryIO, progress: Progress | None) -> None:
         self._file = file

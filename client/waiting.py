@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 
 from client.errors import TaskFailed, TimedOut
-from schemas.api import TaskStatus
-from schemas.api_runs import Run
+from schemas.http.runs import Run
+from schemas.http.shared import TaskStatus
 from schemas.messages import TERMINAL
 
 

@@ -34,15 +34,20 @@ LOOPBACK = ("127.0.0.1", "localhost", "::1")
 CONFIGURATION = 78
 """Exit code of wrong settings, as of every process."""
 RECONNECT_SECONDS = 30.0
-"""A page that was silent for longer is drawn anew: short silences of a sleeping tab or a busy machine must not cost a click."""
+"""A page that was silent for longer is drawn anew: short silences of a sleeping tab or a busy machine must not cost a
+click."""
 
 
 def main() -> None:
-    os.environ.pop("PYTEST_CURRENT_TEST", None)  # inherited when a test starts the stack; NiceGUI would then serve its own test port
+    os.environ.pop(
+        "PYTEST_CURRENT_TEST", None
+    )  # inherited when a test starts the stack; NiceGUI would then serve its own test port
     settings = _settings()
     if settings.host not in LOOPBACK:
         log.warning(
-            "DASHBOARD_HOST=%s: OPEN TO OTHER MACHINES WITHOUT ANY PASSWORD; whoever sees the pages can steer everything", settings.host
+            "DASHBOARD_HOST=%s: OPEN TO OTHER MACHINES WITHOUT ANY PASSWORD; whoever sees the pages can steer"
+            " everything",
+            settings.host,
         )
     frame.install()
     kept = Kept(settings)
@@ -72,7 +77,10 @@ def main() -> None:
     running: set[asyncio.Task[None]] = set()
     app.on_startup(lambda: running.add(asyncio.create_task(gateway.watch())))
     app.on_shutdown(gateway.client.aclose)
-    for number in (signal.SIGTERM, signal.SIGINT):  # uvicorn ends in good order and then raises the signal again: asked to stop is 0
+    for number in (
+        signal.SIGTERM,
+        signal.SIGINT,
+    ):  # uvicorn ends in good order and then raises the signal again: asked to stop is 0
         signal.signal(number, lambda *_: sys.exit(0))
     ui.run(
         host=settings.host,
@@ -92,7 +100,10 @@ def _settings() -> DashboardSettings:
     try:
         return DashboardSettings()
     except ValidationError as error:
-        wrong = [f"DASHBOARD_{str(problem['loc'][0]).upper()}={problem['input']}: {problem['msg']}" for problem in error.errors()]
+        wrong = [
+            f"DASHBOARD_{str(problem['loc'][0]).upper()}={problem['input']}: {problem['msg']}"
+            for problem in error.errors()
+        ]
         print(f"dashboard: wrong settings: {'; '.join(wrong)}", file=sys.stderr)
         sys.exit(CONFIGURATION)
 

@@ -43,7 +43,13 @@ def _legend() -> Options:
 def _mark(where: Options, text: str) -> Options:
     """A dashed line at a place of an axis."""
     line = {"color": FAIL, "type": "dashed"}
-    return {"symbol": "none", "silent": True, "lineStyle": line, "label": {"formatter": text, "color": FAIL}, "data": [where]}
+    return {
+        "symbol": "none",
+        "silent": True,
+        "lineStyle": line,
+        "label": {"formatter": text, "color": FAIL},
+        "data": [where],
+    }
 
 
 def by_round(train: Sequence[float], validation: Sequence[float], best_round: int | None) -> Options:
@@ -60,7 +66,10 @@ def by_round(train: Sequence[float], validation: Sequence[float], best_round: in
         legend=_legend(),
         xAxis=_axis("category", data=rounds, boundaryGap=False),
         yAxis=_axis(scale=True),
-        series=[_line(texts.SERIES_TRAIN, list(train), TRAIN), {**_line(texts.SERIES_VALIDATION, list(validation), ACCENT), **mark}],
+        series=[
+            _line(texts.SERIES_TRAIN, list(train), TRAIN),
+            {**_line(texts.SERIES_VALIDATION, list(validation), ACCENT), **mark},
+        ],
     )
 
 
@@ -72,13 +81,24 @@ def growing(rounds: Sequence[int], train: Sequence[float], validation: Sequence[
         grid={"left": 8, "right": 26, "top": 34, "bottom": 8, "containLabel": True},
         xAxis=_axis(min=1, max=max([*rounds, FIRST_ROUNDS]), minInterval=1, splitLine={"show": False}),
         yAxis=_axis(scale=True),
-        series=[_line(name, [list(point) for point in zip(rounds, losses, strict=False)], colour) for name, losses, colour in pairs],
+        series=[
+            _line(name, [list(point) for point in zip(rounds, losses, strict=False)], colour)
+            for name, losses, colour in pairs
+        ],
     )
 
 
 def _line(name: str, data: list[Any], colour: str, **more: Any) -> Options:
     style = {"color": colour, "width": 2}
-    return {"name": name, "type": "line", "showSymbol": False, "data": data, "lineStyle": style, "itemStyle": {"color": colour}, **more}
+    return {
+        "name": name,
+        "type": "line",
+        "showSymbol": False,
+        "data": data,
+        "lineStyle": style,
+        "itemStyle": {"color": colour},
+        **more,
+    }
 
 
 def curve(pairs: Mapping[str, tuple[Sequence[float], Sequence[float]]], x: str, y: str, *, chance: bool) -> Options:
@@ -89,7 +109,9 @@ def curve(pairs: Mapping[str, tuple[Sequence[float], Sequence[float]]], x: str, 
         for (name, points), colour in zip(pairs.items(), colours, strict=False)
     ]
     if chance:
-        lines.append({**_line(texts.CHANCE, [[0, 0], [1, 1]], AXIS), "lineStyle": {"color": AXIS, "type": "dashed", "width": 1}})
+        lines.append(
+            {**_line(texts.CHANCE, [[0, 0], [1, 1]], AXIS), "lineStyle": {"color": AXIS, "type": "dashed", "width": 1}}
+        )
     axis: Options = {"min": 0, "max": 1, "nameLocation": "middle"}
     return _base(
         legend=_legend(),
@@ -143,7 +165,13 @@ def histogram(counts: Mapping[str, Sequence[int]], threshold: float | None) -> O
     bins = len(next(iter(counts.values())))
     names = [f"{i / bins:.2f}" for i in range(bins)]
     series = [
-        {"name": name, "type": "bar", "data": [count or None for count in values], "itemStyle": {"color": colour}, "barCategoryGap": "8%"}
+        {
+            "name": name,
+            "type": "bar",
+            "data": [count or None for count in values],
+            "itemStyle": {"color": colour},
+            "barCategoryGap": "8%",
+        }
         for (name, values), colour in zip(counts.items(), (ACCENT, TEST), strict=False)
     ]
     if threshold is not None:
@@ -153,7 +181,11 @@ def histogram(counts: Mapping[str, Sequence[int]], threshold: float | None) -> O
         grid={"left": 8, "right": 14, "top": 34, "bottom": 22, "containLabel": True},
         xAxis=_axis("category", data=names, name=texts.SCORES_AXIS, nameLocation="middle", nameGap=26),
         yAxis=_axis(
-            "log", min=0.5, axisLabel={"color": AXIS, "formatter": "{value}"}, logBase=10, splitLine={"lineStyle": {"color": GRID}}
+            "log",
+            min=0.5,
+            axisLabel={"color": AXIS, "formatter": "{value}"},
+            logBase=10,
+            splitLine={"lineStyle": {"color": GRID}},
         ),
         series=series,
     )
@@ -163,9 +195,20 @@ def ranking(names: Sequence[str], values: Sequence[float], *, percent: bool = Fa
     """Named values, the largest on top."""
     return _base(
         grid={"left": 8, "right": 30, "top": 6, "bottom": 8, "containLabel": True},
-        xAxis=_axis(max=100 if percent else None, axisLabel={"color": AXIS, "formatter": "{value} %" if percent else "{value}"}),
-        yAxis=_axis("category", data=list(reversed(names)), axisLabel={"color": AXIS, "width": 140, "overflow": "truncate"}),
-        series=[{"type": "bar", "data": [round(v, 4) for v in reversed(values)], "itemStyle": {"color": ACCENT}, "barMaxWidth": 14}],
+        xAxis=_axis(
+            max=100 if percent else None, axisLabel={"color": AXIS, "formatter": "{value} %" if percent else "{value}"}
+        ),
+        yAxis=_axis(
+            "category", data=list(reversed(names)), axisLabel={"color": AXIS, "width": 140, "overflow": "truncate"}
+        ),
+        series=[
+            {
+                "type": "bar",
+                "data": [round(v, 4) for v in reversed(values)],
+                "itemStyle": {"color": ACCENT},
+                "barMaxWidth": 14,
+            }
+        ],
     )
 
 

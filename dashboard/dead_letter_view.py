@@ -10,7 +10,7 @@ from dashboard import figures, payload, texts
 from dashboard.frame import card, explained, show, sure
 from dashboard.gateway import client
 from dashboard.markup import Html, badge, facts, html, joined, link, mono, muted, note, time
-from schemas.api_dead_letters import DeadLetterSummary, DeadLetterView, PurgeMatching
+from schemas.http.dead_letters import DeadLetterSummary, DeadLetterView, PurgeMatching
 
 SHOWN_BYTES = 512
 STATE_KINDS = {"open": "bad", "redriven": "good", "purged": ""}
@@ -30,10 +30,16 @@ def letter_facts(letter: DeadLetterView) -> Html:
     dash = html(figures.DASH)
     rows: list[tuple[str, Html]] = [
         (texts.STATE, letter_state(letter)),
-        (texts.REASON, joined([Html(f"<b>{escape(texts.REASONS.get(letter.reason, letter.reason))}</b>: "), letter.message])),
+        (
+            texts.REASON,
+            joined([Html(f"<b>{escape(texts.REASONS.get(letter.reason, letter.reason))}</b>: "), letter.message]),
+        ),
         (texts.FIELD, mono(letter.path) if letter.path else dash),
         (texts.RUN, link(f"/runs/{letter.run_id}", mono(letter.run_id)) if letter.run_id else dash),
-        (texts.ROW, html(f"{figures.count(letter.row_index)} ({texts.ATTEMPT_NUMBER.format(number=letter.attempt or 1)})")),
+        (
+            texts.ROW,
+            html(f"{figures.count(letter.row_index)} ({texts.ATTEMPT_NUMBER.format(number=letter.attempt or 1)})"),
+        ),
         (texts.PLACE, mono(f"{letter.topic} · {texts.PARTITION} {letter.partition} · {texts.OFFSET} {letter.offset}")),
         (texts.KEY, mono(letter.key_text) if letter.key_text else dash),
         (texts.OCCURRED, time(letter.occurred_at)),
@@ -49,7 +55,7 @@ def letter_facts(letter: DeadLetterView) -> Html:
 def repair(letter: DeadLetterView) -> None:
     """The body and what can be done with it."""
     body, at = payload.read(letter.value_text), payload.place(letter.path)
-    desk = Desk(letter, body, at)
+    desk = RepairDesk(letter, body, at)
     with ui.element("div").classes("ii-two"):
         with card(texts.BODY):
             show(body_view(letter, body, at))
@@ -91,7 +97,7 @@ def _line(line: payload.Line) -> str:
     return f"<mark>{escape(line.text)} <b>◀ {escape(word)}</b></mark>\n"
 
 
-class Desk:
+class RepairDesk:
     """Repair of one letter: the bad field alone, or the whole body."""
 
     def __init__(self, letter: DeadLetterView, body: dict[str, object] | None, at: payload.Place) -> None:
@@ -103,7 +109,11 @@ class Desk:
             self._field()
         text = payload.write(self.body) if self.body is not None else self.letter.value_text or ""
         with ui.expansion(texts.EDIT_WHOLE).classes("w-full ii-expansion").props("dense"):
-            self.whole = ui.textarea(texts.BODY, value=text).props("outlined dense autogrow=false rows=16").classes("w-full ii-mono")
+            self.whole = (
+                ui.textarea(texts.BODY, value=text)
+                .props("outlined dense autogrow=false rows=16")
+                .classes("w-full ii-mono")
+            )
             ui.button(texts.REDRIVE_EDITED, icon="redo", on_click=lambda: self._redrive(self.whole.value)).props(
                 "outline no-caps color=primary"
             )
@@ -116,7 +126,11 @@ class Desk:
         assert self.body is not None
         present, value = payload.value(self.body, self.at)
         shown = "" if not present or isinstance(value, dict | list) else str(value)
-        self.field = ui.input(".".join(self.at), value=shown).props(f'outlined dense hint="{texts.FIELD_HINT}"').classes("w-full ii-mono")
+        self.field = (
+            ui.input(".".join(self.at), value=shown)
+            .props(f'outlined dense hint="{texts.FIELD_HINT}"')
+            .classes("w-full ii-mono")
+        )
         with ui.element("div").classes("ii-row").style("margin-top:8px"):
             ui.button(texts.REDRIVE_FIELD, icon="redo", on_click=self._mend).props("unelevated no-caps color=primary")
             if present and self.letter.reason == "unknown_feature":

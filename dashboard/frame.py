@@ -1,4 +1,5 @@
-"""What all pages share: head, navigation, the gateway's state, colours, and how a page says that something went wrong."""
+"""What all pages share: head, navigation, the gateway's state, colours, and how a page says that something went
+wrong."""
 
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
@@ -7,7 +8,7 @@ from html import escape
 
 from nicegui import app, context, ui
 
-from client.errors import ClientError, GatewayError, NotFound, Refused, Unavailable
+from client.errors import ClientError, GatewayError, GatewayUnavailable, NotFound, Refused
 from dashboard import texts
 from dashboard.gateway import state
 from dashboard.markup import Html, note, problems
@@ -26,7 +27,8 @@ document.addEventListener('mouseover', event => {
 
 RESPONSE_SECONDS = 60.0
 page_at = partial(ui.page, response_timeout=RESPONSE_SECONDS)
-"""Registers a page. The comparison of two large runs takes longer than the three seconds that NiceGUI waits by itself."""
+"""Registers a page. The comparison of two large runs takes longer than the three seconds that NiceGUI waits by
+itself."""
 
 
 def install() -> None:
@@ -36,7 +38,8 @@ def install() -> None:
 
 
 def show(piece: Html) -> ui.html:
-    """Put a piece on the page. Behind a proxy that puts a prefix before every path, its links stay below it, as NiceGUI's own do."""
+    """Put a piece on the page. Behind a proxy that puts a prefix before every path, its links stay below it, as
+    NiceGUI's own do."""
     prefix = context.client.request.headers.get("X-Forwarded-Prefix", "")
     return ui.html(piece, sanitize=partial(below, prefix) if prefix else False).classes("w-full ii-piece")
 
@@ -74,7 +77,11 @@ def _theme_button() -> None:
     choices = list(CHOICES)
     at = choices.index(chosen) if chosen in choices else 0
     mode = ui.dark_mode(CHOICES[choices[at]])
-    button = ui.button(icon=ICONS[choices[at]]).props(f'flat round dense aria-label="{texts.THEME[choices[at]]}"').classes("ii-theme")
+    button = (
+        ui.button(icon=ICONS[choices[at]])
+        .props(f'flat round dense aria-label="{texts.THEME[choices[at]]}"')
+        .classes("ii-theme")
+    )
 
     def turn() -> None:
         nonlocal at
@@ -101,18 +108,21 @@ def _gateway_banner() -> None:
         place.set_visibility(now is not None)
         if now is not None:
             down = [f"{part}: {text}" for part, text in now if text != "ok"]
-            place.set_content(note("bad", texts.GATEWAY_DOWN if state.readiness is None else texts.GATEWAY_UNREADY, down))
+            place.set_content(
+                note("bad", texts.GATEWAY_DOWN if state.readiness is None else texts.GATEWAY_UNREADY, down)
+            )
 
     look()
     ui.timer(1.0, look)
 
 
 async def guarded(build: Callable[[], Awaitable[None]]) -> None:
-    """Build a page's content; where the gateway does not give it, say why, and come back by itself when it is only away."""
+    """Build a page's content; where the gateway does not give it, say why, and come back by itself when it is only
+    away."""
     with ui.element("div").classes("w-full").style("display:flex;flex-direction:column;gap:18px") as place:
         try:
             await build()
-        except Unavailable as error:
+        except GatewayUnavailable as error:
             place.clear()
             with place:
                 show(explained(error))
@@ -130,7 +140,7 @@ def explained(error: ClientError, title: str = "") -> Html:
     if isinstance(error, Refused):
         return problems(title or texts.REFUSED, error.problems)
     if isinstance(error, GatewayError):
-        heading = texts.GATEWAY_DOWN if isinstance(error, Unavailable) else texts.FAULT
+        heading = texts.GATEWAY_DOWN if isinstance(error, GatewayUnavailable) else texts.FAULT
         return problems(title or heading, error.problems)
     return note("bad", title or str(error))
 

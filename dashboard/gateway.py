@@ -1,4 +1,5 @@
-"""The one connection of this process to the gateway, and whether it answers: asked every two seconds, seen by all pages."""
+"""The one connection of this process to the gateway, and whether it answers: asked every two seconds, seen by all
+pages."""
 
 import asyncio
 from collections.abc import Sequence
@@ -6,7 +7,7 @@ from collections.abc import Sequence
 from client import AsyncClient
 from client.errors import ClientError
 from client.transport import Retries
-from schemas.api import Readiness
+from schemas.http.shared import Readiness
 
 ASK_SECONDS = 2.0
 client = AsyncClient(retries=Retries(attempts=2, first_seconds=0.2, ceiling_seconds=0.5))

@@ -13,15 +13,17 @@ from dashboard.gateway import client
 from dashboard.markup import Html, badge, cards, facts, html, joined, metric, mono, note, table, time
 from dashboard.stepper import stepper
 from dashboard.uploads import Kept, deliver, mark, setting_inputs, settings_of
-from schemas.api import TaskStatus
-from schemas.api_v1 import Dataset, DatasetPreview
+from schemas.http.shared import TaskStatus
+from schemas.http.v1 import Dataset, DatasetPreview
 from schemas.manifests import Choice, SpanCount
 
 PREVIEW_COLUMNS = 12
 MISSING_SHOWN = 20
 BEST_SHOWN = 6
 POLL_SECONDS = 0.7
-MORE_SETTINGS = [name for name in texts.UPLOAD_FIELDS if name not in ("label", "pass_value", "id_column", "time_column")]
+MORE_SETTINGS = [
+    name for name in texts.UPLOAD_FIELDS if name not in ("label", "pass_value", "id_column", "time_column")
+]
 
 
 def register(kept: Kept) -> None:
@@ -42,7 +44,11 @@ async def _dataset(kept: Kept, dataset_id: str) -> None:
         cards(
             [
                 metric(texts.RECORDS, figures.count(found.row_count)),
-                metric(texts.COLUMNS, figures.count(found.column_count), f"{figures.count(len(found.features))} {texts.FEATURES.lower()}"),
+                metric(
+                    texts.COLUMNS,
+                    figures.count(found.column_count),
+                    f"{figures.count(len(found.features))} {texts.FEATURES.lower()}",
+                ),
                 metric(texts.PASS_RATE, figures.share(labels.pass_count / total, 2)),
                 metric(texts.FILE_SIZE, figures.size(found.file_size), mono(dataset_id)),
             ]
@@ -74,15 +80,23 @@ def _meaning(found: Dataset) -> Html:
     total = max(labels.pass_count + labels.fail_count, 1)
     passed = 100 * labels.pass_count / total
     name = found.label.value
-    line = '<div style="display:flex;justify-content:space-between;gap:12px;align-items:baseline">{} <span><b>{}</b> {}</span></div>'
+    line = (
+        '<div style="display:flex;justify-content:space-between;gap:12px;align-items:baseline">{} <span><b>{}</b>'
+        " {}</span></div>"
+    )
     return Html(
         line.format(
-            badge("✓ PASS", "good"), html(f"{name} = {labels.pass_value}"), html(texts.ROWS.format(count=figures.count(labels.pass_count)))
+            badge("✓ PASS", "good"),
+            html(f"{name} = {labels.pass_value}"),
+            html(texts.ROWS.format(count=figures.count(labels.pass_count))),
         )
         + f'<div class="ii-bars" style="margin:10px 0" role="img" aria-label="{passed:.1f} % PASS">'
-        + f'<i style="width:{passed:.3f}%;background:var(--train)"></i><i style="width:{100 - passed:.3f}%;background:#dc4b50"></i></div>'
+        + f'<i style="width:{passed:.3f}%;background:var(--train)"></i><i'
+        f' style="width:{100 - passed:.3f}%;background:#dc4b50"></i></div>'
         + line.format(
-            badge("✗ FAIL", "bad"), html(f"{name} = {labels.fail_value}"), html(texts.ROWS.format(count=figures.count(labels.fail_count)))
+            badge("✗ FAIL", "bad"),
+            html(f"{name} = {labels.fail_value}"),
+            html(texts.ROWS.format(count=figures.count(labels.fail_count))),
         )
     )
 
@@ -92,7 +106,13 @@ def _report(found: Dataset) -> Html:
     report = found.report
     if report is None:
         return html(texts.REPORT_NONE)
-    parts = [note("info", texts.READ_TITLE, [f"{report.encoding}: {report.encoding_reason}.", *(one.message for one in report.notices)])]
+    parts = [
+        note(
+            "info",
+            texts.READ_TITLE,
+            [f"{report.encoding}: {report.encoding_reason}.", *(one.message for one in report.notices)],
+        )
+    ]
     if report.suspects:
         parts.append(note("warn", texts.REPORT_SUSPECTS, [one.reason for one in report.suspects]))
     if report.left_out:
@@ -105,7 +125,12 @@ def _report(found: Dataset) -> Html:
 def _over_time(spans: Sequence[SpanCount]) -> Html:
     """Rows and failures in equal spans of the file's time."""
     rows = [
-        [time(span.start), figures.count(span.rows), figures.count(span.failures), figures.share(span.failures / max(span.rows, 1))]
+        [
+            time(span.start),
+            figures.count(span.rows),
+            figures.count(span.failures),
+            figures.share(span.failures / max(span.rows, 1)),
+        ]
         for span in spans
     ]
     shown = table(texts.COLUMNS_OVER_TIME, rows, caption=texts.REPORT_OVER_TIME, dense=True)
@@ -115,12 +140,16 @@ def _over_time(spans: Sequence[SpanCount]) -> Html:
 def _settings(found: Dataset) -> Html:
     def chosen(choice: Choice) -> Html:
         how = texts.DETECTED if choice.detected else texts.GIVEN
-        return Html(f'<b>{html(choice.value)}</b> {badge(how)}<div class="ii-muted ii-small">{html(choice.reason)}</div>')
+        return Html(
+            f'<b>{html(choice.value)}</b> {badge(how)}<div class="ii-muted ii-small">{html(choice.reason)}</div>'
+        )
 
     time_text = Html(f'<b>{html(found.time.column)}</b><div class="ii-muted ii-small">{html(found.time.reason)}</div>')
     span = Html(f"{time(found.first_timestamp)} – {time(found.last_timestamp)} UTC")
     identity = chosen(found.id_column) if found.id_column else html(texts.ROW_NUMBER)
-    return facts([(texts.LABEL, chosen(found.label)), (texts.ID, identity), (texts.TIME, time_text), (texts.TIME_RANGE, span)])
+    return facts(
+        [(texts.LABEL, chosen(found.label)), (texts.ID, identity), (texts.TIME, time_text), (texts.TIME_RANGE, span)]
+    )
 
 
 def _ranking(task_id: str) -> None:
@@ -167,11 +196,19 @@ def _missing(found: Dataset) -> None:
         ui.label(texts.MISSING_NONE).classes("ii-muted")
     else:
         shown = missing[:MISSING_SHOWN]
-        text = texts.MISSING_TEXT.format(count=figures.count(len(missing)), total=figures.count(len(found.columns)), shown=len(shown))
+        text = texts.MISSING_TEXT.format(
+            count=figures.count(len(missing)), total=figures.count(len(found.columns)), shown=len(shown)
+        )
         ui.label(text).classes("ii-muted ii-small")
         shares = [100 * column.missing / max(found.row_count, 1) for column in shown]
-        ui.echart(charts.ranking([column.name for column in shown], shares, percent=True)).style(f"height:{60 + 17 * len(shown)}px")
-    with ui.expansion(texts.ALL_COLUMNS.format(count=figures.count(len(found.columns)))).classes("w-full ii-expansion").props("dense"):
+        ui.echart(charts.ranking([column.name for column in shown], shares, percent=True)).style(
+            f"height:{60 + 17 * len(shown)}px"
+        )
+    with (
+        ui.expansion(texts.ALL_COLUMNS.format(count=figures.count(len(found.columns))))
+        .classes("w-full ii-expansion")
+        .props("dense")
+    ):
         wanted = ui.input(texts.FIND_COLUMN).props("outlined dense clearable").classes("w-full")
         place = show(_columns(found, ""))
         wanted.on_value_change(lambda change: place.set_content(_columns(found, change.value or "")))
@@ -208,8 +245,15 @@ def _change(kept: Kept, found: Dataset) -> None:
         value=found.labels.pass_value, label=texts.PASS_VALUE, new_value_mode="add-unique", with_input=True,
     )  # fmt: skip
     identity = ui.select(names, value=found.id_column.value if found.id_column else "", label=texts.ID, with_input=True)
-    times = ui.select(detect | {"synthetic_timestamp": "synthetic_timestamp"} | names, value="", label=texts.TIME, with_input=True)
-    fields: dict[str, ValidationElement[Any]] = {"label": label, "pass_value": passes, "id_column": identity, "time_column": times}
+    times = ui.select(
+        detect | {"synthetic_timestamp": "synthetic_timestamp"} | names, value="", label=texts.TIME, with_input=True
+    )
+    fields: dict[str, ValidationElement[Any]] = {
+        "label": label,
+        "pass_value": passes,
+        "id_column": identity,
+        "time_column": times,
+    }
     for field in fields.values():
         field.props("outlined dense").classes("w-full")
     more = setting_inputs(MORE_SETTINGS)

@@ -7,15 +7,15 @@ from datetime import UTC, datetime, timedelta
 
 from nicegui import background_tasks, ui
 
-from client.errors import ClientError, Problem, Refused
+from client.errors import ClientError, Refused, RequestProblem
 from dashboard import figures, texts
 from dashboard.frame import card, explained, frame, guarded, heading, page_at, show
 from dashboard.gateway import client
 from dashboard.markup import Html, cards, link, metric, mono, problems, table, time
 from dashboard.stepper import stepper
-from dashboard.timeline import Timeline
+from dashboard.timeline import TimelineChart
 from dashboard.uploads import columns_to_leave_out, mark
-from schemas.api_v1 import Dataset, DatasetTimeline, Range, Ranges, SetCount, SplitCounts, SplitCreate, SuggestedSplit
+from schemas.http.v1 import Dataset, DatasetTimeline, Range, Ranges, SetCount, SplitCounts, SplitCreate, SuggestedSplit
 
 SETS = ("train", "test", "simulation")
 ENDS = ("start", "end")
@@ -39,7 +39,8 @@ def as_texts(suggested: SuggestedSplit) -> Texts:
 
 
 def read_time(text: str, *, end: bool) -> datetime | None:
-    """A typed time as the gateway reads it: UTC unless it has an offset, a bare date is the whole day; null when it is none."""
+    """A typed time as the gateway reads it: UTC unless it has an offset, a bare date is the whole day; null when it is
+    none."""
     try:
         moment = datetime.fromisoformat(text.strip())
     except ValueError:
@@ -50,7 +51,7 @@ def read_time(text: str, *, end: bool) -> datetime | None:
 
 
 @dataclass(frozen=True, slots=True)
-class Spans:
+class SpanPlaces:
     """The timeline's spans, as places that a range can begin and end at. Place i is the beginning of span i."""
 
     timeline: DatasetTimeline
@@ -63,7 +64,9 @@ class Spans:
         return self.timeline.start + timedelta(seconds=place * self.timeline.step_seconds)
 
     def place(self, moment: datetime) -> int:
-        return min(max(round((moment - self.timeline.start).total_seconds() / self.timeline.step_seconds), 0), self.count)
+        return min(
+            max(round((moment - self.timeline.start).total_seconds() / self.timeline.step_seconds), 0), self.count
+        )
 
     def bounds(self, typed: Texts, name: str) -> tuple[datetime, datetime] | None:
         start, end = read_time(typed[f"{name}.start"], end=False), read_time(typed[f"{name}.end"], end=True)
@@ -81,17 +84,17 @@ class Spans:
 
 async def _ranges(dataset_id: str) -> None:
     dataset = await client.dataset(dataset_id)
-    spans = Spans(await client.timeline(dataset_id))
-    desk = Desk(dataset, spans, as_texts(await client.suggest_split(dataset_id)))
+    spans = SpanPlaces(await client.timeline(dataset_id))
+    desk = RangeDesk(dataset, spans, as_texts(await client.suggest_split(dataset_id)))
     desk.draw()
     await desk.count()
     await _former(dataset_id)
 
 
-class Desk:
+class RangeDesk:
     """The ranges while they are being chosen. The typed times are what counts; the timeline follows them."""
 
-    def __init__(self, dataset: Dataset, spans: Spans, typed: Texts) -> None:
+    def __init__(self, dataset: Dataset, spans: SpanPlaces, typed: Texts) -> None:
         self.dataset = dataset
         self.spans = spans
         self.typed = typed
@@ -102,7 +105,9 @@ class Desk:
     def draw(self) -> None:
         with card(texts.TIMELINE):
             line = self.spans.timeline
-            self.timeline = Timeline(line.rows, line.failures, self._labels(), self.spans.places(self.typed), self._moved)
+            self.timeline = TimelineChart(
+                line.rows, line.failures, self._labels(), self.spans.places(self.typed), self._moved
+            )
             ui.label(texts.RANGES_SLIDE).classes("ii-muted ii-small")
         self.summary = show(summary(None))
         with ui.element("div").classes("ii-three"):
@@ -114,7 +119,9 @@ class Desk:
         self.excluded = columns_to_leave_out(self.dataset.features)
         self.trouble = show(Html(""))
         with ui.element("div").classes("ii-row"):
-            self.button = ui.button(texts.RANGES_SPLIT, on_click=self.split).props("unelevated no-caps color=primary size=md")
+            self.button = ui.button(texts.RANGES_SPLIT, on_click=self.split).props(
+                "unelevated no-caps color=primary size=md"
+            )
             ui.button(texts.RANGES_SUGGEST, on_click=self.suggest).props("outline no-caps color=primary")
 
     def _labels(self) -> list[str]:
@@ -123,16 +130,21 @@ class Desk:
         return [figures.moment(self.spans.moment(i))[:length] for i in range(self.spans.count + 1)]
 
     def _input(self, key: str, text: str) -> None:
-        field = ui.input(text, value=self.typed[key], on_change=lambda: self._typed(key)).props("outlined dense debounce=250")
+        field = ui.input(text, value=self.typed[key], on_change=lambda: self._typed(key)).props(
+            "outlined dense debounce=250"
+        )
         field.classes("w-full ii-mono")
         self.inputs[key] = field
 
     def _moved(self, name: str, first: int, behind: int) -> None:
-        """A range was dragged: an end that moved is that of a whole span, or of the data; one that did not stays as it was typed."""
+        """A range was dragged: an end that moved is that of a whole span, or of the data; one that did not stays as it
+        was typed."""
         former_first, former_behind = self.spans.places(self.typed)[name]
         changed: Texts = {}
         if first != former_first:
-            changed[f"{name}.start"] = figures.exact(self.spans.moment(first) if first else self.dataset.first_timestamp)
+            changed[f"{name}.start"] = figures.exact(
+                self.spans.moment(first) if first else self.dataset.first_timestamp
+            )
         if behind != former_behind:
             whole = behind >= self.spans.count
             end = self.dataset.last_timestamp if whole else self.spans.moment(behind) - timedelta(seconds=1)
@@ -155,11 +167,14 @@ class Desk:
 
     def ranges(self) -> Ranges:
         """What is typed, as it is sent."""
-        train, test, simulation = (Range(start=self.typed[f"{name}.start"], end=self.typed[f"{name}.end"]) for name in SETS)
+        train, test, simulation = (
+            Range(start=self.typed[f"{name}.start"], end=self.typed[f"{name}.end"]) for name in SETS
+        )
         return Ranges(train=train, test=test, simulation=simulation)
 
     async def count(self) -> None:
-        """Ask the gateway what the sets would hold and all that is wrong with them; an answer that was overtaken is dropped."""
+        """Ask the gateway what the sets would hold and all that is wrong with them; an answer that was overtaken is
+        dropped."""
         asked = self.asked
         await asyncio.sleep(COUNT_DELAY_SECONDS)
         if asked != self.asked:
@@ -171,7 +186,9 @@ class Desk:
             return
         if asked == self.asked:
             self.summary.set_content(summary(found))
-            self._tell([Problem(".".join(str(part) for part in one.loc), one.msg, one.type) for one in found.problems])
+            self._tell(
+                [RequestProblem(".".join(str(part) for part in one.loc), one.msg, one.type) for one in found.problems]
+            )
 
     async def suggest(self) -> None:
         try:
@@ -188,7 +205,9 @@ class Desk:
         self._tell([])
         self.button.props("loading")
         try:
-            made = await client.split(SplitCreate(dataset_id=self.dataset.dataset_id, exclude=self.excluded.value, **dict(wanted)))
+            made = await client.split(
+                SplitCreate(dataset_id=self.dataset.dataset_id, exclude=self.excluded.value, **dict(wanted))
+            )
         except Refused as error:
             self._tell(error.problems)
             return
@@ -199,7 +218,7 @@ class Desk:
             self.button.props(remove="loading")
         ui.navigate.to(f"/guide/train/{made.split_id}")
 
-    def _tell(self, found: Sequence[Problem]) -> None:
+    def _tell(self, found: Sequence[RequestProblem]) -> None:
         """All problems, in one place and each beside its field."""
         self.trouble.set_content(problems(texts.RANGES_REFUSED, found) if found else "")
         mark({**self.inputs, "exclude": self.excluded}, found)
@@ -210,7 +229,11 @@ def summary(found: SplitCounts | None) -> Html:
     shown = []
     for name in SETS:
         count: SetCount | None = getattr(found, name) if found else None
-        failed = count and f"{figures.count(count.failures)} {texts.FAILURES} · {figures.share(count.failures / max(count.rows, 1))}"
+        failed = (
+            count
+            and f"{figures.count(count.failures)} {texts.FAILURES}"
+            f" · {figures.share(count.failures / max(count.rows, 1))}"
+        )
         rows = figures.DASH if count is None else texts.ROWS.format(count=figures.count(count.rows))
         shown.append(metric(texts.SETS[name], rows, failed or figures.DASH))
     outside = figures.DASH if found is None else texts.ROWS.format(count=figures.count(found.outside))

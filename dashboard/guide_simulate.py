@@ -9,9 +9,9 @@ from dashboard.gateway import client
 from dashboard.guide_train import sets
 from dashboard.markup import Html, note
 from dashboard.page_runs import runs_table
-from dashboard.run_view import RunView
+from dashboard.run_view import RunPicture
 from dashboard.stepper import stepper
-from schemas.api_runs import MAX_LANES, Run, RunCreate
+from schemas.http.runs import MAX_LANES, Run, RunCreate
 
 RUNS_LOOKED_AT = 100
 
@@ -30,15 +30,23 @@ def register() -> None:
 
 async def _start(model_version: str) -> None:
     model = await client.model(model_version)
-    links = {0: f"/guide/dataset/{model.dataset_id}", 1: f"/guide/ranges/{model.dataset_id}", 2: f"/guide/training/{model.task_id}"}
+    links = {
+        0: f"/guide/dataset/{model.dataset_id}",
+        1: f"/guide/ranges/{model.dataset_id}",
+        2: f"/guide/training/{model.task_id}",
+    }
     stepper(3, links)
     heading(texts.SIMULATE_TITLE, texts.SIMULATE_LEAD)
     if model.doubt:
         show(note("warn", model.doubt))
     show(sets(await client.get_split(model.split_id)))
     with card():
-        with ui.element("div").style("display:grid;grid-template-columns:repeat(auto-fit,minmax(190px,1fr));gap:14px;width:100%"):
-            speed = ui.number(texts.SPEED, value=1, min=0.001).props(f'outlined dense clearable hint="{texts.SPEED_HINT}"')
+        with ui.element("div").style(
+            "display:grid;grid-template-columns:repeat(auto-fit,minmax(190px,1fr));gap:14px;width:100%"
+        ):
+            speed = ui.number(texts.SPEED, value=1, min=0.001).props(
+                f'outlined dense clearable hint="{texts.SPEED_HINT}"'
+            )
             warmup = ui.number(texts.WARMUP, value=10, min=0, max=3600).props("outlined dense")
             lanes = ui.number(texts.LANES, value=1, min=1, max=MAX_LANES, precision=0).props("outlined dense")
         trouble = show(Html(""))
@@ -70,11 +78,15 @@ async def _run(run_id: str) -> None:
     run = await client.run(run_id)
     stepper(3, await _links(run))
     heading(texts.SIMULATE_TITLE)
-    RunView(run).draw()
+    RunPicture(run).draw()
 
 
 async def _links(run: Run) -> dict[int, str]:
     if run.dataset_id is None or run.model_version is None:
         return {}
     model = await client.model(run.model_version)
-    return {0: f"/guide/dataset/{run.dataset_id}", 1: f"/guide/ranges/{run.dataset_id}", 2: f"/guide/training/{model.task_id}"}
+    return {
+        0: f"/guide/dataset/{run.dataset_id}",
+        1: f"/guide/ranges/{run.dataset_id}",
+        2: f"/guide/training/{model.task_id}",
+    }

@@ -12,7 +12,7 @@ from dashboard.markup import Html, bar, cards, html, joined, link, metric, mono,
 from dashboard.model_view import measured, understood
 from dashboard.stepper import stepper
 from dashboard.uploads import columns_to_leave_out
-from schemas.api_v1 import Split, Training, TrainingCreate
+from schemas.http.v1 import Split, Training, TrainingCreate
 from schemas.manifests import SetManifest
 from schemas.messages import TERMINAL
 from schemas.training import TrainingParameters
@@ -44,7 +44,7 @@ async def _start(split_id: str) -> None:
     dataset = await client.dataset(split.dataset_id)
     with ui.element("div").classes("ii-two"):
         with card(texts.TRAIN_OBJECTIVE):
-            form = Form(split_id)
+            form = TrainingForm(split_id)
             form.objective_fields()
         with card(texts.PARAMETERS):
             form.parameter_fields()
@@ -70,7 +70,7 @@ def _span(part: SetManifest) -> str:
     return f"{figures.count(part.failures)} {texts.FAILURES} · {figures.span(part.range.start, part.range.end)}"
 
 
-class Form:
+class TrainingForm:
     """What may be set about a training."""
 
     def __init__(self, split_id: str) -> None:
@@ -87,7 +87,9 @@ class Form:
 
     def parameter_fields(self) -> None:
         defaults = TrainingParameters()
-        with ui.element("div").style("display:grid;grid-template-columns:repeat(auto-fit,minmax(190px,1fr));gap:12px;width:100%"):
+        with ui.element("div").style(
+            "display:grid;grid-template-columns:repeat(auto-fit,minmax(190px,1fr));gap:12px;width:100%"
+        ):
             for name, text in texts.PARAMETER_NAMES.items():
                 field = _number(text, getattr(defaults, name))
                 hint = TrainingParameters.model_fields[name].description
@@ -98,7 +100,9 @@ class Form:
     def button(self) -> None:
         self.trouble = show(Html(""))
         with ui.element("div").classes("ii-row"):
-            self.start = ui.button(texts.TRAIN_START, on_click=self.send).props("unelevated no-caps color=primary size=md")
+            self.start = ui.button(texts.TRAIN_START, on_click=self.send).props(
+                "unelevated no-caps color=primary size=md"
+            )
 
     def request(self) -> TrainingCreate:
         """The typed request; only what differs from the defaults is sent as a parameter. Raises ValueError."""
@@ -107,7 +111,9 @@ class Form:
         for name, field in self.parameters.items():
             default = getattr(defaults, name)
             value = (
-                field.value if field.value is None or not isinstance(default, int) or field.value != int(field.value) else int(field.value)
+                field.value
+                if field.value is None or not isinstance(default, int) or field.value != int(field.value)
+                else int(field.value)
             )
             if value != default:
                 changed[name] = value
@@ -139,7 +145,9 @@ def _number(text: str, value: float) -> ui.number:
 
 
 async def _former(split_id: str) -> None:
-    found = [item for item in (await client.trainings(limit=SHOWN_TRAININGS)).items if item.spec.get("split_id") == split_id]
+    found = [
+        item for item in (await client.trainings(limit=SHOWN_TRAININGS)).items if item.spec.get("split_id") == split_id
+    ]
     if not found:
         return
     rows = [

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from nicegui import events, ui
 
-from client.errors import Problem
+from client.errors import RequestProblem
 from client.upload import UploadOptions
 from dashboard import figures, texts
 from dashboard.frame import card, frame, guarded, heading, page_at, show
@@ -13,7 +13,7 @@ from dashboard.gateway import client
 from dashboard.markup import Html, link, mono, table, time
 from dashboard.stepper import stepper
 from dashboard.uploads import Kept, deliver, mark, setting_inputs, settings_of
-from schemas.api_v1 import DatasetSummary
+from schemas.http.v1 import DatasetSummary
 
 RECENT = 8
 DROP_FACE = f"""
@@ -53,13 +53,17 @@ def _drop_zone(kept: Kept) -> None:
     with place:
         uploader = ui.upload(auto_upload=True, on_upload=send).props('accept=".csv,.tsv,.txt,.tab,.dat,.gz" flat')
         uploader.add_slot("header", DROP_FACE)
-        choose = ui.button(texts.UPLOAD_CHOOSE, icon="upload_file").props("unelevated no-caps color=primary size=md").classes("ii-choose")
+        choose = (
+            ui.button(texts.UPLOAD_CHOOSE, icon="upload_file")
+            .props("unelevated no-caps color=primary size=md")
+            .classes("ii-choose")
+        )
         choose.on("click", js_handler=f"() => document.querySelector('#{uploader.html_id} input[type=file]').click()")
     again = ui.element("div").classes("w-full")
     ui.label(texts.UPLOAD_RULES).classes("ii-muted ii-small")
 
 
-def _differently(kept: Kept, path: Path, name: str, progress: ui.html, found: Sequence[Problem]) -> None:
+def _differently(kept: Kept, path: Path, name: str, progress: ui.html, found: Sequence[RequestProblem]) -> None:
     """What the file means was not found, or it is not written as it seems: ask."""
     with ui.element("div").classes("ii-fields"):
         fields = setting_inputs()

@@ -1,16 +1,16 @@
 """Runs as they go on: one event stream for each run that is looked at, shared by all pages that show it.
 
-Numbers are the gateway's own and exact. Rows are kept for the eye only: the last `KEPT_ROWS`. Connections that break are taken up again
-behind the last row seen. A run that is over is looked at now and then: it may be tried again, or get a repaired row, from elsewhere.
-"""
+Numbers are the gateway's own and exact. Rows are kept for the eye only: the last `KEPT_ROWS`. Connections that break
+are taken up again behind the last row seen. A run that is over is looked at now and then: it may be tried again, or get
+a repaired row, from elsewhere."""
 
 import asyncio
 from collections import deque
 from contextlib import aclosing
 
-from client.errors import ClientError, Gone, Unavailable
+from client.errors import ClientError, GatewayUnavailable, Gone
 from dashboard.gateway import client
-from schemas.api_runs import PredictionView, Run, RunStatistics, StatusEvent
+from schemas.http.runs import PredictionView, Run, RunStatistics, StatusEvent
 from schemas.messages import TERMINAL
 
 KEPT_ROWS = 200
@@ -112,7 +112,9 @@ class RunFeed:
     async def _stream(self) -> None:
         while True:
             try:
-                async with aclosing(client.events(self.run.run_id, after=self._after, patience_seconds=PATIENCE_SECONDS)) as events:
+                async with aclosing(
+                    client.events(self.run.run_id, after=self._after, patience_seconds=PATIENCE_SECONDS)
+                ) as events:
                     async for event in events:
                         self._set_lost(False)
                         self.take(event)
@@ -121,10 +123,14 @@ class RunFeed:
                 if gone.next_after is not None and gone.next_after != self._after:
                     self._after = gone.next_after
                     continue
-                if gone.first_available is None or not isinstance(self._after, int) or gone.first_available <= self._after:
+                if (
+                    gone.first_available is None
+                    or not isinstance(self._after, int)
+                    or gone.first_available <= self._after
+                ):
                     return
                 self._after = gone.first_available - 1
-            except Unavailable:
+            except GatewayUnavailable:
                 self._set_lost(True)
             except ClientError:
                 self._set_lost(True)

@@ -6,7 +6,7 @@ A piece is of type `Html`; a plain string that is put into a piece is text.
 from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 
-from client.errors import Problem
+from client.errors import RequestProblem
 from dashboard import figures, texts
 from schemas.manifests import ConfusionMatrix
 
@@ -31,7 +31,10 @@ def metric(name: str, value: Piece, note: Piece = "", *, hint: str = "") -> Html
     """A figure with its name."""
     title = f' title="{escape(hint)}"' if hint else ""
     below = f'<div class="n">{html(note)}</div>' if note else ""
-    return Html(f'<div class="ii-metric"{title}><div class="k">{escape(name)}</div><div class="v">{html(value)}</div>{below}</div>')
+    return Html(
+        f'<div class="ii-metric"{title}><div class="k">{escape(name)}</div><div'
+        f' class="v">{html(value)}</div>{below}</div>'
+    )
 
 
 def cards(metrics: Iterable[Html], *, tight: bool = False) -> Html:
@@ -40,7 +43,11 @@ def cards(metrics: Iterable[Html], *, tight: bool = False) -> Html:
 
 def facts(rows: Iterable[tuple[str, Piece]]) -> Html:
     """Names and values."""
-    return Html('<dl class="ii-facts">' + "".join(f"<dt>{escape(name)}</dt><dd>{html(value)}</dd>" for name, value in rows) + "</dl>")
+    return Html(
+        '<dl class="ii-facts">'
+        + "".join(f"<dt>{escape(name)}</dt><dd>{html(value)}</dd>" for name, value in rows)
+        + "</dl>"
+    )
 
 
 def muted(text: str) -> Html:
@@ -48,20 +55,26 @@ def muted(text: str) -> Html:
     return Html(f'<span class="ii-muted">{escape(text)}</span>')
 
 
-def table(columns: Sequence[str], rows: Iterable[Sequence[Piece]], *, caption: str, dense: bool = False, bounded: bool = False) -> Html:
-    """A table that scrolls sideways by itself, `bounded` also up and down. A column whose name ends in a blank holds numbers.
+def table(
+    columns: Sequence[str], rows: Iterable[Sequence[Piece]], *, caption: str, dense: bool = False, bounded: bool = False
+) -> Html:
+    """A table that scrolls sideways by itself, `bounded` also up and down. A column whose name ends in a blank holds
+    numbers.
 
     `caption` is for screen readers.
     """
     numbers = [' class="num"' if name.endswith(" ") else "" for name in columns]
-    head = "".join(f'<th scope="col"{mark}>{escape(name.strip())}</th>' for name, mark in zip(columns, numbers, strict=True))
+    head = "".join(
+        f'<th scope="col"{mark}>{escape(name.strip())}</th>' for name, mark in zip(columns, numbers, strict=True)
+    )
     body = "".join(
-        "<tr>" + "".join(f"<td{mark}>{html(cell)}</td>" for cell, mark in zip(row, numbers, strict=True)) + "</tr>" for row in rows
+        "<tr>" + "".join(f"<td{mark}>{html(cell)}</td>" for cell, mark in zip(row, numbers, strict=True)) + "</tr>"
+        for row in rows
     )
     kind, place = "ii-table dense" if dense else "ii-table", "ii-scroll bounded" if bounded else "ii-scroll"
     return Html(
-        f'<div class="{place}" tabindex="0" role="region" aria-label="{escape(caption)}"><table class="{kind}">'
-        f'<caption class="ii-sr">{escape(caption)}</caption><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
+        f'<div class="{place}" tabindex="0" role="region" aria-label="{escape(caption)}"><table class="{kind}"><caption'
+        f' class="ii-sr">{escape(caption)}</caption><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
     )
 
 
@@ -82,8 +95,21 @@ def verdict(prediction: str) -> Html:
     return badge("✓ PASS", "good") if prediction == "PASS" else badge("✗ FAIL", "bad")
 
 
-STATUS_KINDS: Mapping[str, str] = {"COMPLETED": "good", "FAILED": "bad", "STOPPED": "warn", "PAUSED": "warn", "IN_PROGRESS": "live"}
-STATUS_SIGNS: Mapping[str, str] = {"COMPLETED": "✓", "FAILED": "✗", "STOPPED": "■", "PAUSED": "❚❚", "IN_PROGRESS": "▶", "PENDING": "…"}
+STATUS_KINDS: Mapping[str, str] = {
+    "COMPLETED": "good",
+    "FAILED": "bad",
+    "STOPPED": "warn",
+    "PAUSED": "warn",
+    "IN_PROGRESS": "live",
+}
+STATUS_SIGNS: Mapping[str, str] = {
+    "COMPLETED": "✓",
+    "FAILED": "✗",
+    "STOPPED": "■",
+    "PAUSED": "❚❚",
+    "IN_PROGRESS": "▶",
+    "PENDING": "…",
+}
 
 
 def status(word: str) -> Html:
@@ -111,7 +137,7 @@ def note(kind: str, title: Piece, items: Iterable[Piece] = ()) -> Html:
     )
 
 
-def problems(title: str, found: Iterable[Problem]) -> Html:
+def problems(title: str, found: Iterable[RequestProblem]) -> Html:
     """Everything that the gateway found wrong, in its words."""
     items = []
     for problem in found:

@@ -16,10 +16,15 @@ def measured(metrics: Metrics, warnings: Sequence[str]) -> None:
     """Metric cards of a model."""
     if warnings:
         show(note("warn", texts.WARNINGS, warnings))
-    show(cards(metric(text, figures.score(getattr(metrics, name)), _beside(metrics, name)) for name, text in texts.MODEL_METRICS.items()))
-    ui.label(texts.ON_TEST.format(rows=figures.count(metrics.rows), threshold=figures.score(metrics.threshold))).classes(
-        "ii-muted ii-small"
+    show(
+        cards(
+            metric(text, figures.score(getattr(metrics, name)), _beside(metrics, name))
+            for name, text in texts.MODEL_METRICS.items()
+        )
     )
+    ui.label(
+        texts.ON_TEST.format(rows=figures.count(metrics.rows), threshold=figures.score(metrics.threshold))
+    ).classes("ii-muted ii-small")
 
 
 def _beside(metrics: Metrics, name: str) -> Html:
@@ -39,13 +44,17 @@ async def understood(model_version: str, metrics: Metrics, threshold: float) -> 
         with card(texts.LOSS):
             ui.echart(charts.by_round(rounds["train_loss"], rounds["validation_loss"], best)).style("height:260px")
         with card(texts.ACCURACY):
-            ui.echart(charts.by_round(rounds["train_accuracy"], rounds["validation_accuracy"], best)).style("height:260px")
+            ui.echart(charts.by_round(rounds["train_accuracy"], rounds["validation_accuracy"], best)).style(
+                "height:260px"
+            )
         with card(texts.ROC):
             roc = _pairs(found, "roc", "false_positive_rate", "true_positive_rate")
             ui.echart(charts.curve(roc, texts.FALSE_POSITIVES, texts.TRUE_POSITIVES, chance=True)).style("height:280px")
         with card(texts.PRECISION_RECALL):
             pairs = _pairs(found, "precision_recall", "recall", "precision")
-            ui.echart(charts.curve(pairs, texts.METRICS["recall"], texts.METRICS["precision"], chance=False)).style("height:280px")
+            ui.echart(charts.curve(pairs, texts.METRICS["recall"], texts.METRICS["precision"], chance=False)).style(
+                "height:280px"
+            )
         with card(texts.CONFUSION):
             show(matrix(metrics.confusion_matrix))
         with card(texts.DESK_TITLE):
@@ -75,7 +84,8 @@ def _desk(points: Mapping[str, Sequence[float]], threshold: float) -> None:
     counts = show(Html(""))
     with ui.element("div").classes("ii-row"):
         false_alarm, missed = (
-            ui.number(text, value=value, min=0).props("outlined dense") for text, value in ((texts.COST_FP, 1), (texts.COST_FN, 10))
+            ui.number(text, value=value, min=0).props("outlined dense")
+            for text, value in ((texts.COST_FP, 1), (texts.COST_FN, 10))
         )
     cost = show(Html(""))
 

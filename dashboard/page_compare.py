@@ -10,7 +10,7 @@ from dashboard.frame import card, explained, frame, guarded, heading, page_at, s
 from dashboard.gateway import client
 from dashboard.markup import Html, badge, cards, metric, muted, table, verdict
 from dashboard.run_view import run_facts
-from schemas.api_runs import Difference, DiffSide, FlippedRow, Run, RunDiff
+from schemas.http.runs import Difference, DiffSide, FlippedRow, Run, RunDiff
 
 SHOWN_FLIPPED = 100
 COUNTS = frozenset(
@@ -44,9 +44,9 @@ def choose_two(runs: Sequence[Run]) -> None:
                 ui.select(names, value=runs[i].run_id, label=text).props("outlined dense").classes("ii-run-choice")
                 for i, text in ((1, texts.RUN_A), (0, texts.RUN_B))
             )
-            ui.button(texts.COMPARE_GO, on_click=lambda: ui.navigate.to(f"/compare/{first.value}/{second.value}")).props(
-                "outline no-caps color=primary"
-            )
+            ui.button(
+                texts.COMPARE_GO, on_click=lambda: ui.navigate.to(f"/compare/{first.value}/{second.value}")
+            ).props("outline no-caps color=primary")
 
 
 async def _compare(first_id: str, second_id: str) -> None:
@@ -96,7 +96,9 @@ def _histograms(a: DiffSide, b: DiffSide) -> dict[str, Sequence[int]]:
 def _scores(found: RunDiff) -> str:
     scores = found.scores
     return texts.SCORES_APART.format(
-        mean=figures.score(scores.mean_absolute), largest=figures.score(scores.largest), distance=figures.score(scores.distance)
+        mean=figures.score(scores.mean_absolute),
+        largest=figures.score(scores.largest),
+        distance=figures.score(scores.distance),
     )
 
 
@@ -105,7 +107,9 @@ def difference_table(metrics: Mapping[str, Difference]) -> Html:
     rows = []
     for name, one in metrics.items():
         shown = figures.count if name in COUNTS else figures.score
-        rows.append([texts.DIFF_NAMES.get(name, name), shown(one.a), shown(one.b), _change(one.difference, name in COUNTS)])
+        rows.append(
+            [texts.DIFF_NAMES.get(name, name), shown(one.a), shown(one.b), _change(one.difference, name in COUNTS)]
+        )
     return table(texts.COLUMNS_DIFFERENCE, rows, caption=texts.DIFFERENCES, dense=True)
 
 

@@ -12,7 +12,7 @@ from dashboard.dead_letter_view import letter_facts, letter_state, repair
 from dashboard.frame import card, explained, frame, guarded, heading, page_at, show, sure
 from dashboard.gateway import client
 from dashboard.markup import Html, cards, html, link, metric, mono, muted, note, table, time
-from schemas.api_dead_letters import DeadLetterPage, DeadLetterSummary, LettersSent, PurgeMatching, RedriveMatching
+from schemas.http.dead_letters import DeadLetterPage, DeadLetterSummary, LettersSent, PurgeMatching, RedriveMatching
 from schemas.messages import Reason
 
 PAGE = 50
@@ -25,7 +25,7 @@ def register() -> None:
     async def letters_page(run_id: str = "", reason: str = "", state: str = "", cursor: str = "") -> None:
         with frame(texts.LETTERS_TITLE, HOME):
             heading(texts.LETTERS_TITLE, texts.LETTERS_LEAD)
-            await guarded(List(run_id, reason, state, cursor).draw)
+            await guarded(LetterTable(run_id, reason, state, cursor).draw)
 
     @page_at(HOME + "/{dead_letter_id}")
     async def letter_page(dead_letter_id: str) -> None:
@@ -34,7 +34,7 @@ def register() -> None:
             await guarded(lambda: _letter(dead_letter_id))
 
 
-class List:
+class LetterTable:
     """The letters that match the filters, which are the address."""
 
     def __init__(self, run_id: str, reason: str, state: str, cursor: str) -> None:
@@ -55,7 +55,12 @@ class List:
         self.answer = show(Html(""))
         with card():
             if not found.items:
-                show(note("good", texts.LETTERS_NONE_MATCH if self.run_id or self.reason or self.state else texts.LETTERS_NONE))
+                show(
+                    note(
+                        "good",
+                        texts.LETTERS_NONE_MATCH if self.run_id or self.reason or self.state else texts.LETTERS_NONE,
+                    )
+                )
                 return
             show(letters_table(found.items))
             if found.next_cursor:
@@ -66,7 +71,9 @@ class List:
             if self.state in ("", "open"):
                 ui.button(texts.REDRIVE_ALL, icon="redo", on_click=self._redrive).props("outline no-caps color=primary")
             if not self.state:  # a purge takes letters of every state
-                ui.button(texts.PURGE_ALL, icon="delete_outline", on_click=self._purge).props("outline no-caps color=primary")
+                ui.button(texts.PURGE_ALL, icon="delete_outline", on_click=self._purge).props(
+                    "outline no-caps color=primary"
+                )
 
     @property
     def _reason(self) -> Reason | None:
@@ -81,9 +88,13 @@ class List:
         reasons = {"": texts.RUNS_ALL} | texts.REASONS
         states = {"": texts.LETTERS_UNPURGED} | texts.LETTER_STATES
         with ui.element("div").classes("ii-row"):
-            reason = ui.select(reasons, value=self.reason, label=texts.REASON).props("outlined dense").classes("ii-filter")
+            reason = (
+                ui.select(reasons, value=self.reason, label=texts.REASON).props("outlined dense").classes("ii-filter")
+            )
             state = ui.select(states, value=self.state, label=texts.STATE).props("outlined dense").classes("ii-filter")
-            run = ui.input(texts.LETTER_RUN, value=self.run_id).props("outlined dense clearable").classes("ii-run-choice")
+            run = (
+                ui.input(texts.LETTER_RUN, value=self.run_id).props("outlined dense clearable").classes("ii-run-choice")
+            )
         reason.on_value_change(lambda change: ui.navigate.to(self._address(reason=change.value)))
         state.on_value_change(lambda change: ui.navigate.to(self._address(state=change.value)))
         run.on("keydown.enter", lambda: ui.navigate.to(self._address(run_id=(run.value or "").strip())))
@@ -91,7 +102,9 @@ class List:
 
     async def _redrive(self) -> None:
         if await sure(texts.REDRIVE_ALL_SURE, texts.REDRIVE):
-            await self._order(lambda: client.redrive_matching(RedriveMatching(run_id=self.run_id or None, reason=self._reason)))
+            await self._order(
+                lambda: client.redrive_matching(RedriveMatching(run_id=self.run_id or None, reason=self._reason))
+            )
 
     async def _purge(self) -> None:
         if not await sure(texts.PURGE_SURE, texts.PURGE):
@@ -116,7 +129,9 @@ def by_reason(found: DeadLetterPage, address: Callable[..., str]) -> Html:
     """How many there are, and of which reason; each is a filter."""
     shown = [metric(texts.LETTERS_TITLE, figures.count(found.total))]
     for reason, count in sorted(found.by_reason.items(), key=lambda item: -item[1]):
-        shown.append(metric(texts.REASONS.get(reason, reason), figures.count(count), link(address(reason=reason), texts.SHOW)))
+        shown.append(
+            metric(texts.REASONS.get(reason, reason), figures.count(count), link(address(reason=reason), texts.SHOW))
+        )
     return cards(shown)
 
 
@@ -128,7 +143,9 @@ def letters_table(items: list[DeadLetterSummary]) -> Html:
             letter_state(item),
             texts.REASONS.get(item.reason, item.reason),
             mono(item.path) if item.path else html(figures.DASH),
-            link(f"/runs/{item.run_id}", mono(item.run_id.removeprefix("sim-task-")[:12])) if item.run_id else html(figures.DASH),
+            link(f"/runs/{item.run_id}", mono(item.run_id.removeprefix("sim-task-")[:12]))
+            if item.run_id
+            else html(figures.DASH),
             figures.count(item.row_index),
             time(item.occurred_at),
         ]

@@ -9,7 +9,7 @@ from dashboard.gateway import client
 from dashboard.markup import Html, badge, facts, html, joined, link, mono, table, time
 from dashboard.model_view import measured, understood
 from dashboard.page_runs import runs_table
-from schemas.api_v1 import Model, ModelSummary
+from schemas.http.v1 import Model, ModelSummary
 
 PAGE = 50
 SHOWN_FEATURES = 20
@@ -33,9 +33,9 @@ def register() -> None:
 def roles(aliases: list[str]) -> Html:
     """What a version is called in this workspace."""
     signs = {texts.CHAMPION: "★ "}
-    return joined([badge(signs.get(name, "") + name, "good" if name == texts.CHAMPION else "live") for name in aliases], " ") or Html(
-        figures.DASH
-    )
+    return joined(
+        [badge(signs.get(name, "") + name, "good" if name == texts.CHAMPION else "live") for name in aliases], " "
+    ) or Html(figures.DASH)
 
 
 async def _list(cursor: str) -> None:
@@ -53,7 +53,9 @@ def _row(item: ModelSummary) -> list[str]:
     return [
         link(f"/models/{item.model_version}", mono(item.model_version)),
         roles(item.aliases),
-        joined([html(figures.score(item.test_metrics.mcc)), badge(texts.IN_DOUBT, "warn") if item.doubt else Html("")], " "),
+        joined(
+            [html(figures.score(item.test_metrics.mcc)), badge(texts.IN_DOUBT, "warn") if item.doubt else Html("")], " "
+        ),
         figures.score(item.test_metrics.f1_score),
         figures.score(item.test_metrics.recall),
         figures.count(item.feature_count),
@@ -70,7 +72,9 @@ async def _model(model_version: str) -> None:
             "unelevated no-caps color=primary"
         )
         if texts.CHAMPION not in model.aliases:
-            ui.button(texts.MAKE_CHAMPION, icon="star", on_click=lambda: _crown(model)).props("outline no-caps color=primary")
+            ui.button(texts.MAKE_CHAMPION, icon="star", on_click=lambda: _crown(model)).props(
+                "outline no-caps color=primary"
+            )
     measured(model.test_metrics, model.warnings)
     with ui.element("div").classes("ii-two"):
         with card(texts.IMPORTANCE):
@@ -101,7 +105,10 @@ def _manifest(model: Model) -> Html:
             (texts.LABEL, f"{model.label}, PASS = {model.pass_value}"),
             (
                 texts.THRESHOLD,
-                f"{figures.score(model.threshold)} ({texts.OBJECTIVES.get(model.threshold_objective, model.threshold_objective)})",
+                (
+                    f"{figures.score(model.threshold)}"
+                    f" ({texts.OBJECTIVES.get(model.threshold_objective, model.threshold_objective)})"
+                ),
             ),
             (texts.BEST_ROUND.capitalize(), figures.count(model.best_iteration + 1)),
             (texts.SEED, str(model.seed)),

@@ -12,8 +12,8 @@ from dashboard.frame import card, frame, guarded, heading, page_at, show
 from dashboard.gateway import client
 from dashboard.markup import Html, badge, joined, link, mono, muted, note, status, table, time
 from dashboard.page_compare import choose_two
-from dashboard.run_view import RunView, run_cards, truth_board
-from schemas.api_runs import Run
+from dashboard.run_view import RunPicture, run_cards, truth_board
+from schemas.http.runs import Run
 
 PAGE = 50
 MOST_PAGES = 10
@@ -25,7 +25,7 @@ def register() -> None:
     async def runs_page(status: str = "", model: str = "", cursor: str = "") -> None:
         with frame(texts.RUNS_TITLE, "/runs"):
             heading(texts.RUNS_TITLE, texts.RUNS_LEAD)
-            await guarded(List(status, model, cursor).draw)
+            await guarded(RunTable(status, model, cursor).draw)
 
     @page_at("/runs/{run_id}")
     async def run_page(run_id: str, attempt: int = 0) -> None:
@@ -57,7 +57,7 @@ def runs_table(runs: Iterable[Run], caption: str) -> Html:
     return table(texts.COLUMNS_RUNS, rows, caption=caption)
 
 
-class List:
+class RunTable:
     """Runs that match the filters, which are the address; looked at anew every few seconds."""
 
     def __init__(self, status: str, model: str, cursor: str) -> None:
@@ -75,7 +75,9 @@ class List:
             choose_two(found)
 
     async def _filters(self) -> None:
-        models = {"": texts.RUNS_ALL} | {item.model_version: item.model_version for item in (await client.models(limit=PAGE)).items}
+        models = {"": texts.RUNS_ALL} | {
+            item.model_version: item.model_version for item in (await client.models(limit=PAGE)).items
+        }
         if self.model not in models:
             models[self.model] = self.model
         with ui.element("div").classes("ii-row"):
@@ -111,7 +113,9 @@ class List:
         cursor: str | None = self.cursor or None
         for _ in range(MOST_PAGES):
             page = await client.runs(cursor=cursor, limit=PAGE)
-            found += [run for run in page.items if self.status in ("", run.status) and self.model in ("", run.model_version)]
+            found += [
+                run for run in page.items if self.status in ("", run.status) and self.model in ("", run.model_version)
+            ]
             cursor = page.next_cursor
             if len(found) >= PAGE or cursor is None:
                 break
@@ -123,7 +127,7 @@ async def _run(run_id: str, attempt: int) -> None:
     if attempt and attempt != run.attempt:
         await _former(run, attempt)
         return
-    RunView(run).draw()
+    RunPicture(run).draw()
     await run_history.attempts(run, run.attempt)
     await run_history.history(run_id, None)
 

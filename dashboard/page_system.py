@@ -11,8 +11,8 @@ from dashboard.frame import card, frame, guarded, heading, page_at, show
 from dashboard.gateway import client
 from dashboard.markup import Html, badge, bar, cards, facts, html, link, metric, mono, muted, note, table
 from dashboard.page_runs import runs_table
-from schemas.api_runs import Run
-from schemas.api_system import System, SystemPart
+from schemas.http.runs import Run
+from schemas.http.system import System, SystemPart
 from schemas.messages import TERMINAL
 
 LOOK_SECONDS = 2.0
@@ -29,8 +29,9 @@ def register() -> None:
             await guarded(SystemView().draw)
 
 
-class Throughput:
-    """Rows scored between two looks, over all runs. Runs that were not there at the former look do not count as a jump."""
+class ScoredPace:
+    """Rows scored between two looks, over all runs. Runs that were not there at the former look do not count as a
+    jump."""
 
     def __init__(self) -> None:
         self.points: list[float] = []
@@ -48,7 +49,7 @@ class SystemView:
     """The page, looked at anew every two seconds."""
 
     def __init__(self) -> None:
-        self.throughput = Throughput()
+        self.throughput = ScoredPace()
 
     async def draw(self) -> None:
         self.verdict = show(Html(""))

@@ -70,7 +70,9 @@ def _lines(found: Any, at: Place | None, depth: int, head: str, tail: str) -> It
         yield Line(f"{pad}  {json.dumps('.'.join(at), ensure_ascii=False)}: …", True, True)
     for number, (name, inner) in enumerate(found.items(), 1):
         way = at[1:] if at and at[0] == name else None
-        yield from _lines(inner, way, depth + 1, f"{json.dumps(name, ensure_ascii=False)}: ", "," if number < len(found) else "")
+        yield from _lines(
+            inner, way, depth + 1, f"{json.dumps(name, ensure_ascii=False)}: ", "," if number < len(found) else ""
+        )
     yield Line(f"{pad}}}{tail}")
 
 

@@ -10,7 +10,7 @@ from dashboard.frame import explained, show, sure
 from dashboard.gateway import client
 from dashboard.live import RunFeed
 from dashboard.markup import Html
-from schemas.api_runs import Retry, Run
+from schemas.http.runs import Retry, Run
 from schemas.messages import TERMINAL
 from schemas.transitions import may
 
@@ -31,14 +31,20 @@ class Controls:
     def draw(self) -> None:
         with ui.element("div").classes("ii-row") as self.going:
             self.pause = _button(texts.PAUSE, "pause", lambda: self._order(lambda: client.pause_run(self.run_id)))
-            self.resume = _button(texts.RESUME, "play_arrow", lambda: self._order(lambda: client.resume_run(self.run_id)), strong=True)
+            self.resume = _button(
+                texts.RESUME, "play_arrow", lambda: self._order(lambda: client.resume_run(self.run_id)), strong=True
+            )
             with ui.element("div").classes("ii-row ii-group") as self.stepping:
                 self.steps = _number(texts.STEP_ROWS, 1, least=1, most=MOST_STEPS).classes("ii-narrow")
                 _button(texts.STEP, "skip_next", self._step)
             _button(texts.STOP, "stop", self._stop)
             with ui.element("div").classes("ii-row ii-group"):
-                self.speed = ui.number(texts.SPEED, value=self.feed.run.rows_per_second, min=0.001).props("outlined dense clearable")
-                self.speed.props(f'placeholder="{texts.FASTEST}" stack-label').classes("ii-speed").on("keydown.enter", self._set_speed)
+                self.speed = ui.number(texts.SPEED, value=self.feed.run.rows_per_second, min=0.001).props(
+                    "outlined dense clearable"
+                )
+                self.speed.props(f'placeholder="{texts.FASTEST}" stack-label').classes("ii-speed").on(
+                    "keydown.enter", self._set_speed
+                )
                 _button(texts.SET_SPEED, "speed", self._set_speed)
         last = self._last(self.feed.run)
         with ui.element("div").classes("ii-row ii-seek"):
@@ -107,7 +113,9 @@ class Controls:
 
 
 def _button(text: str, icon: str, act: Callable[[], object], *, strong: bool = False) -> ui.button:
-    return ui.button(text, icon=icon, on_click=act).props(f"{'unelevated' if strong else 'outline'} no-caps color=primary")
+    return ui.button(text, icon=icon, on_click=act).props(
+        f"{'unelevated' if strong else 'outline'} no-caps color=primary"
+    )
 
 
 def _number(text: str, value: int, *, least: int, most: int) -> ui.number:

@@ -17,7 +17,7 @@ from dashboard.frame import card, explained, show
 from dashboard.gateway import client
 from dashboard.markup import Html, badge, link, muted, status, table, time
 from dashboard.run_view import row_cells
-from schemas.api_runs import AttemptView, PredictionView, Run
+from schemas.http.runs import AttemptView, PredictionView, Run
 from schemas.shown import attachment, cell
 
 HISTORY_ROWS = 50
@@ -29,7 +29,9 @@ def register() -> None:
         rows = client.predictions(run_id, attempt=attempt)
         lines = as_csv(rows) if kind == "csv" else as_json_lines(rows)
         return StreamingResponse(
-            lines, media_type="text/csv" if kind == "csv" else "application/jsonl", headers=_named(f"predictions.{kind}")
+            lines,
+            media_type="text/csv" if kind == "csv" else "application/jsonl",
+            headers=_named(f"predictions.{kind}"),
         )
 
     @app.get("/runs/{run_id}/export.zip")
@@ -76,7 +78,11 @@ async def history(run_id: str, attempt: int | None) -> None:
     with card(texts.HISTORY):
         with ui.element("div").classes("ii-row"):
             asked = f"?attempt={attempt}" if attempt else ""
-            files = {"predictions.csv": texts.DOWNLOAD_CSV, "predictions.jsonl": texts.DOWNLOAD_JSONL, "export.zip": texts.DOWNLOAD_ZIP}
+            files = {
+                "predictions.csv": texts.DOWNLOAD_CSV,
+                "predictions.jsonl": texts.DOWNLOAD_JSONL,
+                "export.zip": texts.DOWNLOAD_ZIP,
+            }
             for name, text in files.items():
                 show(link(f"/runs/{run_id}/{name}{asked}", text)).classes(remove="w-full")
         await History(run_id, attempt).more()
@@ -102,10 +108,14 @@ class History:
         self.rows += found
         self.button.set_visibility(len(found) == HISTORY_ROWS)
         cells = [row_cells(row) for row in self.rows]
-        self.place.set_content(table(texts.COLUMNS_ROWS, cells, caption=texts.HISTORY) if cells else muted(texts.NO_ROWS))
+        self.place.set_content(
+            table(texts.COLUMNS_ROWS, cells, caption=texts.HISTORY) if cells else muted(texts.NO_ROWS)
+        )
 
     async def _read(self, after: int) -> list[PredictionView]:
-        return [row async for row in client.predictions(self.run_id, after=after, limit=HISTORY_ROWS, attempt=self.attempt)]
+        return [
+            row async for row in client.predictions(self.run_id, after=after, limit=HISTORY_ROWS, attempt=self.attempt)
+        ]
 
 
 async def as_json_lines(predictions: AsyncIterator[PredictionView]) -> AsyncIterator[str]:
@@ -116,7 +126,9 @@ async def as_json_lines(predictions: AsyncIterator[PredictionView]) -> AsyncIter
 
 async def as_csv(predictions: AsyncIterator[PredictionView]) -> AsyncIterator[str]:
     """Each prediction as a line, under a header."""
-    names = [name for name in PredictionView.model_fields if name not in ("top_features", "top_feature_values", "source")]
+    names = [
+        name for name in PredictionView.model_fields if name not in ("top_features", "top_feature_values", "source")
+    ]
     yield _line([*names, "top_features"])
     async for row in predictions:
         values = row.model_dump(mode="json")

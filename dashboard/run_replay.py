@@ -7,7 +7,7 @@ from dashboard import figures, texts
 from dashboard.frame import explained, show
 from dashboard.gateway import client
 from dashboard.markup import Html
-from schemas.api_runs import ReplayCreate, Run
+from schemas.http.runs import ReplayCreate, Run
 
 MODELS_SHOWN = 50
 
@@ -23,7 +23,11 @@ async def ask(run: Run, from_row: int) -> None:
         ui.label(texts.REPLAY_LEAD).classes("ii-muted ii-small")
         row = ui.number(texts.REPLAY_FROM, value=from_row, min=0, precision=0).props("outlined dense").classes("w-full")
         model = ui.select(models, value="", label=texts.MODEL).props("outlined dense").classes("w-full")
-        speed = ui.number(texts.SPEED, value=run.rows_per_second, min=0.001).props("outlined dense clearable").classes("w-full")
+        speed = (
+            ui.number(texts.SPEED, value=run.rows_per_second, min=0.001)
+            .props("outlined dense clearable")
+            .classes("w-full")
+        )
         speed.props(f'placeholder="{texts.FASTEST}" stack-label')
         trouble = show(Html(""))
 

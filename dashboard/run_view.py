@@ -1,4 +1,5 @@
-"""A run as it goes on: orders, figures, charts and the last rows. Drawn from the shared feed a few times a second, whatever the pace is."""
+"""A run as it goes on: orders, figures, charts and the last rows. Drawn from the shared feed a few times a second,
+whatever the pace is."""
 
 from collections.abc import Sequence
 
@@ -28,7 +29,7 @@ from dashboard.markup import (
     verdict,
 )
 from dashboard.run_controls import Controls
-from schemas.api_runs import PredictionView, Run, Truth
+from schemas.http.runs import PredictionView, Run, Truth
 from schemas.manifests import ConfusionMatrix
 from schemas.messages import TERMINAL
 
@@ -39,7 +40,7 @@ TABLE_ROWS = 15
 FAST_ROWS_PER_SECOND = 20.0
 
 
-class RunView:
+class RunPicture:
     """One page's picture of a run."""
 
     def __init__(self, run: Run) -> None:
@@ -94,7 +95,10 @@ class RunView:
         self.figures.set_content(run_cards(run, self.lag))
         threshold = rows[-1].threshold if rows else None
         shown = rows[-CHART_ROWS:]
-        _redraw(self.quality, charts.quality([row.row_index for row in shown], [1 - row.probability_fail for row in shown], threshold))
+        _redraw(
+            self.quality,
+            charts.quality([row.row_index for row in shown], [1 - row.probability_fail for row in shown], threshold),
+        )
         self.quality_now.set_content(quality_head(rows))
         _redraw(self.donut, charts.donut(run.statistics.pass_count, run.statistics.fail_count))
         _redraw(self.histogram, charts.histogram({texts.SCORED: run.statistics.histogram}, threshold))
@@ -128,10 +132,18 @@ def run_cards(run: Run, lag: int | None) -> Html:
     of_rows = texts.OF_ROWS.format(total=figures.count(total)) if total is not None else ""
     if statistics.passed_over:
         of_rows += texts.PASSED_OVER.format(rows=figures.count(statistics.passed_over))
-    scored = joined([html(of_rows), Html('<div style="height:5px"></div>'), bar(share, texts.SCORED)]) if total else html(of_rows)
+    scored = (
+        joined([html(of_rows), Html('<div style="height:5px"></div>'), bar(share, texts.SCORED)])
+        if total
+        else html(of_rows)
+    )
     base = max(statistics.total_predictions, 1)
     attempt = f"{texts.ATTEMPT_NUMBER.format(number=run.attempt)} · " if run.attempt > 1 else ""
-    left = texts.LEFT.format(time=figures.duration(run.eta_seconds)) if run.eta_seconds is not None and run.status not in TERMINAL else ""
+    left = (
+        texts.LEFT.format(time=figures.duration(run.eta_seconds))
+        if run.eta_seconds is not None and run.status not in TERMINAL
+        else ""
+    )
     letters = link(f"/dead-letters?run_id={run.run_id}", texts.SHOW) if statistics.dead_letters else ""
     found = [
         metric(texts.STATE, status(run.status), attempt + figures.ordered_pace(run.rows_per_second)),
@@ -150,7 +162,9 @@ def run_cards(run: Run, lag: int | None) -> Html:
 def quality_head(rows: Sequence[PredictionView]) -> Html:
     """Title of the chart, with the newest score."""
     now = f'<b class="ii-now">{figures.score(1 - rows[-1].probability_fail)}</b>' if rows else ""
-    return Html(f'<div class="ii-between" style="margin:0"><h2 class="ii-h2">{html(texts.QUALITY_TITLE)}</h2>{now}</div>')
+    return Html(
+        f'<div class="ii-between" style="margin:0"><h2 class="ii-h2">{html(texts.QUALITY_TITLE)}</h2>{now}</div>'
+    )
 
 
 def truth_board(truth: Truth | None) -> Html:
@@ -164,7 +178,8 @@ def truth_board(truth: Truth | None) -> Html:
         false_negatives=truth.false_negatives,
     )
     scores = " · ".join(
-        f"{texts.METRICS[name]} <b>{figures.score(getattr(truth, name))}</b>" for name in ("mcc", "precision", "recall", "f1_score")
+        f"{texts.METRICS[name]} <b>{figures.score(getattr(truth, name))}</b>"
+        for name in ("mcc", "precision", "recall", "f1_score")
     )
     return joined([matrix(counts), Html(f'<div class="ii-small" style="margin-top:10px">{scores}</div>')])
 
@@ -200,14 +215,22 @@ def run_facts(run: Run) -> Html:
     """What the run is made of."""
     unknown = Html(figures.DASH)
     source = run.source
-    replayed = [(texts.REPLAYED, link(f"/runs/{source.run_id}", mono(source.run_id)))] if source and source.run_id else []
+    replayed = (
+        [(texts.REPLAYED, link(f"/runs/{source.run_id}", mono(source.run_id)))] if source and source.run_id else []
+    )
     return facts(
         [
             *replayed,
             (texts.RUN, link(f"/runs/{run.run_id}", mono(run.run_id))),
             (texts.STATE, status(run.status)),
-            (texts.MODEL, link(f"/models/{run.model_version}", mono(run.model_version)) if run.model_version else unknown),
-            (texts.DATASET, link(f"/guide/dataset/{run.dataset_id}", mono(run.dataset_id)) if run.dataset_id else unknown),
+            (
+                texts.MODEL,
+                link(f"/models/{run.model_version}", mono(run.model_version)) if run.model_version else unknown,
+            ),
+            (
+                texts.DATASET,
+                link(f"/guide/dataset/{run.dataset_id}", mono(run.dataset_id)) if run.dataset_id else unknown,
+            ),
             (texts.SPLIT, link(f"/guide/train/{run.split_id}", mono(run.split_id)) if run.split_id else unknown),
             (texts.LANES, figures.count(run.lanes)),
             (texts.STARTED, time(run.started_at)),

@@ -16,5 +16,7 @@ class DashboardSettings(BaseSettings):
 
     host: str = "127.0.0.1"
     port: int = Field(8080, ge=0, le=65535)
-    upload_folder: Path | None = Field(None, description="where uploads lie on their way to the gateway; default: the system's")
+    upload_folder: Path | None = Field(
+        None, description="where uploads lie on their way to the gateway; default: the system's"
+    )
     kept_uploads: int = Field(3, ge=1, description="uploads that can be read again with other settings")

@@ -18,7 +18,10 @@ def markup(current: int, links: dict[int, str]) -> Html:
         done = number < current
         kind = "now" if number == current else "done" if done else ""
         sign = "✓" if done else str(number + 1)
-        inner = f'<span class="no" aria-hidden="true">{sign}</span><span style="min-width:0"><span class="t">{escape(title)}</span>'
+        inner = (
+            f'<span class="no" aria-hidden="true">{sign}</span><span style="min-width:0"><span'
+            f' class="t">{escape(title)}</span>'
+        )
         inner += f'<span class="d" style="display:block">{escape(text)}</span></span>'
         mark = ' aria-current="step"' if number == current else ""
         target = links.get(number)

@@ -28,12 +28,14 @@ STEPS: Final = (
 
 UPLOAD_TITLE: Final = "Upload inspection data"
 UPLOAD_LEAD: Final = (
-    "One row per inspected part: sensor readings, and whether the part passed. The columns for label, id and time are found by themselves "
-    "and can be changed afterwards."
+    "One row per inspected part: sensor readings, and whether the part passed. The columns for label, id and time are"
+    " found by themselves and can be changed afterwards."
 )
 UPLOAD_DROP: Final = "Drop a CSV file here"
 UPLOAD_CHOOSE: Final = "Choose a file"
-UPLOAD_RULES: Final = "CSV, TSV or TXT, plain or gzip · any usual separator and encoding · empty cells are missing values"
+UPLOAD_RULES: Final = (
+    "CSV, TSV or TXT, plain or gzip · any usual separator and encoding · empty cells are missing values"
+)
 UPLOAD_SENDING: Final = "Sending {name} to the gateway"
 UPLOAD_READING: Final = "Reading, checking and storing {name}"
 UPLOAD_REFUSED: Final = "The file was not accepted"
@@ -42,7 +44,14 @@ UPLOAD_NONE: Final = "No datasets yet."
 COLUMNS_DATASETS: Final = ("dataset", "file", "records ", "features ", "pass rate ", "size ", "uploaded (UTC)")
 
 DATASET_LEAD: Final = "Check how the file was read, then choose the ranges."
-RECORDS, COLUMNS, PASS_RATE, TIME_RANGE, FILE_SIZE, FEATURES = "Records", "Columns", "Pass rate", "Time range", "Size", "Features"
+RECORDS, COLUMNS, PASS_RATE, TIME_RANGE, FILE_SIZE, FEATURES = (
+    "Records",
+    "Columns",
+    "Pass rate",
+    "Time range",
+    "Size",
+    "Features",
+)
 LABEL_TITLE: Final = "What PASS and FAIL mean"
 ROWS: Final = "{count} rows"
 READ_TITLE: Final = "How the file is read"
@@ -88,7 +97,13 @@ MISSING_VALUE: Final = "missing"
 ALL_COLUMNS: Final = "All {count} columns"
 FIND_COLUMN: Final = "Find a column"
 COLUMNS_COLUMNS: Final = ("column", "type", "missing ", "share ", "remark")
-COLUMN_TYPES: Final = {"numeric": "number", "datetime": "time", "boolean": "yes or no", "text": "text", "empty": "empty"}
+COLUMN_TYPES: Final = {
+    "numeric": "number",
+    "datetime": "time",
+    "boolean": "yes or no",
+    "text": "text",
+    "empty": "empty",
+}
 CONSTANT: Final = "one value only"
 RANKING: Final = "Features are being ranked"
 RANKED: Final = "Features are ranked, {selected} of {considered} are used; the strongest"
@@ -97,7 +112,8 @@ TO_RANGES: Final = "Choose the ranges"
 
 RANGES_TITLE: Final = "Choose three spans of time"
 RANGES_LEAD: Final = (
-    "The model learns from the first, is measured on the second, and the third is replayed row by row as if it came from the line."
+    "The model learns from the first, is measured on the second, and the third is replayed row by row as if it came"
+    " from the line."
 )
 RANGES_SUGGEST: Final = "Suggest 60 / 20 / 20"
 RANGES_SPLIT: Final = "Split and go on"
@@ -117,7 +133,8 @@ COLUMNS_SPLITS: Final = ("split", "training rows ", "test rows ", "simulation ro
 
 TRAIN_TITLE: Final = "Train a model"
 TRAIN_LEAD: Final = (
-    "The settings are good for a start. Training rows that a model has not learnt from tell when to stop, and which threshold is best."
+    "The settings are good for a start. Training rows that a model has not learnt from tell when to stop, and which"
+    " threshold is best."
 )
 TRAIN_START: Final = "Start training"
 TRAIN_OBJECTIVE: Final = "Choose the threshold by"
@@ -189,16 +206,27 @@ FASTEST: Final = "as fast as possible"
 ROW: Final = "Row"
 SEEK, RETRY, REPLAY = "Go to this row", "Try again from this row", "Replay from this row"
 SEEK_HINT: Final = (
-    "Going ahead passes rows over; going back begins a new attempt, and earlier ones stay readable. A replay is a run of its own."
+    "Going ahead passes rows over; going back begins a new attempt, and earlier ones stay readable. A replay is a run"
+    " of its own."
 )
 REPLAY_HINT: Final = "Another system sends these rows. A replay is a run of its own."
-RETRY_HINT: Final = "Trying again is a new attempt of this run, and earlier ones stay readable. A replay is a run of its own."
+RETRY_HINT: Final = (
+    "Trying again is a new attempt of this run, and earlier ones stay readable. A replay is a run of its own."
+)
 ATTEMPT_NUMBER: Final = "attempt {number}"
 PASSED_OVER: Final = " · {rows} passed over"
 SHOW: Final = "show"
 STOP_SURE: Final = "Stop this run? It cannot go on afterwards; its numbers stay."
 CANCEL: Final = "Cancel"
-SCORED, PASSED, FAILED, CONFIDENCE, DEAD, PACE, QUALITY = "Scored", "PASS", "FAIL", "Confidence", "Dead letters", "Pace", "Quality score"
+SCORED, PASSED, FAILED, CONFIDENCE, DEAD, PACE, QUALITY = (
+    "Scored",
+    "PASS",
+    "FAIL",
+    "Confidence",
+    "Dead letters",
+    "Pace",
+    "Quality score",
+)
 AVERAGE: Final = "average"
 LEFT: Final = " · {time} left"
 UNIT_PACE: Final = "rows/s"
@@ -241,17 +269,27 @@ HISTORY: Final = "All predictions"
 MORE: Final = "Show more"
 
 REPLAY_TITLE: Final = "Replay recorded rows"
-REPLAY_LEAD: Final = "The rows of this run are read from Kafka and sent again as a new run. Nothing of this run changes."
+REPLAY_LEAD: Final = (
+    "The rows of this run are read from Kafka and sent again as a new run. Nothing of this run changes."
+)
 REPLAY_FROM: Final = "From row"
 REPLAY_SAME_MODEL: Final = "the model that each row names"
 REPLAY_START: Final = "Start the replay"
 REPLAYED: Final = "Replay of"
-SAME, PASS_TO_FAIL, FAIL_TO_PASS, ONLY_IN_A, ONLY_IN_B = "Same", "PASS to FAIL", "FAIL to PASS", "Only in A", "Only in B"
+SAME, PASS_TO_FAIL, FAIL_TO_PASS, ONLY_IN_A, ONLY_IN_B = (
+    "Same",
+    "PASS to FAIL",
+    "FAIL to PASS",
+    "Only in A",
+    "Only in B",
+)
 JOINED_BY: Final = {
     "row_index": "Both have the rows of one split: row n is compared with row n.",
     "sample_id": "Rows are paired by their sample id, in the order of occurrence.",
 }
-SCORES_APART: Final = "P(FAIL) apart by {mean} on average, {largest} at most; the distributions by {distance} (Kolmogorov–Smirnov)."
+SCORES_APART: Final = (
+    "P(FAIL) apart by {mean} on average, {largest} at most; the distributions by {distance} (Kolmogorov–Smirnov)."
+)
 DIFFERENCES_COMMON: Final = "Figures of the rows that both have"
 DIFF_NAMES: Final = {
     "total_predictions": SCORED,
@@ -270,12 +308,23 @@ DIFF_NAMES: Final = {
 }
 DOWNLOAD_ZIP: Final = "Export everything (zip: CSV, JSON lines, manifest)"
 ATTEMPTS: Final = "Attempts"
-COLUMNS_ATTEMPTS: Final = ("attempt", "status", "scored ", "passed over ", "FAIL ", "dead letters ", "MCC ", "started (UTC)")
+COLUMNS_ATTEMPTS: Final = (
+    "attempt",
+    "status",
+    "scored ",
+    "passed over ",
+    "FAIL ",
+    "dead letters ",
+    "MCC ",
+    "started (UTC)",
+)
 SHOWN_HERE: Final = "shown here"
 FORMER_ATTEMPT: Final = "This is attempt {number} as it was; the newest is {newest}."
 
 MODELS_TITLE: Final = "Models"
-MODELS_LEAD: Final = "Each training makes a new version that never changes. The champion scores rows that name no model."
+MODELS_LEAD: Final = (
+    "Each training makes a new version that never changes. The champion scores rows that name no model."
+)
 MODELS_NONE: Final = "No models yet. The guide leads to the first one."
 COLUMNS_MODELS: Final = ("model", "role", "MCC ", "F1 ", "recall ", "features ", "dataset", "trained (UTC)")
 CHAMPION: Final = "champion"
@@ -294,7 +343,8 @@ WARNINGS: Final = "Mind"
 
 LETTERS_TITLE: Final = "Dead letters"
 LETTERS_LEAD: Final = (
-    "Records that could not be scored, kept whole with the reason. Mend one and send it again: it counts once, in its place."
+    "Records that could not be scored, kept whole with the reason. Mend one and send it again: it counts once, in its"
+    " place."
 )
 LETTERS_NONE: Final = "No dead letters: every record could be scored."
 LETTERS_NONE_MATCH: Final = "No dead letter matches."
@@ -332,7 +382,9 @@ FIELD_BAD, FIELD_MISSING = "this is wrong", "missing"
 LETTER_ANSWERED: Final = "It was sent again and counts, once. The answer is"
 LETTER_PURGED: Final = "It was taken off the list for good."
 REPAIR_TITLE: Final = "Mend and send again"
-REPAIR_LEAD: Final = "The record goes to the same partition with the same identity, and is counted once, whatever is sent how often."
+REPAIR_LEAD: Final = (
+    "The record goes to the same partition with the same identity, and is counted once, whatever is sent how often."
+)
 FIELD_HINT: Final = "a number, null for a missing value, or text"
 EDIT_WHOLE: Final = "Edit the whole record"
 REDRIVE: Final = "Redrive"

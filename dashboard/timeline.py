@@ -11,7 +11,7 @@ Places = Mapping[str, tuple[int, int]]
 """Of each set the first span, and the first span behind it."""
 
 
-class Timeline(Element, component="timeline.js"):
+class TimelineChart(Element, component="timeline.js"):
     """Records and failures per span; `labels` are the times between the spans, one more than there are spans."""
 
     def __init__(

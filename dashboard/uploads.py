@@ -9,7 +9,7 @@ from typing import Any, cast
 from nicegui import ui
 from nicegui.elements.mixins.validation_element import ValidationElement
 
-from client.errors import ClientError, Problem, Refused
+from client.errors import ClientError, Refused, RequestProblem
 from client.upload import UploadOptions
 from dashboard import texts
 from dashboard.frame import explained
@@ -41,8 +41,11 @@ class Kept:
         return self._paths.get(dataset_id)
 
 
-async def deliver(kept: Kept, path: Path, name: str, progress: ui.html, options: UploadOptions) -> Sequence[Problem]:
-    """Send a file to the gateway and open its dataset, or show why it was not accepted; the problems, for the fields they are about."""
+async def deliver(
+    kept: Kept, path: Path, name: str, progress: ui.html, options: UploadOptions
+) -> Sequence[RequestProblem]:
+    """Send a file to the gateway and open its dataset, or show why it was not accepted; the problems, for the fields
+    they are about."""
     sent_percent = -1
 
     def sending(sent: int, total: int) -> None:
@@ -63,7 +66,7 @@ async def deliver(kept: Kept, path: Path, name: str, progress: ui.html, options:
     return ()
 
 
-def mark(fields: Mapping[str, ValidationElement[Any]], found: Sequence[Problem]) -> None:
+def mark(fields: Mapping[str, ValidationElement[Any]], found: Sequence[RequestProblem]) -> None:
     """Say each problem beside the field that it is about, named as in the request."""
     for name, field in fields.items():
         said = next((problem.message for problem in found if problem.field.removeprefix("body.") == name), None)
@@ -87,4 +90,6 @@ def columns_to_leave_out(features: Sequence[str]) -> ui.select:
 
 def settings_of(fields: Mapping[str, ui.input]) -> UploadOptions:
     """What was typed in, blank fields left out."""
-    return cast(UploadOptions, {name: field.value.strip() for name, field in fields.items() if (field.value or "").strip()})
+    return cast(
+        UploadOptions, {name: field.value.strip() for name, field in fields.items() if (field.value or "").strip()}
+    )

@@ -53,11 +53,17 @@ def _parser() -> argparse.ArgumentParser:
     commands.add_parser("down", help="stop everything; data stays")
     commands.add_parser("run", help="run everything in the foreground until Ctrl-C")
     topics = commands.add_parser("topics", help="create the topics on the broker, or say how they differ")
-    topics.add_argument("--acls", action="store_true", help="print the least rights of each process as lines for kafka-acls.sh, and stop")
+    topics.add_argument(
+        "--acls",
+        action="store_true",
+        help="print the least rights of each process as lines for kafka-acls.sh, and stop",
+    )
     commands.add_parser("demo", help="the whole job on generated data (DEMO_ROWS, DEMO_EXIT)")
     storage = commands.add_parser("storage", help="say which storage there is")
     storage.add_argument(
-        "--begin-anew", action="store_true", help="make an empty place the storage, although Kafka knows of datasets and models"
+        "--begin-anew",
+        action="store_true",
+        help="make an empty place the storage, although Kafka knows of datasets and models",
     )
     for name, text in (("status", "parts, addresses, memory"), ("doctor", "check this machine, say how to mend it")):
         commands.add_parser(name, help=text).add_argument("--json", action="store_true")
@@ -76,7 +82,8 @@ def _up(settings: DevstackSettings, console: Console, _: argparse.Namespace) -> 
     up(settings, console)
     if running and (changed := changed_settings(settings.folder)):
         told = (
-            f"This stack was started before these settings changed and does not know them: {', '.join(changed)}. make down, then make up."
+            f"This stack was started before these settings changed and does not know them: {', '.join(changed)}. make"
+            " down, then make up."
         )
         console.print(told, style="bold yellow", soft_wrap=True)
     for name in open_to_others():
@@ -94,7 +101,9 @@ def _run(settings: DevstackSettings, console: Console, _: argparse.Namespace) ->
     from runtime.logging import configure
 
     configure("devstack", settings.log_level, settings.log_format)
-    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # it logs each try to reach a broker that is still starting
+    logging.getLogger("aiokafka").setLevel(
+        logging.CRITICAL
+    )  # it logs each try to reach a broker that is still starting
 
     async def until_asked() -> None:
         stopping = asyncio.Event()
@@ -122,7 +131,7 @@ def _topics(settings: DevstackSettings, console: Console, arguments: argparse.Na
 
 def _storage(settings: DevstackSettings, console: Console, arguments: argparse.Namespace) -> None:
     from storage.errors import StorageUnavailable
-    from storage.files import Storage
+    from storage.objects.files import Storage
 
     storage = Storage(settings.storage)
     try:
@@ -143,11 +152,18 @@ def _status(settings: DevstackSettings, console: Console, arguments: argparse.Na
         if arguments.json:
             print(json.dumps({"phase": "stopped", "failure": state.failure if state else "", "parts": []}))
         else:
-            console.print(f"nothing runs from {settings.folder}" + (f"\nlast time: {state.failure}" if state and state.failure else ""))
+            console.print(
+                f"nothing runs from {settings.folder}"
+                + (f"\nlast time: {state.failure}" if state and state.failure else "")
+            )
         return FAILED
     print(json.dumps(document(state))) if arguments.json else console.print(table(state))
     if (changed := changed_settings(settings.folder)) and not arguments.json:
-        console.print(f"changed since the stack was started: {', '.join(changed)}; make down, then make up", style="yellow", soft_wrap=True)
+        console.print(
+            f"changed since the stack was started: {', '.join(changed)}; make down, then make up",
+            style="yellow",
+            soft_wrap=True,
+        )
     return 0 if state.phase == "ready" else FAILED
 
 
@@ -160,7 +176,8 @@ def _doctor(settings: DevstackSettings, console: Console, arguments: argparse.Na
     else:
         for finding in findings:
             console.print(
-                f"{finding.state:8}{finding.check}: {finding.detail}" + (f"\n        → {finding.mend}" if finding.mend else ""),
+                f"{finding.state:8}{finding.check}: {finding.detail}"
+                + (f"\n        → {finding.mend}" if finding.mend else ""),
                 markup=False,
             )
     return FAILED if any(finding.state == "failed" for finding in findings) else 0
@@ -187,9 +204,16 @@ def _demo(settings: DevstackSettings, console: Console, _: argparse.Namespace) -
 
 
 COMMANDS = {
-    "up": _up, "down": _down, "run": _run, "topics": _topics, "status": _status, "doctor": _doctor, "logs": _logs, "demo": _demo,
+    "up": _up,
+    "down": _down,
+    "run": _run,
+    "topics": _topics,
+    "status": _status,
+    "doctor": _doctor,
+    "logs": _logs,
+    "demo": _demo,
     "storage": _storage,
-}  # fmt: skip
+}
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -1,7 +1,7 @@
 """The least rights of each process on the broker, from who writes and who reads which topic. Pure.
 
-Principals are named as the processes are; give each its own, and each other system one. Who reads without a group needs no right on one.
-"""
+Principals are named as the processes are; give each its own, and each other system one. Who reads without a group needs
+no right on one."""
 
 from collections.abc import Iterator
 from typing import Final, NamedTuple
@@ -10,10 +10,20 @@ from schemas import topics as t
 from schemas.asyncapi import OTHER_SYSTEM, READERS, WRITERS
 
 PROCESSES: Final = ("gateway", "producer", "stream_processor", "trainer")
-GROUPS: Final = {"gateway": "gateway-projector", "producer": "producer", "stream_processor": t.APP_ID, "trainer": "trainer"}
+GROUPS: Final = {
+    "gateway": "gateway-projector",
+    "producer": "producer",
+    "stream_processor": t.APP_ID,
+    "trainer": "trainer",
+}
 OTHERS_GROUPS: Final = "other-"
 """Groups of other systems begin so."""
-TRANSACTIONAL: Final = {"gateway": "gateway-", "producer": "producer-", "stream_processor": f"{t.APP_ID}-", "trainer": "trainer-"}
+TRANSACTIONAL: Final = {
+    "gateway": "gateway-",
+    "producer": "producer-",
+    "stream_processor": f"{t.APP_ID}-",
+    "trainer": "trainer-",
+}
 """Transactional ids of a process begin so."""
 PRINCIPALS: Final = {"stream_processor": "stream-processor", OTHER_SYSTEM: "other-system"}
 
@@ -29,7 +39,9 @@ class Right(NamedTuple):
 
     def command(self, bootstrap: str = "$BOOTSTRAP") -> str:
         """The line for Kafka's own tool."""
-        kind = {"Topic": "topic", "Group": "group", "TransactionalId": "transactional-id", "Cluster": "cluster"}[self.resource]
+        kind = {"Topic": "topic", "Group": "group", "TransactionalId": "transactional-id", "Cluster": "cluster"}[
+            self.resource
+        ]
         where = "--cluster" if kind == "cluster" else f"--{kind} {self.name}"
         pattern = " --resource-pattern-type prefixed" if self.prefixed else ""
         who = f"--add --allow-principal User:{self.principal} --operation {self.operation}"

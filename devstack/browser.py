@@ -1,4 +1,5 @@
-"""A Chromium for browser tests: an installed one, else Playwright's, else the distribution's. `python -m devstack.browser` ensures it."""
+"""A Chromium for browser tests: an installed one, else Playwright's, else the distribution's. `python -m
+devstack.browser` ensures it."""
 
 import os
 import shutil
@@ -21,7 +22,14 @@ def ensure() -> str:
     """Path of a Chromium, installed first when there is none. Raises `SystemExit` that names what was tried."""
     ways = (
         [sys.executable, "-m", "playwright", "install", "chromium"],
-        ["sh", "-c", "apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends chromium"],
+        [
+            "sh",
+            "-c",
+            (
+                "apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends"
+                " chromium"
+            ),
+        ],
     )
     for way in ways:
         if (found := find()) is not None:
@@ -35,7 +43,11 @@ def ensure() -> str:
 
 def _of_playwright() -> str | None:
     root = Path(os.environ.get("PLAYWRIGHT_BROWSERS_PATH") or Path.home() / ".cache" / "ms-playwright")
-    found = [path for pattern in ("chrome", "headless_shell", "chrome-headless-shell") for path in root.glob(f"chromium*/*/{pattern}")]
+    found = [
+        path
+        for pattern in ("chrome", "headless_shell", "chrome-headless-shell")
+        for path in root.glob(f"chromium*/*/{pattern}")
+    ]
     return str(found[0]) if found else None
 
 

@@ -20,11 +20,13 @@ STOP_SECONDS = 20.0
 class Child:
     """A command that can be started again and again; its output is appended to `log`.
 
-    Ctrl-C in a terminal does not reach it (own session): whoever started it decides the order in which things end. On Linux it is sent
-    SIGTERM when the thread that started it is gone, so that a killed supervisor or test run leaves nothing behind.
-    """
+    Ctrl-C in a terminal does not reach it (own session): whoever started it decides the order in which things end. On
+    Linux it is sent SIGTERM when the thread that started it is gone, so that a killed supervisor or test run leaves
+    nothing behind."""
 
-    def __init__(self, name: str, command: Sequence[str], log: Path, *, environment: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self, name: str, command: Sequence[str], log: Path, *, environment: Mapping[str, str] | None = None
+    ) -> None:
         self.name = name
         self.command = list(command)
         self.log = log
@@ -107,7 +109,10 @@ def _opened(log: Path) -> IO[bytes]:
 def _with_parent() -> tuple[str, ...]:
     """Words before a command that end it with the thread that starts it: `setpriv` of util-linux keeps the pid."""
     setpriv = shutil.which("setpriv") if sys.platform == "linux" else None
-    if setpriv is None or subprocess.run([setpriv, "--pdeathsig", "TERM", "true"], capture_output=True, check=False).returncode != 0:
+    if (
+        setpriv is None
+        or subprocess.run([setpriv, "--pdeathsig", "TERM", "true"], capture_output=True, check=False).returncode != 0
+    ):
         return ()
     return (setpriv, "--pdeathsig", "TERM", "--")
 

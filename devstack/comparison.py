@@ -1,12 +1,13 @@
-"""The closing summary of the demo: the streamed numbers beside an offline recount of the same rows. They must be equal."""
+"""The closing summary of the demo: the streamed numbers beside an offline recount of the same rows. They must be
+equal."""
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from devstack.errors import Mismatch
-from schemas.api_runs import Run
-from schemas.api_v1 import Model
+from schemas.http.runs import Run
+from schemas.http.v1 import Model
 from schemas.manifests import ModelManifest
 
 MEAN_TOLERANCE = 1e-9
@@ -21,7 +22,12 @@ def compare(console: Console, storage_url: str, run: Run, simulation_path: str, 
     table.add_column("")
     for name, streamed, recounted in rows:
         same = equal(streamed, recounted)
-        table.add_row(name, written(streamed), written(recounted), Text("=", style="green") if same else Text("differs", style="bold red"))
+        table.add_row(
+            name,
+            written(streamed),
+            written(recounted),
+            Text("=", style="green") if same else Text("differs", style="bold red"),
+        )
     console.print(table)
     wrong = [name for name, streamed, recounted in rows if not equal(streamed, recounted)]
     if wrong:
@@ -32,17 +38,19 @@ def compare(console: Console, storage_url: str, run: Run, simulation_path: str, 
 def streamed_and_recounted(
     storage_url: str, run: Run, simulation_path: str, model: Model | None = None
 ) -> list[tuple[str, float | None, float | None]]:
-    """Name, streamed value, recounted value. The recount takes the rows up to the last one that the stream counted, and a bundle that is
-    the one registered as `model`."""
+    """Name, streamed value, recounted value. The recount takes the rows up to the last one that the stream counted, and
+    a bundle that is the one registered as `model`."""
     from devstack.recount import recount
-    from storage.bundles import digest
-    from storage.files import Storage
+    from models.bundle import digest
+    from storage.objects.files import Storage
 
     stats, truth = run.statistics, run.statistics.truth
     if run.model_version is None or stats.last_row_index < 0:
         return [("rows", stats.total_predictions, 0)]
     registered = digest(ModelManifest.model_validate(model.model_dump(exclude={"aliases"}))) if model else None
-    wanted = recount(Storage(storage_url), run.model_version, simulation_path, rows=stats.last_row_index + 1, registered=registered)
+    wanted = recount(
+        Storage(storage_url), run.model_version, simulation_path, rows=stats.last_row_index + 1, registered=registered
+    )
     return [
         ("rows", stats.total_predictions, wanted.total),
         ("PASS", stats.pass_count, wanted.pass_count),

@@ -27,7 +27,8 @@ OTHERS = "the other parts run: see `make status`; cure the cause, then `make up`
 
 
 def up(settings: DevstackSettings, console: Console) -> StackState:
-    """Start the stack, or what of it is set aside; return when every part is ready. Raises `DevstackError` with the reason."""
+    """Start the stack, or what of it is set aside; return when every part is ready. Raises `DevstackError` with the
+    reason."""
     if is_running(settings.folder):
         _try_again(settings)
     else:
@@ -38,7 +39,9 @@ def up(settings: DevstackSettings, console: Console) -> StackState:
     state = _wait_until_ready(settings, console)
     console.print(urls(state))
     if aside := state.set_aside:
-        raise PartFailed("\n".join([f"{part.name} is set aside: {part.note}\n{tail(Path(part.log))}" for part in aside] + [OTHERS]))
+        raise PartFailed(
+            "\n".join([f"{part.name} is set aside: {part.note}\n{tail(Path(part.log))}" for part in aside] + [OTHERS])
+        )
     return state
 
 
@@ -54,7 +57,8 @@ def _try_again(settings: DevstackSettings) -> None:
 
 
 def down(settings: DevstackSettings, console: Console) -> None:
-    """Stop the stack in order, and whatever a killed supervisor left behind. Raises `DevstackError` when it does not stop."""
+    """Stop the stack in order, and whatever a killed supervisor left behind. Raises `DevstackError` when it does not
+    stop."""
     state = read_state(settings.folder)
     if is_running(settings.folder) and state is not None:
         with console.status("stopping"):
@@ -96,12 +100,18 @@ def _launch(settings: DevstackSettings) -> None:
     (settings.folder / "state.json").unlink(missing_ok=True)
     with open(settings.logs / SUPERVISOR_LOG, "ab", opener=only_ours) as log:
         process = subprocess.Popen(
-            [sys.executable, "-P", "-m", "devstack", "run"], stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
+            [sys.executable, "-P", "-m", "devstack", "run"],
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
         )
     try:
         while read_state(settings.folder) is None:
             if process.poll() is not None:
-                raise PartFailed(f"the supervisor ended with code {process.returncode}\n{tail(settings.logs / SUPERVISOR_LOG)}")
+                raise PartFailed(
+                    f"the supervisor ended with code {process.returncode}\n{tail(settings.logs / SUPERVISOR_LOG)}"
+                )
             time.sleep(POLL_SECONDS)
     except KeyboardInterrupt:  # later it is found by its state file
         process.terminate()
@@ -118,7 +128,9 @@ def _wait_until_ready(settings: DevstackSettings, console: Console) -> StackStat
                 status.update(_summary(state))
             time.sleep(POLL_SECONDS)
     state = read_state(settings.folder)
-    raise PartFailed(state.failure if state and state.failure else f"the stack stopped\n{tail(settings.logs / SUPERVISOR_LOG)}")
+    raise PartFailed(
+        state.failure if state and state.failure else f"the stack stopped\n{tail(settings.logs / SUPERVISOR_LOG)}"
+    )
 
 
 def _summary(state: StackState) -> Text:
@@ -137,5 +149,7 @@ def _stop_supervisor(settings: DevstackSettings, state: StackState) -> None:
     deadline = time.monotonic() + settings.stop_timeout_seconds + STOP_MARGIN_SECONDS
     while is_running(settings.folder):
         if time.monotonic() > deadline:
-            raise DevstackError(f"the supervisor (process {state.supervisor_pid}) does not stop; see {settings.logs / SUPERVISOR_LOG}")
+            raise DevstackError(
+                f"the supervisor (process {state.supervisor_pid}) does not stop; see {settings.logs / SUPERVISOR_LOG}"
+            )
         time.sleep(POLL_SECONDS)

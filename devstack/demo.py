@@ -1,7 +1,8 @@
-"""The whole job on generated data, as a person would do it: upload, split, train, simulate, compare with an offline recount.
+"""The whole job on generated data, as a person would do it: upload, split, train, simulate, compare with an offline
+recount.
 
-Speaks to the gateway through `client` only; the recount reads the storage, which is what makes it independent. Ctrl-C at any time stops the
-run, shows the summary of the rows that were counted, and stops the stack if this demo started it.
+Speaks to the gateway through `client` only; the recount reads the storage, which is what makes it independent. Ctrl-C
+at any time stops the run, shows the summary of the rows that were counted, and stops the stack if this demo started it.
 """
 
 import os
@@ -16,8 +17,8 @@ from rich.console import Console
 from rich.live import Live
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn
 
-from client import show, show_runs
 from client.blocking import Client
+from client.command import show, show_runs
 from client.errors import ClientError
 from devstack.comparison import compare
 from devstack.control import down, up
@@ -26,9 +27,9 @@ from devstack.generate import Generated, generate
 from devstack.settings import DevstackSettings
 from devstack.state import is_running
 from devstack.status import urls
-from schemas.api import TaskStatus
-from schemas.api_runs import PredictionView, Run, RunCreate, RunStatistics
-from schemas.api_v1 import Dataset, Split, TrainingCreate
+from schemas.http.runs import PredictionView, Run, RunCreate, RunStatistics
+from schemas.http.shared import TaskStatus
+from schemas.http.v1 import Dataset, Split, TrainingCreate
 from schemas.messages import TERMINAL
 
 ROWS, FEATURES, FAILURE_RATE, SEED = 12_000, 60, 0.15, 7
@@ -79,17 +80,30 @@ def _job(client: Client, settings: DevstackSettings, console: Console) -> tuple[
     _wait(client, training.task_id, "training", console)
     training = client.training(training.task_id)
     console.print(show.training(training))
-    console.print(f"reachable MCC with this data's noise: {made.reachable_mcc:.3f}; its rule: FAIL if {made.rule}", markup=False)
+    console.print(
+        f"reachable MCC with this data's noise: {made.reachable_mcc:.3f}; its rule: FAIL if {made.rule}", markup=False
+    )
     version = training.result.model_version if training.result else None
-    options = RunCreate(model_version=version, split_id=split.split_id, rows_per_second=1.0, warmup_seconds=WARMUP_SECONDS)
-    run, interrupted = _watch(client, client.start_run(options), console, int(os.environ.get("DEMO_ROWS") or SHOWN_ROWS))
+    options = RunCreate(
+        model_version=version, split_id=split.split_id, rows_per_second=1.0, warmup_seconds=WARMUP_SECONDS
+    )
+    run, interrupted = _watch(
+        client, client.start_run(options), console, int(os.environ.get("DEMO_ROWS") or SHOWN_ROWS)
+    )
     return run, split, interrupted
 
 
 def _generate(folder: Path, console: Console) -> Generated:
     folder.mkdir(parents=True, exist_ok=True)
     with _bar(console, f"generating {ROWS:,} rows x {FEATURES} features", ROWS) as update:
-        return generate(folder / "bosch-like.csv", rows=ROWS, features=FEATURES, failure_rate=FAILURE_RATE, seed=SEED, progress=update)
+        return generate(
+            folder / "bosch-like.csv",
+            rows=ROWS,
+            features=FEATURES,
+            failure_rate=FAILURE_RATE,
+            seed=SEED,
+            progress=update,
+        )
 
 
 def _upload(client: Client, path: Path, console: Console) -> Dataset:
@@ -139,9 +153,15 @@ def _show_events(client: Client, run: Run, console: Console, rows: int) -> None:
 
 @contextmanager
 def _bar(console: Console, what: str, total: int) -> Iterator[Callable[..., None]]:
-    """A progress bar; yields the function that moves it, and says what is being done. Off a terminal, a line when it begins and ends."""
+    """A progress bar; yields the function that moves it, and says what is being done. Off a terminal, a line when it
+    begins and ends."""
     began = time.monotonic()
-    columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TextColumn("{task.percentage:>3.0f} % {task.fields[doing]}"))
+    columns = (
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.percentage:>3.0f} % {task.fields[doing]}"),
+    )
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
         task = progress.add_task(what, total=total, doing="")
         yield lambda done, doing="": progress.update(task, completed=done, doing=doing)

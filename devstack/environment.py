@@ -1,4 +1,5 @@
-"""Every setting of every process, as `.env.example` shows it: `python -m devstack.environment > .env.example` (a test compares them)."""
+"""Every setting of every process, as `.env.example` shows it: `python -m devstack.environment > .env.example` (a test
+compares them)."""
 
 import importlib
 import importlib.util
@@ -19,7 +20,8 @@ from runtime.network import is_loopback
 from runtime.settings import ProcessSettings, load, variable
 
 HEAD = """\
-# Every setting of every process with its default. Copy to .env and uncomment what you change; the environment wins over .env.
+# Every setting of every process with its default. Copy to .env and uncomment what you change;
+# the environment wins over .env.
 # `make …`, `python -m devstack …` and `docker compose` read .env.
 """
 DEMO = """
@@ -59,7 +61,8 @@ def example() -> str:
 
 
 def check() -> None:
-    """Read the settings of every process as it would. Raises one `ConfigurationError` that names every wrong variable."""
+    """Read the settings of every process as it would. Raises one `ConfigurationError` that names every wrong
+    variable."""
     wrong: dict[str, str] = {}
     for _, settings in settings_classes():
         try:
@@ -78,7 +81,8 @@ def remember_settings(folder: Path) -> None:
 
 
 def changed_settings(folder: Path) -> list[str]:
-    """The variables that are set otherwise than when the stack of this folder was started; none when that is not known."""
+    """The variables that are set otherwise than when the stack of this folder was started; none when that is not
+    known."""
     try:
         then = json.loads((folder / REMEMBERED).read_text())
     except (OSError, ValueError):
@@ -96,7 +100,12 @@ def _given() -> dict[str, str]:
 
 def open_to_others() -> list[str]:
     """The variables by which some process listens beyond this machine."""
-    names = [variable(settings, field) for _, settings in settings_classes() for field in settings.model_fields if field.endswith("host")]
+    names = [
+        variable(settings, field)
+        for _, settings in settings_classes()
+        for field in settings.model_fields
+        if field.endswith("host")
+    ]
     return [name for name in names if not is_loopback(os.environ.get(name) or "localhost")]
 
 
@@ -105,7 +114,9 @@ def settings_classes() -> Iterator[tuple[str, type[BaseSettings]]]:
     for name, title in SECTIONS.items():
         if importlib.util.find_spec(name) is not None:
             module = importlib.import_module(name)
-            classes = [found for found in vars(module).values() if isinstance(found, type) and issubclass(found, BaseSettings)]
+            classes = [
+                found for found in vars(module).values() if isinstance(found, type) and issubclass(found, BaseSettings)
+            ]
             yield from ((title, found) for found in classes if found.__module__ == name)
 
 
@@ -113,7 +124,13 @@ def _lines(name: str, info: FieldInfo, settings: type[BaseSettings]) -> Iterator
     if info.description and not (settings is DevstackSettings and info.validation_alias):
         yield f"# {info.description}\n"
     default = info.get_default(call_default_factory=True, validated_data={})
-    text = "" if default in (None, PydanticUndefined) else str(default).lower() if isinstance(default, bool) else str(default)
+    text = (
+        ""
+        if default in (None, PydanticUndefined)
+        else str(default).lower()
+        if isinstance(default, bool)
+        else str(default)
+    )
     yield f"# {name}={text}\n"
 
 

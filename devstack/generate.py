@@ -1,10 +1,11 @@
 """Bosch-like inspection data with a failure rule that is known, so that what a model can reach is known too.
 
-`python -m devstack.generate --rows 100000 --features 300 out.csv`. The same arguments give the same bytes. Streams to disk in chunks.
+`python -m devstack.generate --rows 100000 --features 300 out.csv`. The same arguments give the same bytes. Streams to
+disk in chunks.
 
-A part passes stations on lines; a station it does not visit leaves a block of empty cells. A part FAILs (`Response` 1) when its values
-break the rule, apart from some noise: `reachable_mcc` is what the rule itself scores against the noisy labels.
-"""
+A part passes stations on lines; a station it does not visit leaves a block of empty cells. A part FAILs (`Response` 1)
+when its values break the rule, apart from some noise: `reachable_mcc` is what the rule itself scores against the noisy
+labels."""
 
 import argparse
 from collections.abc import Callable, Iterator
@@ -76,7 +77,9 @@ class Plan:
 
     def rule(self) -> str:
         """The rule in words."""
-        return " or ".join("(" + " and ".join(condition.words(self.names) for condition in cause) + ")" for cause in self.causes)
+        return " or ".join(
+            "(" + " and ".join(condition.words(self.names) for condition in cause) + ")" for cause in self.causes
+        )
 
 
 def generate(
@@ -93,9 +96,9 @@ def generate(
 ) -> Generated:
     """Write the CSV and tell what is in it. `progress` is called with the rows written so far.
 
-    `missing` is the share of empty cells. From `drift_at` on (a share of the rows below 1, else a row number) a third of the stations'
-    sensors read higher. `noise` is the share of rule-breaking parts that pass, and of failures that have no cause.
-    """
+    `missing` is the share of empty cells. From `drift_at` on (a share of the rows below 1, else a row number) a third
+    of the stations' sensors read higher. `noise` is the share of rule-breaking parts that pass, and of failures that
+    have no cause."""
     _check(rows, features, failure_rate, missing, noise)
     plan = _plan(features, failure_rate, missing, noise, seed)
     drift_row = None if drift_at is None else round(drift_at * rows) if drift_at < 1 else int(drift_at)
@@ -107,12 +110,23 @@ def generate(
             missing_cells += int(np.isnan(values).sum())
             _frame(plan, start, values, failed).write_csv(out, include_header=start == 0)
             progress(start + len(values))
-    return Generated(path, rows, features, int(counts[:, 1].sum()), missing_cells / (rows * features), plan.rule(), _mcc(counts), drift_row)
+    return Generated(
+        path,
+        rows,
+        features,
+        int(counts[:, 1].sum()),
+        missing_cells / (rows * features),
+        plan.rule(),
+        _mcc(counts),
+        drift_row,
+    )
 
 
 def _check(rows: int, features: int, failure_rate: float, missing: float, noise: float) -> None:
     if rows < 1 or features < 4 or not 0 < failure_rate <= 0.5 or not 0 <= missing <= 0.9 or not 0 <= noise < 0.5:
-        raise ValueError("need rows >= 1, features >= 4, 0 < failure rate <= 0.5, 0 <= missing <= 0.9, 0 <= noise < 0.5")
+        raise ValueError(
+            "need rows >= 1, features >= 4, 0 < failure rate <= 0.5, 0 <= missing <= 0.9, 0 <= noise < 0.5"
+        )
 
 
 def _plan(features: int, failure_rate: float, missing: float, noise: float, seed: int) -> Plan:
@@ -138,7 +152,8 @@ def _plan(features: int, failure_rate: float, missing: float, noise: float, seed
         centre=centre,
         scale=scale,
         left_out=left_out,
-        drifting=np.isin(station, generator.choice(stations, -(-stations // 3), replace=False)) | (np.arange(features) == chosen[0]),
+        drifting=np.isin(station, generator.choice(stations, -(-stations // 3), replace=False))
+        | (np.arange(features) == chosen[0]),
         causes=[
             [condition(chosen[0], True, broken / present[0])],
             [condition(chosen[1], True, pair), condition(chosen[2], False, pair)],
@@ -149,7 +164,8 @@ def _plan(features: int, failure_rate: float, missing: float, noise: float, seed
 
 
 def _chunks(plan: Plan, rows: int, drift_row: int | None, seed: int) -> Iterator[tuple[int, Floats, Flags, Flags]]:
-    """First row, values (NaN for missing), whether the rule is broken, whether the part failed; chunk by chunk, each seeded on its own."""
+    """First row, values (NaN for missing), whether the rule is broken, whether the part failed; chunk by chunk, each
+    seeded on its own."""
     features = len(plan.names)
     size = max(1, CELLS_PER_CHUNK // features)
     for number, start in enumerate(range(0, rows, size)):
@@ -182,13 +198,19 @@ def _mcc(counts: npt.NDArray[np.int64]) -> float:
 
 def main() -> None:
     """The command line."""
-    parser = argparse.ArgumentParser(prog="python -m devstack.generate", description="Write Bosch-like inspection data as CSV.")
+    parser = argparse.ArgumentParser(
+        prog="python -m devstack.generate", description="Write Bosch-like inspection data as CSV."
+    )
     parser.add_argument("path", type=Path, metavar="out.csv")
     parser.add_argument("--rows", type=int, default=10_000)
     parser.add_argument("--features", type=int, default=60)
     parser.add_argument("--failure-rate", type=float, default=0.08)
-    parser.add_argument("--missing", type=float, default=0.2, help="share of empty cells, in blocks by station (default 0.2)")
-    parser.add_argument("--drift-at", type=float, help="share of the rows (below 1) or row number from which sensors read higher")
+    parser.add_argument(
+        "--missing", type=float, default=0.2, help="share of empty cells, in blocks by station (default 0.2)"
+    )
+    parser.add_argument(
+        "--drift-at", type=float, help="share of the rows (below 1) or row number from which sensors read higher"
+    )
     parser.add_argument("--seed", type=int, default=0)
     given = parser.parse_args()
     try:
@@ -196,7 +218,10 @@ def main() -> None:
     except ValueError as error:
         parser.error(str(error))
     drift = f", drift from row {made.drift_row}" if made.drift_row is not None else ""
-    print(f"{made.path}: {made.rows:,} rows, {made.features} features, {made.failures:,} failures, {made.missing_share:.1%} missing{drift}")
+    print(
+        f"{made.path}: {made.rows:,} rows, {made.features} features, {made.failures:,} failures,"
+        f" {made.missing_share:.1%} missing{drift}"
+    )
     print(f"rule: FAIL if {made.rule}")
     print(f"reachable MCC: {made.reachable_mcc:.3f}")
 

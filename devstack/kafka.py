@@ -34,10 +34,10 @@ PORT_SETTING, CONTROLLER_PORT_SETTING = "DEVSTACK_KAFKA_PORT", "DEVSTACK_KAFKA_C
 def properties(data: Path, port: int, controller_port: int) -> str:
     """The broker's settings: small, quick to start, quick to notice that a client died.
 
-    After `kill -9` it waits for its own old session (default 9 s) before it leads again; with 3 s it was fenced on a machine at load 20.
-    Readers of committed records wait behind an open transaction, whoever left it: a minute is the default of all clients, and the most.
-    Topics made before their time was the broker's (`schemas.topics`) must take writers whose clock is ahead.
-    """
+    After `kill -9` it waits for its own old session (default 9 s) before it leads again; with 3 s it was fenced on a
+    machine at load 20. Readers of committed records wait behind an open transaction, whoever left it: a minute is the
+    default of all clients, and the most. Topics made before their time was the broker's (`schemas.topics`) must take
+    writers whose clock is ahead."""
     return f"""\
 process.roles=broker,controller
 node.id=1
@@ -73,7 +73,8 @@ background.threads=2
 
 
 class EmbeddedKafka:
-    """One broker in a folder. `start` downloads and formats when needed; a port of 0 is chosen once and kept for restarts."""
+    """One broker in a folder. `start` downloads and formats when needed; a port of 0 is chosen once and kept for
+    restarts."""
 
     def __init__(self, folder: Path, *, port: int = 0, controller_port: int = 0, log: Path | None = None) -> None:
         self.folder = folder.absolute()
@@ -112,7 +113,8 @@ class EmbeddedKafka:
         self.child.kill()
 
     def prepare(self, progress: Progress | None = None) -> list[str]:
-        """Download what is missing, write the settings, format the folder once; return the command that runs the broker."""
+        """Download what is missing, write the settings, format the folder once; return the command that runs the
+        broker."""
         classpath = ":".join(str(jar) for jar in kafka_jars(progress))
         data, config = self.folder / "data", self.folder / "server.properties"
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -125,6 +127,8 @@ class EmbeddedKafka:
         return [java(), *JVM, *LOGGING, "-cp", classpath, "kafka.Kafka", str(config)]
 
     def _run_tool(self, classpath: str, *arguments: str) -> None:
-        result = subprocess.run([java(), *JVM, "-cp", classpath, *arguments], capture_output=True, text=True, check=False)
+        result = subprocess.run(
+            [java(), *JVM, "-cp", classpath, *arguments], capture_output=True, text=True, check=False
+        )
         if result.returncode != 0:
             raise PartFailed(f"kafka could not be set up: {' '.join(arguments)}\n{result.stdout}{result.stderr}")

@@ -1,4 +1,5 @@
-"""The parts of the stack: what runs, with which command and environment, and how one sees that it is ready and alive."""
+"""The parts of the stack: what runs, with which command and environment, and how one sees that it is ready and
+alive."""
 
 import os
 import sys
@@ -46,7 +47,8 @@ def build_parts(settings: DevstackSettings, progress: Progress | None = None) ->
 def check_ports(settings: DevstackSettings) -> None:
     """Raise one `PortTaken` that names every port of the stack that something else listens on."""
     taken = [
-        f"port {port.number} for {name.replace('_', ' ')} is taken by {holder(port.number)}; choose another with {port.setting}=<port>"
+        f"port {port.number} for {name.replace('_', ' ')} is taken by {holder(port.number)}; choose another with"
+        f" {port.setting}=<port>"
         for name, port in ports(settings).items()
         if is_listening(port.number)
     ]
@@ -72,16 +74,32 @@ def processes(settings: DevstackSettings) -> list[str]:
 
 def _kafka(settings: DevstackSettings, progress: Progress | None) -> Part:
     port = settings.port("kafka").number
-    kafka = EmbeddedKafka(settings.folder / "kafka", port=port, controller_port=settings.port("kafka_controller").number)
+    kafka = EmbeddedKafka(
+        settings.folder / "kafka", port=port, controller_port=settings.port("kafka_controller").number
+    )
     return Part(
-        "kafka", kafka.prepare(progress), dict(os.environ), settings.logs / "kafka.log", port, kafka.bootstrap, lambda: accepts(port)
+        "kafka",
+        kafka.prepare(progress),
+        dict(os.environ),
+        settings.logs / "kafka.log",
+        port,
+        kafka.bootstrap,
+        lambda: accepts(port),
     )
 
 
 def _redis(settings: DevstackSettings) -> Part:
     port = settings.port("redis").number
     redis = EmbeddedRedis(settings.folder / "redis", port=port, appendonly=settings.redis_appendonly)
-    return Part("redis", redis.prepare(), dict(os.environ), settings.logs / "redis.log", port, redis.url, lambda: redis_answers(port))
+    return Part(
+        "redis",
+        redis.prepare(),
+        dict(os.environ),
+        settings.logs / "redis.log",
+        port,
+        redis.url,
+        lambda: redis_answers(port),
+    )
 
 
 def _process(settings: DevstackSettings, name: str) -> Part:
@@ -94,8 +112,22 @@ def _process(settings: DevstackSettings, name: str) -> Part:
         path = "/health" if name == "gateway" else "/live"
         return await http_status(port, path, timeout_seconds=5.0) == 200
 
-    command = [sys.executable, "-P", "-m", name]  # not from the folder it is started in: that may hold a folder `storage` of its own
-    return Part(name, command, environment(settings), settings.logs / f"{name}.log", port, f"http://{LOOPBACK}:{port}", ready, live)
+    command = [
+        sys.executable,
+        "-P",
+        "-m",
+        name,
+    ]  # not from the folder it is started in: that may hold a folder `storage` of its own
+    return Part(
+        name,
+        command,
+        environment(settings),
+        settings.logs / f"{name}.log",
+        port,
+        f"http://{LOOPBACK}:{port}",
+        ready,
+        live,
+    )
 
 
 def environment(settings: DevstackSettings) -> dict[str, str]:

@@ -17,7 +17,8 @@ _given: dict[int, TextIO] = {}
 
 
 def free_port() -> int:
-    """A port that nobody listens on now, from below the range that the kernel gives to outgoing connections; another one each time.
+    """A port that nobody listens on now, from below the range that the kernel gives to outgoing connections; another
+    one each time.
 
     No other process of this user is given it while this one lives; a process that does not ask here may still take it.
     """
@@ -61,7 +62,9 @@ def is_listening(port: int, host: str = LOOPBACK) -> bool:
 def require_free(port: int, *, part: str, setting: str) -> None:
     """Raise `PortTaken`, naming the holder, when something listens on the port."""
     if is_listening(port):
-        raise PortTaken(f"port {port} for {part} is taken by {holder(port)}; end it, or choose another port with {setting}=<port>")
+        raise PortTaken(
+            f"port {port} for {part} is taken by {holder(port)}; end it, or choose another port with {setting}=<port>"
+        )
 
 
 def holder(port: int) -> str:

@@ -1,7 +1,8 @@
-"""The offline recount: what a run's numbers must be, from its files alone, without Kafka, Redis or any code of the stream.
+"""The offline recount: what a run's numbers must be, from its files alone, without Kafka, Redis or any code of the
+stream.
 
-It shares only `storage.bundles.score`, and how a text becomes a code (`rows.inputs`), with the stream, so that a probability has the
-same bits; everything else is counted afresh.
+It shares only `models.bundle.score`, and how a text becomes a code (`rows.inputs`), with the stream, so that a
+probability has the same bits; everything else is counted afresh.
 """
 
 from collections.abc import Collection
@@ -10,15 +11,15 @@ from math import fsum
 
 import polars
 
+from models.bundle import load_bundle, score
+from models.stored_inputs import model_columns
 from rows.inputs import numbers
-from storage.bundles import load_bundle, score
-from storage.files import Storage
-from storage.inputs import model_columns
-from storage.names import column
+from storage.objects.files import Storage
+from storage.tables.names import column
 
 
 @dataclass(frozen=True)
-class Answer:
+class ExpectedAnswer:
     """What the prediction of a row must say."""
 
     row_index: int
@@ -40,7 +41,7 @@ class Recount:
     false_positives: int
     true_negatives: int
     false_negatives: int
-    answers: list[Answer]
+    answers: list[ExpectedAnswer]
 
 
 def recount(
@@ -52,8 +53,8 @@ def recount(
     without: Collection[int] = (),
     registered: str | None = None,
 ) -> Recount:
-    """Score the first `rows` rows of a simulation set (all by default), leaving out the row indices `without`, and count. `registered`: the
-    digest of the model version's record, which its bundle must have."""
+    """Score the first `rows` rows of a simulation set (all by default), leaving out the row indices `without`, and
+    count. `registered`: the digest of the model version's record, which its bundle must have."""
     bundle = load_bundle(storage, model_version, registered=registered)
     inputs = bundle.inputs or numbers(bundle.manifest.features)
     lazy = polars.scan_parquet(storage.local(simulation_path), n_rows=rows)
@@ -63,7 +64,9 @@ def recount(
     probabilities = score(bundle, matrix).tolist()
     threshold = bundle.manifest.threshold
     answers = [
-        Answer(i, f"SAMPLE_{ids[i]}", "FAIL" if probabilities[i] >= threshold else "PASS", probabilities[i], labels[i])
+        ExpectedAnswer(
+            i, f"SAMPLE_{ids[i]}", "FAIL" if probabilities[i] >= threshold else "PASS", probabilities[i], labels[i]
+        )
         for i in range(table.height)
         if i not in without
     ]

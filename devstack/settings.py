@@ -22,28 +22,48 @@ class Port(NamedTuple):
 
 
 def _port(setting: str, default: int) -> int:
-    return Field(default, ge=1, le=65535, validation_alias=setting, description=f"{setting}, moved by DEVSTACK_PORT_OFFSET unless given")
+    return Field(
+        default,
+        ge=1,
+        le=65535,
+        validation_alias=setting,
+        description=f"{setting}, moved by DEVSTACK_PORT_OFFSET unless given",
+    )
 
 
 class DevstackSettings(ProcessSettings):
     """What `python -m devstack` needs to know; every process's own settings pass through it untouched."""
 
-    model_config = SettingsConfigDict(env_prefix="DEVSTACK_", extra="ignore", populate_by_name=True, env_ignore_empty=True)
+    model_config = SettingsConfigDict(
+        env_prefix="DEVSTACK_", extra="ignore", populate_by_name=True, env_ignore_empty=True
+    )
 
     folder: Annotated[Path, AfterValidator(Path.absolute)] = Field(
         Path(".devstack"), validate_default=True, description="data, logs and state of this stack"
     )
-    port_offset: int = Field(0, ge=0, le=50_000, description="added to every port that is not given: a second stack beside the first")
+    port_offset: int = Field(
+        0, ge=0, le=50_000, description="added to every port that is not given: a second stack beside the first"
+    )
     without: str = Field("", description="processes that are left out, separated by commas, such as dashboard")
-    redis_appendonly: bool = Field(False, description="Redis keeps its data over restarts; it is only a view, so it need not")
+    redis_appendonly: bool = Field(
+        False, description="Redis keeps its data over restarts; it is only a view, so it need not"
+    )
     start_timeout_seconds: float = Field(120.0, gt=0, description="a part that is not ready in time is started again")
-    live_timeout_seconds: float = Field(30.0, gt=0, description="a process whose /live fails for so long is started again")
-    max_restarts: int = Field(8, ge=0, description="restarts in a row, without `stable_seconds` between, before a part is set aside")
-    set_aside_seconds: float = Field(600.0, gt=0, description="a part that is set aside is tried again after so long, or by `make up`")
+    live_timeout_seconds: float = Field(
+        30.0, gt=0, description="a process whose /live fails for so long is started again"
+    )
+    max_restarts: int = Field(
+        8, ge=0, description="restarts in a row, without `stable_seconds` between, before a part is set aside"
+    )
+    set_aside_seconds: float = Field(
+        600.0, gt=0, description="a part that is set aside is tried again after so long, or by `make up`"
+    )
     stable_seconds: float = Field(30.0, gt=0, description="a part that was ready for so long starts its restarts anew")
     backoff_seconds: float = Field(0.5, gt=0, description="wait before the first restart; doubles up to 10 s")
     stop_timeout_seconds: float = Field(28.0, gt=1, description="everything is stopped within this time, or killed")
-    log_bytes: int = Field(20 << 20, gt=0, description="a log that grows beyond this starts anew; the former one is kept as .1")
+    log_bytes: int = Field(
+        20 << 20, gt=0, description="a log that grows beyond this starts anew; the former one is kept as .1"
+    )
 
     kafka_port: int = _port("DEVSTACK_KAFKA_PORT", 9092)
     kafka_controller_port: int = _port("DEVSTACK_KAFKA_CONTROLLER_PORT", 9093)

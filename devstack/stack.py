@@ -1,4 +1,5 @@
-"""The stack as a whole, in the foreground: prepare, supervise, leave the state file behind. `python -m devstack run`."""
+"""The stack as a whole, in the foreground: prepare, supervise, leave the state file behind. `python -m devstack
+run`."""
 
 import asyncio
 from pathlib import Path
@@ -24,7 +25,8 @@ async def run_stack(settings: DevstackSettings, stopping: asyncio.Event, progres
 
 
 def supervisor(settings: DevstackSettings, progress: Progress | None = None) -> Supervisor:
-    """A supervisor of all parts, which writes the state file. Ends leftovers first; raises `PortTaken`, `DownloadFailed`, `PartFailed`."""
+    """A supervisor of all parts, which writes the state file. Ends leftovers first; raises `PortTaken`,
+    `DownloadFailed`, `PartFailed`."""
     for name in end_leftovers(read_state(settings.folder)):
         log.warning("ended what a killed supervisor left behind", part=name)
     check_ports(settings)
@@ -39,7 +41,12 @@ def supervisor(settings: DevstackSettings, progress: Progress | None = None) -> 
         )
         log.info("topics are there", created=created)
 
-    return Supervisor(settings, build_parts(settings, progress), prepare=topics, written=lambda state: write_state(settings.folder, state))
+    return Supervisor(
+        settings,
+        build_parts(settings, progress),
+        prepare=topics,
+        written=lambda state: write_state(settings.folder, state),
+    )
 
 
 async def supervise(stack: Supervisor, stopping: asyncio.Event) -> None:

@@ -1,7 +1,7 @@
 """The state file `.devstack/state.json`: what runs where. Written by the supervisor alone, read by everyone.
 
-A lock in the same folder says whether a supervisor runs. A pid counts only with the start time of its process: pids are used again.
-"""
+A lock in the same folder says whether a supervisor runs. A pid counts only with the start time of its process: pids are
+used again."""
 
 import contextlib
 import fcntl
@@ -69,7 +69,8 @@ class StackState(msgspec.Struct):
 
 
 def write_state(folder: Path, state: StackState) -> None:
-    """Replace the state file in one step. When the disk does not take it (it is full, say), the former one stays: the stack goes on."""
+    """Replace the state file in one step. When the disk does not take it (it is full, say), the former one stays: the
+    stack goes on."""
     temporary = folder / f"{STATE}.new"
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -98,7 +99,9 @@ def only_supervisor(folder: Path) -> Iterator[None]:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise DevstackError(f"a stack runs already in {folder}: see `make status`, or stop it by `make down`") from None
+            raise DevstackError(
+                f"a stack runs already in {folder}: see `make status`, or stop it by `make down`"
+            ) from None
         yield
 
 

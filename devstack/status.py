@@ -44,7 +44,15 @@ def table(state: StackState) -> RenderableType:
         used = memory(process_of(part))
         total += used
         style = COLOURS.get(part.state, "bold red")
-        grid.add_row(part.name, Text(part.state, style=style), str(part.pid or "–"), str(part.restarts), part.url, part.note, mib(used))
+        grid.add_row(
+            part.name,
+            Text(part.state, style=style),
+            str(part.pid or "–"),
+            str(part.restarts),
+            part.url,
+            part.note,
+            mib(used),
+        )
     with contextlib.suppress(psutil.NoSuchProcess):
         used = memory(psutil.Process(state.supervisor_pid), children=False)
         total += used
@@ -80,7 +88,8 @@ def _part(part: PartStatus) -> dict[str, object]:
 
 
 def memory(process: psutil.Process | None, *, children: bool = True) -> int:
-    """Bytes that a process, with its children, uses; a page that several share is counted once over all of them, where the system tells."""
+    """Bytes that a process, with its children, uses; a page that several share is counted once over all of them, where
+    the system tells."""
     if process is None:
         return 0
     total = 0

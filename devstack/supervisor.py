@@ -1,10 +1,11 @@
-"""Keep the parts of the stack running: start them, start them again when they end, set aside what does not last, stop them in order.
+"""Keep the parts of the stack running: start them, start them again when they end, set aside what does not last, stop
+them in order.
 
-Everything is started at once (each process waits for the brokers by itself). A part that ends is started again after a growing pause. One
-that ends again and again is set aside, and at once when its settings are wrong (78): the others go on, the state says which part and why,
-and it is tried again after a long pause or when asked (`make up`). Only a server that never comes up at the start ends the whole
-stack: there is nothing to go on with. Stop order: processes, Redis, Kafka.
-"""
+Everything is started at once (each process waits for the brokers by itself). A part that ends is started again after a
+growing pause. One that ends again and again is set aside, and at once when its settings are wrong (78): the others go
+on, the state says which part and why, and it is tried again after a long pause or when asked (`make up`). Only a server
+that never comes up at the start ends the whole stack: there is nothing to go on with. Stop order: processes, Redis,
+Kafka."""
 
 import asyncio
 import contextlib
@@ -38,7 +39,8 @@ log = structlog.get_logger()
 
 
 class Supervised:
-    """One part and its ups and downs. `keep` runs until it is cancelled; a `needed` part that never comes up raises `PartFailed`."""
+    """One part and its ups and downs. `keep` runs until it is cancelled; a `needed` part that never comes up raises
+    `PartFailed`."""
 
     def __init__(self, part: Part, settings: DevstackSettings, changed: Callable[[], None]) -> None:
         self.part = part
@@ -112,15 +114,22 @@ class Supervised:
         self.child.kill()
 
     async def _pause(self) -> None:
-        """Wait before the next start, for long when there have been too many. Raises `PartFailed` when nothing can begin without it."""
+        """Wait before the next start, for long when there have been too many. Raises `PartFailed` when nothing can
+        begin without it."""
         code, stable = self.child.exit_code, self._settings.stable_seconds
-        self._in_a_row = 0 if self._ready_at is not None and time.monotonic() - self._ready_at > stable else self._in_a_row
+        self._in_a_row = (
+            0 if self._ready_at is not None and time.monotonic() - self._ready_at > stable else self._in_a_row
+        )
         self._in_a_row += 1
         self.status.restarts += 1
         self.status.note = f"ended with {meaning(code)}"
         log.error("a part ended", part=self.part.name, exit_code=code, in_a_row=self._in_a_row)
         if code == EXIT_CONFIGURATION or self._in_a_row > self._settings.max_restarts:
-            times = "its settings are wrong" if code == EXIT_CONFIGURATION else f"given up after {self._settings.max_restarts} restarts"
+            times = (
+                "its settings are wrong"
+                if code == EXIT_CONFIGURATION
+                else f"given up after {self._settings.max_restarts} restarts"
+            )
             if self.needed and not self.was_ready.is_set():
                 self._set("failed")
                 raise PartFailed(f"{self.part.name} ended with {meaning(code)}; {times}\n{tail(self.part.log)}")
@@ -131,7 +140,10 @@ class Supervised:
 
     async def _set_aside(self, why: str) -> None:
         seconds = self._settings.set_aside_seconds
-        self.status.note = f"{why}; tried again at {datetime.now(UTC).astimezone() + timedelta(seconds=seconds):%H:%M:%S}, or by `make up`"
+        self.status.note = (
+            f"{why}; tried again at {datetime.now(UTC).astimezone() + timedelta(seconds=seconds):%H:%M:%S}, or by"
+            " `make up`"
+        )
         log.error("a part is set aside, the others go on", part=self.part.name, why=why, again_in_seconds=seconds)
         self._again.clear()
         self._set("set aside")
@@ -147,7 +159,8 @@ class Supervised:
 
 
 class Supervisor:
-    """All parts together. `written` gets the state at every change; `prepare` runs once the servers are ready (it makes the topics)."""
+    """All parts together. `written` gets the state at every change; `prepare` runs once the servers are ready (it makes
+    the topics)."""
 
     def __init__(
         self,
@@ -177,7 +190,9 @@ class Supervisor:
     async def run(self, stopping: asyncio.Event) -> None:
         """Start everything, keep it running until `stopping`, stop everything. Raises what made it give up."""
         asked = asyncio.create_task(stopping.wait())
-        tasks: set[asyncio.Task[object]] = {asyncio.create_task(supervised.keep()) for supervised in self.parts.values()}
+        tasks: set[asyncio.Task[object]] = {
+            asyncio.create_task(supervised.keep()) for supervised in self.parts.values()
+        }
         tasks |= {asyncio.create_task(self._make_ready()), asyncio.create_task(self._rotate_logs())}
         try:
             while not asked.done():
@@ -229,7 +244,9 @@ class Supervisor:
             if "set aside" in states and (self.state.phase != "starting" or states <= {"set aside", "ready"}):
                 self.state.phase = "degraded"
             elif states == {"ready"}:
-                self.state.ready_after_seconds = self.state.ready_after_seconds or round(time.monotonic() - self._began, 2)
+                self.state.ready_after_seconds = self.state.ready_after_seconds or round(
+                    time.monotonic() - self._began, 2
+                )
                 self.state.phase = "ready"
         self._written(self.state)
 
@@ -239,8 +256,8 @@ class Supervisor:
 
 
 def rotate(path: Path, limit: int) -> None:
-    """Keep a grown log as `.1` and begin it anew. The writer goes on: it appends to the same file. Without room for the copy the log is
-    begun anew all the same, with its end kept: that makes room."""
+    """Keep a grown log as `.1` and begin it anew. The writer goes on: it appends to the same file. Without room for the
+    copy the log is begun anew all the same, with its end kept: that makes room."""
     kept = path.with_name(path.name + ".1")
     try:
         if not path.exists() or path.stat().st_size <= limit:
@@ -261,5 +278,9 @@ def meaning(exit_code: int | None) -> str:
     """An exit code in words."""
     if exit_code is not None and exit_code < 0:
         return signal.Signals(-exit_code).name
-    words = {EXIT_BUG: " (bug, or fenced)", EXIT_UNAVAILABLE: " (a part it needs is unavailable)", EXIT_CONFIGURATION: " (wrong settings)"}
+    words = {
+        EXIT_BUG: " (bug, or fenced)",
+        EXIT_UNAVAILABLE: " (a part it needs is unavailable)",
+        EXIT_CONFIGURATION: " (wrong settings)",
+    }
     return f"code {exit_code}{words.get(exit_code or 0, '')}"

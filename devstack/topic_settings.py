@@ -1,4 +1,5 @@
-"""Give topics that exist the one setting that came later: the broker unpacks batches before it compares their size (ADR 29).
+"""Give topics that exist the one setting that came later: the broker unpacks batches before it compares their size (ADR
+29).
 
 Whatever else somebody has set on a topic stays.
 """

@@ -1,7 +1,7 @@
 """Create every topic of `schemas.topics` with its settings; say which existing ones differ. Idempotent.
 
-Partition counts are never changed here: the key of a record decides its partition, so a changed count breaks what has been written.
-"""
+Partition counts are never changed here: the key of a record decides its partition, so a changed count breaks what has
+been written."""
 
 import asyncio
 from collections.abc import Mapping
@@ -11,7 +11,7 @@ from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
 
 from devstack.errors import PartFailed, TopicsDiffer
 from devstack.topic_settings import unpack
-from runtime.kafka_clients import open_administrator
+from runtime.kafka.clients import open_administrator
 from schemas.topics import TOPICS, Topic
 
 MAX_REPLICATION = 3
@@ -22,11 +22,13 @@ Kafka = Mapping[str, object]
 Wanted = dict[str, tuple[Topic, int]]
 
 
-async def create_topics(kafka: Kafka, *, data_partitions: int, control_partitions: int, timeout_seconds: float = 60.0) -> list[str]:
+async def create_topics(
+    kafka: Kafka, *, data_partitions: int, control_partitions: int, timeout_seconds: float = 60.0
+) -> list[str]:
     """Create what is missing and return its names; wait for the broker, and until it leads every partition.
 
-    Raises `TopicsDiffer` when existing topics have other partition counts, `PartFailed` when the broker does not answer in time.
-    """
+    Raises `TopicsDiffer` when existing topics have other partition counts, `PartFailed` when the broker does not answer
+    in time."""
     wanted = _wanted(data_partitions, control_partitions)
     deadline = asyncio.get_running_loop().time() + timeout_seconds
     while True:
@@ -68,7 +70,8 @@ async def _create(admin: AIOKafkaAdminClient, wanted: Wanted) -> list[str]:
     if wrong := _wrong_counts(existing, wanted):
         raise TopicsDiffer(
             "; ".join(wrong)
-            + "\nSet DATA_PARTITIONS and CONTROL_PARTITIONS to what the broker has, or delete these topics with their records"
+            + "\nSet DATA_PARTITIONS and CONTROL_PARTITIONS to what the broker has, or delete these topics with their"
+            " records"
         )
     missing = [name for name in wanted if name not in existing]
     if missing:

@@ -2,9 +2,9 @@
 
     python examples/redrive.py --run ext-line-7
 
-Two kinds of letters can be repaired by a rule: a field that the model does not know is taken out, one that it misses is sent as null
-(a missing value). Others are left as they are. A row counts once however often it is sent, so this may run twice, or be killed.
-Prints one line for each letter: what was wrong, and what came of it.
+Two kinds of letters can be repaired by a rule: a field that the model does not know is taken out, one that it misses is
+sent as null (a missing value). Others are left as they are. A row counts once however often it is sent, so this may run
+twice, or be killed. Prints one line for each letter: what was wrong, and what came of it.
 """
 
 import argparse
@@ -15,7 +15,7 @@ from typing import Any
 
 from client import Client
 from client.errors import ClientError
-from schemas.api_dead_letters import DeadLetterView
+from schemas.http.dead_letters import DeadLetterView
 
 FEATURES = "$.features."
 WAIT_SECONDS = 30.0
@@ -48,9 +48,14 @@ def outcome(gateway: Client, letter_id: str) -> str:
 
 
 def redrive(gateway: Client, run_id: str | None) -> None:
-    """Repair until nothing is open that a rule knows: a row may have more than one fault, and is a new letter after the first."""
+    """Repair until nothing is open that a rule knows: a row may have more than one fault, and is a new letter after the
+    first."""
     seen: set[str] = set()
-    while fresh := [one for one in gateway.dead_letters(run_id=run_id, state="open", limit="500").items if one.dead_letter_id not in seen]:
+    while fresh := [
+        one
+        for one in gateway.dead_letters(run_id=run_id, state="open", limit="500").items
+        if one.dead_letter_id not in seen
+    ]:
         for summary in fresh:
             seen.add(summary.dead_letter_id)
             letter = gateway.dead_letter(summary.dead_letter_id)

@@ -2,10 +2,10 @@
 
     python examples/send_rows.py --bootstrap 127.0.0.1:9092 --key line-7 rows.jsonl
 
-Each line of the file is one JSON object of feature values, such as {"L0_S0_F0": 0.13, "L0_S0_F1": null}. Every line is answered on
-`predictions.v1` by the champion model, or explained on `dead-letters.v1`; the answers are printed in the order of the lines. Read them with
-`isolation_level=read_committed`, as here: most clients do not by themselves, and see records of transactions that were aborted.
-"""
+Each line of the file is one JSON object of feature values, such as {"L0_S0_F0": 0.13, "L0_S0_F1": null}. Every line is
+answered on `predictions.v1` by the champion model, or explained on `dead-letters.v1`; the answers are printed in the
+order of the lines. Read them with `isolation_level=read_committed`, as here: most clients do not by themselves, and see
+records of transactions that were aborted."""
 
 import argparse
 import asyncio
@@ -26,7 +26,9 @@ async def send(bootstrap: str, key: str, lines: list[str], timeout_seconds: floa
     consumer = AIOKafkaConsumer(bootstrap_servers=bootstrap, isolation_level="read_committed", enable_auto_commit=False)
     async with producer, consumer:
         partitions = await producer.partitions_for("ingress.rows.v1")
-        answers = [TopicPartition(topic, number) for topic in ("predictions.v1", "dead-letters.v1") for number in partitions]
+        answers = [
+            TopicPartition(topic, number) for topic in ("predictions.v1", "dead-letters.v1") for number in partitions
+        ]
         consumer.assign(answers)
         await consumer.seek_to_end(*answers)
         wanted = {}
@@ -67,9 +69,15 @@ def main() -> None:
         for answer in asyncio.run(send(arguments.bootstrap, arguments.key, lines, arguments.timeout_seconds)):
             print(json.dumps(answer))
     except TimeoutError:
-        sys.exit(f"Not every row was answered within {arguments.timeout_seconds:g} s. Is the stream_processor up? See `make status`.")
+        sys.exit(
+            f"Not every row was answered within {arguments.timeout_seconds:g} s. Is the stream_processor up? See `make"
+            " status`."
+        )
     except (KafkaError, OSError) as error:
-        sys.exit(f"Kafka at {arguments.bootstrap} does not answer: {error}. Start the stack by `make up`; `make status` names its address.")
+        sys.exit(
+            f"Kafka at {arguments.bootstrap} does not answer: {error}. Start the stack by `make up`; `make status`"
+            " names its address."
+        )
 
 
 def no_constant(name: str) -> None:

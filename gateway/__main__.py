@@ -1,4 +1,5 @@
-"""`python -m gateway`: serve on GATEWAY_HOST:GATEWAY_PORT until SIGTERM or SIGINT; open requests are finished, within a bound."""
+"""`python -m gateway`: serve on GATEWAY_HOST:GATEWAY_PORT until SIGTERM or SIGINT; open requests are finished, within a
+bound."""
 
 import asyncio
 import contextlib
@@ -9,8 +10,8 @@ import structlog
 import uvicorn
 
 from gateway.app import create_app
-from gateway.connections import connection_bound, guarded
 from gateway.settings import GatewaySettings
+from gateway.web.connections import connection_bound, guarded
 from runtime.errors import Unavailable
 from runtime.network import say_if_open
 from runtime.process import run, settled
@@ -18,8 +19,8 @@ from runtime.process import run, settled
 log = structlog.get_logger()
 
 KEEP_ALIVE_SECONDS = 75
-"""How long an idle connection stays open: longer than clients keep theirs. With uvicorn's 5 s, which are httpx' too, a request that is
-sent just then can meet the end of its connection, and an order cannot simply be sent again."""
+"""How long an idle connection stays open: longer than clients keep theirs. With uvicorn's 5 s, which are httpx' too, a
+request that is sent just then can meet the end of its connection, and an order cannot simply be sent again."""
 
 
 class Server(uvicorn.Server):
@@ -39,7 +40,9 @@ async def main(settings: GatewaySettings, stopping: asyncio.Event) -> None:
     server = Server(
         uvicorn.Config(
             app,
-            http=guarded(connection_bound(settings.max_connections)),  # h11 bounds the size of headers; httptools does not
+            http=guarded(
+                connection_bound(settings.max_connections)
+            ),  # h11 bounds the size of headers; httptools does not
             h11_max_incomplete_event_size=64 << 10,
             timeout_keep_alive=KEEP_ALIVE_SECONDS,
             log_config=None,
@@ -67,13 +70,17 @@ async def main(settings: GatewaySettings, stopping: asyncio.Event) -> None:
 def _pass_on(work: "asyncio.Task[None]", ended: "asyncio.Future[None]") -> None:
     cancelled = work.cancelled()  # by us when we stop; or by a library, and then the view would stand still for ever
     ended.set_exception(
-        RuntimeError("the projector was cancelled") if cancelled else work.exception() or RuntimeError("the projector ended")
+        RuntimeError("the projector was cancelled")
+        if cancelled
+        else work.exception() or RuntimeError("the projector ended")
     )
     ended.exception()  # when we stop nobody waits for it
 
 
 def _listen(host: str, port: int) -> socket.socket:
-    listening = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    listening = socket.socket(
+        socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP
+    )
     try:
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listening.setsockopt(

@@ -11,21 +11,30 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.staticfiles import StaticFiles
 
 from gateway import errors
-from gateway.edges import BodyLimit, Measured
-from gateway.known_query import refuse_unknown
-from gateway.loop_watch import watch_loop
+from gateway.datasets import routes as datasets
+from gateway.datasets import split_routes as splits
+from gateway.datasets.upload import MAX_FIELD_BYTES, MAX_PARTS
+from gateway.dead_letters import routes as dead_letters
+from gateway.dotnet import routes as dotnet
+from gateway.models import routes as models
+from gateway.models import training_routes as training
 from gateway.parts import open_parts
-from gateway.plain_errors import PlainErrors, is_plain
-from gateway.presentation import CONTRACT, OLD
-from gateway.routes import datasets, dead_letters, dotnet, models, quarantine, runs, simulation, splits, system, training
+from gateway.runs import routes as runs
+from gateway.runs import simulation_routes as simulation
 from gateway.settings import GatewaySettings
-from gateway.spoken import Spoken
-from gateway.uploads import MAX_FIELD_BYTES, MAX_PARTS
-from gateway.workshop import Workshop
+from gateway.system import quarantine_routes as quarantine
+from gateway.system import routes as system
+from gateway.web.known_query import refuse_unknown
+from gateway.web.loop_watch import watch_loop
+from gateway.web.middleware import BodyLimit, RequestTimes
+from gateway.web.plain_errors import PlainErrors, is_plain
+from gateway.web.spoken import Spoken
+from gateway.web.style import CONTRACT, OLD
+from gateway.web.threads import Workshop
 from runtime.network import is_loopback
 from runtime.tasks import cancel_all
 from storage.errors import StorageUnavailable
-from storage.files import Storage
+from storage.objects.files import Storage
 
 UPLOADS = frozenset({"/dataset/store", "/v1/datasets", "/api/Dataset/upload"})
 """Paths that have a limit of their own."""
@@ -37,7 +46,8 @@ Ended = Callable[["asyncio.Task[None]"], None]
 
 
 def create_app(settings: GatewaySettings, work_ended: Ended = lambda _: None) -> FastAPI:
-    """Build the application; nothing is opened before its lifespan begins. `work_ended` is told when the projector's task is over."""
+    """Build the application; nothing is opened before its lifespan begins. `work_ended` is told when the projector's
+    task is over."""
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -48,7 +58,9 @@ def create_app(settings: GatewaySettings, work_ended: Ended = lambda _: None) ->
             app.state.problems, app.state.end_streams = parts.problems, parts.end_streams
             parts.work.add_done_callback(work_ended)
             watching = asyncio.create_task(watch_loop())
-            describing = asyncio.create_task(asyncio.to_thread(app.openapi))  # half a second; `Spoken` asks for it at the first /api/
+            describing = asyncio.create_task(
+                asyncio.to_thread(app.openapi)
+            )  # half a second; `Spoken` asks for it at the first /api/
             yield
             app.state.workshop.close()
             await cancel_all(watching, describing)
@@ -66,7 +78,9 @@ def create_app(settings: GatewaySettings, work_ended: Ended = lambda _: None) ->
     app.state.ml_dialect = OLD if settings.ml_dialect == "celery" else CONTRACT
     app.state.workshop = Workshop(Storage(settings.storage_url), settings.upload_jobs)
     errors.install(app)
-    app.add_middleware(BodyLimit, limit=settings.max_body_bytes, without=UPLOADS, stall_seconds=settings.body_stall_seconds)
+    app.add_middleware(
+        BodyLimit, limit=settings.max_body_bytes, without=UPLOADS, stall_seconds=settings.body_stall_seconds
+    )
     if settings.dotnet_dialect == "web":
         app.add_middleware(PlainErrors)
     app.add_middleware(
@@ -79,8 +93,14 @@ def create_app(settings: GatewaySettings, work_ended: Ended = lambda _: None) ->
         cached=(system.ASSETS,),
     )
     if origins := allowed_origins(settings.cors_origins, settings.host):
-        app.add_middleware(CORSMiddleware, allow_origins=origins, allow_methods=["*"], allow_headers=["*"], expose_headers=["Retry-After"])
-    app.add_middleware(Measured)
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=origins,
+            allow_methods=["*"],
+            allow_headers=["*"],
+            expose_headers=["Retry-After"],
+        )
+    app.add_middleware(RequestTimes)
     app.include_router(system.router)
     for module in (datasets, splits, training, models, dotnet, simulation, runs, dead_letters, quarantine):
         app.include_router(module.router, dependencies=[Depends(refuse_unknown)])
@@ -90,10 +110,15 @@ def create_app(settings: GatewaySettings, work_ended: Ended = lambda _: None) ->
 
 
 def allowed_origins(setting: str, host: str) -> list[str]:
-    """The origins whose pages may call: those named; by `none` no one; by `auto` those of `WEB_PORTS` while only this machine can call."""
+    """The origins whose pages may call: those named; by `none` no one; by `auto` those of `WEB_PORTS` while only this
+    machine can call."""
     if setting != "auto":
         return [origin.strip() for origin in setting.split(",") if origin.strip() and origin.strip() != "none"]
-    return [f"http://{name}:{port}" for name in ("localhost", "127.0.0.1") for port in WEB_PORTS] if is_loopback(host) else []
+    return (
+        [f"http://{name}:{port}" for name in ("localhost", "127.0.0.1") for port in WEB_PORTS]
+        if is_loopback(host)
+        else []
+    )
 
 
 def _without_defaults(app: FastAPI) -> dict[str, Any]:

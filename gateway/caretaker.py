@@ -1,8 +1,9 @@
-"""Looks after the view's Redis for the projector: whether it takes writes, whether it loses keys, and what is said of that (ADR 29).
+"""Looks after the view's Redis for the projector: whether it takes writes, whether it loses keys, and what is said of
+that (ADR 29).
 
-While what is projected does not get there nothing is shown: it would be old. A view that has lost keys is cleared away and built again,
-each time after a longer wait while that does not last: a Redis that is too small for it would be filled for ever.
-"""
+While what is projected does not get there nothing is shown: it would be old. A view that has lost keys is cleared away
+and built again, each time after a longer wait while that does not last: a Redis that is too small for it would be
+filled for ever."""
 
 import asyncio
 import time
@@ -11,7 +12,7 @@ from collections.abc import Callable, Sequence
 import structlog
 
 from gateway import metrics
-from storage.redis_store import RedisStore, RedisUnavailable, ViewDamaged, ViewRebuilding
+from storage.view.redis_store import RedisStore, RedisUnavailable, ViewDamaged, ViewRebuilding
 
 log = structlog.get_logger()
 
@@ -32,7 +33,8 @@ class Caretaker:
         self._cleared_at, self._wait_seconds = -LASTING_SECONDS, 0.0
 
     async def look(self, partitions: Sequence[str], expected: int) -> list[int | None]:
-        """Check the view, all of it when Redis has evicted keys; return the partitions' positions, none when keys are missing.
+        """Check the view, all of it when Redis has evicted keys; return the partitions' positions, none when keys are
+        missing.
 
         When this returns Redis takes writes, and what was held back is shown again.
         """
@@ -46,7 +48,8 @@ class Caretaker:
         return found.positions
 
     async def clear(self) -> None:
-        """Before partitions are placed: remove a view that is damaged, after a wait when that was done a short time ago.
+        """Before partitions are placed: remove a view that is damaged, after a wait when that was done a short time
+        ago.
 
         Waits while another does it.
         """
@@ -67,10 +70,13 @@ class Caretaker:
                 log.info("there is no view in Redis: it is built", evicted=found.evicted)
             else:
                 metrics.REBUILDS.inc()
-                log.error("the view is built again: keys of it were gone from Redis", evicted=found.evicted, **self._about())
+                log.error(
+                    "the view is built again: keys of it were gone from Redis", evicted=found.evicted, **self._about()
+                )
 
     async def hold_back(self, error: Exception) -> None:
-        """Show nothing until a look has found that what is projected gets there. What is not ours to read is built again."""
+        """Show nothing until a look has found that what is projected gets there. What is not ours to read is built
+        again."""
         if isinstance(error, ViewDamaged):
             try:
                 await self._store.condemn(str(error))
@@ -102,11 +108,15 @@ class Caretaker:
             log.warning("Redis may evict keys of the view: set maxmemory-policy noeviction", policy=self._policy)
 
     def _about(self) -> dict[str, object]:
-        return {"policy": self._policy, "advice": "set maxmemory-policy noeviction, and maxmemory so high that all fits"}
+        return {
+            "policy": self._policy,
+            "advice": "set maxmemory-policy noeviction, and maxmemory so high that all fits",
+        }
 
     def _remark(self, evicted: int) -> str:
         if evicted <= 0 or self._policy in (None, KEEPING):
             return ""
         return (
-            f"; Redis has evicted {evicted:,} keys ({self._policy}): set maxmemory-policy noeviction, and maxmemory so high that all fits"
+            f"; Redis has evicted {evicted:,} keys ({self._policy}): set maxmemory-policy noeviction, and maxmemory so"
+            " high that all fits"
         )

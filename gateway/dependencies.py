@@ -1,32 +1,32 @@
 """What routes take from the application: each part by its type, through `Depends`.
 
-`gateway.parts.open_parts` makes the parts; the application keeps them in `app.state` under these names: `settings`, `views`,
-`commands`, `outbox`, `changes`, `feed`, `pages`, `letters`, `ranges`, `comparisons`, `redriver`, `poison`, `workshop`,
-and the dialects `dotnet_dialect` and `ml_dialect`. The functions are `async` because FastAPI runs plain ones in threads, which was half
-of what a status request cost.
+`gateway.parts.open_parts` makes the parts; the application keeps them in `app.state` under these names: `settings`,
+`views`, `commands`, `outbox`, `changes`, `feed`, `pages`, `letters`, `ranges`, `comparisons`, `redriver`, `poison`,
+`workshop`, and the dialects `dotnet_dialect` and `ml_dialect`. The functions are `async` because FastAPI runs plain
+ones in threads, which was half of what a status request cost.
 """
 
 from typing import Annotated
 
 from fastapi import Depends, Header, Request
 
-from gateway.changes import Changes
-from gateway.commands import Commands
-from gateway.comparing import Comparisons
-from gateway.dead_letters import Letters
+from gateway.datasets.outbox import Outbox
+from gateway.dead_letters.letters import Letters
+from gateway.dead_letters.redrive import Redriver
 from gateway.errors import DOTNET_PREFIX
-from gateway.events import Feed
-from gateway.operations import route_path
-from gateway.outbox import Outbox
-from gateway.pages import Pages
-from gateway.presentation import Dialect
-from gateway.quarantine import Poison
-from gateway.ranges import Ranges
-from gateway.redrive import Redriver
+from gateway.predictions.comparisons import Comparisons
+from gateway.predictions.pages import PredictionPages
+from gateway.runs.events import Feed
+from gateway.runs.notifications import Changes
+from gateway.runs.offset_ranges import OffsetRanges
 from gateway.settings import GatewaySettings
-from gateway.workshop import Workshop
-from schemas.api import WORKSPACE_PATTERN
-from storage.views import Views
+from gateway.system.quarantine import Poison
+from gateway.web.operations import route_path
+from gateway.web.style import Dialect
+from gateway.web.threads import Workshop
+from gateway.writer import Commands
+from schemas.http.shared import WORKSPACE_PATTERN
+from storage.view.views import Views
 
 
 async def _settings(request: Request) -> GatewaySettings:
@@ -59,8 +59,8 @@ async def _feed(request: Request) -> Feed:
     return feed
 
 
-async def _pages(request: Request) -> Pages:
-    pages: Pages = request.app.state.pages
+async def _pages(request: Request) -> PredictionPages:
+    pages: PredictionPages = request.app.state.pages
     return pages
 
 
@@ -74,8 +74,8 @@ async def _comparisons(request: Request) -> Comparisons:
     return comparisons
 
 
-async def _ranges(request: Request) -> Ranges:
-    ranges: Ranges = request.app.state.ranges
+async def _ranges(request: Request) -> OffsetRanges:
+    ranges: OffsetRanges = request.app.state.ranges
     return ranges
 
 
@@ -101,7 +101,9 @@ async def _workshop(request: Request) -> Workshop:
 
 
 async def _workspace(
-    x_workspace: Annotated[str, Header(description="the caller's workspace", pattern=f"^{WORKSPACE_PATTERN}$")] = "default",
+    x_workspace: Annotated[
+        str, Header(description="the caller's workspace", pattern=f"^{WORKSPACE_PATTERN}$")
+    ] = "default",
 ) -> str:
     return x_workspace
 
@@ -112,10 +114,10 @@ TheCommands = Annotated[Commands, Depends(_commands)]
 TheOutbox = Annotated[Outbox, Depends(_outbox)]
 TheChanges = Annotated[Changes, Depends(_changes)]
 TheFeed = Annotated[Feed, Depends(_feed)]
-ThePages = Annotated[Pages, Depends(_pages)]
+ThePages = Annotated[PredictionPages, Depends(_pages)]
 TheLetters = Annotated[Letters, Depends(_letters)]
 TheComparisons = Annotated[Comparisons, Depends(_comparisons)]
-TheRanges = Annotated[Ranges, Depends(_ranges)]
+TheRanges = Annotated[OffsetRanges, Depends(_ranges)]
 TheRedriver = Annotated[Redriver, Depends(_redriver)]
 ThePoison = Annotated[Poison, Depends(_poison)]
 TheDialect = Annotated[Dialect, Depends(_dialect)]

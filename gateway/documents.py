@@ -1,4 +1,5 @@
-"""`python -m gateway.documents`: write the OpenAPI and the AsyncAPI document to `docs/`, where tests/contract compares them."""
+"""`python -m gateway.documents`: write the OpenAPI and the AsyncAPI document to `docs/`, where tests/contract compares
+them."""
 
 import json
 from pathlib import Path

@@ -10,8 +10,8 @@ GatewayError
 ├── TooLarge      more bytes than the setting allows
 ├── Stalled       the client began a body and sends nothing more
 └── StorageFull   no room for it
-`runtime.errors.Unavailable`, `storage.errors.StorageUnavailable` and the libraries' own connection errors become 503 with Retry-After.
-Anything else is a bug: logged, 500.
+`runtime.errors.Unavailable`, `storage.errors.StorageUnavailable` and the libraries' own connection errors become 503
+with Retry-After. Anything else is a bug: logged, 500.
 """
 
 import json
@@ -28,17 +28,16 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
-from gateway.operations import Operations, route_path
-from gateway.plain_errors import is_plain
+from gateway.web.operations import Operations, route_path
+from gateway.web.plain_errors import is_plain
 from runtime.errors import Unavailable
-from schemas.api import Problem, Problems, Readiness, Refusal
-from schemas.api_dotnet import NotFound as DotnetNotFound
-from schemas.api_dotnet import RangesInvalid
-from schemas.api_runs import ExpiredRows
+from schemas.http.dotnet import DotnetNotFound, RangesInvalid
+from schemas.http.runs import ExpiredRows
+from schemas.http.shared import Problem, Problems, Readiness, Refusal
 from storage.errors import StorageFull as NoRoom
 from storage.errors import StorageUnavailable, StoredFileMissing, is_full
-from storage.redis_store import RedisRefuses, RedisUnavailable, ViewRebuilding
-from storage.views import WrongCursor
+from storage.view.redis_store import RedisRefuses, RedisUnavailable, ViewRebuilding
+from storage.view.views import WrongCursor
 
 RETRY_AFTER_SECONDS = 5
 JSON_TYPE = re.compile(r"\s*application/([^\s;]+\+)?json\s*(;|$)", re.IGNORECASE)
@@ -48,11 +47,11 @@ DOTNET_UPLOAD = "/api/Dataset/upload"
 log = structlog.get_logger()
 
 
-class GatewayError(Exception):
+class RequestError(Exception):
     """Base of what a request may fail with."""
 
 
-class Invalid(GatewayError):
+class Invalid(RequestError):
     """The request is wrong in each of these ways."""
 
     def __init__(self, problems: Iterable[Problem]) -> None:
@@ -60,7 +59,7 @@ class Invalid(GatewayError):
         super().__init__("; ".join(problem.msg for problem in self.problems))
 
 
-class NotFound(GatewayError):
+class ObjectNotFound(RequestError):
     """No such object here. `kind` is its noun, such as `dataset`."""
 
     def __init__(self, kind: str, identity: str) -> None:
@@ -68,15 +67,15 @@ class NotFound(GatewayError):
         self.kind = kind
 
 
-class NoStatus(GatewayError):
+class NoStatus(RequestError):
     """The .NET training status does not know this task."""
 
 
-class BadUpload(GatewayError):
+class BadUpload(RequestError):
     """The .NET upload was refused; the message is the body."""
 
 
-class Conflict(GatewayError):
+class StateConflict(RequestError):
     """The request is right but the state is not. `code` is stable, for programs."""
 
     def __init__(self, detail: str, code: str, task_id: str | None = None) -> None:
@@ -85,37 +84,44 @@ class Conflict(GatewayError):
         self.task_id = task_id
 
 
-class Gone(GatewayError):
-    """Rows asked for are not kept any more; `first_available` is the first row index that is, or the first offset of the partition.
+class RowsGone(RequestError):
+    """Rows asked for are not kept any more; `first_available` is the first row index that is, or the first offset of
+    the partition.
 
     `next_after`: behind which place of another system's run to go on.
     """
 
-    def __init__(self, first_available: int, partition: int | None = None, why: str = "", next_after: str | None = None) -> None:
+    def __init__(
+        self, first_available: int, partition: int | None = None, why: str = "", next_after: str | None = None
+    ) -> None:
         what = "row_index" if partition is None else f"offset of partition {partition}"
-        super().__init__(f"{why}The retention time of these rows has passed; the first available {what} is {first_available}.")
+        super().__init__(
+            f"{why}The retention time of these rows has passed; the first available {what} is {first_available}."
+        )
         self.first_available, self.partition, self.next_after = first_available, partition, next_after
 
     def said(self) -> ExpiredRows:
         """As clients are told."""
-        return ExpiredRows(detail=str(self), first_available=self.first_available, partition=self.partition, next_after=self.next_after)
+        return ExpiredRows(
+            detail=str(self), first_available=self.first_available, partition=self.partition, next_after=self.next_after
+        )
 
 
-class TooLarge(GatewayError):
+class TooLarge(RequestError):
     """The body is larger than `limit` bytes."""
 
     def __init__(self, limit: int) -> None:
         super().__init__(f"The request is larger than the limit of {limit} bytes.")
 
 
-class Stalled(GatewayError):
+class Stalled(RequestError):
     """Nothing of the body, or next to nothing, came for so many seconds."""
 
     def __init__(self, seconds: float) -> None:
         super().__init__(f"Nothing more of the request, or next to nothing, came for {seconds:g} s.")
 
 
-class StorageFull(GatewayError):
+class NotEnoughRoom(RequestError):
     """There is no room left for this."""
 
     def __init__(self, free_bytes: int | None = None, needed_bytes: int | None = None) -> None:
@@ -125,13 +131,15 @@ class StorageFull(GatewayError):
 
 
 @contextmanager
-def storage_is_full(free_bytes: Callable[[], int | None] = lambda: None, needed_bytes: int | None = None) -> Iterator[None]:
-    """Turn an error that comes of a full disk into `StorageFull`, any other of the disk into `StorageUnavailable`."""
+def storage_is_full(
+    free_bytes: Callable[[], int | None] = lambda: None, needed_bytes: int | None = None
+) -> Iterator[None]:
+    """Turn an error that comes of a full disk into `NotEnoughRoom`, any other of the disk into `StorageUnavailable`."""
     try:
         yield
     except (OSError, StorageUnavailable) as error:
         if is_full(error):
-            raise StorageFull(free_bytes(), needed_bytes) from error
+            raise NotEnoughRoom(free_bytes(), needed_bytes) from error
         if isinstance(error, OSError):
             raise StorageUnavailable(str(error)) from error
         raise
@@ -167,7 +175,9 @@ _DOCUMENTED: dict[str, tuple[int, type[Any], str]] = {
 
 def documented(*kinds: str) -> dict[int | str, dict[str, Any]]:
     """The failures that a route may answer with, for its OpenAPI description."""
-    return {status: {"model": model, "description": text} for status, model, text in (_DOCUMENTED[kind] for kind in kinds)}
+    return {
+        status: {"model": model, "description": text} for status, model, text in (_DOCUMENTED[kind] for kind in kinds)
+    }
 
 
 def documented_unready() -> dict[int | str, dict[str, Any]]:
@@ -187,7 +197,9 @@ class ErrorResponse(Response):
 Handler = Callable[[Request, Any], Awaitable[Response]]
 
 
-def refused(status: int, detail: str, code: str, task_id: str | None = None, headers: dict[str, str] | None = None) -> Response:
+def refused(
+    status: int, detail: str, code: str, task_id: str | None = None, headers: dict[str, str] | None = None
+) -> Response:
     """The one JSON body of every refusal that is not a list of problems."""
     return ErrorResponse(Refusal(detail=detail, code=code, task_id=task_id).model_dump(), status, headers)
 
@@ -210,7 +222,12 @@ def too_large(error: TooLarge) -> Response:
 
 def headers_too_large(limit: int) -> Response:
     """431."""
-    return refused(431, f"The request's headers are larger than {limit} bytes.", "headers_too_large", headers={"Connection": "close"})
+    return refused(
+        431,
+        f"The request's headers are larger than {limit} bytes.",
+        "headers_too_large",
+        headers={"Connection": "close"},
+    )
 
 
 def unavailable(detail: str) -> Response:
@@ -221,14 +238,21 @@ def unavailable(detail: str) -> Response:
 def busy(most: int) -> Response:
     """503, on a connection beyond the bound."""
     headers = {"Retry-After": str(RETRY_AFTER_SECONDS), "Connection": "close"}
-    return refused(503, f"The gateway has {most} connections, as many as it takes; try again.", "too_many_connections", headers=headers)
+    return refused(
+        503,
+        f"The gateway has {most} connections, as many as it takes; try again.",
+        "too_many_connections",
+        headers=headers,
+    )
 
 
 def ready(problems: dict[str, str]) -> Response:
     """200 when every dependency answers, else 503 with what each says."""
     dependencies = {"kafka": "ok", "redis": "ok", "view": "ok", "storage": "ok"} | problems
     found = Readiness(status="unavailable" if problems else "ready", dependencies=dependencies)
-    return ErrorResponse(found.model_dump(), 503 if problems else 200, {"Retry-After": str(RETRY_AFTER_SECONDS)} if problems else None)
+    return ErrorResponse(
+        found.model_dump(), 503 if problems else 200, {"Retry-After": str(RETRY_AFTER_SECONDS)} if problems else None
+    )
 
 
 async def _invalid(request: Request, error: Invalid) -> Response:
@@ -237,7 +261,9 @@ async def _invalid(request: Request, error: Invalid) -> Response:
 
 async def _validation(request: Request, error: RequestValidationError) -> Response:
     is_json = JSON_TYPE.match(request.headers.get("content-type", "")) is not None
-    return invalid(route_path(request.scope), [_as_problem(one, is_json, _names_in(request, one)) for one in error.errors()])
+    return invalid(
+        route_path(request.scope), [_as_problem(one, is_json, _names_in(request, one)) for one in error.errors()]
+    )
 
 
 def _names_in(request: Request, error: dict[str, Any]) -> list[str]:
@@ -261,12 +287,16 @@ def _as_problem(error: dict[str, Any], is_json: bool, names: list[str]) -> Probl
     message = str(error["msg"]).removeprefix("Value error, ")
     if error["type"] == "extra_forbidden":
         close = get_close_matches(str(error["loc"][-1]).lower(), names, n=1, cutoff=0.5)
-        message = f"There is no field {error['loc'][-1]!r:.80} here." + (f" Did you mean {close[0]!r}?" if close else "")
+        message = f"There is no field {error['loc'][-1]!r:.80} here." + (
+            f" Did you mean {close[0]!r}?" if close else ""
+        )
     if error["type"] == "json_invalid":
         message = f"The body is not valid JSON: {error['ctx']['error']}."
     if tuple(error["loc"]) == ("body",) and error["type"] != "missing":
         message = (
-            "The body must be a JSON object." if is_json else "The body must be a JSON object, sent with Content-Type: application/json."
+            "The body must be a JSON object."
+            if is_json
+            else "The body must be a JSON object, sent with Content-Type: application/json."
         )
     return problem([part if isinstance(part, int) else str(part) for part in error["loc"]], message, error["type"])
 
@@ -276,15 +306,19 @@ async def _http(request: Request, error: HTTPException) -> Response:
         if isinstance(error.__cause__, kind):
             return await handler(request, error.__cause__)
     if error.status_code == 400:
-        return invalid(route_path(request.scope), [problem(("body",), "The body is not valid JSON in UTF-8.", "json_invalid")])
+        return invalid(
+            route_path(request.scope), [problem(("body",), "The body is not valid JSON in UTF-8.", "json_invalid")]
+        )
     codes = {404: "not_found", 405: "method_not_allowed"}
     headers = dict(error.headers or {})
     if error.status_code == 405:  # the router knows the first route of the path only
-        headers["Allow"] = ", ".join(Operations(request.app.openapi()).allowed(route_path(request.scope))) or headers.get("Allow", "")
+        headers["Allow"] = ", ".join(
+            Operations(request.app.openapi()).allowed(route_path(request.scope))
+        ) or headers.get("Allow", "")
     return refused(error.status_code, str(error.detail), codes.get(error.status_code, "refused"), headers=headers)
 
 
-async def _not_found(request: Request, error: NotFound) -> Response:
+async def _not_found(request: Request, error: ObjectNotFound) -> Response:
     return refused(404, str(error), f"{error.kind.replace(' ', '_')}_not_found")
 
 
@@ -296,7 +330,7 @@ async def _bad_upload(request: Request, error: BadUpload) -> Response:
     return Response(str(error), 400, media_type="text/plain")
 
 
-async def _conflict(request: Request, error: Conflict) -> Response:
+async def _conflict(request: Request, error: StateConflict) -> Response:
     return refused(409, str(error), error.code, error.task_id)
 
 
@@ -304,33 +338,41 @@ async def _too_large(request: Request, error: TooLarge) -> Response:
     return too_large(error)
 
 
-async def _gone_rows(request: Request, error: Gone) -> Response:
+async def _gone_rows(request: Request, error: RowsGone) -> Response:
     return ErrorResponse(error.said().model_dump(), 410)
 
 
 async def _wrong_cursor(request: Request, error: WrongCursor) -> Response:
-    return invalid(route_path(request.scope), [problem(("query", "cursor"), "This is no cursor of ours.", "value_error.cursor")])
+    return invalid(
+        route_path(request.scope), [problem(("query", "cursor"), "This is no cursor of ours.", "value_error.cursor")]
+    )
 
 
 async def _stalled(request: Request, error: Stalled) -> Response:
     return refused(408, str(error), "stalled", headers={"Connection": "close"})
 
 
-async def _full(request: Request, error: StorageFull) -> Response:
+async def _full(request: Request, error: NotEnoughRoom) -> Response:
     return refused(507, str(error), "storage_full")
 
 
 async def _unavailable(request: Request, error: Exception) -> Response:
     part = getattr(error, "part", None)
     if part is None:
-        part = "kafka" if isinstance(error, KafkaError) else "storage" if isinstance(error, StorageUnavailable) else "redis"
+        part = (
+            "kafka"
+            if isinstance(error, KafkaError)
+            else "storage"
+            if isinstance(error, StorageUnavailable)
+            else "redis"
+        )
     log.warning("a dependency does not answer", part=part, error=str(error), path=request.url.path)
     why = f": {error}" if isinstance(error, RedisRefuses) else ""
     return unavailable(f"{part} is unavailable{why}; try again.")
 
 
 async def _no_room(request: Request, error: NoRoom) -> Response:
-    return refused(507, str(StorageFull(error.free_bytes)), "storage_full")
+    return refused(507, str(NotEnoughRoom(error.free_bytes)), "storage_full")
 
 
 async def _file_missing(request: Request, error: StoredFileMissing) -> Response:
@@ -361,13 +403,13 @@ HANDLERS: dict[type[Exception], Handler] = {
     Invalid: _invalid,
     RequestValidationError: _validation,
     HTTPException: _http,
-    NotFound: _not_found,
+    ObjectNotFound: _not_found,
     NoStatus: _no_status,
     BadUpload: _bad_upload,
-    Conflict: _conflict,
-    Gone: _gone_rows,
+    StateConflict: _conflict,
+    RowsGone: _gone_rows,
     WrongCursor: _wrong_cursor,
-    StorageFull: _full,
+    NotEnoughRoom: _full,
     Unavailable: _unavailable,
     NoRoom: _no_room,
     StoredFileMissing: _file_missing,

@@ -8,30 +8,30 @@ from typing import Any
 
 from starlette.datastructures import State
 
-from gateway.changes import Changes
-from gateway.cluster import Cluster
-from gateway.commands import Commands
-from gateway.comparing import Comparisons
-from gateway.dead_letters import Letters
-from gateway.events import Feed
-from gateway.history import History
-from gateway.outbox import Outbox
-from gateway.pages import Pages
+from gateway.datasets.outbox import Outbox
+from gateway.dead_letters.letters import Letters
+from gateway.dead_letters.redrive import Redriver
+from gateway.predictions.comparisons import Comparisons
+from gateway.predictions.kafka_reader import KafkaReader
+from gateway.predictions.pages import PredictionPages
 from gateway.projector import Projector
-from gateway.quarantine import Poison
-from gateway.ranges import Ranges
-from gateway.redrive import Redriver
+from gateway.runs.events import Feed
+from gateway.runs.notifications import Changes
+from gateway.runs.offset_ranges import OffsetRanges
 from gateway.settings import GatewaySettings
-from gateway.storage_start import settle
-from gateway.system_view import Throughput
+from gateway.system.answers import Throughput
+from gateway.system.broker_status import Cluster
+from gateway.system.quarantine import Poison
+from gateway.system.storage_start import settle
+from gateway.writer import Commands
 from runtime.errors import ConfigurationError
 from runtime.tasks import cancel_all
-from storage.dead_letters import DeadLetters
-from storage.files import Storage
-from storage.operations import Limits
-from storage.presence import Presence
-from storage.redis_store import RedisStore, RedisUnavailable, RedisUnfit, ViewRebuilding
-from storage.views import Views
+from storage.objects.files import Storage
+from storage.objects.presence import Presence
+from storage.view.dead_letters import DeadLetters
+from storage.view.operations import Limits
+from storage.view.redis_store import RedisStore, RedisUnavailable, RedisUnfit, ViewRebuilding
+from storage.view.views import Views
 
 LOOK_SECONDS = 4.0
 """Longest look at the broker for the system page."""
@@ -46,9 +46,9 @@ class Parts:
     commands: Commands
     outbox: Outbox
     changes: Changes
-    pages: Pages
+    pages: PredictionPages
     letters: Letters
-    ranges: Ranges
+    ranges: OffsetRanges
     redriver: Redriver
     poison: Poison
     projector: Projector
@@ -91,7 +91,11 @@ async def open_parts(settings: GatewaySettings) -> AsyncIterator[Parts]:
     """Start the projector and the listener, open the writer; close all of them at the end."""
     store = RedisStore(
         settings.redis_url,
-        limits=Limits(predictions=settings.predictions_kept, dead_letters=settings.dead_letters_kept, runs=settings.runs_kept_whole),
+        limits=Limits(
+            predictions=settings.predictions_kept,
+            dead_letters=settings.dead_letters_kept,
+            runs=settings.runs_kept_whole,
+        ),
         kept_seconds=settings.kept_seconds,
         timeout_seconds=min(2.0, settings.dependency_timeout_seconds),
     )
@@ -101,7 +105,7 @@ async def open_parts(settings: GatewaySettings) -> AsyncIterator[Parts]:
     views = Views(store, outbox.find)
     changes = Changes(store)
     letters = Letters(DeadLetters(store), settings.kafka())
-    ranges = Ranges(settings.kafka(), timeout_seconds=settings.dependency_timeout_seconds)
+    ranges = OffsetRanges(settings.kafka(), timeout_seconds=settings.dependency_timeout_seconds)
     redriver = Redriver(settings.kafka(), letters, changes, timeout_seconds=settings.dependency_timeout_seconds)
     poison = Poison(settings.kafka())
     cluster = Cluster(settings.kafka(), timeout_seconds=min(LOOK_SECONDS, settings.dependency_timeout_seconds))
@@ -115,10 +119,27 @@ async def open_parts(settings: GatewaySettings) -> AsyncIterator[Parts]:
         guard_epochs=True,
     )
     presence = Presence(storage)
-    pages = Pages(views, History(settings.kafka(), views))
-    work = asyncio.create_task(_together(projector, outbox, changes, letters, presence, settle(storage, settings.kafka())))
+    pages = PredictionPages(views, KafkaReader(settings.kafka(), views))
+    work = asyncio.create_task(
+        _together(projector, outbox, changes, letters, presence, settle(storage, settings.kafka()))
+    )
     try:
-        yield Parts(store, views, commands, outbox, changes, pages, letters, ranges, redriver, poison, projector, cluster, presence, work)
+        yield Parts(
+            store,
+            views,
+            commands,
+            outbox,
+            changes,
+            pages,
+            letters,
+            ranges,
+            redriver,
+            poison,
+            projector,
+            cluster,
+            presence,
+            work,
+        )
     finally:
         changes.close()
         await cancel_all(work)
@@ -130,7 +151,12 @@ async def open_parts(settings: GatewaySettings) -> AsyncIterator[Parts]:
 
 
 async def _together(
-    projector: Projector, outbox: Outbox, changes: Changes, letters: Letters, presence: Presence, settling: Coroutine[Any, Any, None]
+    projector: Projector,
+    outbox: Outbox,
+    changes: Changes,
+    letters: Letters,
+    presence: Presence,
+    settling: Coroutine[Any, Any, None],
 ) -> None:
     """Raises `ConfigurationError` when Redis will never do; any other exception is a bug."""
     try:

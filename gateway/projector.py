@@ -1,9 +1,9 @@
 """The projector: keeps the view in Redis up with Kafka.
 
-The consumer group only says which gateway projects which partition; where to read is in Redis, moved in the same step as the data. So a
-batch applied twice, a frozen projector that wakes up, or a flushed Redis do no harm: a position that is missing or has gone back is found
-at the next write, or within `CHECK_SECONDS`, and the view is not shown until it is whole again. So it is with keys that are missing; then
-all of the view is built again (ADR 29).
+The consumer group only says which gateway projects which partition; where to read is in Redis, moved in the same step
+as the data. So a batch applied twice, a frozen projector that wakes up, or a flushed Redis do no harm: a position that
+is missing or has gone back is found at the next write, or within `CHECK_SECONDS`, and the view is not shown until it is
+whole again. So it is with keys that are missing; then all of the view is built again (ADR 29).
 """
 
 import asyncio
@@ -16,20 +16,20 @@ from aiokafka.errors import IllegalStateError, KafkaError
 
 from gateway import metrics
 from gateway.caretaker import Caretaker
-from gateway.idle import Idle
+from gateway.unassigned import Idle
 from runtime.errors import Unavailable
-from runtime.fetched import fetch_cluster
-from runtime.kafka import partition_for
-from runtime.kafka_clients import group_consumer
+from runtime.kafka.aiokafka_patches import fetch_cluster
+from runtime.kafka.clients import group_consumer
+from runtime.kafka.reading import partition_for
 from runtime.quarantine import Quarantine
 from runtime.run_epochs import RunEpochs
 from runtime.tasks import cancel_all, stop_client
 from schemas.decoding import reader
 from schemas.tasks import TaskState
 from schemas.topics import DEAD_LETTERS, RUN_POSITIONS, TASKS
-from storage.operations import Older, Operation, fold
-from storage.projection import PROJECTED, project_all
-from storage.redis_store import Advance, RedisStore, RedisUnavailable, RedisUnfit, ViewRebuilding
+from storage.view.operations import Older, Operation, fold
+from storage.view.projection import PROJECTED, project_all
+from storage.view.redis_store import Advance, RedisStore, RedisUnavailable, RedisUnfit, ViewRebuilding
 
 log = structlog.get_logger()
 
@@ -61,11 +61,12 @@ class Projector(ConsumerRebalanceListener):  # type: ignore[misc]
         show_waiting: Callable[[], Awaitable[None]] | None = None,
         guard_epochs: bool = False,
     ) -> None:
-        """`rebuild_records`: how far back per partition a new or flushed Redis is filled from topics that are not compacted.
+        """`rebuild_records`: how far back per partition a new or flushed Redis is filled from topics that are not
+        compacted.
 
-        `show_waiting` puts into the view what no topic holds yet; it comes first, so that what meanwhile reaches a topic is found there.
-        Records that are not believed go to quarantine before the position moves; with `guard_epochs` states of runs under epochs that
-        nobody had are among them.
+        `show_waiting` puts into the view what no topic holds yet; it comes first, so that what meanwhile reaches a
+        topic is found there. Records that are not believed go to quarantine before the position moves; with
+        `guard_epochs` states of runs under epochs that nobody had are among them.
         """
         self._kafka = kafka
         self._store = store
@@ -88,7 +89,8 @@ class Projector(ConsumerRebalanceListener):  # type: ignore[misc]
         """Why the view is not kept up at the moment; None when it is."""
 
     async def run(self) -> None:
-        """Project until cancelled. Waits for a Kafka or a Redis that is away or takes no writes, and for a view that another clears away.
+        """Project until cancelled. Waits for a Kafka or a Redis that is away or takes no writes, and for a view that
+        another clears away.
 
         Raises `RedisUnfit`; any other exception is a bug and ends the process.
         """
@@ -124,7 +126,9 @@ class Projector(ConsumerRebalanceListener):  # type: ignore[misc]
         self._generation += 1
 
     async def _follow(self) -> None:
-        consumer = group_consumer(self._kafka, self._group, self._session_timeout_ms, heartbeats=4, max_partition_fetch_bytes=4 << 20)
+        consumer = group_consumer(
+            self._kafka, self._group, self._session_timeout_ms, heartbeats=4, max_partition_fetch_bytes=4 << 20
+        )
         try:
             async with asyncio.timeout(KAFKA_TIMEOUT_SECONDS):
                 await consumer.start()
@@ -136,12 +140,15 @@ class Projector(ConsumerRebalanceListener):  # type: ignore[misc]
             await self._loop(consumer, expected)
         finally:
             self._placed.clear()
-            with contextlib.suppress(TimeoutError, KafkaError):  # must not hide why we are here, a cancellation above all
+            with contextlib.suppress(
+                TimeoutError, KafkaError
+            ):  # must not hide why we are here, a cancellation above all
                 async with asyncio.timeout(STOP_TIMEOUT_SECONDS):
                     await stop_client(consumer)
 
     async def _partitions(self, consumer: AIOKafkaConsumer) -> int:
-        """Number of partitions that must be projected before the view may be shown; waits for topics that do not exist yet."""
+        """Number of partitions that must be projected before the view may be shown; waits for topics that do not exist
+        yet."""
         cluster = await fetch_cluster(consumer)
         counts = self._counts = {topic.name: len(cluster.partitions_for_topic(topic.name) or ()) for topic in PROJECTED}
         if missing := [name for name, count in counts.items() if not count]:
@@ -177,7 +184,8 @@ class Projector(ConsumerRebalanceListener):  # type: ignore[misc]
                 await self._report(consumer)
 
     async def _wait_for_partitions(self, consumer: AIOKafkaConsumer) -> None:
-        """Poll, which says what is wrong with the group; what it may return is read again once its partition is placed."""
+        """Poll, which says what is wrong with the group; what it may return is read again once its partition is
+        placed."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(1.0):
                 await consumer.getmany(timeout_ms=50)
@@ -191,7 +199,8 @@ class Projector(ConsumerRebalanceListener):  # type: ignore[misc]
         async with asyncio.timeout(KAFKA_TIMEOUT_SECONDS):
             first, ends = await consumer.beginning_offsets(partitions), await self._ends(consumer, partitions)
         if None in (await self._store.check([name(tp) for tp in partitions], expected)).positions:
-            # nothing here says how far a topic goes, and a broker that was killed may name, for a moment, an end of some seconds before
+            # nothing here says how far a topic goes, and a broker that was killed may name, for a moment, an end of
+            # some seconds before
             await asyncio.sleep(RETRY_SECONDS)
             async with asyncio.timeout(KAFKA_TIMEOUT_SECONDS):
                 ends = {tp: max(ends[tp], end) for tp, end in (await self._ends(consumer, partitions)).items()}
@@ -216,9 +225,11 @@ class Projector(ConsumerRebalanceListener):  # type: ignore[misc]
         self.problem = None
         log.info("projecting", partitions=len(self._placed))
 
-    async def _ends(self, consumer: AIOKafkaConsumer, partitions: Sequence[TopicPartition]) -> dict[TopicPartition, int]:
-        """Where the partitions end. A broker that has just started may name an end that lies before what was read from it: the view
-        would be called whole without what stands behind."""
+    async def _ends(
+        self, consumer: AIOKafkaConsumer, partitions: Sequence[TopicPartition]
+    ) -> dict[TopicPartition, int]:
+        """Where the partitions end. A broker that has just started may name an end that lies before what was read from
+        it: the view would be called whole without what stands behind."""
         for _ in range(PATIENCE):
             ends: dict[TopicPartition, int] = await consumer.end_offsets(partitions)
             if all(self._next.get(tp, 0) <= ends[tp] for tp in partitions):
@@ -241,7 +252,9 @@ class Projector(ConsumerRebalanceListener):  # type: ignore[misc]
         self._placed.clear()
         return True
 
-    async def _apply(self, consumer: AIOKafkaConsumer, batch: dict[TopicPartition, list[ConsumerRecord]], expected: int) -> None:
+    async def _apply(
+        self, consumer: AIOKafkaConsumer, batch: dict[TopicPartition, list[ConsumerRecord]], expected: int
+    ) -> None:
         operations: list[Operation] = []
         touched: set[str] = set()
         for tp, records in batch.items():
@@ -268,7 +281,9 @@ class Projector(ConsumerRebalanceListener):  # type: ignore[misc]
             return
         self._next |= {tp: advance.next for tp, advance in advances.items()}
 
-    async def _believed(self, tp: TopicPartition, records: list[ConsumerRecord]) -> tuple[list[ConsumerRecord], dict[int, str]]:
+    async def _believed(
+        self, tp: TopicPartition, records: list[ConsumerRecord]
+    ) -> tuple[list[ConsumerRecord], dict[int, str]]:
         """The records that can be from a process of ours, and why others cannot, by offset."""
         if tp.topic not in _CONTROL:
             return records, {}
@@ -280,11 +295,14 @@ class Projector(ConsumerRebalanceListener):  # type: ignore[misc]
             elif tp.topic == TASKS.name and record.value and self._epochs is not None:
                 task = _task(record.value)
                 if isinstance(task, TaskState) and not await self._vouched(task):
-                    refused[record.offset] = f"attempt {task.attempt}, epoch {task.epoch} is not known to {RUN_POSITIONS.name}"
+                    refused[record.offset] = (
+                        f"attempt {task.attempt}, epoch {task.epoch} is not known to {RUN_POSITIONS.name}"
+                    )
         return [record for record in records if record.offset not in refused], refused
 
     async def _vouched(self, task: TaskState) -> bool:
-        """Whether the state of a run is of an attempt that has begun; what is not known yet is looked for. Raises `Unavailable`."""
+        """Whether the state of a run is of an attempt that has begun; what is not known yet is looked for. Raises
+        `Unavailable`."""
         assert self._epochs is not None
         if not self._epochs.vouches(task):
             await self._epochs.catch_up()
@@ -308,13 +326,21 @@ class Projector(ConsumerRebalanceListener):  # type: ignore[misc]
                     reached[tp] = await consumer.position(tp)
         except (IllegalStateError, TimeoutError):
             return None
-        return {tp: Advance(name(tp), self._next[tp], position) for tp, position in reached.items() if position > self._next[tp]}
+        return {
+            tp: Advance(name(tp), self._next[tp], position)
+            for tp, position in reached.items()
+            if position > self._next[tp]
+        }
 
     async def _check(self, expected: int) -> None:
         """Find out that Redis was emptied, went back, or misses something, also while there is nothing to write."""
         placed = sorted(self._placed)
         stored = await self._caretaker.look([name(tp) for tp in placed], expected)
-        if lost := [name(tp) for tp, position in zip(placed, stored, strict=True) if position is None or position < self._next[tp]]:
+        if lost := [
+            name(tp)
+            for tp, position in zip(placed, stored, strict=True)
+            if position is None or position < self._next[tp]
+        ]:
             self._lost(lost)
 
     async def _report(self, consumer: AIOKafkaConsumer) -> None:

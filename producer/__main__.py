@@ -2,22 +2,24 @@
 
 import asyncio
 
-from producer.runs import Runs
-from producer.sender import Sender
-from producer.settings import Settings
-from runtime.control import Owner
+from producer.handler import Runs
+from producer.sending.sender import Sender
+from producer.settings import ProducerSettings
 from runtime.health import health_server
+from runtime.kafka.partition_owner import PartitionOwner
 from runtime.process import run, unless_stopped
 from runtime.tasks import cancel_all
 from schemas.topics import RUN_COMMANDS
-from storage.files import Storage
-from storage.presence import Presence
+from storage.objects.files import Storage
+from storage.objects.presence import Presence
 
 
-async def main(settings: Settings, stopping: asyncio.Event) -> None:
+async def main(settings: ProducerSettings, stopping: asyncio.Event) -> None:
     """Own run commands, send the rows of their runs, answer health checks."""
     kafka = settings.kafka()
-    sender = Sender(kafka, compression=settings.compression, encoding=settings.encoding, max_lag_rows=settings.max_lag_rows)
+    sender = Sender(
+        kafka, compression=settings.compression, encoding=settings.encoding, max_lag_rows=settings.max_lag_rows
+    )
     storage = Storage(settings.storage_url)
     presence = Presence(storage)
     runs = Runs(
@@ -29,8 +31,12 @@ async def main(settings: Settings, stopping: asyncio.Event) -> None:
         replays_kept=settings.replays_kept,
         control_partitions=settings.control_partitions,
     )
-    owner = Owner(
-        kafka, group=settings.group, topic=RUN_COMMANDS, handler=runs, session_timeout_ms=int(settings.session_timeout_seconds * 1000)
+    owner = PartitionOwner(
+        kafka,
+        group=settings.group,
+        topic=RUN_COMMANDS,
+        handler=runs,
+        session_timeout_ms=int(settings.session_timeout_seconds * 1000),
     )
     watching = asyncio.create_task(presence.run())
 
@@ -45,4 +51,4 @@ async def main(settings: Settings, stopping: asyncio.Event) -> None:
 
 
 if __name__ == "__main__":
-    run("producer", Settings, main)
+    run("producer", ProducerSettings, main)

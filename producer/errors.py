@@ -1,8 +1,10 @@
 """What can go wrong with a run.
 
 IntelliInspectError (runtime.errors: Unavailable, Fenced)
-├── RunFailed     the run cannot go on whatever we do: its split or model is missing or broken; it ends FAILED with this reason
-└── IllegalMove   an order that does not fit the run as it is; ignored with a log, the gateway has answered 409 where it could
+├── RunFailed     the run cannot go on whatever we do: its split or model is missing or broken; it ends FAILED with this
+reason
+└── IllegalMove   an order that does not fit the run as it is; ignored with a log, the gateway has answered 409 where it
+could
     └── Forged    one that no process of ours can have sent; kept in quarantine
 """
 

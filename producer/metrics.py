@@ -4,7 +4,9 @@ from prometheus_client import Counter, Gauge, Histogram
 
 PREFIX = "intelliinspect_producer"
 
-ROWS_SENT = Counter(f"{PREFIX}_rows_sent", "rows handed to the Kafka client, those sent again after a takeover included (rows)")
+ROWS_SENT = Counter(
+    f"{PREFIX}_rows_sent", "rows handed to the Kafka client, those sent again after a takeover included (rows)"
+)
 ROWS_CONFIRMED = Counter(f"{PREFIX}_rows_confirmed", "rows that the broker has confirmed (rows)")
 CONFIRM_SECONDS = Histogram(
     f"{PREFIX}_confirm_seconds",

@@ -1,4 +1,5 @@
-"""One run on this producer: what is known of it, and the sending of its rows and markers. It decides nothing about its status."""
+"""One run on this producer: what is known of it, and the sending of its rows and markers. It decides nothing about its
+status."""
 
 import asyncio
 import time
@@ -10,13 +11,13 @@ from typing import Literal
 
 import msgspec
 
-from producer.encoding import Identity, run_end, run_skip
 from producer.errors import RunFailed
-from producer.pacing import Pacer, Warmup
-from producer.packing import packed_records
-from producer.positions import Positions, first_of_lane
-from producer.sender import Lanes, Sender
-from producer.sources import Page, Rows, SplitRows
+from producer.sending.encoding import Turn, run_end, run_skip
+from producer.sending.pacing import Pacer, Warmup
+from producer.sending.packing import packed_records
+from producer.sending.positions import Positions, first_of_lane
+from producer.sending.sender import Lanes, Sender
+from producer.sources import RowPage, RowSource, SplitRows
 from schemas.messages import Ending, Status
 from schemas.tasks import SKIPS_MAX, Marks, RunPosition, RunSpec, TaskState
 from schemas.topics import MAX_MESSAGE_BYTES
@@ -28,9 +29,10 @@ PAGE_SECONDS, SMALLEST_PAGE, LARGEST_PAGE = 30, 256, 16_384
 """A page holds so many seconds' rows; reading one costs 60 to 90 ms whatever its size."""
 TICK_SECONDS = 0.01
 LARGEST_VALUE = MAX_MESSAGE_BYTES - 4096
-"""What the broker refuses would stop the producer again and again. A row that it takes and scoring does not is dead-lettered there."""
+"""What the broker refuses would stop the producer again and again. A row that it takes and scoring does not is
+dead-lettered there."""
 RATE_WINDOW = 5
-OpenRows = Callable[[str, RunSpec], Awaitable[Rows]]
+OpenRows = Callable[[str, RunSpec], Awaitable[RowSource]]
 
 
 def utc_now() -> datetime:
@@ -38,7 +40,7 @@ def utc_now() -> datetime:
     return datetime.now(UTC)
 
 
-class Run:
+class SendingRun:
     """A run that is in progress or paused."""
 
     def __init__(
@@ -65,11 +67,12 @@ class Run:
         """Set once the end markers are being sent: from then on the run cannot be halted."""
         self.ended = False
         self.stepping = False
-        """Set while some rows are sent of a paused run: how far it came is written at once at their end, so that they are never more."""
+        """Set while some rows are sent of a paused run: how far it came is written at once at their end, so that they
+        are never more."""
         self._storage_is_away = False
         self._warmup = Warmup(_warmup_seconds(task, spec, paused=paused))
         self._lanes: Lanes | None = None
-        self._rows: Rows | None = None
+        self._rows: RowSource | None = None
         self._measured: deque[tuple[float, int]] = deque(maxlen=RATE_WINDOW + 1)
         self._reported: tuple[list[int], str, str | None] | None = None
 
@@ -91,7 +94,7 @@ class Run:
     def take_turn(self, sender: Sender, epoch: int) -> None:
         """Begin to send under a new epoch, at the acknowledged positions."""
         self.task.epoch = epoch
-        identity = Identity(self.run_id, self.task.attempt, epoch, self.spec.lanes, self.spec.model_version)
+        identity = Turn(self.run_id, self.task.attempt, epoch, self.spec.lanes, self.spec.model_version)
         self.positions = Positions(self.positions.acknowledged)
         self._lanes = Lanes(sender, identity, self.positions)
 
@@ -110,16 +113,19 @@ class Run:
         self._storage_is_away, self.pacer = True, None
 
     async def halt(self) -> bool:
-        """Stop sending, between two rows; `work` belongs to whoever called. False when the run came to its end instead."""
+        """Stop sending, between two rows; `work` belongs to whoever called. False when the run came to its end
+        instead."""
         if self.work is not None:
             if self.ending is None:
                 self.work.cancel()
             await asyncio.wait({self.work})
         return not self.ended
 
-    async def send_rows(self, open_rows: OpenRows, confirm_ownership: Callable[[], Awaitable[None]], *, only: int | None = None) -> None:
-        """Send what is not sent yet, each row when it is due, or `only` so many, at once. Raises `RunFailed`. May be cancelled and called
-        again."""
+    async def send_rows(
+        self, open_rows: OpenRows, confirm_ownership: Callable[[], Awaitable[None]], *, only: int | None = None
+    ) -> None:
+        """Send what is not sent yet, each row when it is due, or `only` so many, at once. Raises `RunFailed`. May be
+        cancelled and called again."""
         if self._rows is None:
             self._rows = await open_rows(self.run_id, self.spec)
             self.task.spec = msgspec.to_builtins(self.spec)
@@ -133,19 +139,25 @@ class Run:
             await self._warm_up()
         encode_row = self._rows.encoder(self.lanes.identity)
 
-        def records(page: Page, start: int, end: int) -> Iterator[tuple[int, int, bytes]]:
+        def records(page: RowPage, start: int, end: int) -> Iterator[tuple[int, int, bytes]]:
             rows = page.rows(start, end)
             for row_index, lane in self.positions.unsent(start, end):
                 value = encode_row(row_index, rows[row_index - start])
                 if len(value) > LARGEST_VALUE:
-                    raise RunFailed(f"row {row_index} makes a message of {len(value)} bytes, the topic takes {LARGEST_VALUE}")
+                    raise RunFailed(
+                        f"row {row_index} makes a message of {len(value)} bytes, the topic takes {LARGEST_VALUE}"
+                    )
                 yield lane, row_index + self.spec.lanes, value
 
         if only is None:
             self.pacer = pacer = self.pacer or Pacer(self.rate, time.monotonic())
         else:
             pacer = Pacer(None, time.monotonic())
-        page_rows = LARGEST_PAGE if pacer.rate is None else min(LARGEST_PAGE, max(SMALLEST_PAGE, int(pacer.rate * PAGE_SECONDS)))
+        page_rows = (
+            LARGEST_PAGE
+            if pacer.rate is None
+            else min(LARGEST_PAGE, max(SMALLEST_PAGE, int(pacer.rate * PAGE_SECONDS)))
+        )
         if only is not None:
             page_rows = min(page_rows, max(total - min(self.positions.next), 1))
         packs = only is None and isinstance(self._rows, SplitRows) and self.lanes.packs(pacer.rate)
@@ -188,13 +200,17 @@ class Run:
     def will_end(self, ending: Ending, message: str = "") -> None:
         """Have the positions say how and where the lanes will be closed."""
         if self.marks is not None:
-            self.marks = msgspec.structs.replace(self.marks, ending=ending, message=message, ends=[*self.positions.next])
+            self.marks = msgspec.structs.replace(
+                self.marks, ending=ending, message=message, ends=[*self.positions.next]
+            )
 
     async def skip_to(self, row_index: int) -> None:
         """Pass over the rows before `row_index` that are not sent yet; the positions say so already."""
         identity, following = self.lanes.identity, [*self.positions.next]
         targets = [(lane, at, first_of_lane(row_index, lane, self.spec.lanes)) for lane, at in enumerate(following)]
-        await self.lanes.send("run-skip", [(lane, to, run_skip(identity, lane, at, to)) for lane, at, to in targets if to > at])
+        await self.lanes.send(
+            "run-skip", [(lane, to, run_skip(identity, lane, at, to)) for lane, at, to in targets if to > at]
+        )
 
     async def close_lanes(self, ending: Ending, message: str = "") -> None:
         """Send the end marker of each lane right behind its last row, and wait until the broker has everything.
@@ -202,7 +218,9 @@ class Run:
         The positions say so already.
         """
         identity, ends = self.lanes.identity, [*self.positions.next]
-        await self.lanes.send("run-end", [(lane, end, run_end(identity, lane, end, ending, message)) for lane, end in enumerate(ends)])
+        await self.lanes.send(
+            "run-end", [(lane, end, run_end(identity, lane, end, ending, message)) for lane, end in enumerate(ends)]
+        )
         await self.lanes.all_confirmed()
 
     @property
@@ -270,7 +288,8 @@ class Run:
 
 
 def _warmup_seconds(task: TaskState, spec: RunSpec, *, paused: bool) -> float:
-    """What is left of the warm-up. A run that was paused in it begins it anew when another producer takes it over; attempts have one."""
+    """What is left of the warm-up. A run that was paused in it begins it anew when another producer takes it over;
+    attempts have one."""
     if task.attempt > 1 or task.started_at is None:
         return 0.0
     return spec.warmup_seconds - (0.0 if paused else (utc_now() - task.started_at).total_seconds())

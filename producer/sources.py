@@ -1,9 +1,9 @@
-"""Rows to be sent, read in pages: memory does not grow with them. Here those of a split's simulation set, of which only the columns that
-the model needs are read; those of a replay are in `producer.spool`.
+"""Rows to be sent, read in pages: memory does not grow with them. Here those of a split's simulation set, of which only
+the columns that the model needs are read; those of a replay are in `producer.replay.spool`.
 
-`row_index` is the position in the file. Raises `RunFailed` for what is missing or broken in a storage that is there, `Unavailable` when
-the storage does not answer after a few tries: whoever asked waits and asks again (`producer.run.Run.work_on`).
-"""
+`row_index` is the position in the file. Raises `RunFailed` for what is missing or broken in a storage that is there,
+`Unavailable` when the storage does not answer after a few tries: whoever asked waits and asks again
+(`producer.run.Run.work_on`)."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Sequence
@@ -15,15 +15,15 @@ import msgspec
 import structlog
 from pydantic import ValidationError
 
-from producer.encoding import Columns, Identity, row_encoder
+from models.bundle import BundleCorrupt, BundleMissing, read_manifest
+from models.stored_inputs import inputs_of, model_columns, unknown
 from producer.errors import RunFailed
+from producer.sending.encoding import Columns, Turn, row_encoder
 from rows.inputs import ModelInputs
 from runtime.errors import Unavailable
 from schemas.manifests import SplitManifest
-from storage.bundles import BundleCorrupt, BundleMissing, read_manifest
 from storage.errors import NotAPath, StorageUnavailable, StoredFileMissing
-from storage.files import Storage
-from storage.inputs import inputs_of, model_columns, unknown
+from storage.objects.files import Storage
 
 if TYPE_CHECKING:
     import polars as pl
@@ -36,8 +36,9 @@ ID, TIME, LABEL = "__id__", "__time__", "__label__"
 
 
 @dataclass(frozen=True, slots=True)
-class Page:
-    """Consecutive rows, the first of them at `start`. `inputs`: what their features are to the model; null when they are JSON already."""
+class RowPage:
+    """Consecutive rows, the first of them at `start`. `inputs`: what their features are to the model; null when they
+    are JSON already."""
 
     start: int
     frame: "pl.DataFrame"
@@ -49,11 +50,11 @@ class Page:
         return self.start + self.frame.height
 
     def rows(self, start: int, end: int) -> Sequence[tuple[Any, ...]]:
-        """Values of these rows as `producer.encoding.row_encoder` takes them."""
+        """Values of these rows as `producer.sending.encoding.row_encoder` takes them."""
         return self.frame.slice(start - self.start, end - start).rows()
 
     def columns(self, start: int, end: int) -> Columns:
-        """These rows as `producer.encoding.row_packer` takes them."""
+        """These rows as `producer.sending.encoding.row_packer` takes them."""
         frame = self.frame.slice(start - self.start, end - start)
         assert self.inputs is not None  # rows of a replay are JSON, and stay it
         features = model_columns(frame, self.inputs).to_numpy(order="c")
@@ -65,16 +66,16 @@ Encoder = Callable[[int, Sequence[Any]], bytes]
 """From a row index and the values of a page's row to the value of its record."""
 
 
-class Rows(Protocol):
+class RowSource(Protocol):
     """Rows 0 to `total` - 1, in order."""
 
     @property
     def total(self) -> int: ...
 
-    def encoder(self, identity: Identity) -> Encoder:
+    def encoder(self, identity: Turn) -> Encoder:
         """Return what makes records of the rows."""
 
-    def pages(self, start: int, rows_per_page: int) -> AsyncGenerator[Page, None]:
+    def pages(self, start: int, rows_per_page: int) -> AsyncGenerator[RowPage, None]:
         """Yield pages from a row to the end."""
 
 
@@ -87,13 +88,13 @@ class SplitRows:
     inputs: ModelInputs
     total: int
 
-    def encoder(self, identity: Identity) -> Encoder:
+    def encoder(self, identity: Turn) -> Encoder:
         """Return what makes records of the rows."""
         return row_encoder(identity, self.inputs.names)
 
-    async def pages(self, start: int, rows_per_page: int) -> AsyncGenerator[Page, None]:
+    async def pages(self, start: int, rows_per_page: int) -> AsyncGenerator[RowPage, None]:
         """Yield pages from a row to the end; the next one is read while the last one is worked on."""
-        ahead: asyncio.Task[Page] | None = None
+        ahead: asyncio.Task[RowPage] | None = None
         try:
             while start < self.total:
                 page = await (ahead or self._page(start, rows_per_page))
@@ -104,17 +105,20 @@ class SplitRows:
             if ahead is not None:
                 ahead.cancel()
 
-    async def _page(self, start: int, rows: int) -> Page:
-        return Page(start, await tried(self.storage, lambda: self._read(start, rows)), self.inputs)
+    async def _page(self, start: int, rows: int) -> RowPage:
+        return RowPage(start, await tried(self.storage, lambda: self._read(start, rows)), self.inputs)
 
     def _read(self, start: int, rows: int) -> "pl.DataFrame":
         import polars as pl
 
-        from storage.names import column
+        from storage.tables.names import column
 
         largest = 1.7976931348623157e308  # JSON has no infinity; as float32 this is one again, which is missing
         lazy = pl.scan_parquet(self.path).slice(start, rows)
-        columns = [column(one.name) if one.is_category else column(one.name).clip(-largest, largest) for one in self.inputs.inputs]
+        columns = [
+            column(one.name) if one.is_category else column(one.name).clip(-largest, largest)
+            for one in self.inputs.inputs
+        ]
         frame = lazy.select(*columns, pl.col(ID), pl.col(TIME).cast(pl.Int64), pl.col(LABEL)).collect()
         if not frame.height:
             raise RunFailed(f"{self.path.name} ends at row {start} of {self.total}")

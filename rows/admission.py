@@ -1,8 +1,8 @@
 """May a record say what it says about a run of ours? Pure.
 
-What claims to be from a producer must claim an epoch that a producer of that run has had (`run-positions.v1`), and whatever is about a lane
-must stand in the partition in which the lane travels: offsets of different partitions cannot be compared. All else becomes a dead letter of
-the run of its key, so it changes no number of the run that it names.
+What claims to be from a producer must claim an epoch that a producer of that run has had (`run-positions.v1`), and
+whatever is about a lane must stand in the partition in which the lane travels: offsets of different partitions cannot
+be compared. All else becomes a dead letter of the run of its key, so it changes no number of the run that it names.
 """
 
 from typing import NamedTuple, Protocol
@@ -45,7 +45,8 @@ class Admission:
         self._epochs, self._partition_of = epochs, partition_of
 
     def owns(self, identity: Identity) -> bool:
-        """Whether a producer's row that stands where its lane travels is one of the run's; if not, the record is looked at closely."""
+        """Whether a producer's row that stands where its lane travels is one of the run's; if not, the record is looked
+        at closely."""
         return self._claim(identity) is None
 
     def admitted(self, record: SourceRecord, item: Item) -> Item:
@@ -82,7 +83,11 @@ class Admission:
         if marks is None or said(marks, marker):
             return None
         what, path = ("end", "$.end_index") if isinstance(marker, RunEnd) else ("skip", "$.to_index")
-        return Doubt(f"the producer of run {marker.run_id} with epoch {marker.epoch} has not announced this {what}", path, made_up=True)
+        return Doubt(
+            f"the producer of run {marker.run_id} with epoch {marker.epoch} has not announced this {what}",
+            path,
+            made_up=True,
+        )
 
     def _misplaced_marker(self, partition: int, marker: RunEnd | RunSkip) -> Doubt | None:
         if marker.lane >= marker.lanes:
@@ -91,7 +96,8 @@ class Admission:
         return self._elsewhere(partition, marker.run_id, marker.lane, home)
 
     def _misplaced_order(self, partition: int, order: Purge | Identity) -> Doubt | None:
-        """An order about a letter stands in the letter's partition. Of a run of ours that is not known any more the table tells."""
+        """An order about a letter stands in the letter's partition. Of a run of ours that is not known any more the
+        table tells."""
         lanes = self._epochs.lanes(order.run_id)
         if lanes is None:
             home = partition if is_task_id(order.run_id) else order.lane % self._partition_of.partitions
@@ -102,7 +108,11 @@ class Admission:
         return self._elsewhere(partition, order.run_id, order.lane, home)
 
     def _elsewhere(self, partition: int, run_id: str, lane: int, home: int) -> Doubt | None:
-        return None if home == partition else Doubt(f"lane {lane} of run {run_id} travels in partition {home}, not {partition}", "$.lane")
+        return (
+            None
+            if home == partition
+            else Doubt(f"lane {lane} of run {run_id} travels in partition {home}, not {partition}", "$.lane")
+        )
 
 
 def said(marks: Marks, marker: RunEnd | RunSkip) -> bool:

@@ -1,10 +1,10 @@
 """From a record's bytes to what is to be done with it. Pure; never raises, whatever the bytes are.
 
-On `ingress.rows.v1` a record is a row of another system and nothing else. On `rows.v1` it is a row (`Opened`), several packed rows
-(`Packet`), a marker of our producer (`RunEnd`, `RunSkip`), an order to purge, or `Rejected` with the reason.
-A row is decoded in two steps: the envelope, its features left as they are (`opened`), then the features into a struct made from the
-model's own list (`FeatureReader`), which is the fast way from JSON to an array. Only what fails is looked at again, to say where.
-"""
+On `ingress.rows.v1` a record is a row of another system and nothing else. On `rows.v1` it is a row (`Opened`), several
+packed rows (`Packet`), a marker of our producer (`RunEnd`, `RunSkip`), an order to purge, or `Rejected` with the
+reason. A row is decoded in two steps: the envelope, its features left as they are (`opened`), then the features into a
+struct made from the model's own list (`FeatureReader`), which is the fast way from JSON to an array. Only what fails is
+looked at again, to say where."""
 
 import re
 from collections.abc import Callable, Sequence
@@ -114,7 +114,9 @@ def opened(record: SourceRecord, partition_of: PartitionOf) -> Item:
         elif name == REDRIVE_HEADER:
             redrive = read_redrive(value or b"")
             if redrive is None:
-                wrong = Rejected("invalid_field", "the header 'redrive' does not say which dead letter and whose row it is")
+                wrong = Rejected(
+                    "invalid_field", "the header 'redrive' does not say which dead letter and whose row it is"
+                )
         elif name == CONTENT_TYPE_HEADER and _media_type(value) == PACKED:
             packed = True
         elif name == CONTENT_TYPE_HEADER and not _is_json(_media_type(value)):
@@ -123,7 +125,10 @@ def opened(record: SourceRecord, partition_of: PartitionOf) -> Item:
             wrong = Rejected("unsupported_encoding", f"{name} {_text(value)!r} is not supported")
     if record.topic == INGRESS.name and (redrive is not None or kind not in (None, b"row")):
         what = "the header 'redrive'" if redrive else f"record type {_text(kind)!r}"
-        redrive, wrong = None, Rejected("invalid_field", f"{what} is for our own processes, on rows.v1; {INGRESS.name} holds rows only")
+        redrive, wrong = (
+            None,
+            Rejected("invalid_field", f"{what} is for our own processes, on rows.v1; {INGRESS.name} holds rows only"),
+        )
     if record.key is not None and len(record.key) > MAX_KEY_BYTES:
         wrong = Rejected("oversized", f"the key has {len(record.key)} bytes, allowed are {MAX_KEY_BYTES}")
     found = wrong or _opened(record, kind or b"row", redrive, packed, partition_of)
@@ -134,7 +139,9 @@ def opened(record: SourceRecord, partition_of: PartitionOf) -> Item:
     return found
 
 
-def _opened(record: SourceRecord, kind: bytes | None, redrive: Redrive | None, packed: bool, partition_of: PartitionOf) -> Item:
+def _opened(
+    record: SourceRecord, kind: bytes | None, redrive: Redrive | None, packed: bool, partition_of: PartitionOf
+) -> Item:
     body = record.value
     if body is None:
         return Rejected("undecodable", "the record has no value")
@@ -145,7 +152,9 @@ def _opened(record: SourceRecord, kind: bytes | None, redrive: Redrive | None, p
     if kind == b"row":
         return _row(record, body, redrive, partition_of)
     if kind == b"purge":
-        return read_purge(body) or Rejected("invalid_field", "the order to purge does not say which dead letter and whose row it is")
+        return read_purge(body) or Rejected(
+            "invalid_field", "the order to purge does not say which dead letter and whose row it is"
+        )
     if kind == b"run-end":
         return _marker(_run_end, body)
     if kind == b"run-skip":
@@ -163,7 +172,9 @@ def _row(record: SourceRecord, body: bytes, redrive: Redrive | None, partition_o
         message, path = located(str(error))
         timed = _timed(body) if path == "$.timestamp" else None
         if timed is None:
-            wrong = Rejected("invalid_field", _with_shape(message, record) if path in ("$", "$.features") else message, path)
+            wrong = Rejected(
+                "invalid_field", _with_shape(message, record) if path in ("$", "$.features") else message, path
+            )
             return _identified(wrong, record, body, partition_of)
         envelope = timed
     except RecursionError:
@@ -209,7 +220,9 @@ def _identified(rejected: Rejected, record: SourceRecord, body: bytes, partition
     return Rejected(rejected.reason, rejected.message, rejected.path, identity, model_version)
 
 
-def _marker(decoder: msgspec.json.Decoder[RunEnd] | msgspec.json.Decoder[RunSkip], body: bytes) -> RunEnd | RunSkip | Rejected:
+def _marker(
+    decoder: msgspec.json.Decoder[RunEnd] | msgspec.json.Decoder[RunSkip], body: bytes
+) -> RunEnd | RunSkip | Rejected:
     try:
         marker: RunEnd | RunSkip = decoder.decode(body)
         return marker
@@ -220,7 +233,8 @@ def _marker(decoder: msgspec.json.Decoder[RunEnd] | msgspec.json.Decoder[RunSkip
 
 
 class FeatureReader:
-    """Reads the features of rows for one model version: values in the model's order, null as None, texts as the model's codes."""
+    """Reads the features of rows for one model version: values in the model's order, null as None, texts as the model's
+    codes."""
 
     def __init__(self, manifest: ModelManifest, inputs: ModelInputs | None = None) -> None:
         self.features = manifest.features
@@ -254,9 +268,15 @@ class FeatureReader:
         except UNREADABLE:
             return Rejected("invalid_field", "features is an object of names and numbers", "$.features")
         if unknown := [name for name in given if name not in self._known]:
-            return Rejected("unknown_feature", f"the model does not know {_listed(unknown)}", f"$.features.{unknown[0]}")
+            return Rejected(
+                "unknown_feature", f"the model does not know {_listed(unknown)}", f"$.features.{unknown[0]}"
+            )
         if missing := [name for name in self.features if name not in given]:
-            return Rejected("missing_feature", f"the row lacks {_listed(missing)}; a missing value is null", f"$.features.{missing[0]}")
+            return Rejected(
+                "missing_feature",
+                f"the row lacks {_listed(missing)}; a missing value is null",
+                f"$.features.{missing[0]}",
+            )
         values: list[Said] = []
         for one in self.inputs.inputs:
             try:
@@ -267,14 +287,17 @@ class FeatureReader:
         return tuple(self.inputs.numbers_of(values))
 
     def _in_order(self, features: Raw) -> tuple[float | None, ...] | Rejected:
-        """A list is how a packed row is told where its model is not at hand: a category's number is its code there, not its text."""
+        """A list is how a packed row is told where its model is not at hand: a category's number is its code there, not
+        its text."""
         try:
             said = msgspec.json.decode(features, type=list[Raw])
             values = [msgspec.json.decode(raw, type=str) if bytes(raw)[:1] == b'"' else _value(raw) for raw in said]
         except UNREADABLE as problem:
             return Rejected("invalid_field", located(str(problem))[0], "$.features")
         if len(values) != len(self.features):
-            return Rejected("invalid_field", f"the model takes {len(self.features)} features, not {len(values)}", "$.features")
+            return Rejected(
+                "invalid_field", f"the model takes {len(self.features)} features, not {len(values)}", "$.features"
+            )
         coded: list[float | None] = []
         for at, value in enumerate(values):
             if not isinstance(value, str):
@@ -286,8 +309,11 @@ class FeatureReader:
         return tuple(coded)
 
 
-def _decoders(manifest: ModelManifest, inputs: ModelInputs) -> tuple[Callable[[Raw], Any] | None, Callable[[bytes], Any] | None]:
-    """Decoders of features, and of rows, into a struct with a field per feature, the model's first; null for names that msgspec refuses."""
+def _decoders(
+    manifest: ModelManifest, inputs: ModelInputs
+) -> tuple[Callable[[Raw], Any] | None, Callable[[bytes], Any] | None]:
+    """Decoders of features, and of rows, into a struct with a field per feature, the model's first; null for names that
+    msgspec refuses."""
     fields: list[Any] = [(f"f{i}", Said if one.is_category else float | None) for i, one in enumerate(inputs.inputs)]
     fields += [(f"i{i}", Raw | UnsetType, UNSET) for i in range(len(manifest.ignored_features))]
     names = dict(zip((field[0] for field in fields), [*manifest.features, *manifest.ignored_features], strict=True))
@@ -295,7 +321,11 @@ def _decoders(manifest: ModelManifest, inputs: ModelInputs) -> tuple[Callable[[R
         features = msgspec.defstruct("Features", fields, rename=names, forbid_unknown_fields=True, gc=False)
     except ValueError:  # quotes, backslashes and control characters, which a CSV's columns may have
         return None, None
-    said = [(one.name, one.type, MARKERS.get(one.name)) for one in msgspec.structs.fields(Envelope) if one.name != "features"]
+    said = [
+        (one.name, one.type, MARKERS.get(one.name))
+        for one in msgspec.structs.fields(Envelope)
+        if one.name != "features"
+    ]
     row = msgspec.defstruct("Row", [("features", features), *said], gc=False)
     return msgspec.json.Decoder(features).decode, msgspec.json.Decoder(row).decode
 

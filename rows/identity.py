@@ -1,9 +1,9 @@
 """Who a row is: its run, attempt, lane and index, from what the record says and where it stood. Pure.
 
-Rows of our producer carry an `epoch` and travel on `rows.v1`. Those of other systems travel on `ingress.rows.v1` and belong to a run
-named by `run_id` or by the record's key; partition and offset give lane and index, so identity is unique and repeatable (ADR 33). A
-record that does not say whose it is belongs to the run of its key, never ours. A redriven row has the identity of its first try, which
-a header tells (`rows.redrive`).
+Rows of our producer carry an `epoch` and travel on `rows.v1`. Those of other systems travel on `ingress.rows.v1` and
+belong to a run named by `run_id` or by the record's key; partition and offset give lane and index, so identity is
+unique and repeatable (ADR 33). A record that does not say whose it is belongs to the run of its key, never ours. A
+redriven row has the identity of its first try, which a header tells (`rows.redrive`).
 """
 
 from collections.abc import Callable
@@ -21,9 +21,12 @@ MARKERS: Final = {"attempt": 1, "epoch": None, "lane": 0, "lanes": 1}
 
 
 class PartitionOf:
-    """Where the default partitioner puts a key. `foreign_on_rows`: rows of other systems are taken on `rows.v1`, too."""
+    """Where the default partitioner puts a key. `foreign_on_rows`: rows of other systems are taken on `rows.v1`,
+    too."""
 
-    def __init__(self, partitions: int, partitioner: Callable[[bytes, int], int], *, foreign_on_rows: bool = False) -> None:
+    def __init__(
+        self, partitions: int, partitioner: Callable[[bytes, int], int], *, foreign_on_rows: bool = False
+    ) -> None:
         self.partitions, self.foreign_on_rows = partitions, foreign_on_rows
         self._of = lru_cache(4096)(lambda key: partitioner(key, partitions))
 
@@ -45,7 +48,8 @@ class Place(Protocol):
 
 
 class Identity(Struct, frozen=True, gc=False):
-    """`(run_id, attempt, row_index)` names the row for ever. `epoch` is 0 unless our producer sent it; `owned` says that it did."""
+    """`(run_id, attempt, row_index)` names the row for ever. `epoch` is 0 unless our producer sent it; `owned` says
+    that it did."""
 
     run_id: str
     attempt: int
@@ -77,17 +81,22 @@ class Unidentified(Struct, frozen=True):
 
 
 def identify(fields: Any, record: Place, partition_of: PartitionOf) -> Identity | Unidentified:
-    """Return the identity; `fields` has the attributes run_id, attempt, epoch, lane, lanes, row_index as in `schemas.messages.Row`."""
+    """Return the identity; `fields` has the attributes run_id, attempt, epoch, lane, lanes, row_index as in
+    `schemas.messages.Row`."""
     run_id = fields.run_id
     if run_id is not None and not RUN_ID.fullmatch(run_id):
         return Unidentified("invalid_field", f"a run id matches {RUN_ID.pattern}", "$.run_id")
     if record.topic != INGRESS.name and fields.epoch is not None:
         return _owned(fields, record.partition, partition_of)
     if run_id is not None and is_task_id(run_id):
-        return Unidentified("run_owned", f"run {run_id} is replayed by our producer; its rows carry an epoch", "$.run_id")
+        return Unidentified(
+            "run_owned", f"run {run_id} is replayed by our producer; its rows carry an epoch", "$.run_id"
+        )
     if record.topic != INGRESS.name and not partition_of.foreign_on_rows:
         return Unidentified(
-            "wrong_topic", f"rows of other systems travel on {INGRESS.name}; {record.topic} holds those of our producer", None
+            "wrong_topic",
+            f"rows of other systems travel on {INGRESS.name}; {record.topic} holds those of our producer",
+            None,
         )
     return stranger(record, partition_of) if run_id is None else foreign(run_id, record, partition_of.partitions)
 
@@ -97,7 +106,9 @@ def carried(fields: Any, *, packed: bool = False) -> Unidentified | None:
     for name, nothing in MARKERS.items():
         value = getattr(fields, name)
         if value is not None and not (packed and value == nothing):
-            return Unidentified("invalid_field", f"only rows of our own producer carry {name}: leave it out", f"$.{name}")
+            return Unidentified(
+                "invalid_field", f"only rows of our own producer carry {name}: leave it out", f"$.{name}"
+            )
     return None
 
 
@@ -107,7 +118,8 @@ def stranger(record: Place, partition_of: PartitionOf) -> Identity:
 
 
 def foreign(run_id: str, record: Place, partitions: int) -> Identity:
-    """The identity of another system's row. Indices of its partitions and of both topics never meet; in each they grow with the offset."""
+    """The identity of another system's row. Indices of its partitions and of both topics never meet; in each they grow
+    with the offset."""
     lane, lanes = foreign_lane(record.topic, record.partition, partitions), foreign_lanes(partitions)
     return Identity(run_id, 1, lane, lanes, record.offset * lanes + lane)
 
@@ -120,8 +132,14 @@ def _owned(fields: Any, partition: int, partition_of: PartitionOf) -> Identity |
     if row_index is None:
         return Unidentified("invalid_field", "a row with an epoch has a row index", "$.row_index")
     if row_index % lanes != lane:
-        return Unidentified("invalid_field", f"row {row_index} of {lanes} lanes travels in lane {row_index % lanes}, not {lane}", "$.lane")
+        return Unidentified(
+            "invalid_field",
+            f"row {row_index} of {lanes} lanes travels in lane {row_index % lanes}, not {lane}",
+            "$.lane",
+        )
     home = partition_of(row_key(run_id, lane, lanes))
     if home != partition:
-        return Unidentified("misplaced", f"lane {lane} of run {run_id} travels in partition {home}, not {partition}", "$.lane")
+        return Unidentified(
+            "misplaced", f"lane {lane} of run {run_id} travels in partition {home}, not {partition}", "$.lane"
+        )
     return Identity(run_id, attempt, lane, lanes, row_index, fields.epoch, owned=True)

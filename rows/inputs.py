@@ -1,10 +1,11 @@
-"""What a model takes of a row: numbers as they are, texts as codes of a fitted vocabulary. Pure; one function for trainer, stream,
-replay and recount, so that a row has the same bits everywhere (ADR 34).
+"""What a model takes of a row: numbers as they are, texts as codes of a fitted vocabulary. Pure; one function for
+trainer, stream, replay and recount, so that a row has the same bits everywhere (ADR 34).
 
-A category's value is the position of its text in `values`. Two outcomes beside that are stated: a text that is not among them is
-*unknown*, with the code `len(values)`, which training also gives to texts too rare to be learnt; null, and a text of blanks, is *missing*,
-NaN. A number or a yes/no given for a category means its text: 1.0 is "1", true is "true" in the spelling of the vocabulary.
-"""
+A category's value is the position of its text in `values`. Two outcomes beside that are stated: a text that is not
+among them is
+*unknown*, with the code `len(values)`, which training also gives to texts too rare to be learnt; null, and a text of
+blanks, is *missing*, NaN. A number or a yes/no given for a category means its text: 1.0 is "1", true is "true" in the
+spelling of the vocabulary."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
@@ -50,7 +51,9 @@ class ModelInput(Struct, frozen=True, dict=True, omit_defaults=True):
     def code(self, said: Said) -> float:
         """The category's number; NaN for missing."""
         texts = spellings(said)
-        return next((self.codes[text] for text in texts if text in self.codes), float(len(self.values))) if texts else nan
+        return (
+            next((self.codes[text] for text in texts if text in self.codes), float(len(self.values))) if texts else nan
+        )
 
     def text(self, code: float | None) -> str | None:
         """The text of a code: it has that code again."""
@@ -95,7 +98,8 @@ class ModelInputs:
         return coded
 
     def row_of(self, values: Sequence[float | None], unknown: Mapping[int, str] | None = None) -> list[Said]:
-        """The row that `numbers_of` makes these values of; `unknown` has texts that are not in the vocabulary, by position."""
+        """The row that `numbers_of` makes these values of; `unknown` has texts that are not in the vocabulary, by
+        position."""
         told: list[Said] = list(values)
         for at, category in self.categories.items():
             told[at] = (unknown or {}).get(at) or category.text(values[at])
@@ -117,7 +121,8 @@ def write_inputs(inputs: Iterable[ModelInput]) -> bytes:
 
 
 def read_inputs(manifest: ModelManifest, content: bytes | None) -> ModelInputs:
-    """The inputs of a model version from its `PREPARATION`, or of numbers alone. Raises `ValueError` when they are not this model's."""
+    """The inputs of a model version from its `PREPARATION`, or of numbers alone. Raises `ValueError` when they are not
+    this model's."""
     if content is None:
         return numbers(manifest.features)
     try:
@@ -128,7 +133,10 @@ def read_inputs(manifest: ModelManifest, content: bytes | None) -> ModelInputs:
         raise ValueError(f"{PREPARATION} is of version {found.version}, known is 1")
     if [one.name for one in found.inputs] != manifest.features:
         raise ValueError(f"the inputs of {PREPARATION} are not the manifest's features")
-    if any(len(set(one.values)) != len(one.values) or any(spellings(text) != (text,) for text in one.values) for one in found.inputs):
+    if any(
+        len(set(one.values)) != len(one.values) or any(spellings(text) != (text,) for text in one.values)
+        for one in found.inputs
+    ):
         raise ValueError(f"{PREPARATION} holds a text twice, or one with blanks around it")
     return ModelInputs(found.inputs)
 

@@ -1,9 +1,10 @@
-"""Packed records: several consecutive rows of a lane in one record (`schemas.messages.PackedRows`). Pure; never raises on any bytes.
+"""Packed records: several consecutive rows of a lane in one record (`schemas.messages.PackedRows`). Pure; never raises
+on any bytes.
 
-A packed record becomes a `Packet`. A row of it that cannot be scored stands in `bad` and does not take the others along; when it is the
-record that is broken, but says whose rows it holds, every row is bad, so that the run can count them. Everything that follows knows rows,
-not records: identity is the row index, and a bad row's dead letter holds that row alone, as JSON.
-"""
+A packed record becomes a `Packet`. A row of it that cannot be scored stands in `bad` and does not take the others
+along; when it is the record that is broken, but says whose rows it holds, every row is bad, so that the run can count
+them. Everything that follows knows rows, not records: identity is the row index, and a bad row's dead letter holds that
+row alone, as JSON."""
 
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -36,7 +37,8 @@ class RowRecord(NamedTuple):
 
 
 class Packet(Struct, gc=False):
-    """The rows of a packed record: `identity` is that of the first, row j has the index `identity.row_index + j * identity.lanes`."""
+    """The rows of a packed record: `identity` is that of the first, row j has the index `identity.row_index + j *
+    identity.lanes`."""
 
     identity: Identity
     rows: PackedRows
@@ -53,7 +55,10 @@ class Packet(Struct, gc=False):
 
     def reject_all(self, rejected: Rejected) -> "Packet":
         """Have every row rejected for this reason."""
-        self.bad = {j: msgspec.structs.replace(rejected, identity=self.identity_of(j), row=self.row(j)) for j in range(self.rows.count)}
+        self.bad = {
+            j: msgspec.structs.replace(rejected, identity=self.identity_of(j), row=self.row(j))
+            for j in range(self.rows.count)
+        }
         return self
 
 
@@ -86,7 +91,12 @@ _COLUMNS: tuple[tuple[str, str, Any], ...] = (
 def unpacked(record: Any, body: bytes, partition_of: PartitionOf) -> Packet | Rejected:
     """Open a packed record. `Rejected`: it does not even say whose rows it holds."""
     if len(body) > MAX_ROW_BYTES:
-        return _broken(record, body, partition_of, Rejected("oversized", f"the record has {len(body)} bytes, allowed are {MAX_ROW_BYTES}"))
+        return _broken(
+            record,
+            body,
+            partition_of,
+            Rejected("oversized", f"the record has {len(body)} bytes, allowed are {MAX_ROW_BYTES}"),
+        )
     try:
         rows = decode_packed(body)
     except UNREADABLE as error:
@@ -96,12 +106,15 @@ def unpacked(record: Any, body: bytes, partition_of: PartitionOf) -> Packet | Re
         return identity
     packet = Packet(identity, rows)
     if not rows.even:
-        return packet.reject_all(Rejected("invalid_field", f"the columns of a record of {rows.count} rows differ in length", "$"))
+        return packet.reject_all(
+            Rejected("invalid_field", f"the columns of a record of {rows.count} rows differ in length", "$")
+        )
     return packet
 
 
 def fits(packet: Packet, manifest: ModelManifest) -> bool:
-    """Whether there is anything to score: the features are as many as the model takes; if not, every row is rejected."""
+    """Whether there is anything to score: the features are as many as the model takes; if not, every row is
+    rejected."""
     rows, columns = packet.rows, len(manifest.features)
     if len(packet.bad) == rows.count:
         return False
@@ -113,7 +126,8 @@ def fits(packet: Packet, manifest: ModelManifest) -> bool:
 
 
 def unknown_texts(value: bytes | None) -> dict[int, dict[int, str]]:
-    """The texts that a packed record keeps because its model does not know them: by row, then by position of the feature."""
+    """The texts that a packed record keeps because its model does not know them: by row, then by position of the
+    feature."""
     try:
         kept = _with_texts(value or b"").unknown
     except UNREADABLE:
@@ -125,7 +139,8 @@ def unknown_texts(value: bytes | None) -> dict[int, dict[int, str]]:
 
 
 def row_record(record: Any, packet: Packet, j: int, inputs: ModelInputs | None) -> RowRecord:
-    """Row j as a JSON record, which scores as the row does. Without the model's inputs its features are a list in the model's order.
+    """Row j as a JSON record, which scores as the row does. Without the model's inputs its features are a list in the
+    model's order.
 
     Of a record that is broken as a whole, the first row keeps the bytes, the others know only who they are.
     """
@@ -136,7 +151,10 @@ def row_record(record: Any, packet: Packet, j: int, inputs: ModelInputs | None) 
     values: list[Said] = []
     texts = unknown_texts(record.value).get(j, {})
     if not rest and size % 4 == 0:
-        values = [None if value != value else value for value in np.frombuffer(rows.features, FLOAT32, size // 4, size * j).tolist()]
+        values = [
+            None if value != value else value
+            for value in np.frombuffer(rows.features, FLOAT32, size // 4, size * j).tolist()
+        ]
     if inputs is not None and len(inputs.names) == len(values):
         named: Any = dict(zip(inputs.names, inputs.row_of(values, texts), strict=True))  # type: ignore[arg-type]  # numbers until now
     else:
@@ -167,7 +185,11 @@ def _identity(record: Any, rows: Any, partition_of: PartitionOf) -> Identity | R
     if isinstance(found, Unidentified):
         return Rejected(found.reason, found.message, found.path, None, rows.model_version)
     if rows.count > 1 and not found.owned:
-        return Rejected("invalid_field", "a record of several rows needs an epoch: else rows are told apart by their offset", "$.count")
+        return Rejected(
+            "invalid_field",
+            "a record of several rows needs an epoch: else rows are told apart by their offset",
+            "$.count",
+        )
     return found
 
 
@@ -184,7 +206,9 @@ def _row_by_row(record: Any, body: bytes, partition_of: PartitionOf, error: Exce
     packet = Packet(identity, rows)
     columns: list[list[Raw]] = [getattr(loose, name) for name, _, _ in _COLUMNS]
     if any(len(column) != rows.count for column in columns):
-        return packet.reject_all(Rejected("invalid_field", f"the columns of a record of {rows.count} rows differ in length", "$"))
+        return packet.reject_all(
+            Rejected("invalid_field", f"the columns of a record of {rows.count} rows differ in length", "$")
+        )
     for (name, said, decoder), raws in zip(_COLUMNS, columns, strict=True):
         values: list[Any] = getattr(rows, name)
         for j, raw in enumerate(raws):
@@ -193,7 +217,12 @@ def _row_by_row(record: Any, body: bytes, partition_of: PartitionOf, error: Exce
             except UNREADABLE as problem:
                 values.append(None)
                 wrong = Rejected(
-                    "invalid_field", located(str(problem))[0], f"$.{said}", packet.identity_of(j), rows.model_version, packet.row(j)
+                    "invalid_field",
+                    located(str(problem))[0],
+                    f"$.{said}",
+                    packet.identity_of(j),
+                    rows.model_version,
+                    packet.row(j),
                 )
                 packet.bad.setdefault(j, wrong)
     return packet
@@ -205,7 +234,8 @@ def _rows(head: PackedHead, features: bytes) -> PackedRows:
 
 
 def _broken(record: Any, body: bytes, partition_of: PartitionOf, rejected: Rejected) -> Packet | Rejected:
-    """A record of which no row can be read: each of its rows is rejected if it says at least whose they are, else the record is."""
+    """A record of which no row can be read: each of its rows is rejected if it says at least whose they are, else the
+    record is."""
     try:
         head = _head(body)
         identity = _identity(record, head, partition_of)
@@ -213,4 +243,6 @@ def _broken(record: Any, body: bytes, partition_of: PartitionOf, rejected: Rejec
         return Rejected("undecodable", "not a packed record")
     if isinstance(identity, Rejected):
         return msgspec.structs.replace(rejected, model_version=head.model_version)
-    return Packet(identity, _rows(head, b"")).reject_all(msgspec.structs.replace(rejected, model_version=head.model_version))
+    return Packet(identity, _rows(head, b"")).reject_all(
+        msgspec.structs.replace(rejected, model_version=head.model_version)
+    )

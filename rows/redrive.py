@@ -28,4 +28,6 @@ def read_purge(value: bytes) -> Purge | None:
 
 def identity_of(redrive: Redrive) -> Identity:
     """Whose row it is."""
-    return Identity(redrive.run_id, redrive.attempt, redrive.lane, 1, redrive.row_index, redrives=redrive.dead_letter_id)
+    return Identity(
+        redrive.run_id, redrive.attempt, redrive.lane, 1, redrive.row_index, redrives=redrive.dead_letter_id
+    )

@@ -1,4 +1,5 @@
-"""What a record is that is no row: the habits of other people's serializers, told by their first bytes or fields, and what to do. Pure."""
+"""What a record is that is no row: the habits of other people's serializers, told by their first bytes or fields, and
+what to do. Pure."""
 
 import re
 import struct
@@ -38,10 +39,15 @@ def shape_of(body: bytes, headers: Sequence[tuple[str, bytes | None]] = ()) -> s
 def _of_bytes(body: bytes) -> str | None:
     if len(body) > 5 and body[0] == 0:
         schema = struct.unpack(">I", body[1:5])[0]
-        return f"this is Confluent's wire format with schema id {schema}: send plain JSON, without a schema registry's serializer"
+        return (
+            f"this is Confluent's wire format with schema id {schema}: send plain JSON, without a schema registry's"
+            " serializer"
+        )
     for begin, name in COMPRESSED.items():
         if body.startswith(begin):
-            return f"the value is compressed with {name}: send it plain, and set the producer's compression.type instead"
+            return (
+                f"the value is compressed with {name}: send it plain, and set the producer's compression.type instead"
+            )
     for begin, name in FILES.items():
         if body.lstrip()[: len(begin)] == begin:
             return f"this is {name}: send one JSON object a row"
@@ -75,10 +81,16 @@ def _of_object(body: bytes, headers: Sequence[tuple[str, bytes | None]]) -> str 
         return None
     names = fields.keys()
     if "specversion" in names or any(name.lower() == "ce_specversion" for name, _ in headers):
-        return "this is a CloudEvent: send the row itself, an object with `features`, as the value (in binary mode as its data)"
+        return (
+            "this is a CloudEvent: send the row itself, an object with `features`, as the value (in binary mode as its"
+            " data)"
+        )
     if names >= {"schema", "payload"}:
         inner = "a Debezium event in " if b'"op"' in bytes(fields["payload"])[:MOST_BYTES] else ""
-        return f"this is {inner}Kafka Connect's envelope: set value.converter.schemas.enable=false and send the payload as the row"
+        return (
+            f"this is {inner}Kafka Connect's envelope: set value.converter.schemas.enable=false and send the payload as"
+            " the row"
+        )
     if "op" in names and names & {"before", "after"}:
         return "this is a Debezium change event: send its `after` as `features` (transform ExtractNewRecordState)"
     if "features" not in names and fields and all(_is_number(value) for value in fields.values()):

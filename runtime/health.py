@@ -1,4 +1,5 @@
-"""`/live`, `/ready`, `/metrics` of a process without an HTTP interface of its own, on loopback unless told otherwise."""
+"""`/live`, `/ready`, `/metrics` of a process without an HTTP interface of its own, on loopback unless told
+otherwise."""
 
 import asyncio
 import json
@@ -17,7 +18,8 @@ Check = Callable[[], dict[str, str]]
 
 @asynccontextmanager
 async def health_server(host: str, port: int, *, live: Check, ready: Check) -> AsyncIterator[int]:
-    """Serve until the block is left; yields the bound port (0 asks for a free one). 200 or 503, with the problems as JSON."""
+    """Serve until the block is left; yields the bound port (0 asks for a free one). 200 or 503, with the problems as
+    JSON."""
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
@@ -25,7 +27,10 @@ async def health_server(host: str, port: int, *, live: Check, ready: Check) -> A
                 request = await reader.readline()
             method, target = request.split(b" ")[:2] if request.count(b" ") >= 2 else (b"GET", b"")
             status, content_type, body = _page(target.split(b"?")[0], live, ready) if method in METHODS else NOT_ALLOWED
-            head = f"HTTP/1.1 {status}\r\nContent-Type: {content_type}\r\nContent-Length: {len(body)}\r\nCache-Control: no-store\r\n"
+            head = (
+                f"HTTP/1.1 {status}\r\nContent-Type: {content_type}\r\nContent-Length: {len(body)}\r\nCache-Control:"
+                " no-store\r\n"
+            )
             allow = "" if method in METHODS else "Allow: GET, HEAD\r\n"
             writer.write(f"{head}{allow}Connection: close\r\n\r\n".encode() + (b"" if method == b"HEAD" else body))
             await writer.drain()

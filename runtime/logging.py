@@ -14,7 +14,8 @@ REPEAT_SECONDS = 10.0
 
 
 class Repeats(logging.Filter):
-    """Lets a line of aiokafka pass once in `REPEAT_SECONDS`: while a broker is away it says the same some 30 times a second."""
+    """Lets a line of aiokafka pass once in `REPEAT_SECONDS`: while a broker is away it says the same some 30 times a
+    second."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         super().__init__()
@@ -48,7 +49,9 @@ def configure(process: str, level: str, style: str) -> None:
         structlog.processors.format_exc_info,
         presentable,
     ]
-    renderer: structlog.typing.Processor = structlog.processors.JSONRenderer() if style == "json" else structlog.dev.ConsoleRenderer()
+    renderer: structlog.typing.Processor = (
+        structlog.processors.JSONRenderer() if style == "json" else structlog.dev.ConsoleRenderer()
+    )
     structlog.configure(
         processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
         logger_factory=structlog.stdlib.LoggerFactory(),

@@ -21,7 +21,8 @@ def say_if_open(host: str, port: int, setting: str) -> None:
     """Warn when others can reach it: whoever does may read and steer everything."""
     if not is_loopback(host):
         log.warning(
-            "OPEN TO OTHER MACHINES WITHOUT ANY PASSWORD: whoever reaches this port can read, change and stop everything",
+            "OPEN TO OTHER MACHINES WITHOUT ANY PASSWORD: whoever reaches this port can read, change and stop"
+            " everything",
             host=host,
             port=port,
             mend=f"{setting}=127.0.0.1, or a proxy or firewall in front that asks who is calling",

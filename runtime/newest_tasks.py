@@ -2,7 +2,7 @@
 
 import structlog
 
-from runtime.kafka import partition_for, read_to_end
+from runtime.kafka.reading import partition_for, read_to_end
 from runtime.run_epochs import RunEpochs
 from schemas.decoding import Unreadable, reader
 from schemas.messages import TERMINAL
@@ -16,9 +16,9 @@ _task = reader(TaskState)
 async def newest_tasks(kafka: dict[str, object], number: int, partitions: int) -> list[TaskState]:
     """Read `tasks.v1` of a partition to its end. Nobody but the caller may write there, or what is read is of the past.
 
-    Passed over: what cannot be read, what lies in a partition that is not its own, a run's state under an epoch that nobody had, and
-    one that goes back behind, or leaps ahead of, the attempt before it. The state before it stands then.
-    """
+    Passed over: what cannot be read, what lies in a partition that is not its own, a run's state under an epoch that
+    nobody had, and one that goes back behind, or leaps ahead of, the attempt before it. The state before it stands
+    then."""
     epochs = RunEpochs(kafka, partitions=partitions)
     async for record in read_to_end(kafka, RUN_POSITIONS.name, [number], wait_for_open_transactions=True):
         epochs.take(record)
@@ -27,12 +27,18 @@ async def newest_tasks(kafka: dict[str, object], number: int, partitions: int) -
         if partition_for(record.key or b"", partitions) != number:
             reason: str | None = "its key belongs into another partition"
         elif record.value is None:
-            if (gone := tasks.get(record.key)) is not None and gone.status in TERMINAL:  # nobody deletes a task that is at work
+            if (
+                gone := tasks.get(record.key)
+            ) is not None and gone.status in TERMINAL:  # nobody deletes a task that is at work
                 del tasks[record.key]
             continue
         else:
             task = _task(record.value)
-            reason = task.reason if isinstance(task, Unreadable) else unbelievable(task, record.key, tasks.get(record.key), epochs)
+            reason = (
+                task.reason
+                if isinstance(task, Unreadable)
+                else unbelievable(task, record.key, tasks.get(record.key), epochs)
+            )
         if reason is None:
             assert isinstance(task, TaskState)
             tasks[record.key] = task

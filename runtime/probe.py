@@ -1,4 +1,5 @@
-"""Ask a process on this machine whether it is well, with the standard library alone: a container's health check, and the supervisor's.
+"""Ask a process on this machine whether it is well, with the standard library alone: a container's health check, and
+the supervisor's.
 
 `python -m runtime.probe 8101 /ready` ends with 0 when the answer is 200.
 """

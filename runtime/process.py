@@ -1,4 +1,5 @@
-"""Run a process: settings, logging, a stop event for SIGTERM and SIGINT, and the exit code that tells the supervisor why it ended."""
+"""Run a process: settings, logging, a stop event for SIGTERM and SIGINT, and the exit code that tells the supervisor
+why it ended."""
 
 import asyncio
 import gc
@@ -10,8 +11,8 @@ from typing import Any, NoReturn, TypeVar
 import structlog
 import uvloop
 
-from runtime import fetched
 from runtime.errors import EXIT_BUG, EXIT_CONFIGURATION, EXIT_UNAVAILABLE, ConfigurationError, Fenced, Unavailable
+from runtime.kafka import aiokafka_patches as fetched
 from runtime.logging import configure
 from runtime.settings import ProcessSettings, load
 from runtime.tasks import cancel_all
@@ -23,7 +24,8 @@ log = structlog.get_logger()
 
 
 def run(process: str, settings_type: type[S], main: Main[S]) -> NoReturn:
-    """Run `main(settings, stopping)` to its end and exit: 0 stopped as asked, 70 bug or fenced, 75 unavailable, 78 configuration.
+    """Run `main(settings, stopping)` to its end and exit: 0 stopped as asked, 70 bug or fenced, 75 unavailable, 78
+    configuration.
 
     `stopping` is set by SIGTERM and SIGINT; `main` then finishes what it holds and returns.
     """
@@ -40,10 +42,11 @@ def run(process: str, settings_type: type[S], main: Main[S]) -> NoReturn:
 
 
 def settled() -> None:
-    """Leave what was loaded up to now out of every later collection: going through it was a pause of 72 ms in the worker.
+    """Leave what was loaded up to now out of every later collection: going through it was a pause of 72 ms in the
+    worker.
 
-    And collect seldom: what the stream makes is freed without it, but a batch makes tens of thousands of objects at once, and the usual 700
-    had all of them gone through again and again, a tenth of the worker's processor time.
+    And collect seldom: what the stream makes is freed without it, but a batch makes tens of thousands of objects at
+    once, and the usual 700 had all of them gone through again and again, a tenth of the worker's processor time.
     """
     gc.collect()
     gc.freeze()

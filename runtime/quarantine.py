@@ -1,7 +1,8 @@
-"""Records that their readers pass over, on `quarantine.v1`: so that one bad record holds up nothing behind it, and nothing is lost unseen.
+"""Records that their readers pass over, on `quarantine.v1`: so that one bad record holds up nothing behind it, and
+nothing is lost unseen.
 
-A record is written there before its reader goes on. It may be written more than once (a reader that starts anew, several readers); its
-place names it, and whoever lists them shows each once.
+A record is written there before its reader goes on. It may be written more than once (a reader that starts anew,
+several readers); its place names it, and whoever lists them shows each once.
 """
 
 import asyncio
@@ -15,10 +16,10 @@ from aiokafka.errors import KafkaError
 from aiokafka.structs import TopicPartition
 
 from runtime.errors import Unavailable
-from runtime.kafka import partitions_of, read_to_end
-from runtime.kafka_clients import idempotent_producer, open_reader, started
+from runtime.kafka.clients import idempotent_producer, open_reader, started
+from runtime.kafka.reading import partitions_of, read_to_end
+from runtime.kafka.transactions import Record
 from runtime.tasks import stop_client
-from runtime.transactions import Record
 from schemas.decoding import Unreadable, reader
 from schemas.messages import encode
 from schemas.tasks import Quarantined
@@ -52,8 +53,11 @@ def entry(record: ConsumerRecord, reason: str, by: str, *, by_hand: bool = False
     return QUARANTINE, said.place.encode(), encode(said)
 
 
-async def read_quarantine(kafka: dict[str, object], whole: Callable[[Quarantined], bool] = lambda _: True) -> list[Quarantined]:
-    """The newest records in quarantine, each once, newest first, with the bytes of those that are wanted `whole`. Raises `KafkaError`."""
+async def read_quarantine(
+    kafka: dict[str, object], whole: Callable[[Quarantined], bool] = lambda _: True
+) -> list[Quarantined]:
+    """The newest records in quarantine, each once, newest first, with the bytes of those that are wanted `whole`.
+    Raises `KafkaError`."""
     async with open_reader(kafka) as consumer:
         starts = await _tails(consumer)
     found: dict[str, Quarantined] = {}

@@ -1,10 +1,10 @@
 """Which attempt and epoch of a run are known: what claims a higher one is not from a producer of ours.
 
-The offset of an ownership record on `run-positions.v1` is a run's epoch from then on, and it stands there before the first row under it is
-sent (`producer.desk`). So a record is believed when it lies where its key belongs and claims no epoch above its own offset; whoever then
-shows an epoch that is not known after `catch_up` has made it up. Read with what is not committed yet: a transaction that somebody leaves
-open holds nobody's rows up, and the owner of a run sends none before its own is committed.
-"""
+The offset of an ownership record on `run-positions.v1` is a run's epoch from then on, and it stands there before the
+first row under it is sent (`producer.run_owner`). So a record is believed when it lies where its key belongs and claims
+no epoch above its own offset; whoever then shows an epoch that is not known after `catch_up` has made it up. Read with
+what is not committed yet: a transaction that somebody leaves open holds nobody's rows up, and the owner of a run sends
+none before its own is committed."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -15,8 +15,8 @@ from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from aiokafka.errors import KafkaError
 
 from runtime.errors import Unavailable
-from runtime.kafka import partition_for
-from runtime.kafka_clients import open_reader
+from runtime.kafka.clients import open_reader
+from runtime.kafka.reading import partition_for
 from runtime.run_owners import Owners
 from schemas.decoding import Unreadable, reader
 from schemas.messages import TERMINAL
@@ -40,8 +40,9 @@ class Known(NamedTuple):
     epoch: int
 
 
-class Place(NamedTuple):
-    """Where the newest attempt of a run is, by its newest position: as `RunPosition`. The broker has all rows before `acknowledged`."""
+class NewestAttempt(NamedTuple):
+    """Where the newest attempt of a run is, by its newest position: as `RunPosition`. The broker has all rows before
+    `acknowledged`."""
 
     attempt: int
     epoch: int
@@ -54,7 +55,12 @@ class RunEpochs:
     """`run` follows the topic until cancelled; `known` is what is known by now."""
 
     def __init__(
-        self, kafka: dict[str, object], *, partitions: int, timeout_seconds: float = 5.0, rejected: Rejected | None = None
+        self,
+        kafka: dict[str, object],
+        *,
+        partitions: int,
+        timeout_seconds: float = 5.0,
+        rejected: Rejected | None = None,
     ) -> None:
         """`rejected` hears of the records that are not believed, and why."""
         self._kafka = kafka
@@ -62,7 +68,7 @@ class RunEpochs:
         self._timeout_seconds = timeout_seconds
         self._rejected = rejected
         self._known: dict[str, Known] = {}
-        self._places: dict[str, Place] = {}
+        self._places: dict[str, NewestAttempt] = {}
         self._moved: set[str] = set()
         self._owners: dict[str, Owners] = {}
         self._next: dict[TopicPartition, int] = {}
@@ -73,7 +79,7 @@ class RunEpochs:
         """The highest attempt and epoch that a producer of ours has had; null for a run that none ever had."""
         return self._known.get(run_id)
 
-    def place(self, run_id: str) -> Place | None:
+    def place(self, run_id: str) -> NewestAttempt | None:
         """Where the run is; null when no position of it is there any more."""
         return self._places.get(run_id)
 
@@ -99,8 +105,8 @@ class RunEpochs:
     def vouches(self, task: TaskState) -> bool:
         """Whether a task's state can be from a process of ours, as far as is known.
 
-        Only runs have epochs. Of a run that ended under producers which left nothing of it here, its end is believed, if it stays
-        below what its partition can have given out.
+        Only runs have epochs. Of a run that ended under producers which left nothing of it here, its end is believed,
+        if it stays below what its partition can have given out.
         """
         if task.kind != "run" or task.attempt == 0:
             return task.epoch == 0
@@ -110,12 +116,14 @@ class RunEpochs:
         return self.counts(task.task_id, task.attempt, task.epoch)
 
     def sends(self, run_id: str, attempt: int, epoch: int) -> bool:
-        """As `counts`, for what is sent on `rows.v1`: only what a producer had, if it is not older than all that is known."""
+        """As `counts`, for what is sent on `rows.v1`: only what a producer had, if it is not older than all that is
+        known."""
         owners = self._owners.get(run_id)
         return self.counts(run_id, attempt, epoch) and (owners is None or owners.had(attempt, epoch))
 
     def marks(self, run_id: str, epoch: int) -> Marks | None:
-        """What the producer of this epoch said of its markers before it sent them; null when it said nothing or is not known."""
+        """What the producer of this epoch said of its markers before it sent them; null when it said nothing or is not
+        known."""
         owners = self._owners.get(run_id)
         return owners.marks(epoch) if owners else None
 
@@ -137,7 +145,8 @@ class RunEpochs:
             await asyncio.sleep(RETRY_SECONDS)
 
     async def catch_up(self) -> None:
-        """Wait until everything that is on the topic now has been read: one request when nothing is new. Raises `Unavailable`."""
+        """Wait until everything that is on the topic now has been read: one request when nothing is new. Raises
+        `Unavailable`."""
         try:
             async with asyncio.timeout(self._timeout_seconds):
                 async with self._read:
@@ -159,7 +168,12 @@ class RunEpochs:
                 for records in (await consumer.getmany(timeout_ms=200)).values():
                     for record in records:
                         if (reason := self.take(record)) is not None:
-                            log.error("a position is not believed", partition=record.partition, offset=record.offset, reason=reason)
+                            log.error(
+                                "a position is not believed",
+                                partition=record.partition,
+                                offset=record.offset,
+                                reason=reason,
+                            )
                             await self._tell(record, reason)
                 for tp in self._partitions:
                     self._next[tp] = await consumer.position(tp)
@@ -192,7 +206,9 @@ class RunEpochs:
         self._next[TopicPartition(RUN_POSITIONS.name, record.partition)] = record.offset + 1
         if record.partition != (home := partition_for(record.key or b"", len(self._partitions))):
             return f"its key belongs into partition {home}"
-        if record.value is None:  # written at the end of a run by producers before `RunPosition.ended`: all its epochs lie below
+        if (
+            record.value is None
+        ):  # written at the end of a run by producers before `RunPosition.ended`: all its epochs lie below
             attempt = self._known[run_id].attempt if run_id in self._known else record.offset
             self._note(run_id, Known(attempt, record.offset - 1))
             self._owners.pop(run_id, None)
@@ -203,14 +219,19 @@ class RunEpochs:
         if position.run_id != run_id:
             return f"the key {run_id!r:.80} is not that of run {position.run_id}"
         if max(position.attempt - 1, position.epoch) > record.offset:
-            return f"attempt {position.attempt}, epoch {position.epoch} at offset {record.offset}: so many were never begun"
+            return (
+                f"attempt {position.attempt}, epoch {position.epoch} at offset {record.offset}: so many were never"
+                " begun"
+            )
         epoch = record.offset if position.kind == "ownership" else position.epoch
         begins = position.epoch == 0 if run_id not in self._known else position.attempt > self._known[run_id].attempt
         self._owners.setdefault(run_id, Owners()).note(position, epoch, begins=begins and position.kind == "ownership")
         self._note(run_id, Known(position.attempt, epoch))
         former = self._places.get(run_id)
         if former is None or (former.attempt, former.epoch) <= (position.attempt, epoch):
-            self._places[run_id] = Place(position.attempt, epoch, tuple(position.acknowledged), position.ended, bool(position.failure))
+            self._places[run_id] = NewestAttempt(
+                position.attempt, epoch, tuple(position.acknowledged), position.ended, bool(position.failure)
+            )
             self._moved.add(run_id)
         return None
 

@@ -1,7 +1,7 @@
 """The producers that one run has had, by epoch: exactly those, from the first on that is known. Pure.
 
-Of one key compaction keeps the last record before some offset, and all behind it. So an epoch above the first that was met, and not met
-itself, nobody ever had. Of those below it only their bounds are known.
+Of one key compaction keeps the last record before some offset, and all behind it. So an epoch above the first that was
+met, and not met itself, nobody ever had. Of those below it only their bounds are known.
 """
 
 from typing import NamedTuple

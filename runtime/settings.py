@@ -1,4 +1,5 @@
-"""Settings that every process shares: where Kafka, Redis and the storage are. Read once at start, passed on as plain values."""
+"""Settings that every process shares: where Kafka, Redis and the storage are. Read once at start, passed on as plain
+values."""
 
 import os
 from collections.abc import Mapping
@@ -38,10 +39,16 @@ class ProcessSettings(BaseSettings):
     redis_url: str = Field("redis://127.0.0.1:6379/0", validation_alias=shared("redis_url"))
     storage_url: str = Field("file://./.devstack/storage", validation_alias=shared("storage_url"))
     data_partitions: int = Field(
-        8, ge=1, validation_alias=shared("data_partitions"), description="partitions of rows.v1 and what follows from it"
+        8,
+        ge=1,
+        validation_alias=shared("data_partitions"),
+        description="partitions of rows.v1 and what follows from it",
     )
     control_partitions: int = Field(
-        4, ge=1, validation_alias=shared("control_partitions"), description="partitions of tasks.v1, commands, positions"
+        4,
+        ge=1,
+        validation_alias=shared("control_partitions"),
+        description="partitions of tasks.v1, commands, positions",
     )
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", validation_alias=shared("log_level"))
     log_format: Literal["json", "console"] = Field("json", validation_alias=shared("log_format"))
@@ -51,13 +58,19 @@ class ProcessSettings(BaseSettings):
         """Of settings that belong together all are given; addresses can be read."""
         sasl = self.kafka_security_protocol.startswith("SASL")
         secrets = {"KAFKA_SASL_USERNAME": self.kafka_sasl_username, "KAFKA_SASL_PASSWORD": self.kafka_sasl_password}
-        given = {name for name, value in secrets.items() if value and (not isinstance(value, SecretStr) or value.get_secret_value())}
+        given = {
+            name
+            for name, value in secrets.items()
+            if value and (not isinstance(value, SecretStr) or value.get_secret_value())
+        }
         if sasl and (missing := sorted(set(secrets) - given)):
-            raise ValueError(f"KAFKA_SECURITY_PROTOCOL is {self.kafka_security_protocol}: {' and '.join(missing)} must be set, too")
+            raise ValueError(
+                f"KAFKA_SECURITY_PROTOCOL is {self.kafka_security_protocol}: {' and '.join(missing)} must be set, too"
+            )
         if given and not sasl:
             raise ValueError(
-                f"{' and '.join(sorted(given))} would not be used: KAFKA_SECURITY_PROTOCOL is {self.kafka_security_protocol}, "
-                "set it to SASL_SSL or SASL_PLAINTEXT"
+                f"{' and '.join(sorted(given))} would not be used: KAFKA_SECURITY_PROTOCOL is"
+                f" {self.kafka_security_protocol}, set it to SASL_SSL or SASL_PLAINTEXT"
             )
         _check_redis(self.redis_url)
         _check_brokers(self.kafka_bootstrap_servers)
@@ -77,13 +90,16 @@ class ProcessSettings(BaseSettings):
             arguments |= {
                 "sasl_mechanism": self.kafka_sasl_mechanism,
                 "sasl_plain_username": self.kafka_sasl_username,
-                "sasl_plain_password": self.kafka_sasl_password.get_secret_value() if self.kafka_sasl_password else None,
+                "sasl_plain_password": (
+                    self.kafka_sasl_password.get_secret_value() if self.kafka_sasl_password else None
+                ),
             }
         return arguments
 
 
 def load(settings: type[Settings]) -> Settings:
-    """Read the settings from the environment; raise `ConfigurationError` that names every wrong variable in one message."""
+    """Read the settings from the environment; raise `ConfigurationError` that names every wrong variable in one
+    message."""
     former = getattr(settings, "former", {})
     wrong = [f"{name} is read no more: {instead}" for name, instead in former.items() if os.environ.get(name)]
     try:
@@ -117,7 +133,8 @@ def _wrong(settings: type[BaseSettings], problem: ErrorDetails) -> str:
 
 
 def _check_redis(url: str) -> None:
-    """Raise `ValueError` unless it is the address of a Redis; the address itself is not named: it may hold a password."""
+    """Raise `ValueError` unless it is the address of a Redis; the address itself is not named: it may hold a
+    password."""
     try:
         found = urlsplit(url)
         known = found.scheme in ("redis", "rediss", "unix")
@@ -126,7 +143,9 @@ def _check_redis(url: str) -> None:
     except ValueError:
         known = numbered = whole = False
     if not (known and numbered and whole):
-        raise ValueError("REDIS_URL must be like redis://host:6379/0, rediss://user:password@host:6379/0 or unix:///path")
+        raise ValueError(
+            "REDIS_URL must be like redis://host:6379/0, rediss://user:password@host:6379/0 or unix:///path"
+        )
 
 
 def _check_brokers(servers: str) -> None:

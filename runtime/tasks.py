@@ -5,7 +5,8 @@ from collections.abc import Awaitable
 from typing import Any, Protocol
 
 AGAIN_SECONDS = 5.0
-"""A cancelled task that goes on for this long has lost its cancellation, or its cleanup waits for a part that is away."""
+"""A cancelled task that goes on for this long has lost its cancellation, or its cleanup waits for a part that is
+away."""
 
 
 class Stoppable(Protocol):
@@ -18,9 +19,9 @@ class Stoppable(Protocol):
 async def stop_client(client: Stoppable) -> None:
     """Stop a consumer or producer of aiokafka so that a cancellation (a timeout, too) of the caller is not lost.
 
-    `AIOKafkaClient.close` swallows a cancellation that arrives while it waits; the caller would go on as if it had never been asked to
-    end. When cancelled, the client is stopped in the background. A client that cancels its own stop counts as stopped.
-    """
+    `AIOKafkaClient.close` swallows a cancellation that arrives while it waits; the caller would go on as if it had
+    never been asked to end. When cancelled, the client is stopped in the background. A client that cancels its own stop
+    counts as stopped."""
     caller = asyncio.current_task()
     asked_before = caller.cancelling() if caller else 0
     stopping = asyncio.ensure_future(client.stop())
@@ -33,7 +34,8 @@ async def stop_client(client: Stoppable) -> None:
 
 
 async def cancel_all(*tasks: "asyncio.Future[Any]") -> None:
-    """Cancel the tasks and wait until each of them has ended; asks again while one does not. Their exceptions are not raised."""
+    """Cancel the tasks and wait until each of them has ended; asks again while one does not. Their exceptions are not
+    raised."""
     waiting = {task for task in tasks if not task.done()}
     while waiting:
         for task in waiting:

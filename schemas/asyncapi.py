@@ -1,4 +1,5 @@
-"""The AsyncAPI 3 document: every topic, what travels through it, and who writes it, from `schemas.topics` and the messages. Pure."""
+"""The AsyncAPI 3 document: every topic, what travels through it, and who writes it, from `schemas.topics` and the
+messages. Pure."""
 
 from typing import Any
 
@@ -76,9 +77,11 @@ def document(version: str) -> dict[str, Any]:
         "info": {
             "title": "IntelliInspect topics",
             "version": version,
-            "description": "Read with isolation_level=read_committed, which is not the default of most clients: else records of "
-            "transactions that were aborted are seen, and predictions twice. Other systems send rows to ingress.rows.v1 and to no other "
-            "topic. A null value is the deletion of its key.",
+            "description": (
+                "Read with isolation_level=read_committed, which is not the default of most clients: else records of"
+                " transactions that were aborted are seen, and predictions twice. Other systems send rows to"
+                " ingress.rows.v1 and to no other topic. A null value is the deletion of its key."
+            ),
         },
         "defaultContentType": t.JSON.decode(),
         "channels": {topic.name: _channel(topic) for topic in t.TOPICS},
@@ -124,11 +127,15 @@ def _operation(topic: t.Topic) -> dict[str, Any]:
 def _message(kind: Message) -> dict[str, Any]:
     message: dict[str, Any] = {
         "name": kind.__name__,
-        "summary": (kind.__doc__ or "").strip().split("\n")[0],
+        "summary": " ".join((kind.__doc__ or "").split("\n\n")[0].split()),
         "payload": {"$ref": REF.format(name=kind.__name__)},
     }
     if kind in TYPES:
-        headers = {t.TYPE_HEADER: {"const": TYPES[kind]}, t.CONTENT_TYPE_HEADER: {"type": "string"}, t.REDRIVE_HEADER: {"type": "string"}}
+        headers = {
+            t.TYPE_HEADER: {"const": TYPES[kind]},
+            t.CONTENT_TYPE_HEADER: {"type": "string"},
+            t.REDRIVE_HEADER: {"type": "string"},
+        }
         required = [] if kind is m.Row else [t.TYPE_HEADER]
         if kind is m.PackedRows:
             message["contentType"] = t.PACKED.decode()
@@ -141,5 +148,7 @@ def _schemas() -> dict[str, Any]:
     structs = [kind for kind in _kinds() if issubclass(kind, msgspec.Struct)]
     models = [kind for kind in _kinds() if issubclass(kind, BaseModel)]
     _, from_structs = msgspec.json.schema_components(structs, ref_template=REF)
-    _, from_models = models_json_schema([(model, "serialization") for model in models], ref_template=REF.replace("{name}", "{model}"))
+    _, from_models = models_json_schema(
+        [(model, "serialization") for model in models], ref_template=REF.replace("{name}", "{model}")
+    )
     return dict(sorted((from_structs | from_models["$defs"]).items()))

@@ -1,4 +1,5 @@
-"""How large a field of a message may be, and of what form: ids become keys and paths, numbers sizes, and things are sorted by times.
+"""How large a field of a message may be, and of what form: ids become keys and paths, numbers sizes, and things are
+sorted by times.
 
 A field of one of these types is checked where a message enters, by its decoder, and nowhere behind it.
 """

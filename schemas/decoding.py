@@ -59,7 +59,9 @@ def _decoder(shape: type[Any]) -> Callable[[bytes], Any]:
     names = frozenset(shape.model_fields)
 
     def decode(body: bytes) -> Any:
-        if stranger := next(iter(_named(body).keys() - names), None):  # of 50,000 of them pydantic would tell one by one, in seconds
+        if stranger := next(
+            iter(_named(body).keys() - names), None
+        ):  # of 50,000 of them pydantic would tell one by one, in seconds
             raise ValueError(f"there is no field {stranger!r:.80}")
         return shape.model_validate_json(body)
 
@@ -86,7 +88,11 @@ def describe(error: BaseException) -> str:
     """An error of a decoder in one bounded line of printable text."""
     if isinstance(error, ValidationError):
         count = error.error_count()
-        first = [f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors(include_url=False)[:3]] if count <= 100 else []
+        first = (
+            [f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors(include_url=False)[:3]]
+            if count <= 100
+            else []
+        )
         text = "; ".join(first) or f"{count} problems"
     else:
         text = str(error)[:10_000]
@@ -95,7 +101,8 @@ def describe(error: BaseException) -> str:
 
 
 def unfit(value: object, depth: int = MAX_DEPTH) -> str | None:
-    """What of a free JSON value cannot be written again everywhere: numbers beyond 64 bits, text with NUL, too much nesting."""
+    """What of a free JSON value cannot be written again everywhere: numbers beyond 64 bits, text with NUL, too much
+    nesting."""
     if isinstance(value, bool | float | None):
         return None
     if isinstance(value, int):

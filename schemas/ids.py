@@ -32,7 +32,9 @@ def new_id(prefix: str) -> str:
     return f"{prefix}-{secrets.token_hex(6)}"
 
 
-TASK_ID = re.compile(rf"(?:{RUN_PREFIX})?[0-9a-f]{{8}}-[0-9a-f]{{4}}-4[0-9a-f]{{3}}-[89ab][0-9a-f]{{3}}-[0-9a-f]{{12}}|task-[0-9a-f]{{12}}")
+TASK_ID = re.compile(
+    rf"(?:{RUN_PREFIX})?[0-9a-f]{{8}}-[0-9a-f]{{4}}-4[0-9a-f]{{3}}-[89ab][0-9a-f]{{3}}-[0-9a-f]{{12}}|task-[0-9a-f]{{12}}"
+)
 
 
 def is_task_id(text: str) -> bool:
@@ -65,7 +67,8 @@ def prediction_id(run_id: str, attempt: int, row_index: int) -> str:
 
 
 def dead_letter_id(topic: str, partition: int, offset: int, row: int | None = None) -> str:
-    """The name of a record's dead letter; `row`: which of a packed record's. Those of `ingress.rows.v1` begin with an i."""
+    """The name of a record's dead letter; `row`: which of a packed record's. Those of `ingress.rows.v1` begin with an
+    i."""
     return f"{'i' if topic == INGRESS.name else ''}{partition}-{offset}" + ("" if row is None else f"-{row}")
 
 
@@ -74,7 +77,8 @@ UNKEYED_RUN_ID = "ext-no-key"
 
 
 def external_run_id(key: bytes | None) -> str:
-    """The run of rows that another system sends without `run_id`: one per record key, in whatever partitions they arrive."""
+    """The run of rows that another system sends without `run_id`: one per record key, in whatever partitions they
+    arrive."""
     if key is None:
         return UNKEYED_RUN_ID
     text = key.decode("utf-8", "replace")
@@ -83,7 +87,8 @@ def external_run_id(key: bytes | None) -> str:
 
 
 def former_external_run_id(key: bytes | None, run_id: str | None, partition: int, home: int | None) -> str:
-    """What a run of another system was called while its rows came on `rows.v1`: outside `home` a name had a run of its own."""
+    """What a run of another system was called while its rows came on `rows.v1`: outside `home` a name had a run of its
+    own."""
     named = key if run_id is None else run_id.encode()
     if named is None:
         return f"ext-partition-{partition}"
@@ -91,7 +96,8 @@ def former_external_run_id(key: bytes | None, run_id: str | None, partition: int
 
 
 def foreign_lanes(partitions: int) -> int:
-    """Lanes of another system's run: one for each partition of `ingress.rows.v1`, and one for each of `rows.v1` (ADR 33)."""
+    """Lanes of another system's run: one for each partition of `ingress.rows.v1`, and one for each of `rows.v1` (ADR
+    33)."""
     return 2 * partitions
 
 

@@ -1,4 +1,5 @@
-"""Manifests: what a dataset, a split and a model version are. Kept as JSON in storage and as records in `datasets.v1` and `models.v1`.
+"""Manifests: what a dataset, a split and a model version are. Kept as JSON in storage and as records in `datasets.v1`
+and `models.v1`.
 
 Every manifest is immutable; a changed setting makes a new object with a new id.
 """
@@ -20,7 +21,8 @@ class Manifest(BaseModel):
 
 
 class Notice(Manifest):
-    """Something about a file that was read in a way a person may want to know of. `lines`: the first ones it is about, 1-based."""
+    """Something about a file that was read in a way a person may want to know of. `lines`: the first ones it is about,
+    1-based."""
 
     code: str
     message: str
@@ -30,11 +32,12 @@ class Notice(Manifest):
 
 
 class Column(Manifest):
-    """One column as stored. `constant` means at most one distinct value among those present; `reason` says how it was read, or why not.
+    """One column as stored. `constant` means at most one distinct value among those present; `reason` says how it was
+    read, or why not.
 
-    `stored` is what the Parquet holds; null in old manifests: `number` for the type numeric, else text. `unread` counts values that were
-    taken for missing though something stands there, the first of them with their lines. `left_out`: why it is no feature.
-    """
+    `stored` is what the Parquet holds; null in old manifests: `number` for the type numeric, else text. `unread` counts
+    values that were taken for missing though something stands there, the first of them with their lines. `left_out`:
+    why it is no feature."""
 
     name: str
     type: ColumnType
@@ -59,9 +62,9 @@ class Choice(Manifest):
 class LabelCounts(Manifest):
     """How the label column splits: the raw values in the file, and which of them is PASS.
 
-    `fail_value` shows all values that are FAIL. `pass_spellings` and `no_label_spellings` are the texts in the file that mean PASS and no
-    label at all (`ok`, `OK `), empty where it is `pass_value` alone. Every other text is FAIL; an empty cell is no label.
-    """
+    `fail_value` shows all values that are FAIL. `pass_spellings` and `no_label_spellings` are the texts in the file
+    that mean PASS and no label at all (`ok`, `OK `), empty where it is `pass_value` alone. Every other text is FAIL; an
+    empty cell is no label."""
 
     pass_value: str
     fail_value: str
@@ -75,10 +78,10 @@ class LabelCounts(Manifest):
 class TimeAxis(Manifest):
     """Where a row's time comes from: a real column, or `start + step_seconds * row number` when synthetic.
 
-    `style` is how a real column is read, see `storage.times`: `iso8601`, a strptime format, `epoch-s`, … `clock_column` holds the time of
-    day where `column` holds the date alone. A text without a zone is in `zone`, UTC by default; `later` are the rows, first and last
-    0-based, that lie in the second pass of an hour which repeats when summer time ends. `missing`: rows without a time, in no set of a
-    split.
+    `style` is how a real column is read, see `storage.tables.times`: `iso8601`, a strptime format, `epoch-s`, …
+    `clock_column` holds the time of day where `column` holds the date alone. A text without a zone is in `zone`, UTC by
+    default; `later` are the rows, first and last 0-based, that lie in the second pass of an hour which repeats when
+    summer time ends. `missing`: rows without a time, in no set of a split.
     """
 
     column: str
@@ -137,8 +140,8 @@ class ReadingReport(Manifest):
 class DatasetManifest(Manifest):
     """An uploaded file with the settings it is read by.
 
-    `path` is relative to the storage root: the Parquet of the file's content, shared by all datasets with this `sha256`.
-    `row_count` and `column_count` are the file's own; a synthetic time column is not counted.
+    `path` is relative to the storage root: the Parquet of the file's content, shared by all datasets with this
+    `sha256`. `row_count` and `column_count` are the file's own; a synthetic time column is not counted.
     """
 
     dataset_id: ManifestId
@@ -172,7 +175,8 @@ class DateRange(Manifest):
 
 
 class SetManifest(Manifest):
-    """One of the three sets of a split. `path` is relative to the storage root; rows are in time order, ties in file order."""
+    """One of the three sets of a split. `path` is relative to the storage root; rows are in time order, ties in file
+    order."""
 
     path: ManifestPath
     range: DateRange
@@ -183,8 +187,8 @@ class SetManifest(Manifest):
 class SplitManifest(Manifest):
     """Three sets of one dataset.
 
-    Each set's Parquet has the columns `__index__` (row number in the file, 0-based), `__id__` (text), `__time__` (UTC microseconds),
-    `__label__` ("PASS"/"FAIL"), then the dataset's features as float64 or text with null for missing.
+    Each set's Parquet has the columns `__index__` (row number in the file, 0-based), `__id__` (text), `__time__` (UTC
+    microseconds), `__label__` ("PASS"/"FAIL"), then the dataset's features as float64 or text with null for missing.
     """
 
     split_id: ManifestId
@@ -202,7 +206,8 @@ class SplitManifest(Manifest):
 
 
 class FeatureSelection(Manifest):
-    """Features of a dataset ranked by a preliminary model's total gain, best first. Kept in storage beside the dataset."""
+    """Features of a dataset ranked by a preliminary model's total gain, best first. Kept in storage beside the
+    dataset."""
 
     dataset_id: ManifestId
     features: Annotated[list[str], FailFast()]
@@ -259,7 +264,8 @@ class Metrics(Manifest):
 
 
 class ReferenceHistogram(Manifest):
-    """A feature's distribution in the training set: `edges` has one entry more than `counts`; missing values are apart."""
+    """A feature's distribution in the training set: `edges` has one entry more than `counts`; missing values are
+    apart."""
 
     edges: Annotated[list[float], FailFast()]
     counts: Annotated[list[ManifestCount], FailFast()]
@@ -267,11 +273,12 @@ class ReferenceHistogram(Manifest):
 
 
 class ModelManifest(Manifest):
-    """A model version: everything needed to score as at training time. Its folder is `models/{model_version}/` below the storage root.
+    """A model version: everything needed to score as at training time. Its folder is `models/{model_version}/` below
+    the storage root.
 
-    `features` is the order of the model's input; which of them are categories says `preparation.json` beside it, if there is one.
-    `ignored_features` are the other columns of the dataset's features: a row may carry them, they are not used; any other name is unknown.
-    `files` maps a file name in the folder to its SHA-256.
+    `features` is the order of the model's input; which of them are categories says `preparation.json` beside it, if
+    there is one. `ignored_features` are the other columns of the dataset's features: a row may carry them, they are not
+    used; any other name is unknown. `files` maps a file name in the folder to its SHA-256.
     """
 
     model_version: ManifestId
@@ -296,5 +303,7 @@ class ModelManifest(Manifest):
     reference: dict[str, ReferenceHistogram]
     library_versions: dict[str, str]
     warnings: Annotated[list[str], FailFast()] = []
-    doubt: str | None = Field(None, description="why it is not shown to be better than calling every row PASS; null: it is")
+    doubt: str | None = Field(
+        None, description="why it is not shown to be better than calling every row PASS; null: it is"
+    )
     files: dict[str, str]

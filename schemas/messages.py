@@ -1,4 +1,5 @@
-"""What travels through the data topics, and what all messages share, as msgspec structs: typed decoding on the hot path, JSON on the wire.
+"""What travels through the data topics, and what all messages share, as msgspec structs: typed decoding on the hot
+path, JSON on the wire.
 
 Times are UTC-aware and travel as RFC 3339. FAIL is the positive class everywhere. A missing sensor value is JSON null.
 Tasks and orders: `schemas.tasks`.
@@ -30,9 +31,9 @@ Said = Annotated[str, Meta(max_length=10_000)]
 class Row(Struct, kw_only=True, omit_defaults=True):
     """One inspected part. Only `features` is required; see docs/dataflow_architecture.md for what its absence means.
 
-    `features` maps a feature's name to its value, of a category a text; null when missing. `attempt`, `epoch`, `lane`, `lanes` are set
-    by our producer. Row i of a run with n lanes travels in lane i % n, so `row_index` grows by exactly n within a lane.
-    """
+    `features` maps a feature's name to its value, of a category a text; null when missing. `attempt`, `epoch`, `lane`,
+    `lanes` are set by our producer. Row i of a run with n lanes travels in lane i % n, so `row_index` grows by exactly
+    n within a lane."""
 
     features: dict[str, float | str | bool | None]
     run_id: str | None = None
@@ -65,11 +66,12 @@ class PackedHead(Struct, array_like=True, gc=False):
 
 
 class PackedRows(PackedHead, array_like=True, gc=False):
-    """One row or several consecutive rows of a lane in one record, as a MessagePack array (content type `topics.PACKED`).
+    """One row or several consecutive rows of a lane in one record, as a MessagePack array (content type
+    `topics.PACKED`).
 
-    `features` holds `count` rows of float32, little-endian, row by row, in the feature order of `model_version`; NaN is a missing value.
-    Row j of the record has the row index `row_index + j * lanes`. A row's fields mean what they mean in `Row`.
-    """
+    `features` holds `count` rows of float32, little-endian, row by row, in the feature order of `model_version`; NaN is
+    a missing value. Row j of the record has the row index `row_index + j * lanes`. A row's fields mean what they mean
+    in `Row`."""
 
     features: bytes
     sample_ids: list[str | None]
@@ -83,10 +85,11 @@ class PackedRows(PackedHead, array_like=True, gc=False):
 
 
 class PackedTexts(PackedRows, array_like=True, gc=False):
-    """`PackedRows` of a model that takes texts, whose codes are among the features, with the texts that it does not know.
+    """`PackedRows` of a model that takes texts, whose codes are among the features, with the texts that it does not
+    know.
 
-    An entry is the row of the record, the position of the feature, the text. Nothing but dead letters and replays reads them.
-    """
+    An entry is the row of the record, the position of the feature, the text. Nothing but dead letters and replays reads
+    them."""
 
     unknown: list[tuple[int, int, str]] = []
 
@@ -105,10 +108,11 @@ class RunEnd(Struct, kw_only=True):
 
 
 class RunSkip(Struct, kw_only=True):
-    """Tells a lane that its rows from `from_index` up to, not including, `to_index` are passed over on purpose (header `type: run-skip`).
+    """Tells a lane that its rows from `from_index` up to, not including, `to_index` are passed over on purpose (header
+    `type: run-skip`).
 
-    A lane that has not come to `from_index` yet lost rows before it and does not take the marker: they must not count as passed over.
-    """
+    A lane that has not come to `from_index` yet lost rows before it and does not take the marker: they must not count
+    as passed over."""
 
     run_id: Name
     attempt: Attempt
@@ -132,8 +136,8 @@ class Prediction(Struct, kw_only=True):
 
     `confidence` is the probability of the predicted class; `prediction` is FAIL when `probability_fail >= threshold`.
     `top_features` holds the largest tree contributions (log-odds towards FAIL) of this row, largest magnitude first;
-    `reasons` says how they were computed. `row_index` of another system's row is `offset * lanes + lane`, where its run has two lanes for
-    each partition: `partition` on `ingress.rows.v1`, `partitions + partition` on `rows.v1`.
+    `reasons` says how they were computed. `row_index` of another system's row is `offset * lanes + lane`, where its run
+    has two lanes for each partition: `partition` on `ingress.rows.v1`, `partitions + partition` on `rows.v1`.
     """
 
     prediction_id: str
@@ -157,7 +161,8 @@ class Prediction(Struct, kw_only=True):
     redriven: bool = False
     """A repaired row: answered late, so behind rows with a higher index."""
     strongest: dict[str, float | None] | UnsetType = UNSET
-    """The row's values of the model's own strongest features, the same for every row of a model; only where there are reasons."""
+    """The row's values of the model's own strongest features, the same for every row of a model; only where there are
+    reasons."""
 
 
 Reason = Literal[
@@ -174,14 +179,15 @@ Reason = Literal[
     "misplaced",
     "not_owner",
 ]
-"""`misplaced`: it is about a lane of a run that travels in another partition; `not_owner`: no producer of that run can have sent it."""
+"""`misplaced`: it is about a lane of a run that travels in another partition; `not_owner`: no producer of that run can
+have sent it."""
 
 
 class DeadLetter(Struct, kw_only=True):
     """A record that could not be scored, whole, with the reason. `path` points at the field, such as `$.features.S1`.
 
-    `run_id`, `attempt`, `lane`, `row_index` say which run counts it: where they could not be read, that of its key (`schemas.ids`) with
-    its offset as index. `value` and `key` are base64.
+    `run_id`, `attempt`, `lane`, `row_index` say which run counts it: where they could not be read, that of its key
+    (`schemas.ids`) with its offset as index. `value` and `key` are base64.
     """
 
     dead_letter_id: LetterId
@@ -203,7 +209,8 @@ class DeadLetter(Struct, kw_only=True):
     value_bytes: Count | None = None
     """Length of the record's value; of a larger one than fits the beginning is kept."""
     all_headers: list[tuple[str, bytes | None]] = []
-    """Every header in its order, duplicates and values of any bytes too (base64); `headers` is what is shown of them."""
+    """Every header in its order, duplicates and values of any bytes too (base64); `headers` is what is shown of
+    them."""
     headers_cut: int = 0
     """Headers that did not fit."""
 
@@ -213,7 +220,8 @@ class DeadLetter(Struct, kw_only=True):
 
 
 class Redrive(Struct, kw_only=True, omit_defaults=True):
-    """Value of the header `redrive` of `rows.v1`: which dead letter is sent again, and whose row it is whatever the body says."""
+    """Value of the header `redrive` of `rows.v1`: which dead letter is sent again, and whose row it is whatever the
+    body says."""
 
     dead_letter_id: Name
     run_id: Name
@@ -223,16 +231,18 @@ class Redrive(Struct, kw_only=True, omit_defaults=True):
 
 
 class Purge(Redrive, kw_only=True, omit_defaults=True):
-    """Takes a dead letter off the list for good (header `type: purge`). `forget`: its row cannot be redriven afterwards."""
+    """Takes a dead letter off the list for good (header `type: purge`). `forget`: its row cannot be redriven
+    afterwards."""
 
     forget: bool = True
 
 
 class DeadLetterMark(Struct, kw_only=True, omit_defaults=True):
-    """What became of a dead letter (header `type: dead-letter-mark`), behind it on its partition; the newest mark of a letter holds.
+    """What became of a dead letter (header `type: dead-letter-mark`), behind it on its partition; the newest mark of a
+    letter holds.
 
-    `answered`: redriven and counted, the answer is `prediction_id`. `dead_letter`: redriven, but now it is `new_dead_letter_id`.
-    `ignored`: redriven in vain, `message` says why. `purged`: cannot be redriven.
+    `answered`: redriven and counted, the answer is `prediction_id`. `dead_letter`: redriven, but now it is
+    `new_dead_letter_id`. `ignored`: redriven in vain, `message` says why. `purged`: cannot be redriven.
     """
 
     mark: Literal["answered", "dead_letter", "ignored", "purged"]
@@ -260,13 +270,13 @@ HISTOGRAM_BINS = 20
 class LaneStats(Struct, kw_only=True):
     """Statistics of one lane of one attempt of a run: the value of the Faust table.
 
-    `offset` is the record of `rows.v1`, `ingress_offset` that of `ingress.rows.v1` it stands at in `partition`; `begun_at` when the first
-    of another system's rows was handled; `epoch` the highest producer epoch counted; `last_row_index` the last row
-    taken, -1 before the first, `last_answered_index` the last that was answered in order; `skipped` the dead-lettered rows that may still
-    be redriven, ascending, bounded; `redriven` those that were, as (time of the answers in microseconds, row indices), so that their late
-    predictions can be found. `limit_reached`: the processor itself has ended the lane, for too many dead letters
-    or for rows that are gone. Sums are added row by row in order, so any batching gives the same bits.
-    """
+    `offset` is the record of `rows.v1`, `ingress_offset` that of `ingress.rows.v1` it stands at in `partition`;
+    `begun_at` when the first of another system's rows was handled; `epoch` the highest producer epoch counted;
+    `last_row_index` the last row taken, -1 before the first, `last_answered_index` the last that was answered in order;
+    `skipped` the dead-lettered rows that may still be redriven, ascending, bounded; `redriven` those that were, as
+    (time of the answers in microseconds, row indices), so that their late predictions can be found. `limit_reached`:
+    the processor itself has ended the lane, for too many dead letters or for rows that are gone. Sums are added row by
+    row in order, so any batching gives the same bits."""
 
     run_id: Id
     attempt: Attempt

@@ -7,7 +7,9 @@ _CONTROL = dict.fromkeys((*range(32), *range(127, 160), *range(8234, 8239), *ran
 """C0, DEL, C1, and what turns the direction of writing."""
 _LINES = {code: None for code in _CONTROL if chr(code) not in "\n\t"}
 _USER_AND_PASSWORD = re.compile(r"(?<=://)[^/\s\"'@]*(?:@[^/\s\"'@]*)*@")
-_SECRET_FIELD = re.compile(r"(?i)((?:^|[?&;,\s\"'])[\w.-]*(?:password|passwd|secret|token|credential|key)[\w.-]*=)[^&;,\s\"'#]+")
+_SECRET_FIELD = re.compile(
+    r"(?i)((?:^|[?&;,\s\"'])[\w.-]*(?:password|passwd|secret|token|credential|key)[\w.-]*=)[^&;,\s\"'#]+"
+)
 _NUMBER = re.compile(r"[+-]?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?")
 FORMULA = tuple("=+-@\t\r\n＝＋－＠")
 HIDDEN = "***"
@@ -24,14 +26,18 @@ def without_secrets(text: str) -> str:
 
 
 def attachment(file_name: str) -> str:
-    """The value of a Content-Disposition header that offers a download under this name, whatever characters it has (RFC 6266, 5987)."""
+    """The value of a Content-Disposition header that offers a download under this name, whatever characters it has (RFC
+    6266, 5987)."""
     name = file_name.translate(_CONTROL).replace("/", "_").replace("\\", "_") or "download"
     plain = "".join(one if one.isascii() and one not in '"%' else "_" for one in name)
-    return f'attachment; filename="{plain}"' + ("" if plain == name else f"; filename*=UTF-8''{quote(name, safe='', errors='replace')}")
+    return f'attachment; filename="{plain}"' + (
+        "" if plain == name else f"; filename*=UTF-8''{quote(name, safe='', errors='replace')}"
+    )
 
 
 def cell(value: object) -> object:
-    """A value for a CSV file that a spreadsheet may open: a text that it would take for a formula begins with an apostrophe there."""
+    """A value for a CSV file that a spreadsheet may open: a text that it would take for a formula begins with an
+    apostrophe there."""
     if isinstance(value, str) and value.startswith(FORMULA) and not _NUMBER.fullmatch(value):
         return f"'{value}"
     return value

@@ -46,9 +46,9 @@ class FormerAttempt(Struct, kw_only=True):
 class TaskState(Struct, kw_only=True):
     """State of a task, the whole of it in every record of `tasks.v1`.
 
-    `(attempt, epoch)` orders its writers: the gateway writes attempt 0 when it accepts the task, a worker 1 and up. For a run, `attempt`
-    is the run's attempt and `epoch` its producer's fencing token; `ended_lanes` is how many lanes carry an end marker: what is shown
-    becomes terminal once that many lanes are counted to their end.
+    `(attempt, epoch)` orders its writers: the gateway writes attempt 0 when it accepts the task, a worker 1 and up. For
+    a run, `attempt` is the run's attempt and `epoch` its producer's fencing token; `ended_lanes` is how many lanes
+    carry an end marker: what is shown becomes terminal once that many lanes are counted to their end.
     """
 
     task_id: Id
@@ -69,20 +69,30 @@ class TaskState(Struct, kw_only=True):
     former: Annotated[list[FormerAttempt], Meta(max_length=FORMER_ATTEMPTS_MAX)] = []
 
     def problem(self) -> str | None:
-        """Why no process of ours can have written it: a spec that does not fit its kind, numbers and times beyond their bounds."""
+        """Why no process of ours can have written it: a spec that does not fit its kind, numbers and times beyond their
+        bounds."""
         if (shape := SPECS.get(self.kind)) is not None:
             try:
                 msgspec.convert(self.spec, shape)
             except msgspec.ValidationError as error:
                 return f"spec of a {self.kind}: {error}"
         if self.kind != "run" and (self.attempt > TASK_ATTEMPTS_MAX or self.epoch):
-            return f"attempt {self.attempt}, epoch {self.epoch}: a {self.kind} has at most {TASK_ATTEMPTS_MAX} attempts and no epoch"
-        times = untimely(created_at=self.created_at, updated_at=self.updated_at, started_at=self.started_at, finished_at=self.finished_at)
+            return (
+                f"attempt {self.attempt}, epoch {self.epoch}: a {self.kind} has at most {TASK_ATTEMPTS_MAX} attempts"
+                " and no epoch"
+            )
+        times = untimely(
+            created_at=self.created_at,
+            updated_at=self.updated_at,
+            started_at=self.started_at,
+            finished_at=self.finished_at,
+        )
         return times or unfit(self.spec) or unfit(self.progress) or unfit(self.result)
 
 
 class TopicRange(Struct, kw_only=True, frozen=True):
-    """Records of one partition of a topic: from `from_offset` up to, not including, `to_offset`; `lanes` of the run travel there."""
+    """Records of one partition of a topic: from `from_offset` up to, not including, `to_offset`; `lanes` of the run
+    travel there."""
 
     partition: Lane
     from_offset: Count
@@ -92,13 +102,14 @@ class TopicRange(Struct, kw_only=True, frozen=True):
 
 
 class ReplaySource(Struct, kw_only=True):
-    """Rows that stand on a topic of rows already: those of one attempt of a run, from row index `from_row` on, within ranges of the topic.
+    """Rows that stand on a topic of rows already: those of one attempt of a run, from row index `from_row` on, within
+    ranges of the topic.
 
-    `external`: the run is fed by another system; its rows are numbered by `foreign_lanes` as `schemas.ids` says, or, where that is 1, by
-    their offset, as formerly. `keep_models`: a row that names its model version keeps it.
-    `features_of`: the model version whose features the rows carry; null when it cannot be told. `check`: how it is known that retention
-    took nothing that is asked for: all `offsets` of the ranges are there; of every lane the first of its `rows` is; `expected_rows` are,
-    the `count`.
+    `external`: the run is fed by another system; its rows are numbered by `foreign_lanes` as `schemas.ids` says, or,
+    where that is 1, by their offset, as formerly. `keep_models`: a row that names its model version keeps it.
+    `features_of`: the model version whose features the rows carry; null when it cannot be told. `check`: how it is
+    known that retention took nothing that is asked for: all `offsets` of the ranges are there; of every lane the first
+    of its `rows` is; `expected_rows` are, the `count`.
     """
 
     run_id: Id
@@ -117,9 +128,9 @@ class ReplaySource(Struct, kw_only=True):
 class RunSpec(Struct, kw_only=True):
     """`TaskState.spec` of a run. `rows_per_second` null means as fast as the machine goes.
 
-    `replay` null: the rows are the simulation set of the split. Else they are read from the topic; `total_rows` is null until that is done,
-    `unreplayable` counts the records of the range that could not be read as rows, dataset and split are those of the original run.
-    """
+    `replay` null: the rows are the simulation set of the split. Else they are read from the topic; `total_rows` is null
+    until that is done, `unreplayable` counts the records of the range that could not be read as rows, dataset and split
+    are those of the original run."""
 
     dataset_id: Id | None
     split_id: Id | None
@@ -133,7 +144,8 @@ class RunSpec(Struct, kw_only=True):
 
 
 class TrainingSpec(Struct, kw_only=True):
-    """`TaskState.spec` of a training. `parameters` are overrides of the trainer's defaults, validated by the gateway's API shape."""
+    """`TaskState.spec` of a training. `parameters` are overrides of the trainer's defaults, validated by the gateway's
+    API shape."""
 
     dataset_id: Id
     split_id: Id
@@ -152,11 +164,16 @@ class FeatureSelectionSpec(Struct, kw_only=True):
     dataset_id: Id
 
 
-SPECS: dict[TaskKind, type[Struct]] = {"run": RunSpec, "training": TrainingSpec, "feature_selection": FeatureSelectionSpec}
+SPECS: dict[TaskKind, type[Struct]] = {
+    "run": RunSpec,
+    "training": TrainingSpec,
+    "feature_selection": FeatureSelectionSpec,
+}
 
 
 class Command(Struct, kw_only=True):
-    """An order to the owner of a task. A `start` carries the PENDING state that the gateway wrote in the same transaction."""
+    """An order to the owner of a task. A `start` carries the PENDING state that the gateway wrote in the same
+    transaction."""
 
     command: Literal["start", "pause", "resume", "seek", "speed", "stop", "fail", "cancel", "retry", "step"]
     task_id: Id
@@ -168,15 +185,18 @@ class Command(Struct, kw_only=True):
         """Why it cannot be an order of ours."""
         if self.task is not None and self.task.task_id != self.task_id:
             return f"the task is {self.task.task_id}, the order names {self.task_id}"
-        return (self.task.problem() if self.task else None) or untimely(issued_at=self.issued_at) or unfit(self.arguments)
+        return (
+            (self.task.problem() if self.task else None) or untimely(issued_at=self.issued_at) or unfit(self.arguments)
+        )
 
 
 class Marks(Struct, kw_only=True):
-    """What the producers of an attempt say on `run-positions.v1` before they tell it the lanes: a marker that is not said is not theirs.
+    """What the producers of an attempt say on `run-positions.v1` before they tell it the lanes: a marker that is not
+    said is not theirs.
 
-    `skips`: (the first row that was not sent, the row to go on with) of each skip of the attempt; of more than `SKIPS_MAX` the oldest
-    are left out, none of which went beyond row `unlisted`. `ending`, `message` and, of each lane, the end: once it is about to end.
-    """
+    `skips`: (the first row that was not sent, the row to go on with) of each skip of the attempt; of more than
+    `SKIPS_MAX` the oldest are left out, none of which went beyond row `unlisted`. `ending`, `message` and, of each
+    lane, the end: once it is about to end."""
 
     skips: Annotated[list[tuple[Count, Count]], Meta(max_length=SKIPS_MAX)] = []
     unlisted: Count = 0
@@ -186,12 +206,13 @@ class Marks(Struct, kw_only=True):
 
 
 class RunPosition(Struct, kw_only=True):
-    """Value of `run-positions.v1`. The offset of the ownership record (`kind: ownership`) is the run's epoch from then on.
+    """Value of `run-positions.v1`. The offset of the ownership record (`kind: ownership`) is the run's epoch from then
+    on.
 
-    `acknowledged` holds per lane the first row index that the broker has not confirmed yet (`lane` before any row). `stopping`: a stop was
-    ordered, only the end markers are still to come; `failure`: why the run ends as FAILED then. `ended`: the last word on a run that is
-    over; it stays, so that the run's epochs stay known. `marks` is null where the attempt began under a producer that did not say them.
-    """
+    `acknowledged` holds per lane the first row index that the broker has not confirmed yet (`lane` before any row).
+    `stopping`: a stop was ordered, only the end markers are still to come; `failure`: why the run ends as FAILED then.
+    `ended`: the last word on a run that is over; it stays, so that the run's epochs stay known. `marks` is null where
+    the attempt began under a producer that did not say them."""
 
     kind: Literal["ownership", "position"]
     run_id: Id
@@ -226,8 +247,8 @@ class LogEntry(Struct, kw_only=True):
 class Quarantined(Struct, kw_only=True):
     """A record that its readers pass over: where it stands, why, and its bytes, of many the beginning.
 
-    `reader` found it unreadable, or went down with it again and again, or (`by_hand`) a person asked for it to be passed over.
-    """
+    `reader` found it unreadable, or went down with it again and again, or (`by_hand`) a person asked for it to be
+    passed over."""
 
     topic: Annotated[str, Meta(min_length=1, max_length=249)]
     partition: Count

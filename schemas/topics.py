@@ -13,7 +13,8 @@ APP_ID = "stream-processor"
 
 @dataclass(frozen=True, slots=True)
 class Topic:
-    """One topic. Topics of one `family` have equal partition counts, so an owner of partition p owns p in each of them."""
+    """One topic. Topics of one `family` have equal partition counts, so an owner of partition p owns p in each of
+    them."""
 
     name: str
     family: Literal["data", "control"]
@@ -23,9 +24,13 @@ class Topic:
     retention_ms: int | None = None
 
     def config(self) -> dict[str, str]:
-        """Broker settings for the creation of this topic. Times are the broker's: a writer whose clock is an hour ahead would be refused,
-        and one far behind would have its records removed at once."""
-        settings = {"cleanup.policy": self.cleanup, "max.message.bytes": str(MAX_MESSAGE_BYTES), "message.timestamp.type": "LogAppendTime"}
+        """Broker settings for the creation of this topic. Times are the broker's: a writer whose clock is an hour ahead
+        would be refused, and one far behind would have its records removed at once."""
+        settings = {
+            "cleanup.policy": self.cleanup,
+            "max.message.bytes": str(MAX_MESSAGE_BYTES),
+            "message.timestamp.type": "LogAppendTime",
+        }
         settings |= UNPACKED
         if self.retention_ms is not None:
             settings["retention.ms"] = str(self.retention_ms)
@@ -35,7 +40,8 @@ class Topic:
 
 
 UNPACKED = {"compression.type": "uncompressed"}
-"""The broker unpacks what it is sent and only then compares its size: 10 kB that would be 300 MB in every reader are refused (ADR 29)."""
+"""The broker unpacks what it is sent and only then compares its size: 10 kB that would be 300 MB in every reader are
+refused (ADR 29)."""
 MAX_MESSAGE_BYTES = 4 << 20
 """Largest record batch that a topic takes. A row larger than `MAX_ROW_BYTES` is dead-lettered."""
 MAX_ROW_BYTES = 1 << 20
@@ -68,12 +74,20 @@ DEAD_LETTERS = Topic(
     30 * 24 * HOUR_MS,
 )
 STATS_CHANGELOG = Topic(
-    f"{APP_ID}-stats-changelog", "data", "compact", "run_id:attempt:lane, __position__p, __ingress__p", "the Faust table"
+    f"{APP_ID}-stats-changelog",
+    "data",
+    "compact",
+    "run_id:attempt:lane, __position__p, __ingress__p",
+    "the Faust table",
 )
 TASKS = Topic("tasks.v1", "control", "compact", "task_id", "state of every training, feature selection, pipeline, run")
-RUN_COMMANDS = Topic("run-commands.v1", "control", "delete", "task_id", "start, pause, resume, seek, speed, stop", 7 * 24 * HOUR_MS)
+RUN_COMMANDS = Topic(
+    "run-commands.v1", "control", "delete", "task_id", "start, pause, resume, seek, speed, stop", 7 * 24 * HOUR_MS
+)
 TRAINING_COMMANDS = Topic("training-commands.v1", "control", "delete", "task_id", "start, cancel", 7 * 24 * HOUR_MS)
-RUN_POSITIONS = Topic("run-positions.v1", "control", "compact", "run_id", "ownership and last acknowledged row of each lane")
+RUN_POSITIONS = Topic(
+    "run-positions.v1", "control", "compact", "run_id", "ownership and last acknowledged row of each lane"
+)
 MODELS = Topic("models.v1", "control", "compact", "model id, or alias@workspace", "model manifests and aliases")
 DATASETS = Topic("datasets.v1", "control", "compact", "dataset or split id", "dataset and split manifests")
 TASK_LOGS = Topic("task-logs.v1", "control", "delete", "task_id", "log entries of tasks", 7 * 24 * HOUR_MS)
@@ -110,7 +124,8 @@ TYPE_HEADER = "type"
 CONTENT_TYPE_HEADER = "content-type"
 SCHEMA_VERSION_HEADER = "schema-version"
 REDRIVE_HEADER = "redrive"
-"""On a repaired row that is sent again, a `Redrive`: it counts if and only if its first try is in the lane's `skipped`."""
+"""On a repaired row that is sent again, a `Redrive`: it counts if and only if its first try is in the lane's
+`skipped`."""
 JSON = b"application/json"
 PACKED = b"application/vnd.intelliinspect.rows+msgpack"
 """Content type of `schemas.messages.PackedRows`."""

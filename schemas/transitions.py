@@ -1,7 +1,7 @@
 """What a run may be ordered to do, and in which states: the one table. Pure.
 
-The gateway refuses by it (409), the run's owner ignores by it what comes too late, pages offer by it, and docs/api.md is held to it.
-Rows that another system feeds have no owner of ours: they cannot be steered at all.
+The gateway refuses by it (409), the run's owner ignores by it what comes too late, pages offer by it, and docs/api.md
+is held to it. Rows that another system feeds have no owner of ours: they cannot be steered at all.
 """
 
 from collections.abc import Mapping

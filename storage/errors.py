@@ -1,7 +1,7 @@
 """What can be wrong with stored things.
 
-`Problem` is a value: something that a person sent and can mend (a file, ranges, settings). All problems of a request come together.
-Errors of model bundles are in `storage.bundles`. Raised by `storage.files`:
+`StorageProblem` is a value: something that a person sent and can mend (a file, ranges, settings). All problems of a
+request come together. Errors of model bundles are in `models.bundle`. Raised by `storage.objects.files`:
 
 StorageUnavailable        the storage is not there, does not answer or refuses: waiting may help
 └── StorageFull           there is no room for what was to be written
@@ -20,7 +20,8 @@ FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 class StorageUnavailable(Exception):
-    """The storage is not there, does not answer or refuses: unmounted, permissions, network. Bounded retry, then 503."""
+    """The storage is not there, does not answer or refuses: unmounted, permissions, network. Bounded retry, then
+    503."""
 
 
 class StorageFull(StorageUnavailable):
@@ -71,7 +72,7 @@ def is_of_the_disk(error: BaseException) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
-class Problem:
+class StorageProblem:
     """One thing to mend. `code` is stable, `field` names the input it is about, `message` says it in full.
 
     `values` holds the facts behind the message (column, line, value, …) for whoever words it differently.

@@ -1,7 +1,7 @@
 """`python -m stream_processor`: score `rows.v1` and `ingress.rows.v1` until told to stop.
 
-Exit codes: 0 asked to stop, 70 bug or fenced, 75 a part is unavailable or a stop or the scoring is stuck, 78 wrong settings.
-"""
+Exit codes: 0 asked to stop, 70 bug or fenced, 75 a part is unavailable or a stop or the scoring is stuck, 78 wrong
+settings."""
 
 import asyncio
 import logging
@@ -14,23 +14,26 @@ import structlog
 
 from runtime.errors import EXIT_BUG, EXIT_UNAVAILABLE, ConfigurationError, Unavailable
 from runtime.health import health_server
-from runtime.kafka import wait_for_kafka
-from runtime.kafka_errors import classify
+from runtime.kafka.errors import classify
+from runtime.kafka.reading import wait_for_kafka
 from runtime.process import run, unless_stopped
 from runtime.tasks import cancel_all
 from schemas.topics import DEAD_LETTERS, INLETS, PREDICTIONS, STATS_CHANGELOG
-from stream_processor.settings import Settings
-from stream_processor.watch import Watch
-from stream_processor.worker import Worker
+from stream_processor.progress import Watch
+from stream_processor.settings import StreamProcessorSettings
+from stream_processor.worker import ScoringWorker
 
 log = structlog.get_logger()
 
 
-async def main(settings: Settings, stopping: asyncio.Event) -> None:
-    """Score rows until `stopping` is set. A failure ends the process at once: nothing is acknowledged, the next owner aborts."""
-    if settings.log_level != "DEBUG":  # a broker that is away is said once a second by `Watch`, by aiokafka a hundred times
+async def main(settings: StreamProcessorSettings, stopping: asyncio.Event) -> None:
+    """Score rows until `stopping` is set. A failure ends the process at once: nothing is acknowledged, the next owner
+    aborts."""
+    if (
+        settings.log_level != "DEBUG"
+    ):  # a broker that is away is said once a second by `Watch`, by aiokafka a hundred times
         logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
-    worker = Worker(settings)
+    worker = ScoringWorker(settings)
     watch = Watch(
         worker,
         stall_timeout_seconds=settings.stall_timeout_seconds,
@@ -38,7 +41,10 @@ async def main(settings: Settings, stopping: asyncio.Event) -> None:
         unavailable_after_seconds=settings.unavailable_after_seconds,
     )
     async with health_server(
-        settings.health_host, settings.health_port, live=watch.live, ready=lambda: watch.ready() | worker.presence.lost()
+        settings.health_host,
+        settings.health_port,
+        live=watch.live,
+        ready=lambda: watch.ready() | worker.presence.lost(),
     ):
         if not await unless_stopped(check_topics(settings), stopping):
             return
@@ -64,27 +70,32 @@ async def main(settings: Settings, stopping: asyncio.Event) -> None:
         await worker.stop()
 
 
-async def check_topics(settings: Settings) -> None:
-    """Wait for the topics; rows, ingress, predictions, dead letters and the changelog must have equal partition counts."""
+async def check_topics(settings: StreamProcessorSettings) -> None:
+    """Wait for the topics; rows, ingress, predictions, dead letters and the changelog must have equal partition
+    counts."""
     for topic in (*INLETS, PREDICTIONS, DEAD_LETTERS, STATS_CHANGELOG):
-        partitions = await wait_for_kafka(settings.kafka(), topic.name, timeout_seconds=settings.unavailable_after_seconds)
+        partitions = await wait_for_kafka(
+            settings.kafka(), topic.name, timeout_seconds=settings.unavailable_after_seconds
+        )
         if partitions != settings.data_partitions:
-            raise ConfigurationError(f"{topic.name} has {partitions} partitions, DATA_PARTITIONS is {settings.data_partitions}")
+            raise ConfigurationError(
+                f"{topic.name} has {partitions} partitions, DATA_PARTITIONS is {settings.data_partitions}"
+            )
 
 
-async def begin(worker: Worker) -> None:
+async def begin(worker: ScoringWorker) -> None:
     """Start scoring once it is known which model is the champion, and which runs there are."""
     await asyncio.gather(worker.registry.catch_up(), worker.epochs.catch_up())
     await worker.app.start()  # until the first recovery is done
     worker.started = True
 
 
-async def report_crash(worker: Worker) -> None:
+async def report_crash(worker: ScoringWorker) -> None:
     """End the worker when Faust gives up."""
     raise await worker.app.wait_for_crash()
 
 
-async def guarded(worker: Worker, coroutine: Coroutine[Any, Any, None]) -> None:
+async def guarded(worker: ScoringWorker, coroutine: Coroutine[Any, Any, None]) -> None:
     """Turn any failure of a part into the worker's."""
     try:
         await coroutine
@@ -116,4 +127,4 @@ def stop_watchdog(timeout_seconds: float) -> None:
 
 
 if __name__ == "__main__":
-    run("stream_processor", Settings, main)
+    run("stream_processor", StreamProcessorSettings, main)

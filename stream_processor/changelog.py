@@ -1,7 +1,7 @@
 """What of the changelog is believed at recovery. Pure; never raises on any bytes.
 
-A record that cannot be the processor's own (another partition's, unreadable, a tombstone, for there are none) must neither count nor stop a
-worker again and again: it is set aside, and the value before it holds.
+A record that cannot be the processor's own (another partition's, unreadable, a tombstone, for there are none) must
+neither count nor stop a worker again and again: it is set aside, and the value before it holds.
 """
 
 import msgspec
@@ -23,7 +23,11 @@ def problem(partition: int, key: bytes | None, value: bytes | None) -> str | Non
     if key in MARKS:
         return None
     if key.startswith(POSITION_PREFIX):
-        right = key in {position_key(partition, topic.name) for topic in INLETS} and value.isdigit() and len(value) <= MOST_DIGITS
+        right = (
+            key in {position_key(partition, topic.name) for topic in INLETS}
+            and value.isdigit()
+            and len(value) <= MOST_DIGITS
+        )
         return None if right else "it is no position in this partition"
     try:
         lane = _lane_stats(value)

@@ -1,7 +1,8 @@
-"""A topic's part of a partition: its queue of fetched records and its next offset. What is taken from it follows what is done.
+"""A topic's part of a partition: its queue of fetched records and its next offset. What is taken from it follows what
+is done.
 
-Each inlet is held, released and rewound by itself, so that a flood or an open transaction on one topic does not touch the other.
-"""
+Each inlet is held, released and rewound by itself, so that a flood or an open transaction on one topic does not touch
+the other."""
 
 import asyncio
 import time
@@ -18,7 +19,7 @@ REWIND_SECONDS = 1.0
 log = structlog.get_logger()
 
 
-class Source(Protocol):
+class InletSource(Protocol):
     """What an inlet needs of the broker and of the consumer."""
 
     async def first_offset(self, tp: TopicPartition, wanted: int) -> int | None:
@@ -47,7 +48,9 @@ class Fetched(NamedTuple):
 class Inlet:
     """Takes batches from `next_offset` on."""
 
-    def __init__(self, tp: TopicPartition, source: Source, next_offset: int, *, batch_rows: int, batch_bytes: int) -> None:
+    def __init__(
+        self, tp: TopicPartition, source: InletSource, next_offset: int, *, batch_rows: int, batch_bytes: int
+    ) -> None:
         self.tp = tp
         self.next_offset = next_offset
         self.closed = False
@@ -64,7 +67,8 @@ class Inlet:
         POSITION.labels(tp.topic, tp.partition).set(next_offset)
 
     def offer(self, records: list[ConsumerRecord]) -> None:
-        """Queue fetched records; when more than two batches wait, the partition is left out of the fetch until half are done."""
+        """Queue fetched records; when more than two batches wait, the partition is left out of the fetch until half are
+        done."""
         fetched = Fetched(records, _bytes(records))
         self._queue.append(fetched)
         self._queued += len(records)
@@ -88,7 +92,9 @@ class Inlet:
     def nothing_before(self, offset: int, wanted: int) -> None:
         """There are no records between `wanted` and this offset: removed, or never more than markers."""
         if self.waiting and self.next_offset == wanted < offset:
-            log.info("offsets without records", topic=self.tp.topic, partition=self.tp.partition, wanted=wanted, found=offset)
+            log.info(
+                "offsets without records", topic=self.tp.topic, partition=self.tp.partition, wanted=wanted, found=offset
+            )
             self.done(offset)
 
     async def read_again(self) -> None:
@@ -103,7 +109,8 @@ class Inlet:
         self._filled.set()
 
     async def following(self) -> list[ConsumerRecord]:
-        """Wait for records and take up to a batch that follow what is done, `busy` from then on; empty when those that came do not."""
+        """Wait for records and take up to a batch that follow what is done, `busy` from then on; empty when those that
+        came do not."""
         await self._filled.wait()
         taken: list[ConsumerRecord] = []
         wanted, size = self.next_offset, 0
@@ -114,7 +121,9 @@ class Inlet:
                 if left is None:
                     continue
                 fetched = left
-            if fetched.records[0].offset > wanted and (taken or not await self._is_gap(wanted, fetched.records[0].offset)):
+            if fetched.records[0].offset > wanted and (
+                taken or not await self._is_gap(wanted, fetched.records[0].offset)
+            ):
                 break  # after what was taken a gap is looked at in the next round
             if self.closed:
                 return []
@@ -142,7 +151,8 @@ class Inlet:
         return left
 
     async def _is_gap(self, wanted: int, found: int) -> bool:
-        """Say whether there are no records between the wanted and the found offset; if there are, have them read again."""
+        """Say whether there are no records between the wanted and the found offset; if there are, have them read
+        again."""
         first = await self._source.first_offset(self.tp, wanted)
         if self.closed:
             return False

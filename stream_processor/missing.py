@@ -1,9 +1,10 @@
-"""Rows that are gone before they were scored: by retention, mostly, while no worker was there. A run that lacks some can never end.
+"""Rows that are gone before they were scored: by retention, mostly, while no worker was there. A run that lacks some
+can never end.
 
-The broker has every row that a producer calls acknowledged (`run-positions.v1`). So once all is read that was on the topic when that was
-known, a lane that stands before such a row, or has no end though its run has, lacks records that nobody will send again: it ends as FAILED
-with what is missing, and the producer is ordered to end the run. `Audit` keeps what is to be compared; deciding is pure.
-"""
+The broker has every row that a producer calls acknowledged (`run-positions.v1`). So once all is read that was on the
+topic when that was known, a lane that stands before such a row, or has no end though its run has, lacks records that
+nobody will send again: it ends as FAILED with what is missing, and the producer is ordered to end the run. `Audit`
+keeps what is to be compared; deciding is pure."""
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -12,20 +13,21 @@ from datetime import datetime
 import msgspec
 
 from rows.identity import Identity, PartitionOf
-from runtime.run_epochs import Place
+from runtime.run_epochs import NewestAttempt
 from schemas.ids import row_key, stats_key
 from schemas.messages import LaneStats, encode
 from schemas.tasks import Command
-from stream_processor.book import Outcome
-from stream_processor.count import new_lane, next_index
+from stream_processor.batch.count import new_lane, next_index
+from stream_processor.batch.counting import BatchOutcome
 
 _lane_stats = msgspec.json.Decoder(LaneStats).decode
-Places = dict[str, Place]
+Places = dict[str, NewestAttempt]
 
 
 @dataclass(slots=True)
 class _Waiting:
-    """Runs to be looked at when everything before `end` is read, and those that moved since; these wait for the next end."""
+    """Runs to be looked at when everything before `end` is read, and those that moved since; these wait for the next
+    end."""
 
     end: int = -1
     due: Places = field(default_factory=dict)
@@ -40,20 +42,24 @@ class Audit:
         self._waiting: dict[int, _Waiting] = {}
 
     def opened(self, partitions: Iterable[int]) -> set[int]:
-        """Take note of the partitions that are owned now; return those that were not before: of these every run is to be noted."""
+        """Take note of the partitions that are owned now; return those that were not before: of these every run is to
+        be noted."""
         new = set(partitions) - set(self._waiting)
         self._waiting = {partition: self._waiting.get(partition, _Waiting()) for partition in partitions}
         return new
 
-    def note(self, run_id: str, place: Place, only: Iterable[int] | None = None) -> None:
+    def note(self, run_id: str, place: NewestAttempt, only: Iterable[int] | None = None) -> None:
         """A run is there. Called before it is asked where the partitions end."""
         lanes = len(place.acknowledged)
-        for partition in {self._partition_of(row_key(run_id, lane, lanes)) for lane in range(lanes)} & set(self._waiting):
+        for partition in {self._partition_of(row_key(run_id, lane, lanes)) for lane in range(lanes)} & set(
+            self._waiting
+        ):
             if only is None or partition in only:
                 self._waiting[partition].later[run_id] = place
 
     def due(self, partition: int, next_offset: int, end: int) -> Places:
-        """The runs that can be compared, each once: everything is read that was there when they were noted. `end`: where all ends now."""
+        """The runs that can be compared, each once: everything is read that was there when they were noted. `end`:
+        where all ends now."""
         waiting = self._waiting[partition]
         found: Places = {}
         if waiting.due and next_offset >= waiting.end:
@@ -66,8 +72,11 @@ class Audit:
 
 
 def lost_lanes(
-    places: Mapping[str, Place], state: Callable[[bytes], bytes | None], partition: int, partition_of: PartitionOf
-) -> list[tuple[LaneStats, Place]]:
+    places: Mapping[str, NewestAttempt],
+    state: Callable[[bytes], bytes | None],
+    partition: int,
+    partition_of: PartitionOf,
+) -> list[tuple[LaneStats, NewestAttempt]]:
     """The lanes of these runs in the partition that lack rows or their end, as they are."""
     found = []
     for run_id, place in places.items():
@@ -77,19 +86,30 @@ def lost_lanes(
             if partition_of(row_key(run_id, number, lanes)) != partition:
                 continue
             stored = state(stats_key(run_id, place.attempt, number))
-            lane = _lane_stats(stored) if stored else new_lane(Identity(run_id, place.attempt, number, lanes, 0), partition)
-            wants_end = place.ended and not (place.failed and untouched)  # one that failed before its first row has no end marker
+            lane = (
+                _lane_stats(stored)
+                if stored
+                else new_lane(Identity(run_id, place.attempt, number, lanes, 0), partition)
+            )
+            wants_end = place.ended and not (
+                place.failed and untouched
+            )  # one that failed before its first row has no end marker
             if lane.finished is None and lane.partition == partition and (next_index(lane) < acknowledged or wants_end):
                 found.append((lane, place))
     return found
 
 
-def ended(lost: Iterable[tuple[LaneStats, Place]], log_start: int, next_offset: int, now: datetime) -> Outcome:
+def ended(
+    lost: Iterable[tuple[LaneStats, NewestAttempt]], log_start: int, next_offset: int, now: datetime
+) -> BatchOutcome:
     """End the lanes as FAILED, and have the producers of those runs that go on end them."""
-    outcome = Outcome()
+    outcome = BatchOutcome()
     for lane, place in lost:
         scored = lane.last.source.offset if lane.last else -1
-        gone = f"offsets {scored + 1} to {log_start - 1} of partition {lane.partition} were removed before they were scored"
+        gone = (
+            f"offsets {scored + 1} to {log_start - 1} of partition {lane.partition} were removed before they were"
+            " scored"
+        )
         if log_start <= scored + 1:
             gone = f"they are not on partition {lane.partition} of the topic any more"
         first, last = next_index(lane), place.acknowledged[lane.lane] - lane.lanes

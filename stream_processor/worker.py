@@ -1,7 +1,8 @@
-"""The worker behind the Faust app: owners, lanes, models and the one scoring thread. It decides nothing about a row; that is `score`.
+"""The worker behind the Faust app: owners, lanes, models and the one scoring thread. It decides nothing about a row;
+that is `score`.
 
-Whatever goes wrong ends up in `failure`: the process then stops without acknowledging, and the next owner takes over from the changelog.
-"""
+Whatever goes wrong ends up in `failure`: the process then stops without acknowledging, and the next owner takes over
+from the changelog."""
 
 import asyncio
 import time
@@ -18,25 +19,25 @@ from aiokafka import ConsumerRecord, TopicPartition
 
 from rows.identity import PartitionOf
 from runtime.errors import Unavailable
-from runtime.kafka import partition_for
+from runtime.kafka.reading import partition_for
 from runtime.process import settled
 from runtime.run_epochs import RunEpochs
 from schemas.ids import is_external_key, position_key
 from schemas.topics import INLETS
-from storage.files import Storage
-from storage.presence import Presence
-from stream_processor.answers import Reasons
-from stream_processor.book import Outcome
-from stream_processor.count import DeadLetterLimits
-from stream_processor.faust_edge import FaustApp, build
-from stream_processor.gaps import Broker
-from stream_processor.lane import Lane
+from storage.objects.files import Storage
+from storage.objects.presence import Presence
+from stream_processor.batch.answers import Reasons
+from stream_processor.batch.count import DeadLetterLimits
+from stream_processor.batch.counting import BatchOutcome
+from stream_processor.batch.score import Needs, handle
+from stream_processor.faust.app import FaustApp, build
+from stream_processor.kafka.champion import Registry
+from stream_processor.kafka.log_queries import Broker
+from stream_processor.kafka.transactions import EndWriter, PartitionTransactions
 from stream_processor.metrics import BLOCKED_SECONDS, LAG, OWNED_PARTITIONS, SCORING_SECONDS
 from stream_processor.models import ModelCache
-from stream_processor.owner import EndWriter, Owner
-from stream_processor.registry import Registry
-from stream_processor.score import Needs, handle
-from stream_processor.settings import Settings
+from stream_processor.partition_worker import PartitionWorker
+from stream_processor.settings import StreamProcessorSettings
 
 STORAGE_SECONDS = 2.0
 """How long a load tries before the lane that wants it looks whether it is still open."""
@@ -44,12 +45,12 @@ STORAGE_SECONDS = 2.0
 log = structlog.get_logger()
 
 
-class Worker:
+class ScoringWorker:
     """Scores the partitions that Faust assigns. `failure` is set once, by the first thing that goes wrong."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: StreamProcessorSettings) -> None:
         self.started = False
-        self.lanes: dict[int, Lane] = {}
+        self.lanes: dict[int, PartitionWorker] = {}
         self.failure: asyncio.Future[BaseException] = asyncio.get_running_loop().create_future()
         self.app: FaustApp = build(settings, self, self._dispatch)
         self.broker = Broker(settings.kafka(), timeout_seconds=settings.unavailable_after_seconds)
@@ -70,12 +71,18 @@ class Worker:
             timeout_seconds=min(STORAGE_SECONDS, settings.unavailable_after_seconds),
             records=self.registry,
         )
-        self._reasons = Reasons(settings.exact_reasons_max_rows, settings.approximate_reasons_max_rows, settings.top_features)
+        self._reasons = Reasons(
+            settings.exact_reasons_max_rows, settings.approximate_reasons_max_rows, settings.top_features
+        )
         self._limits = DeadLetterLimits(settings.max_consecutive_dead_letters, settings.max_dead_letter_share)
-        self.partition_of = PartitionOf(settings.data_partitions, partition_for, foreign_on_rows=settings.foreign_rows_on_rows)
-        self._forward = frozenset(name.strip().lower() for name in settings.forwarded_headers.split(",") if name.strip())
+        self.partition_of = PartitionOf(
+            settings.data_partitions, partition_for, foreign_on_rows=settings.foreign_rows_on_rows
+        )
+        self._forward = frozenset(
+            name.strip().lower() for name in settings.forwarded_headers.split(",") if name.strip()
+        )
         self._table: MutableMapping[bytes, bytes] = self.app.stats
-        self._owners: dict[int, Owner] = {}
+        self._owners: dict[int, PartitionTransactions] = {}
         self._external_runs: Counter[int] = Counter()
         self._tasks: dict[int, asyncio.Task[None]] = {}
         self._end = EndWriter(settings.kafka())
@@ -87,7 +94,11 @@ class Worker:
         former, self._owners = list(self._owners.values()), {}
         await asyncio.gather(*[owner.stop() for owner in former])
         started = time.monotonic()
-        take = partial(Owner.take, self._settings.kafka(), timeout_seconds=self._settings.transaction_timeout_seconds)
+        take = partial(
+            PartitionTransactions.take,
+            self._settings.kafka(),
+            timeout_seconds=self._settings.transaction_timeout_seconds,
+        )
         for owner in await asyncio.gather(*[take(partition) for partition in sorted(partitions)]):
             self._owners[owner.partition] = owner
         log.info("partitions taken", partitions=sorted(partitions), seconds=round(time.monotonic() - started, 3))
@@ -103,13 +114,17 @@ class Worker:
                 stored = {topic.name: self._table.get(position_key(partition, topic.name)) for topic in INLETS}
                 begins = {name: int(at) + 1 if at else 0 for name, at in stored.items()}
                 batch_rows, batch_bytes = self._settings.batch_rows, self._settings.batch_bytes
-                lane = Lane(self, self._owners[partition], begins, batch_rows=batch_rows, batch_bytes=batch_bytes)
+                lane = PartitionWorker(
+                    self, self._owners[partition], begins, batch_rows=batch_rows, batch_bytes=batch_bytes
+                )
                 self.lanes[partition] = lane
                 self._external_runs[partition] = sum(self._is_external(key, partition) for key in list(self._table))
                 self._tasks[partition] = task = asyncio.create_task(lane.run(), name=f"lane-{partition}")
                 task.add_done_callback(self._ended)
         OWNED_PARTITIONS.set(len(self.lanes))
-        return {inlet.tp: inlet.next_offset for partition in partitions for inlet in self.lanes[partition].inlets.values()}
+        return {
+            inlet.tp: inlet.next_offset for partition in partitions for inlet in self.lanes[partition].inlets.values()
+        }
 
     async def close(self, partitions: Collection[int]) -> None:
         """Let the lanes finish the batch in hand."""
@@ -134,7 +149,7 @@ class Worker:
 
     # --- what lanes need (lane.Surroundings)
 
-    async def scored(self, records: list[ConsumerRecord]) -> Outcome:
+    async def scored(self, records: list[ConsumerRecord]) -> BatchOutcome:
         """Score a batch in the scoring thread, fetching the models it needs."""
         models = self._models.at_hand()
         champion: str | Literal[False] | None = self.registry.champion
@@ -173,7 +188,7 @@ class Worker:
         """What the table has."""
         return self._table.get(key)
 
-    def store(self, outcome: Outcome) -> None:
+    def store(self, outcome: BatchOutcome) -> None:
         """Put the committed states into the table."""
         for key, value in outcome.states:
             if self._table.get(key) is None:
@@ -208,7 +223,8 @@ class Worker:
             self.failure.set_result(error)
 
     async def warm_up(self) -> None:
-        """Load the library that scores, and each model version that an alias names, before a row needs it. Never ends."""
+        """Load the library that scores, and each model version that an alias names, before a row needs it. Never
+        ends."""
         await asyncio.get_running_loop().run_in_executor(self._loading, self._models.warm)
         settled()
         done: set[str] = set()

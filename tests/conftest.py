@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-from tests.brokers import Broker, kafka_broker, redis_server
-from tests.examples import many
-from tests.stack import Stack, running_stack
+from tests.support.brokers import Broker, kafka_broker, redis_server
+from tests.support.examples import many
+from tests.support.stack import Stack, running_stack
 
 REPOSITORY = Path(__file__).parent.parent
 settings.register_profile(
@@ -19,7 +19,8 @@ settings.load_profile("unhurried")
 
 @pytest.fixture(scope="session")
 def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
-    """The session's broker with every topic. Shared: never kill it (`fresh_kafka` is for that); name runs and groups uniquely."""
+    """The session's broker with every topic. Shared: never kill it (`fresh_kafka` is for that); name runs and groups
+    uniquely."""
     broker = kafka_broker(tmp_path_factory.mktemp("kafka"))
     broker.start()
     yield broker
@@ -65,7 +66,7 @@ def secom_csv(tmp_path_factory: pytest.TempPathFactory) -> Path:
     real = REPOSITORY.parent / "shared" / "data" / "secom" / "secom.csv"
     if real.exists():
         return real
-    from tests.secom_like import write_secom_like
+    from tests.support.secom_like import write_secom_like
 
     path = tmp_path_factory.mktemp("secom") / "secom.csv"
     write_secom_like(path)
@@ -74,6 +75,7 @@ def secom_csv(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    """Every process, for the session. Shared: use your own workspace, leave every part running. `running_stack` makes a private one."""
+    """Every process, for the session. Shared: use your own workspace, leave every part running. `running_stack` makes a
+    private one."""
     with running_stack(tmp_path_factory.mktemp("stack")) as running:
         yield running

@@ -2,23 +2,27 @@
 
 import asyncio
 
-from runtime.control import Owner
 from runtime.health import health_server
+from runtime.kafka.partition_owner import PartitionOwner
 from runtime.process import run
 from runtime.tasks import cancel_all
 from schemas.topics import TRAINING_COMMANDS
-from storage.files import Storage
-from storage.presence import Presence
+from storage.objects.files import Storage
+from storage.objects.presence import Presence
 from trainer.settings import TrainerSettings
-from trainer.worker import Worker
+from trainer.worker import TrainingHandler
 
 GROUP = "trainer"
 
 
 async def main(settings: TrainerSettings, stopping: asyncio.Event) -> None:
     """Work until asked to stop."""
-    owner = Owner(
-        settings.kafka(), group=GROUP, topic=TRAINING_COMMANDS, handler=Worker(settings), session_timeout_ms=settings.session_timeout_ms
+    owner = PartitionOwner(
+        settings.kafka(),
+        group=GROUP,
+        topic=TRAINING_COMMANDS,
+        handler=TrainingHandler(settings),
+        session_timeout_ms=settings.session_timeout_ms,
     )
     presence = Presence(Storage(settings.storage_url))
     watching = asyncio.create_task(presence.run())

@@ -4,28 +4,37 @@ import msgspec
 
 from schemas.manifests import DatasetManifest, FeatureSelection
 from schemas.tasks import FeatureSelectionSpec, TaskState
-from storage.files import Storage
-from storage.splits import labelled_rows
-from trainer import features
-from trainer.data import read_manifest, read_rows, some_rows
+from storage.objects.files import Storage
+from storage.tables.splits import labelled_rows
+from trainer.child.reporting import LOADING, RANKING, SAVING, TRAINED_PERCENT, Reporter
+from trainer.child.wire import Done, SelectionSettings
 from trainer.errors import JobFailed
-from trainer.reporting import LOADING, RANKING, SAVING, TRAINED_PERCENT, Reporter
-from trainer.vocabulary import categories_of, fit_inputs, learnable
-from trainer.wire import Done, SelectionSettings
+from trainer.fit import features
+from trainer.fit.data import read_manifest, read_rows, some_rows
+from trainer.fit.vocabulary import categories_of, fit_inputs, learnable
 
 SHOWN = 10
 """So many of the best features are named in the task's result; all are in storage."""
 
 
-def select_features(storage: Storage, task: TaskState, settings: SelectionSettings, threads: int, reporter: Reporter) -> Done:
+def select_features(
+    storage: Storage, task: TaskState, settings: SelectionSettings, threads: int, reporter: Reporter
+) -> Done:
     """Rank the dataset's features and keep the best. Raises `JobFailed`, `StorageUnavailable`."""
     reporter.phase(LOADING, 0)
     dataset_id = msgspec.convert(task.spec, FeatureSelectionSpec).dataset_id
-    dataset = read_manifest(storage, f"datasets/{dataset_id}/manifest.json", DatasetManifest, f"The dataset {dataset_id}")
+    dataset = read_manifest(
+        storage, f"datasets/{dataset_id}/manifest.json", DatasetManifest, f"The dataset {dataset_id}"
+    )
     considered = usable_features(dataset)
     labelled, times, fails = labelled_rows(storage, dataset)
     sampled = features.choose_rows(
-        times, fails, time_share=settings.time_share, fraction=settings.fraction, minimum=settings.minimum_rows, seed=settings.seed
+        times,
+        fails,
+        time_share=settings.time_share,
+        fraction=settings.fraction,
+        minimum=settings.minimum_rows,
+        seed=settings.seed,
     )
     rows, labels = labelled[sampled], fails[sampled]
     some = some_rows(storage, dataset.path, rows)
@@ -33,10 +42,18 @@ def select_features(storage: Storage, task: TaskState, settings: SelectionSettin
     considered, matrix = inputs.names, read_rows(some, len(rows), inputs)
     reporter.log("INFO", f"Ranking {len(considered)} features on {len(rows)} rows", failures=int(labels.sum()))
     ranking = features.rank(
-        matrix, labels, considered, seed=settings.seed, threads=threads, on_round=reporter.rounds(RANKING), types=inputs.types
+        matrix,
+        labels,
+        considered,
+        seed=settings.seed,
+        threads=threads,
+        on_round=reporter.rounds(RANKING),
+        types=inputs.types,
     )
     if not ranking.features:
-        raise JobFailed(f"None of the {len(considered)} columns varies in the {len(rows)} sampled rows: there is nothing to select.")
+        raise JobFailed(
+            f"None of the {len(considered)} columns varies in the {len(rows)} sampled rows: there is nothing to select."
+        )
     reporter.phase(SAVING, TRAINED_PERCENT)
     selection = FeatureSelection(
         dataset_id=dataset_id,
@@ -50,7 +67,10 @@ def select_features(storage: Storage, task: TaskState, settings: SelectionSettin
     path = features_path(dataset_id)
     storage.write_bytes(path, selection.model_dump_json(indent=2).encode())
     reporter.log("INFO", f"Kept {len(selection.features)} of {len(considered)} features")
-    best = [{"feature": name, "gain": gain} for name, gain in zip(selection.features[:SHOWN], selection.gains[:SHOWN], strict=True)]
+    best = [
+        {"feature": name, "gain": gain}
+        for name, gain in zip(selection.features[:SHOWN], selection.gains[:SHOWN], strict=True)
+    ]
     facts = {"dataset_id": dataset_id, "features_path": path, "selected": len(selection.features)}
     return Done(result=facts | {"considered": len(considered), "sampled_rows": len(rows), "best": best})
 

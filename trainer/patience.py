@@ -7,7 +7,7 @@ from typing import ParamSpec, TypeVar
 from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_random_exponential
 
 from storage.errors import StorageUnavailable
-from storage.files import Storage
+from storage.objects.files import Storage
 
 P = ParamSpec("P")
 T = TypeVar("T")

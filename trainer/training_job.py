@@ -1,7 +1,7 @@
 """The job of a training: a split and a feature selection in storage in, a model bundle out.
 
-The training range gives the trees, and its end the best round and the threshold; the test range is read once, after all is decided.
-"""
+The training range gives the trees, and its end the best round and the threshold; the test range is read once, after all
+is decided."""
 
 import importlib
 import json
@@ -17,30 +17,30 @@ import polars as pl
 import xgboost
 from pydantic import ValidationError
 
+from models import golden
+from models.bundle import CURVES, CURVES_IMAGE, MODEL, Matrix, bundle_path, probability_fail, write_bundle
 from rows.inputs import PREPARATION, ModelInputs, write_inputs
 from schemas.ids import new_id
 from schemas.manifests import DatasetManifest, FeatureSelection, Metrics, ModelManifest, SplitManifest
 from schemas.tasks import TaskState, TrainingSpec
 from schemas.training import TrainingParameters
-from storage import golden
-from storage.bundles import CURVES, CURVES_IMAGE, MODEL, Matrix, bundle_path, probability_fail, write_bundle
-from storage.files import Storage
-from trainer.backends import plan_for
-from trainer.choosing import Choice
-from trainer.curves import curves, training_chart
-from trainer.data import SetReader, compact, read_manifest
+from storage.objects.files import Storage
+from trainer.child.reporting import EVALUATED_PERCENT, EVALUATING, LOADING, SAVING, TRAINED_PERCENT, Reporter
+from trainer.child.wire import BackendSettings, Done
 from trainer.errors import JobFailed
-from trainer.evaluation import Scored
 from trainer.feature_selection import features_path, usable_features
-from trainer.fitting import Validated, fit_and_validate, fit_in_stretches, fitting_parameters, held_out, score_rows
-from trainer.judging import doubt, judge
-from trainer.reference import reference_histograms
-from trainer.reporting import EVALUATED_PERCENT, EVALUATING, LOADING, SAVING, TRAINED_PERCENT, Reporter
-from trainer.thresholds import choose_threshold
-from trainer.training import Fitted, total_gains
-from trainer.validation import Validation
-from trainer.vocabulary import categories_of, fit_inputs, learnable
-from trainer.wire import BackendSettings, Done
+from trainer.fit.backends import plan_for
+from trainer.fit.choosing import Choice
+from trainer.fit.data import SetReader, compact, read_manifest
+from trainer.fit.fitting import Validated, fit_and_validate, fit_in_stretches, fitting_parameters, held_out, score_rows
+from trainer.fit.thresholds import choose_threshold
+from trainer.fit.training import Fitted, total_gains
+from trainer.fit.validation import Validation
+from trainer.fit.vocabulary import categories_of, fit_inputs, learnable
+from trainer.report.curves import curves, training_chart
+from trainer.report.evaluation import Scored
+from trainer.report.judging import doubt, judge
+from trainer.report.reference import reference_histograms
 
 
 class Subject(NamedTuple):
@@ -55,8 +55,9 @@ class Subject(NamedTuple):
     """Those that the selection kept, or all that may be chosen from."""
 
 
-class Model(NamedTuple):
-    """A fitted model with its threshold, and how it does; `validation`: on training rows that it, or its like, has not learnt from."""
+class TrainedModel(NamedTuple):
+    """A fitted model with its threshold, and how it does; `validation`: on training rows that it, or its like, has not
+    learnt from."""
 
     fitted: Fitted
     validation: Scored
@@ -75,9 +76,17 @@ def train(storage: Storage, task: TaskState, threads: int, backend: BackendSetti
     """Train, evaluate, write the bundle. Raises `JobFailed`, `StorageUnavailable`."""
     reporter.phase(LOADING, 0)
     subject = read_subject(storage, task)
-    threading.Thread(target=importlib.import_module, args=["trainer.drawing"], daemon=True).start()  # slow; done while trees grow
+    threading.Thread(
+        target=importlib.import_module, args=["trainer.report.drawing"], daemon=True
+    ).start()  # slow; done while trees grow
     candidates = _open_training_set(storage, subject, reporter)
-    choice = Choice(candidates.inputs, len(subject.selection.features), subject.selection.sampled_rows, subject.selection.seed, threads)
+    choice = Choice(
+        candidates.inputs,
+        len(subject.selection.features),
+        subject.selection.sampled_rows,
+        subject.selection.seed,
+        threads,
+    )
     count, fails = min(choice.kept, len(candidates.features)), candidates.fails
     parameters = fitting_parameters(subject.parameters, len(fails), count)
     reporter.log("INFO", f"Training on {len(fails)} rows of {count} features", failures=int(fails.sum()))
@@ -88,7 +97,9 @@ def train(storage: Storage, task: TaskState, threads: int, backend: BackendSetti
     inputs = rows.inputs
     if plan.backend == "memory":
         rows.load()
-    reference = {name: histogram for some, part in rows.columns() for name, histogram in reference_histograms(part, some).items()}
+    reference = {
+        name: histogram for some, part in rows.columns() for name, histogram in reference_histograms(part, some).items()
+    }
     if validation is None:
         validated = fit_in_stretches(rows, candidates, choice, parameters, subject.spec.seed, threads, reporter)
     else:
@@ -123,14 +134,22 @@ def train(storage: Storage, task: TaskState, threads: int, backend: BackendSetti
         test_metrics=model.test_metrics,
         feature_gains=gains,
         reference=reference,
-        library_versions={"xgboost": xgboost.__version__, "numpy": numpy.__version__, "python": platform.python_version()},
+        library_versions={
+            "xgboost": xgboost.__version__,
+            "numpy": numpy.__version__,
+            "python": platform.python_version(),
+        },
         warnings=model.warnings,
         doubt=doubt(model.test_metrics),
         files={},
     )
     manifest = write_bundle(storage, manifest, _files(manifest, model, inputs, golden_rows))
-    reporter.log("INFO", f"Model {manifest.model_version} is complete", threshold=model.threshold, mcc=model.test_metrics.mcc)
-    return Done(result=_result(manifest, model), model_version=manifest.model_version, manifest=manifest.model_dump_json())
+    reporter.log(
+        "INFO", f"Model {manifest.model_version} is complete", threshold=model.threshold, mcc=model.test_metrics.mcc
+    )
+    return Done(
+        result=_result(manifest, model), model_version=manifest.model_version, manifest=manifest.model_dump_json()
+    )
 
 
 def read_subject(storage: Storage, task: TaskState) -> Subject:
@@ -142,7 +161,9 @@ def read_subject(storage: Storage, task: TaskState) -> Subject:
         problems = "; ".join(f"{'.'.join(map(str, problem['loc']))}: {problem['msg']}" for problem in error.errors())
         raise JobFailed(f"The parameters are wrong: {problems}.") from error
     split = read_manifest(storage, f"splits/{spec.split_id}/manifest.json", SplitManifest, f"The split {spec.split_id}")
-    dataset = read_manifest(storage, f"datasets/{split.dataset_id}/manifest.json", DatasetManifest, f"The dataset {split.dataset_id}")
+    dataset = read_manifest(
+        storage, f"datasets/{split.dataset_id}/manifest.json", DatasetManifest, f"The dataset {split.dataset_id}"
+    )
     what = f"The feature selection of the dataset {dataset.dataset_id}"
     selection = read_manifest(storage, features_path(dataset.dataset_id), FeatureSelection, what)
     present = set(dataset.features) - set(split.excluded) - set(spec.exclude)
@@ -161,21 +182,38 @@ def _open_training_set(storage: Storage, subject: Subject, reporter: Reporter) -
         raise _missing(subject, "train") from error
     inputs = learnable(fit_inputs(lazy, subject.features, categories_of(subject.dataset)), reporter)
     if not inputs.names:
-        raise JobFailed("The selected features are texts, none of which comes often enough in the training set to be learnt.")
+        raise JobFailed(
+            "The selected features are texts, none of which comes often enough in the training set to be learnt."
+        )
     return _open(storage, subject, "train", inputs)
 
 
 def _choose_columns(
-    storage: Storage, subject: Subject, candidates: SetReader, choice: Choice, validation: Validation | None, reporter: Reporter
+    storage: Storage,
+    subject: Subject,
+    candidates: SetReader,
+    choice: Choice,
+    validation: Validation | None,
+    reporter: Reporter,
 ) -> SetReader:
-    """The training set with the columns that the rows which learn would choose: all of them, or those that do not judge."""
+    """The training set with the columns that the rows which learn would choose: all of them, or those that do not
+    judge."""
     if not choice.open:
         return candidates
     among = range(len(candidates.fails)) if validation is None else compact(validation.fitting)
-    columns = choice.best(candidates.read(among), candidates.fails) if validation is None else choice.of_sample(candidates, among)
+    columns = (
+        choice.best(candidates.read(among), candidates.fails)
+        if validation is None
+        else choice.of_sample(candidates, among)
+    )
     if not len(columns):
-        raise JobFailed(f"None of the {len(candidates.features)} columns varies in the training set: there is nothing to learn from.")
-    reporter.log("INFO", f"Chose {len(columns)} of {len(candidates.features)} columns by the {len(among)} rows that learn")
+        raise JobFailed(
+            f"None of the {len(candidates.features)} columns varies in the training set: there is nothing to learn"
+            " from."
+        )
+    reporter.log(
+        "INFO", f"Chose {len(columns)} of {len(candidates.features)} columns by the {len(among)} rows that learn"
+    )
     return _open(storage, subject, "train", choice.only(columns))
 
 
@@ -190,7 +228,9 @@ def _missing(subject: Subject, name: str) -> JobFailed:
     return JobFailed(f"The {name} set of the split {subject.split.split_id} does not exist in the storage.")
 
 
-def _evaluate(storage: Storage, subject: Subject, inputs: ModelInputs, validated: Validated, batch_bytes: int) -> Model:
+def _evaluate(
+    storage: Storage, subject: Subject, inputs: ModelInputs, validated: Validated, batch_bytes: int
+) -> TrainedModel:
     spec, fitted, unseen = subject.spec, validated.fitted, validated.unseen
     choice = choose_threshold(
         unseen.table,
@@ -204,11 +244,11 @@ def _evaluate(storage: Storage, subject: Subject, inputs: ModelInputs, validated
     one_class = None if test.both_classes else "the test set has one class only: metrics that need both are null"
     figures = judge(test, choice.threshold)
     warnings = [text for text in (doubt(figures), validated.warning, choice.warning, one_class) if text]
-    return Model(fitted, unseen, test, judge(unseen, choice.threshold), figures, warnings)
+    return TrainedModel(fitted, unseen, test, judge(unseen, choice.threshold), figures, warnings)
 
 
-def _files(manifest: ModelManifest, model: Model, inputs: ModelInputs, golden_rows: Matrix) -> dict[str, bytes]:
-    from trainer.drawing import draw_curves  # imported beside the training, by then
+def _files(manifest: ModelManifest, model: TrainedModel, inputs: ModelInputs, golden_rows: Matrix) -> dict[str, bytes]:
+    from trainer.report.drawing import draw_curves  # imported beside the training, by then
 
     history, best = model.fitted.history, model.fitted.best_iteration
     title = f"{manifest.model_version}, {len(manifest.features)} features, seed {manifest.seed}"
@@ -217,11 +257,13 @@ def _files(manifest: ModelManifest, model: Model, inputs: ModelInputs, golden_ro
         MODEL: bytes(model.fitted.booster.save_raw("ubj")),
         golden.NAME: golden.encode(partial(probability_fail, model.fitted.booster, best), golden_rows),
         CURVES: json.dumps(numbers).encode(),
-        CURVES_IMAGE: draw_curves(title, history, best, model.threshold, model.validation, model.test, manifest.feature_gains),
+        CURVES_IMAGE: draw_curves(
+            title, history, best, model.threshold, model.validation, model.test, manifest.feature_gains
+        ),
     }
 
 
-def _result(manifest: ModelManifest, model: Model) -> dict[str, object]:
+def _result(manifest: ModelManifest, model: TrainedModel) -> dict[str, object]:
     """`result` of `GET /process/train/status` (docs/design/contract.md), paths below the storage root."""
     metrics = model.test_metrics.model_dump()
     return {

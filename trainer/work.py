@@ -8,19 +8,19 @@ from typing import Any
 import msgspec
 import structlog
 
+from runtime.kafka.transactions import Partition, Record
 from runtime.tasks import cancel_all
-from runtime.transactions import Partition, Record
 from schemas.ids import alias_key
 from schemas.messages import TERMINAL, Alias, encode
 from schemas.tasks import LogEntry, TaskState
 from schemas.topics import MODELS, TASK_LOGS, TASKS
 from storage.errors import StorageUnavailable
-from storage.files import Storage
-from trainer.job_process import JobProcess, job_process
+from storage.objects.files import Storage
+from trainer.child.job_process import JobProcess, job_process
+from trainer.child.reporting import LOADING
+from trainer.child.wire import BackendSettings, Done, Failed, Job, Log, Outcome, Progress, Report, SelectionSettings
 from trainer.metrics import JOB_ATTEMPTS, JOB_SECONDS, JOBS_ENDED, JOBS_RUNNING
-from trainer.reporting import LOADING
 from trainer.settings import TrainerSettings
-from trainer.wire import BackendSettings, Done, Failed, Job, Log, Outcome, Progress, Report, SelectionSettings
 
 STORAGE_PAUSE_SECONDS = 1.0
 """Between two looks at a storage that is away."""
@@ -51,8 +51,8 @@ class Work:
             await self._end(await self._done())
 
     async def _done(self) -> Done | Failed:
-        """Work until there is an outcome. A storage that is away is waited for, however long; one that is there and fails the job again
-        and again is not."""
+        """Work until there is an outcome. A storage that is away is waited for, however long; one that is there and
+        fails the job again and again is not."""
         storage, refused = Storage(self._settings.storage_url), 0
         while True:
             async with job_process(self._job()) as job:
@@ -92,7 +92,8 @@ class Work:
         return self._records()
 
     def handed_back(self) -> list[Record]:
-        """The records that return unfinished work to the queue: the trainer is being stopped, its job is dead already."""
+        """The records that return unfinished work to the queue: the trainer is being stopped, its job is dead
+        already."""
         if self.state.status != "IN_PROGRESS":
             return self._last_words
         self._change(status="PENDING", progress=None)
@@ -132,7 +133,11 @@ class Work:
         """Write the terminal state, with the new model version and its alias in the same transaction."""
         records: list[Record] = []
         if isinstance(outcome, Done):
-            progress = (self.state.progress or {}) | {"percent": 100.0, "eta_seconds": 0.0, "curve": None}  # the bundle has the whole one
+            progress = (self.state.progress or {}) | {
+                "percent": 100.0,
+                "eta_seconds": 0.0,
+                "curve": None,
+            }  # the bundle has the whole one
             self._change(status="COMPLETED", result=outcome.result, progress=progress, finished_at=datetime.now(UTC))
             self._log("INFO", "The task is complete")
             records = self._model(outcome)
@@ -140,7 +145,9 @@ class Work:
             self._change(status="FAILED", error=outcome.reason, finished_at=datetime.now(UTC))
             self._log("ERROR", outcome.reason)
         JOBS_ENDED.labels(self.state.kind, self.state.status).inc()
-        log.info("job ended", task_id=self.task_id, kind=self.state.kind, status=self.state.status, error=self.state.error)
+        log.info(
+            "job ended", task_id=self.task_id, kind=self.state.kind, status=self.state.status, error=self.state.error
+        )
         self._last_words = [*records, *self._records()]
         await self.partition.transaction(self._last_words)
         self._last_words = []
@@ -148,7 +155,9 @@ class Work:
     def _model(self, done: Done) -> list[Record]:
         if done.model_version is None or done.manifest is None:
             return []
-        alias = Alias(alias="latest", workspace=self.state.workspace, model_version=done.model_version, set_at=datetime.now(UTC))
+        alias = Alias(
+            alias="latest", workspace=self.state.workspace, model_version=done.model_version, set_at=datetime.now(UTC)
+        )
         return [
             (MODELS, done.model_version.encode(), done.manifest.encode()),
             (MODELS, alias_key(alias.alias, alias.workspace).encode(), encode(alias)),
@@ -181,7 +190,14 @@ class Work:
         self.state = msgspec.structs.replace(self.state, updated_at=datetime.now(UTC), **changes)
 
     def _log(self, level: Any, message: str, source: str = "trainer", meta: dict[str, Any] | None = None) -> None:
-        entry = LogEntry(task_id=self.task_id, timestamp=datetime.now(UTC), level=level, source=source, message=message, meta=meta or {})
+        entry = LogEntry(
+            task_id=self.task_id,
+            timestamp=datetime.now(UTC),
+            level=level,
+            source=source,
+            message=message,
+            meta=meta or {},
+        )
         self._entries.append((TASK_LOGS, self.task_id.encode(), encode(entry)))
 
     async def _write(self) -> None:
@@ -194,7 +210,8 @@ class Work:
 
 
 def next_attempt(task: TaskState) -> int:
-    """The number of the attempt that begins now: a task that was handed back goes on with its own, one left behind gets the next."""
+    """The number of the attempt that begins now: a task that was handed back goes on with its own, one left behind gets
+    the next."""
     return task.attempt + 1 if task.status == "IN_PROGRESS" else max(task.attempt, 1)
 
 
@@ -203,7 +220,10 @@ def exhausted(task: TaskState, max_attempts: int) -> str | None:
     if next_attempt(task) <= max_attempts:
         return None
     percent = (task.progress or {}).get("percent", 0)
-    return f"The trainer went away {task.attempt} times while it worked on this task, last at {percent:.0f} %. It is not tried again."
+    return (
+        f"The trainer went away {task.attempt} times while it worked on this task, last at {percent:.0f} %. It is not"
+        " tried again."
+    )
 
 
 def _fields(progress: dict[str, Any]) -> dict[str, Any]:

@@ -1,8 +1,8 @@
 """The trainer's share of the control plane: takes tasks up, runs each as a job, writes what becomes of them.
 
-Every state is written through the partition's owner, so a trainer that was replaced writes nothing. A task that its trainer left behind
-is tried again as the next attempt, at most `max_attempts` in all; one that the trainer handed back when it was stopped waits as PENDING.
-"""
+Every state is written through the partition's owner, so a trainer that was replaced writes nothing. A task that its
+trainer left behind is tried again as the next attempt, at most `max_attempts` in all; one that the trainer handed back
+when it was stopped waits as PENDING."""
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 
 from aiokafka import ConsumerRecord
 
-from runtime.transactions import Partition
+from runtime.kafka.transactions import Partition
 from schemas.messages import TERMINAL
 from schemas.tasks import Command, TaskState
 from trainer.metrics import JOBS_WAITING
@@ -20,8 +20,8 @@ from trainer.work import Work
 KINDS = ("training", "feature_selection")
 
 
-class Worker:
-    """The handler of the trainer's control partitions (`runtime.control.Handler`)."""
+class TrainingHandler:
+    """The handler of the trainer's control partitions (`runtime.kafka.partition_owner.Handler`)."""
 
     def __init__(self, settings: TrainerSettings) -> None:
         self._settings = settings
@@ -46,7 +46,13 @@ class Worker:
         known = self._known[partition.number]
         await partition.transaction([], command=record)
         task = command.task
-        if command.command == "start" and task is not None and task.kind in KINDS and task.attempt == 0 and task.task_id not in known:
+        if (
+            command.command == "start"
+            and task is not None
+            and task.kind in KINDS
+            and task.attempt == 0
+            and task.task_id not in known
+        ):
             known.add(task.task_id)
             self._take_up(partition, task)
 
@@ -70,7 +76,8 @@ class Worker:
 
     @asynccontextmanager
     async def _place(self, kind: str) -> AsyncIterator[None]:
-        """Wait for a free place: first come, first served, each kind for itself, so that a split never waits for a training."""
+        """Wait for a free place: first come, first served, each kind for itself, so that a split never waits for a
+        training."""
         with JOBS_WAITING.labels(kind).track_inprogress():
             await self._places[kind].acquire()
         try:

@@ -16,8 +16,13 @@ work = Work(given)
 
 
 def score(messages):
-    predictions = work.score([(message.partition, message.offset, message.value) for message in messages], given["rows"])
-    return [(prediction.run_id, (message.key, prediction)) for message, prediction in zip(messages, predictions, strict=True)]
+    predictions = work.score(
+        [(message.partition, message.offset, message.value) for message in messages], given["rows"]
+    )
+    return [
+        (prediction.run_id, (message.key, prediction))
+        for message, prediction in zip(messages, predictions, strict=True)
+    ]
 
 
 class Counting(op.StatefulBatchLogic):
@@ -44,5 +49,10 @@ source = kop.input("in", flow, brokers=[given["bootstrap"]], topics=[given["rows
 scored = op.flat_map_batch("score", source.oks, score)
 counted = op.stateful_batch("count", scored, Counting)
 out = op.map("record", counted, lambda item: KafkaSinkMessage(item[1][1], item[1][2], topic=item[1][0]))
-config = {"linger.ms": "5", "batch.size": str(1 << 20), "queue.buffering.max.messages": "1000000", "partitioner": "murmur2_random"}
+config = {
+    "linger.ms": "5",
+    "batch.size": str(1 << 20),
+    "queue.buffering.max.messages": "1000000",
+    "partitioner": "murmur2_random",
+}
 kop.output("out", out, brokers=[given["bootstrap"]], topic=given["predictions"], add_config=config)

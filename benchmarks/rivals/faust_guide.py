@@ -10,7 +10,11 @@ from work import Stats, Work, configuration, encode
 given = configuration()
 work = Work(given)
 app = faust.App(
-    given["group"], broker="kafka://" + given["bootstrap"], store="memory://", topic_partitions=given["partitions"], web_enabled=False
+    given["group"],
+    broker="kafka://" + given["bootstrap"],
+    store="memory://",
+    topic_partitions=given["partitions"],
+    web_enabled=False,
 )
 rows = app.topic(given["rows"], key_type=bytes, value_type=bytes, value_serializer="raw")
 predictions = app.topic(given["predictions"], key_type=bytes, value_type=bytes, value_serializer="raw")
@@ -23,7 +27,9 @@ async def score(stream):
         row = work.decode(event.value)
         (probability,) = work.predict([row])
         message = event.message
-        prediction = work.prediction(row, probability, message.topic, message.partition, message.offset, datetime.now(UTC))
+        prediction = work.prediction(
+            row, probability, message.topic, message.partition, message.offset, datetime.now(UTC)
+        )
         known = stats.get(row.run_id)
         run = msgspec.json.decode(known, type=Stats) if known else Stats(row.run_id)
         run.add(prediction)

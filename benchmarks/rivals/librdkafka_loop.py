@@ -1,4 +1,5 @@
-"""A plain librdkafka loop: batches of 1,000, statistics in memory, written to a topic, offsets committed by librdkafka in the background.
+"""A plain librdkafka loop: batches of 1,000, statistics in memory, written to a topic, offsets committed by librdkafka
+in the background.
 
 Guarantees nothing: after a crash rows are counted twice or not at all, and the statistics begin anew.
 """
@@ -33,7 +34,9 @@ while True:
     if not messages:
         producer.poll(0)
         continue
-    predictions = work.score([(message.partition(), message.offset(), message.value()) for message in messages], given["rows"])
+    predictions = work.score(
+        [(message.partition(), message.offset(), message.value()) for message in messages], given["rows"]
+    )
     touched = set()
     for message, prediction in zip(messages, predictions, strict=True):
         run = stats.get(prediction.run_id) or stats.setdefault(prediction.run_id, Stats(prediction.run_id))

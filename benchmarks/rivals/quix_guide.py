@@ -8,7 +8,12 @@ from work import Stats, Work, configuration, encode
 
 given = configuration()
 work = Work(given)
-app = Application(broker_address=given["bootstrap"], consumer_group=given["group"], auto_offset_reset="earliest", state_dir=given["folder"])
+app = Application(
+    broker_address=given["bootstrap"],
+    consumer_group=given["group"],
+    auto_offset_reset="earliest",
+    state_dir=given["folder"],
+)
 rows = app.topic(given["rows"], value_deserializer="bytes", key_deserializer="bytes")
 predictions = app.topic(given["predictions"], value_serializer="bytes", key_serializer="bytes")
 

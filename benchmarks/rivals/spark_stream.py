@@ -1,4 +1,5 @@
-"""Spark structured streaming: micro-batches from Kafka, scored by `mapInPandas`, statistics kept beside, both written to Kafka."""
+"""Spark structured streaming: micro-batches from Kafka, scored by `mapInPandas`, statistics kept beside, both written
+to Kafka."""
 
 import os
 from collections.abc import Iterator
@@ -37,7 +38,9 @@ def score(parts: Iterator[pd.DataFrame]) -> Iterator[pd.DataFrame]:
 
 
 def write(batch, _number) -> None:
-    scored = batch.select("key", "value", "partition", "offset").mapInPandas(score, "key binary, value binary, partition int")
+    scored = batch.select("key", "value", "partition", "offset").mapInPandas(
+        score, "key binary, value binary, partition int"
+    )
     options = {"kafka.bootstrap.servers": given["bootstrap"]}
     scored.write.format("kafka").options(**options).option("topic", given["predictions"]).save()
 
@@ -50,4 +53,6 @@ source = (
     .option("maxOffsetsPerTrigger", given["micro_batch"])
     .load()
 )
-source.writeStream.foreachBatch(write).option("checkpointLocation", os.path.join(given["folder"], "checkpoint")).start().awaitTermination()
+source.writeStream.foreachBatch(write).option(
+    "checkpointLocation", os.path.join(given["folder"], "checkpoint")
+).start().awaitTermination()

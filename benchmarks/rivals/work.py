@@ -1,8 +1,9 @@
-"""The work itself, as a careful Python programmer writes it for speed: the same for every rival. Knows nothing of our packages.
+"""The work itself, as a careful Python programmer writes it for speed: the same for every rival. Knows nothing of our
+packages.
 
-Decoding straight into a struct made from the model's features, one matrix and one prediction per batch, one encoder. What a rival does
-not do: check whose row it is, refuse what it saw before, explain, dead-letter. A row that is not as expected raises.
-"""
+Decoding straight into a struct made from the model's features, one matrix and one prediction per batch, one encoder.
+What a rival does not do: check whose row it is, refuse what it saw before, explain, dead-letter. A row that is not as
+expected raises."""
 
 import json
 import sys
@@ -16,13 +17,13 @@ import xgboost
 Verdict = Literal["PASS", "FAIL"]
 
 
-class Source(msgspec.Struct):
+class RivalSource(msgspec.Struct):
     topic: str
     partition: int
     offset: int
 
 
-class Prediction(msgspec.Struct):
+class RivalPrediction(msgspec.Struct):
     prediction_id: str
     run_id: str
     attempt: int
@@ -40,7 +41,7 @@ class Prediction(msgspec.Struct):
     reasons: str
     label: Verdict | None
     scored_at: datetime
-    source: Source
+    source: RivalSource
 
 
 class Stats(msgspec.Struct):
@@ -58,9 +59,9 @@ class Stats(msgspec.Struct):
     tn: int = 0
     fn: int = 0
     histogram: list[int] = msgspec.field(default_factory=lambda: [0] * 20)
-    last: Prediction | None = None
+    last: RivalPrediction | None = None
 
-    def add(self, prediction: Prediction) -> None:
+    def add(self, prediction: RivalPrediction) -> None:
         """Count a row."""
         self.total += 1
         self.offset = prediction.source.offset
@@ -81,7 +82,7 @@ class Stats(msgspec.Struct):
 encode = msgspec.json.Encoder().encode
 
 
-class Work:
+class RivalWork:
     """Built from the benchmark's configuration: path of the model, its features, its threshold."""
 
     def __init__(self, configuration: dict[str, Any]) -> None:
@@ -91,7 +92,9 @@ class Work:
         self.booster.load_model(configuration["model"])
         self.booster.set_param({"nthread": 1})
         fields = [(f"f{i}", float | None) for i in range(len(features))]
-        columns: Any = msgspec.defstruct("Features", fields, rename=dict(zip((f[0] for f in fields), features, strict=True)), gc=False)
+        columns: Any = msgspec.defstruct(
+            "Features", fields, rename=dict(zip((f[0] for f in fields), features, strict=True)), gc=False
+        )
         row: Any = msgspec.defstruct(
             "Row",
             [
@@ -113,10 +116,12 @@ class Work:
         matrix = np.array([msgspec.structs.astuple(row.features) for row in rows], dtype=np.float32)
         return list(self.booster.inplace_predict(matrix, validate_features=False).tolist())
 
-    def prediction(self, row: Any, probability: float, topic: str, partition: int, offset: int, now: datetime) -> Prediction:
+    def prediction(
+        self, row: Any, probability: float, topic: str, partition: int, offset: int, now: datetime
+    ) -> RivalPrediction:
         """The answer to a row."""
         failed = probability >= self.threshold
-        return Prediction(
+        return RivalPrediction(
             f"{row.run_id}:{row.attempt}:{row.row_index}",
             row.run_id,
             row.attempt,
@@ -134,10 +139,10 @@ class Work:
             "none",
             row.label,
             now,
-            Source(topic, partition, offset),
+            RivalSource(topic, partition, offset),
         )
 
-    def score(self, records: list[tuple[int, int, bytes]], topic: str) -> list[Prediction]:
+    def score(self, records: list[tuple[int, int, bytes]], topic: str) -> list[RivalPrediction]:
         """Answer (partition, offset, value) records."""
         rows = [self.decode(value) for _, _, value in records]
         now = datetime.now(UTC)

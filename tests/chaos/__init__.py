@@ -1,1 +1,2 @@
-"""Chaos: the whole stack under a seeded schedule of disturbances, then every number compared with an offline recount."""
+"""Chaos: the whole stack under a seeded schedule of disturbances, then every number compared with an offline
+recount."""

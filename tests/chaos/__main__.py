@@ -1,4 +1,5 @@
-"""`python -m tests.chaos --seed n --minutes m`: the report says what was done and found; exit code 1 when anything is wrong."""
+"""`python -m tests.chaos --seed n --minutes m`: the report says what was done and found; exit code 1 when anything is
+wrong."""
 
 import argparse
 import asyncio
@@ -21,8 +22,12 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.chaos", description=__doc__)
     parser.add_argument("--seed", type=int, default=int(time.time()) % 100_000)
     parser.add_argument("--minutes", type=float, default=2.0)
-    parser.add_argument("--rows", type=int, default=ROWS, help="rows of the dataset; three quarters of them are replayed by each run")
-    parser.add_argument("--folder", type=Path, help="kept afterwards; default: a temporary one, which is kept when something is wrong")
+    parser.add_argument(
+        "--rows", type=int, default=ROWS, help="rows of the dataset; three quarters of them are replayed by each run"
+    )
+    parser.add_argument(
+        "--folder", type=Path, help="kept afterwards; default: a temporary one, which is kept when something is wrong"
+    )
     given = parser.parse_args()
     seconds = given.minutes * 60
     plan = schedule(given.seed, seconds, session_seconds=SESSION_SECONDS)

@@ -1,4 +1,5 @@
-"""What each kind of disturbance does to the world. One at a time on each target; those that last go on beside the others."""
+"""What each kind of disturbance does to the world. One at a time on each target; those that last go on beside the
+others."""
 
 import asyncio
 import resource
@@ -10,11 +11,11 @@ from contextlib import suppress
 import redis
 
 from client.errors import ClientError, GatewayError
-from schemas.api_v1 import TrainingCreate
+from schemas.http.v1 import TrainingCreate
 from tests.chaos.plan import Disturbance
 from tests.chaos.world import World, bring_root_back, bring_storage_back, take_root_away, take_storage_away
-from tests.stack import Process
-from tests.waiting import eventually
+from tests.support.stack import Process
+from tests.support.waiting import eventually
 
 MOST_WORKERS, MOST_PRODUCERS = 3, 3
 GRACEFUL_SECONDS = 30.0
@@ -32,7 +33,8 @@ class Disturber:
         self._lasting: set[asyncio.Task[None]] = set()
 
     async def carry_out(self, schedule: Sequence[Disturbance]) -> None:
-        """Everything in the schedule, each at its time or as soon as its target is free. Ends when all is over and mended."""
+        """Everything in the schedule, each at its time or as soon as its target is free. Ends when all is over and
+        mended."""
         for disturbance in schedule:
             await asyncio.sleep(max(0.0, self.began + disturbance.at_seconds - time.monotonic()))
             task = asyncio.create_task(self._one(disturbance))
@@ -56,7 +58,9 @@ class Disturber:
             return "storage"
         if "broker" in disturbance.kind:
             return "broker"
-        return {"disk full": "gateway", "kill all workers": "stream_processor"}.get(disturbance.kind, disturbance.target)
+        return {"disk full": "gateway", "kill all workers": "stream_processor"}.get(
+            disturbance.kind, disturbance.target
+        )
 
     def _kinds(self) -> dict[str, Callable[[Disturbance], Awaitable[None]]]:
         return {
@@ -97,7 +101,13 @@ class Disturber:
         return (await self.world.client.training(task_id)).status == "IN_PROGRESS"
 
     async def _kill_all_workers(self, disturbance: Disturbance) -> None:
-        await asyncio.gather(*[asyncio.to_thread(process.kill) for process in self.world.processes("stream_processor") if process.running])
+        await asyncio.gather(
+            *[
+                asyncio.to_thread(process.kill)
+                for process in self.world.processes("stream_processor")
+                if process.running
+            ]
+        )
 
     async def _stop(self, disturbance: Disturbance) -> None:
         """Ask it to stop: it must obey within the bound, with exit code 0 unless a part that it needs is away."""
@@ -154,7 +164,8 @@ class Disturber:
             self.world.done.append(f"{'':9}  redis is back with {client.dbsize()} keys")
 
     async def _redis_full(self, disturbance: Disturbance) -> None:
-        """Half of what it holds is more than it may: with `noeviction` it refuses every write, and answers every read."""
+        """Half of what it holds is more than it may: with `noeviction` it refuses every write, and answers every
+        read."""
         with redis.Redis.from_url(self.world.stack.redis_url) as client:
             before = client.config_get("maxmemory")["maxmemory"]
             client.config_set("maxmemory", client.info("memory")["used_memory"] // 2)
@@ -187,7 +198,8 @@ class Disturber:
         bring_storage_back(self.world.folder)
 
     async def _storage_root_away(self, disturbance: Disturbance) -> None:
-        """Unmounted, or renamed. An upload meanwhile must be refused with 503, and nothing may be written where the root was."""
+        """Unmounted, or renamed. An upload meanwhile must be refused with 503, and nothing may be written where the
+        root was."""
         take_root_away(self.world.folder, mount_point=disturbance.which < 0.5)
         began = time.monotonic()
         try:
@@ -229,4 +241,6 @@ class Disturber:
 
     def _stored(self) -> set[str]:
         """What the storage holds, wherever it is just now."""
-        return {path.name for name in ("storage", "storage-away") for path in (self.world.folder / name / "files").glob("*")}
+        return {
+            path.name for name in ("storage", "storage-away") for path in (self.world.folder / name / "files").glob("*")
+        }

@@ -1,4 +1,5 @@
-"""What is on the topics at the end, read whole and committed, and kept small: a run of a hundred thousand rows must fit."""
+"""What is on the topics at the end, read whole and committed, and kept small: a run of a hundred thousand rows must
+fit."""
 
 from collections import defaultdict
 from collections.abc import AsyncIterator, Collection
@@ -8,11 +9,21 @@ from typing import Any
 import msgspec
 from aiokafka import ConsumerRecord
 
-from runtime.kafka import read_to_end
+from runtime.kafka.reading import read_to_end
 from schemas.ids import POSITION_PREFIX
 from schemas.messages import LaneStats, Verdict
 from schemas.tasks import TaskState
-from schemas.topics import DEAD_LETTERS, INLETS, MARK_TYPE, PREDICTIONS, REDRIVE_HEADER, ROWS, STATS_CHANGELOG, TASKS, TYPE_HEADER
+from schemas.topics import (
+    DEAD_LETTERS,
+    INLETS,
+    MARK_TYPE,
+    PREDICTIONS,
+    REDRIVE_HEADER,
+    ROWS,
+    STATS_CHANGELOG,
+    TASKS,
+    TYPE_HEADER,
+)
 from tests.chaos.outsiders import TOKEN_HEADER
 
 
@@ -59,7 +70,8 @@ class Letter(msgspec.Struct):
 
 @dataclass
 class Evidence:
-    """The topics. `answers` and `letters` are by run and attempt, in the order of their partition; letters without a run under None."""
+    """The topics. `answers` and `letters` are by run and attempt, in the order of their partition; letters without a
+    run under None."""
 
     answers: dict[tuple[str, int], list[Answer]] = field(default_factory=lambda: defaultdict(list))
     letters: dict[tuple[str, int] | None, list[Letter]] = field(default_factory=lambda: defaultdict(list))
@@ -79,11 +91,13 @@ class Evidence:
         return {lane.lane: lane for lane in self.lanes.values() if (lane.run_id, lane.attempt) == (run_id, attempt)}
 
 
-async def gather(kafka: dict[str, Any], answers_of: Collection[str] | None = None, without: Collection[str] = ()) -> Evidence:
+async def gather(
+    kafka: dict[str, Any], answers_of: Collection[str] | None = None, without: Collection[str] = ()
+) -> Evidence:
     """Read everything. All writers must have come to rest.
 
-    `answers_of`: keep the answers of these runs only. `without`: places (topic:partition:offset) of records that are no system's of ours.
-    """
+    `answers_of`: keep the answers of these runs only. `without`: places (topic:partition:offset) of records that are no
+    system's of ours."""
     found = Evidence()
     answer, letter = msgspec.json.Decoder(Answer).decode, msgspec.json.Decoder(Letter).decode
     stats, task = msgspec.json.Decoder(LaneStats).decode, msgspec.json.Decoder(TaskState).decode

@@ -1,4 +1,5 @@
-"""A client that follows a run by server-sent events and loses its connection at random; and a consumer of committed predictions."""
+"""A client that follows a run by server-sent events and loses its connection at random; and a consumer of committed
+predictions."""
 
 import asyncio
 import random
@@ -14,7 +15,7 @@ from httpx_sse import ServerSentEvent, SSEError, aconnect_sse
 
 from runtime.tasks import stop_client
 from schemas.topics import PREDICTIONS
-from tests.brokers import DATA_PARTITIONS
+from tests.support.brokers import DATA_PARTITIONS
 
 SILENCE_SECONDS = 40.0
 
@@ -42,7 +43,9 @@ class Follower:
 
     async def follow(self) -> None:
         """Read until the run's end."""
-        async with httpx.AsyncClient(base_url=self.url, timeout=httpx.Timeout(SILENCE_SECONDS, connect=5), trust_env=False) as http:
+        async with httpx.AsyncClient(
+            base_url=self.url, timeout=httpx.Timeout(SILENCE_SECONDS, connect=5), trust_env=False
+        ) as http:
             while not self.ended:
                 self.connections += 1
                 try:

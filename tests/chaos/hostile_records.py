@@ -1,4 +1,5 @@
-"""Records about runs of ours from somebody who wishes them ill, and transactions that somebody leaves open. None may change a number."""
+"""Records about runs of ours from somebody who wishes them ill, and transactions that somebody leaves open. None may
+change a number."""
 
 import asyncio
 import random
@@ -10,13 +11,13 @@ import msgspec
 from aiokafka import AIOKafkaProducer, ConsumerRecord
 from aiokafka.errors import KafkaError
 
-from runtime.kafka import partition_for
+from runtime.kafka.reading import partition_for
 from runtime.tasks import stop_client
 from schemas.ids import row_key
 from schemas.messages import PackedRows
 from schemas.topics import CONTENT_TYPE_HEADER, JSON, PACKED, REDRIVE_HEADER, ROWS, TYPE_HEADER
-from tests.brokers import DATA_PARTITIONS
 from tests.chaos.world import World
+from tests.support.brokers import DATA_PARTITIONS
 
 FORGED = 2**60
 DEFAULTS = {"attempt": 1, "lane": 0, "lanes": 1}
@@ -42,12 +43,20 @@ def forged(record: ConsumerRecord, chance: random.Random) -> list[Forged]:
     if body.get("epoch") is None or body.get("run_id") is None:
         return []
     home = partition_for(row_key(str(body["run_id"]), body["lane"], body["lanes"]), DATA_PARTITIONS)
-    away = (home + chance.randint(1, DATA_PARTITIONS - 1)) % DATA_PARTITIONS  # what is imitated may be forged itself, and not at home
+    away = (
+        home + chance.randint(1, DATA_PARTITIONS - 1)
+    ) % DATA_PARTITIONS  # what is imitated may be forged itself, and not at home
     whose = {name: body[name] for name in ("run_id", "attempt", "epoch", "lane", "lanes")}
     row = whose | {"row_index": body.get("row_index") or 0, "features": {"x": 1.0}}
     end = whose | {"end_index": row["row_index"], "ending": "STOPPED"}
     skip = whose | {"from_index": 0, "to_index": 2**50}
-    letter = {"dead_letter_id": "9-9", "run_id": whose["run_id"], "row_index": 0, "lane": whose["lane"], "attempt": whose["attempt"]}
+    letter = {
+        "dead_letter_id": "9-9",
+        "run_id": whose["run_id"],
+        "row_index": 0,
+        "lane": whose["lane"],
+        "attempt": whose["attempt"],
+    }
     is_end, is_skip, is_purge = [(TYPE_HEADER, b"run-end")], [(TYPE_HEADER, b"run-skip")], [(TYPE_HEADER, b"purge")]
     kinds: list[Forged] = [
         (record.value, [*record.headers], away),
@@ -75,7 +84,13 @@ def forged(record: ConsumerRecord, chance: random.Random) -> list[Forged]:
         (encode(row | {"model_version": "../" * 60}), [(CONTENT_TYPE_HEADER, JSON)], away),
     ]
     if packed:
-        kinds.append((encode_packed(msgspec.structs.replace(_rows(record.value), epoch=FORGED)), [(CONTENT_TYPE_HEADER, PACKED)], None))
+        kinds.append(
+            (
+                encode_packed(msgspec.structs.replace(_rows(record.value), epoch=FORGED)),
+                [(CONTENT_TYPE_HEADER, PACKED)],
+                None,
+            )
+        )
     return chance.sample(kinds, chance.randint(1, 4))
 
 
@@ -90,7 +105,9 @@ class Blocker:
         """Until cancelled."""
         while True:
             await asyncio.sleep(self.chance.uniform(2, 8))
-            producer = AIOKafkaProducer(**self.world.kafka, transactional_id=f"somebody-{self.opened}", transaction_timeout_ms=6_000)
+            producer = AIOKafkaProducer(
+                **self.world.kafka, transactional_id=f"somebody-{self.opened}", transaction_timeout_ms=6_000
+            )
             try:
                 async with asyncio.timeout(20):
                     await producer.start()
@@ -100,7 +117,9 @@ class Blocker:
                 self.opened += 1
                 await asyncio.sleep(self.chance.uniform(0, 5))
                 if self.chance.random() < 0.6:
-                    await (producer.commit_transaction() if self.chance.random() < 0.5 else producer.abort_transaction())
+                    await (
+                        producer.commit_transaction() if self.chance.random() < 0.5 else producer.abort_transaction()
+                    )
             except (KafkaError, OSError, TimeoutError):
                 await asyncio.sleep(0.5)
             finally:

@@ -1,4 +1,5 @@
-"""The verdict: what the topics and the gateway say, against an offline recount from the split's file and the models. Pure.
+"""The verdict: what the topics and the gateway say, against an offline recount from the split's file and the models.
+Pure.
 
 Every function returns findings in words; none is right.
 """
@@ -7,10 +8,10 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from devstack.recount import Answer as Expected
-from schemas.api_runs import Run
+from devstack.recount import ExpectedAnswer as Expected
+from schemas.http.runs import Run
 from schemas.messages import HISTOGRAM_BINS, TERMINAL, LaneStats
-from storage.run_view import merge
+from storage.view.run_view import merge
 from tests.chaos.evidence import Answer, Evidence, Letter, Place
 from tests.chaos.followers import Follower, Witness
 from tests.chaos.load import Ordered
@@ -44,7 +45,9 @@ def judge_attempt(case: Case, expected: Sequence[Expected], ending: str) -> Iter
     answered_again = {answer.row_index for answer in case.answers if answer.redriven}
     if both := (dead - answered_again) & times.keys():
         yield f"{case}: answered and dead-lettered: {_some(both)}"
-    if wrong := [answer.row_index for answer in case.answers if not _equal(answer, expected, case.ordered.model_version)]:
+    if wrong := [
+        answer.row_index for answer in case.answers if not _equal(answer, expected, case.ordered.model_version)
+    ]:
         yield f"{case}: answers differ from the recount: {_some(wrong)}"
     handled = times.keys() | dead
     for lane in range(lanes):
@@ -65,7 +68,9 @@ def judge_attempt(case: Case, expected: Sequence[Expected], ending: str) -> Iter
             yield f"{case} lane {lane}: ended {ending}, but is not finished"
         if ending == "COMPLETED" and stats.last_row_index != (own[-1] if own else -1):
             yield f"{case} lane {lane}: completed at row {stats.last_row_index}"
-        yield from judge_lane(f"{case} lane {lane}", stats, [a for a in case.answers if a.lane == lane], expected, dead, len(left_out))
+        yield from judge_lane(
+            f"{case} lane {lane}", stats, [a for a in case.answers if a.lane == lane], expected, dead, len(left_out)
+        )
     if ending == "COMPLETED" and len(case.lanes) < min(lanes, total):
         yield f"{case}: completed with {len(case.lanes)} of {lanes} lanes"
 
@@ -77,7 +82,9 @@ def judge_lane(
     good = [answer for answer in answers if answer.row_index < len(expected)]
     truths = [expected[answer.row_index] for answer in good]
     yield from judge_fold(name, stats, [(t.prediction, t.probability_fail, t.label) for t in truths])
-    own_dead = {row for row in dead if row % stats.lanes == stats.lane} - {answer.row_index for answer in answers if answer.redriven}
+    own_dead = {row for row in dead if row % stats.lanes == stats.lane} - {
+        answer.row_index for answer in answers if answer.redriven
+    }
     if stats.dead_letters != len(own_dead):
         yield f"{name}: {stats.dead_letters} dead letters counted, {len(own_dead)} on the topic"
     if stats.passed_over != left_out:
@@ -135,7 +142,8 @@ def judge_shown(run: Run, lanes: Iterable[LaneStats]) -> Iterator[str]:
 
 
 def judge_others(sent: dict[str, Sent], evidence: Evidence, thresholds: dict[str, float]) -> Iterator[str]:
-    """Each record of the other system that is on the topic is answered once as recounted, or dead-lettered once for its reason."""
+    """Each record of the other system that is on the topic is answered once as recounted, or dead-lettered once for its
+    reason."""
     answers: dict[Place, list[Answer]] = {}
     letters: dict[Place, list[Letter]] = {}
     for (run_id, _), found in evidence.answers.items():
@@ -162,12 +170,19 @@ def judge_others(sent: dict[str, Sent], evidence: Evidence, thresholds: dict[str
                 own = [answer for answer in found if answer.lane == lane]
                 rows = [(answer.prediction, answer.probability_fail, answer.label) for answer in own]
                 yield from judge_fold(f"{run_id} lane {lane}", stats, rows)
-                dead_here = {letter.row_index for letter in evidence.letters.get((run_id, attempt), []) if letter.lane == lane}
+                dead_here = {
+                    letter.row_index for letter in evidence.letters.get((run_id, attempt), []) if letter.lane == lane
+                }
                 if stats.dead_letters != len(dead_here) - sum(answer.redriven for answer in own):
-                    yield f"{run_id} lane {lane}: {stats.dead_letters} dead letters counted, {len(dead_here)} on the topic"
+                    yield (
+                        f"{run_id} lane {lane}: {stats.dead_letters} dead letters counted, {len(dead_here)} on the"
+                        " topic"
+                    )
 
 
-def _judge_record(token: str, sent: Sent, answers: list[Answer], letters: list[Letter], thresholds: dict[str, float]) -> Iterator[str]:
+def _judge_record(
+    token: str, sent: Sent, answers: list[Answer], letters: list[Letter], thresholds: dict[str, float]
+) -> Iterator[str]:
     if len(answers) + len(letters) != 1:
         yield f"{token}: answered {len(answers)} times, dead-lettered {len(letters)} times"
     elif isinstance(sent.expected, str):
@@ -192,18 +207,26 @@ def _says(answer: Answer, token: str, right: dict[str, float], label: str | None
     """Whether the answer is that of the row, by one of the models that may answer it."""
     probability = right.get(answer.model_version)
     verdict = "FAIL" if probability is not None and probability >= thresholds[answer.model_version] else "PASS"
-    return (answer.probability_fail, answer.prediction, answer.label, answer.sample_id) == (probability, verdict, label, token)
+    return (answer.probability_fail, answer.prediction, answer.label, answer.sample_id) == (
+        probability,
+        verdict,
+        label,
+        token,
+    )
 
 
 def judge_follower(follower: Follower, evidence: Evidence) -> Iterator[str]:
-    """Each row of the attempt that ended once and in order; of earlier attempts none twice, none left out, none out of order."""
+    """Each row of the attempt that ended once and in order; of earlier attempts none twice, none left out, none out of
+    order."""
     name = f"a follower of {follower.run_id} ({follower.connections} connections)"
     yield from (f"{name}: {problem}" for problem in follower.problems)
     attempt = follower.ended_with
     if attempt is None:
         return
     for number, rows in follower.rows.items():
-        wanted = sorted(answer.row_index for answer in evidence.answers.get((follower.run_id, number), []) if not answer.redriven)
+        wanted = sorted(
+            answer.row_index for answer in evidence.answers.get((follower.run_id, number), []) if not answer.redriven
+        )
         if number == attempt and rows != wanted:
             yield f"{name}: saw {len(rows)} rows of {len(wanted)}, {_difference(rows, wanted)}"
         elif rows != wanted[: len(rows)]:
@@ -228,7 +251,14 @@ def _equal(answer: Answer, expected: Sequence[Expected], model_version: str) -> 
         return False
     truth = expected[answer.row_index]
     confidence = truth.probability_fail if truth.prediction == "FAIL" else 1.0 - truth.probability_fail
-    return (answer.sample_id, answer.prediction, answer.probability_fail, answer.label, answer.confidence, answer.model_version) == (
+    return (
+        answer.sample_id,
+        answer.prediction,
+        answer.probability_fail,
+        answer.label,
+        answer.confidence,
+        answer.model_version,
+    ) == (
         truth.sample_id,
         truth.prediction,
         truth.probability_fail,
@@ -252,7 +282,10 @@ def _unexplained(left_out: Sequence[int], seeks: Sequence[int], lanes: int) -> l
 
 
 def _difference(rows: Sequence[int], wanted: Sequence[int]) -> str:
-    at = next((i for i, (seen, right) in enumerate(zip(rows, wanted, strict=False)) if seen != right), min(len(rows), len(wanted)))
+    at = next(
+        (i for i, (seen, right) in enumerate(zip(rows, wanted, strict=False)) if seen != right),
+        min(len(rows), len(wanted)),
+    )
     return f"from place {at}: {list(rows[at : at + SHOWN])}, should be {list(wanted[at : at + SHOWN])}"
 
 

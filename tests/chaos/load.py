@@ -1,7 +1,8 @@
-"""What people do meanwhile: runs at different paces, lanes and models, orders to them, trainings, rows of other systems, and followers.
+"""What people do meanwhile: runs at different paces, lanes and models, orders to them, trainings, rows of other
+systems, and followers.
 
-Nobody here knows what is being disturbed. A refusal (4xx) or an outage (503, no answer) is taken as it comes; a 500 is a finding.
-"""
+Nobody here knows what is being disturbed. A refusal (4xx) or an outage (503, no answer) is taken as it comes; a 500 is
+a finding."""
 
 import asyncio
 import random
@@ -11,10 +12,10 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 
-from client.errors import ClientError, GatewayFault, Refused, Unavailable
+from client.errors import ClientError, GatewayFault, GatewayUnavailable, Refused
 from runtime.tasks import cancel_all
-from schemas.api_runs import ReplayCreate, Retry, Run, RunCreate
-from schemas.api_v1 import TrainingCreate
+from schemas.http.runs import ReplayCreate, Retry, Run, RunCreate
+from schemas.http.v1 import TrainingCreate
 from schemas.messages import TERMINAL
 from tests.chaos.followers import Follower
 from tests.chaos.world import World
@@ -77,22 +78,35 @@ class Load:
                 await doing()
             except GatewayFault as error:
                 self.world.findings.append(f"the gateway failed: {error}")
-            except (Refused, Unavailable) as error:
+            except (Refused, GatewayUnavailable) as error:
                 self.orders[f"{type(error).__name__} {getattr(error, 'status', None)}"] += 1
             except ClientError as error:
                 self.orders[repr(error)] += 1
             await asyncio.sleep(self.chance.uniform(*pause))
 
     async def _alive(self) -> list[Run]:
-        return [run for run in (await self.world.client.runs(limit=100)).items if run.run_id in self.runs and run.status not in TERMINAL]
+        return [
+            run
+            for run in (await self.world.client.runs(limit=100)).items
+            if run.run_id in self.runs and run.status not in TERMINAL
+        ]
 
     async def _start(self) -> None:
         if len(await self._alive()) >= self.runs_at_once:
             return
         number = len(self.runs)
         pace = PACES[number % 3] if number < 3 else self.chance.choice(PACES)
-        lanes, model = LANES[number % 3] if number < 3 else self.chance.choice(LANES), self.chance.choice(self.world.models)
-        options = RunCreate(split_id=self.world.split.split_id, model_version=model, rows_per_second=pace, lanes=lanes, warmup_seconds=0.0)
+        lanes, model = (
+            LANES[number % 3] if number < 3 else self.chance.choice(LANES),
+            self.chance.choice(self.world.models),
+        )
+        options = RunCreate(
+            split_id=self.world.split.split_id,
+            model_version=model,
+            rows_per_second=pace,
+            lanes=lanes,
+            warmup_seconds=0.0,
+        )
         run = await self.world.client.start_run(options)
         self.orders["start"] += 1
         self._take(Ordered(run.run_id, model, lanes))
@@ -139,7 +153,11 @@ class Load:
 
     async def _retry(self) -> None:
         """Try a run that has ended again, from the first row or another."""
-        runs = [run for run in (await self.world.client.runs(limit=100)).items if run.run_id in self.runs and run.status in TERMINAL]
+        runs = [
+            run
+            for run in (await self.world.client.runs(limit=100)).items
+            if run.run_id in self.runs and run.status in TERMINAL
+        ]
         if not runs or len(await self._alive()) >= self.runs_at_once:
             return
         run = self.chance.choice(runs)
@@ -153,7 +171,9 @@ class Load:
     async def _replay(self) -> None:
         """Send the rows of a completed run again, from the first or another, by another model or the same."""
         runs = [
-            run for run in (await self.world.client.runs(limit=100)).items if run.status == "COMPLETED" and self._is_original(run.run_id)
+            run
+            for run in (await self.world.client.runs(limit=100)).items
+            if run.status == "COMPLETED" and self._is_original(run.run_id)
         ]
         if not runs or len(await self._alive()) >= self.runs_at_once:
             return
@@ -161,7 +181,9 @@ class Load:
         model, lanes = self.chance.choice(self.world.models), self.chance.choice(LANES)
         from_row = self.chance.choice((None, self.chance.randint(0, max(run.statistics.last_row_index, 0))))
         pace = self.chance.choice(PACES)
-        wanted = ReplayCreate(attempt=run.attempt, from_row=from_row, model_version=model, rows_per_second=pace, lanes=lanes)
+        wanted = ReplayCreate(
+            attempt=run.attempt, from_row=from_row, model_version=model, rows_per_second=pace, lanes=lanes
+        )
         replay = await self.world.client.replay_run(run.run_id, wanted)
         self.orders["replay"] += 1
         self._take(Ordered(replay.run_id, model, lanes, replays=(run.run_id, run.attempt, from_row or 0)))
@@ -170,7 +192,9 @@ class Load:
         return run_id in self.runs and self.runs[run_id].replays is None
 
     async def _train(self) -> None:
-        training = await self.world.client.train(TrainingCreate(split_id=self.world.split.split_id, seed=self.chance.randrange(1000)))
+        training = await self.world.client.train(
+            TrainingCreate(split_id=self.world.split.split_id, seed=self.chance.randrange(1000))
+        )
         self.orders["train"] += 1
         self.world.trainings.append(training.task_id)
 
@@ -192,10 +216,13 @@ class Load:
                 return
 
     async def finish(self) -> dict[str, Run]:
-        """Let every run go on to its end as fast as it can; return them. Whatever does not end, nor moves for a while, is a finding."""
+        """Let every run go on to its end as fast as it can; return them. Whatever does not end, nor moves for a while,
+        is a finding."""
         ended: dict[str, Run] = {}
         moved_at, seen = time.monotonic(), -1
-        while (len(ended) < len(self.runs) or not all(f.ended for f in self.followers)) and time.monotonic() - moved_at < STILL_SECONDS:
+        while (
+            len(ended) < len(self.runs) or not all(f.ended for f in self.followers)
+        ) and time.monotonic() - moved_at < STILL_SECONDS:
             handled = sum(run.statistics.last_row_index for run in ended.values())
             for run_id in self.runs.keys() - ended.keys():
                 run = await self._towards_end(run_id)
@@ -229,7 +256,10 @@ class Load:
             run = await self.world.client.run(run_id)
         except ClientError as error:
             return repr(error)
-        return f"{run.status} attempt {run.attempt}, {run.statistics.total_predictions} of {run.total_rows} rows, {run.error}"
+        return (
+            f"{run.status} attempt {run.attempt}, {run.statistics.total_predictions} of {run.total_rows} rows,"
+            f" {run.error}"
+        )
 
     async def trainings_end(self) -> None:
         """Wait until every training has ended."""

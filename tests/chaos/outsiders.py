@@ -1,4 +1,5 @@
-"""Rows of other systems, good and bad, and records that imitate our producer: sent twice, out of order, under an epoch that is over."""
+"""Rows of other systems, good and bad, and records that imitate our producer: sent twice, out of order, under an epoch
+that is over."""
 
 import asyncio
 import json
@@ -15,14 +16,14 @@ import polars as pl
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPartition
 from aiokafka.errors import KafkaError
 
+from models.bundle import Bundle, load_bundle, score
 from runtime.tasks import stop_client
 from schemas.ids import new_run_id
 from schemas.messages import PackedRows, Reason
 from schemas.topics import CONTENT_TYPE_HEADER, INGRESS, MAX_ROW_BYTES, PACKED, ROWS, TYPE_HEADER
-from storage.bundles import Bundle, load_bundle, score
-from tests.brokers import DATA_PARTITIONS
 from tests.chaos.hostile_records import DEFAULTS, Forged, forged
 from tests.chaos.world import World
+from tests.support.brokers import DATA_PARTITIONS
 
 TOKEN_HEADER = "chaos-token"
 KEYS = ("line-1", "line-2", "line-3")
@@ -37,7 +38,8 @@ Body = dict[str, Any]
 
 @dataclass(frozen=True)
 class Sent:
-    """A record that was handed to Kafka and what must become of it: a reason, or P(FAIL) by each model that may answer."""
+    """A record that was handed to Kafka and what must become of it: a reason, or P(FAIL) by each model that may
+    answer."""
 
     key: str
     expected: Reason | dict[str, float]
@@ -71,7 +73,8 @@ def _spoilt(chance: random.Random, good: Body) -> tuple[Reason, Body | bytes | N
 
 
 class OtherSystem:
-    """Sends rows of the split to `ingress.rows.v1` with a plain client. `sent` says by token what must become of each."""
+    """Sends rows of the split to `ingress.rows.v1` with a plain client. `sent` says by token what must become of
+    each."""
 
     def __init__(self, world: World, seed: int) -> None:
         self.world, self.chance = world, random.Random(seed)
@@ -88,7 +91,8 @@ class OtherSystem:
         }
 
     async def send_forever(self) -> None:
-        """Send in bursts until cancelled; with a new client after a failure. What failed may or may not have arrived."""
+        """Send in bursts until cancelled; with a new client after a failure. What failed may or may not have
+        arrived."""
         while True:
             producer = AIOKafkaProducer(**self.world.kafka, enable_idempotence=True, max_request_size=4 << 20)
             try:
@@ -111,7 +115,9 @@ class OtherSystem:
         row = self._rows[number]
         known = self._bundles[self.world.models[0]].manifest
         body: Body = {
-            "features": {name: _number(row[name]) for name in [*known.features, *known.ignored_features] if name in row},
+            "features": {
+                name: _number(row[name]) for name in [*known.features, *known.ignored_features] if name in row
+            },
             "sample_id": token,
             "label": row["__label__"],
         } | ({"model_version": versions[0]} if len(versions) == 1 else {})
@@ -124,7 +130,9 @@ class OtherSystem:
         else:
             self.sent[token] = Sent(key, right, row["__label__"])
         encoded = json.dumps(value).encode() if isinstance(value, dict) else value
-        return await producer.send(INGRESS.name, encoded, key=key.encode(), headers=[*headers, (TOKEN_HEADER, token.encode())])
+        return await producer.send(
+            INGRESS.name, encoded, key=key.encode(), headers=[*headers, (TOKEN_HEADER, token.encode())]
+        )
 
 
 def _number(value: float | None) -> float | None:
@@ -132,8 +140,8 @@ def _number(value: float | None) -> float | None:
 
 
 class Impostor:
-    """Copies records of our producer: as they are, in another order, or altered in a way that must make them count for nothing, and
-    others that name the same run."""
+    """Copies records of our producer: as they are, in another order, or altered in a way that must make them count for
+    nothing, and others that name the same run."""
 
     def __init__(self, world: World, seed: int) -> None:
         self.world, self.chance = world, random.Random(seed)
@@ -151,7 +159,9 @@ class Impostor:
                 consumer.assign([TopicPartition(ROWS.name, partition) for partition in range(DATA_PARTITIONS)])
                 while True:
                     for records in (await consumer.getmany(timeout_ms=300, max_records=50)).values():
-                        self._seen.extend(record for record in records if not any(name == TOKEN_HEADER for name, _ in record.headers))
+                        self._seen.extend(
+                            record for record in records if not any(name == TOKEN_HEADER for name, _ in record.headers)
+                        )
                     await consumer.seek_to_end()
                     await self._imitate(producer)
             except (KafkaError, OSError):
@@ -176,7 +186,11 @@ class Impostor:
         copies: list[tuple[bytes | None, Headers]] = [(record.value, headers)] * self.chance.randint(1, 2)
         with suppress(msgspec.MsgspecError, ValueError, TypeError, LookupError, AttributeError, RecursionError):
             packed = dict(headers).get(CONTENT_TYPE_HEADER) == PACKED
-            altered = self._packed(record.value) if packed else self._plain(record.value, dict(headers).get(TYPE_HEADER, b"row"))
+            altered = (
+                self._packed(record.value)
+                if packed
+                else self._plain(record.value, dict(headers).get(TYPE_HEADER, b"row"))
+            )
             copies += [(value, headers) for value in altered]
         return copies
 
@@ -187,8 +201,13 @@ class Impostor:
             return []
         rows.features = np.full(len(rows.features) // 4, 99.0, "<f4").tobytes()
         lanes = rows.lanes or 1
-        over = msgspec.structs.replace(rows, epoch=rows.epoch - 1, row_index=rows.row_index + lanes * self.chance.randint(0, 3))
-        return [encode_packed(over), encode_packed(msgspec.structs.replace(rows, row_index=rows.row_index + lanes * FAR))]
+        over = msgspec.structs.replace(
+            rows, epoch=rows.epoch - 1, row_index=rows.row_index + lanes * self.chance.randint(0, 3)
+        )
+        return [
+            encode_packed(over),
+            encode_packed(msgspec.structs.replace(rows, row_index=rows.row_index + lanes * FAR)),
+        ]
 
     def _plain(self, value: bytes | None, kind: bytes) -> list[bytes]:
         body = DEFAULTS | msgspec.json.decode(value or b"{}")
@@ -197,5 +216,11 @@ class Impostor:
         if kind != b"row":
             return [msgspec.json.encode(body | {"epoch": body["epoch"] - 1, "ending": "FAILED"})]
         body |= {"features": dict.fromkeys(body["features"], 99.0), "label": "FAIL"}
-        over = body | {"epoch": body["epoch"] - 1, "row_index": body["row_index"] + body["lanes"] * self.chance.randint(0, 3)}
-        return [msgspec.json.encode(over), msgspec.json.encode(body | {"row_index": body["row_index"] + body["lanes"] * FAR})]
+        over = body | {
+            "epoch": body["epoch"] - 1,
+            "row_index": body["row_index"] + body["lanes"] * self.chance.randint(0, 3),
+        }
+        return [
+            msgspec.json.encode(over),
+            msgspec.json.encode(body | {"row_index": body["row_index"] + body["lanes"] * FAR}),
+        ]

@@ -30,7 +30,15 @@ TARGETS: dict[Kind, Sequence[str]] = {
     "leave": ("stream_processor", "producer"),
 }
 """What may be hit; a name that stands twice is hit twice as often. Kinds that are not here have one target."""
-WEIGHTS: dict[Kind, int] = {"kill": 8, "stop": 3, "freeze": 4, "join": 2, "leave": 2, "kill broker": 1, "empty redis": 1}
+WEIGHTS: dict[Kind, int] = {
+    "kill": 8,
+    "stop": 3,
+    "freeze": 4,
+    "join": 2,
+    "leave": 2,
+    "kill broker": 1,
+    "empty redis": 1,
+}
 MUST: Sequence[tuple[Kind, str]] = (
     *(("kill", process) for process in PROCESSES),
     ("stop", "stream_processor"),
@@ -66,7 +74,9 @@ class Disturbance:
         return " ".join(word for word in (self.kind, self.target.replace("_", " ")) if word)
 
 
-def schedule(seed: int, seconds: float, *, session_seconds: float, gaps: tuple[float, float] = GAP_SECONDS) -> list[Disturbance]:
+def schedule(
+    seed: int, seconds: float, *, session_seconds: float, gaps: tuple[float, float] = GAP_SECONDS
+) -> list[Disturbance]:
     """The disturbances of `seconds`, in order of time: one of each kind first (as far as there is time), then any."""
     chance = random.Random(seed)
     first = list(MUST)

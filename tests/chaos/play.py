@@ -1,4 +1,5 @@
-"""One game of chaos: make a world, set users and disturbers on it, mend everything, wait until all is at rest, judge."""
+"""One game of chaos: make a world, set users and disturbers on it, mend everything, wait until all is at rest,
+judge."""
 
 import asyncio
 import json
@@ -9,10 +10,10 @@ from dataclasses import dataclass, field, replace
 from functools import cache, partial
 from pathlib import Path
 
-from devstack.recount import Answer as Expected
+from devstack.recount import ExpectedAnswer as Expected
 from devstack.recount import recount
 from runtime.tasks import cancel_all
-from schemas.api_runs import Run
+from schemas.http.runs import Run
 from schemas.messages import TERMINAL
 from tests.chaos import judge
 from tests.chaos.disturbances import Disturber
@@ -25,12 +26,13 @@ from tests.chaos.plan import Disturbance
 from tests.chaos.rebuilding import compare
 from tests.chaos.repairs import Repairer
 from tests.chaos.world import World, world
-from tests.waiting import eventually
+from tests.support.waiting import eventually
 
 REST_SECONDS = 120.0
 BUG = "Traceback (most recent call last)"
 EXPECTED_ERRORS = ("Fenced", "Unavailable", "aiokafka.errors.", "asyncio.exceptions.CancelledError")
-"""What a trace may end in: a process that was frozen, or whose Kafka or storage is away, says so. Exit codes tell the rest."""
+"""What a trace may end in: a process that was frozen, or whose Kafka or storage is away, says so. Exit codes tell the
+rest."""
 NOT_OURS = ("Unexpected error in sender routine", "was never retrieved", "Exception in callback")
 """What aiokafka and asyncio log of an error that reaches us by another way too."""
 
@@ -55,12 +57,22 @@ async def play(folder: Path, seed: int, schedule: Sequence[Disturbance], *, seco
     outcome = Outcome(seed, seconds)
     async with world(folder, rows=rows, seed=seed, workers=2, producers=2) as place:
         began = time.monotonic()
-        load, others, impostor, witness = Load(place, seed), OtherSystem(place, seed), Impostor(place, seed), Witness(place.kafka)
+        load, others, impostor, witness = (
+            Load(place, seed),
+            OtherSystem(place, seed),
+            Impostor(place, seed),
+            Witness(place.kafka),
+        )
         disturber, repairer, blocker = Disturber(place, began), Repairer(place, others, seed), Blocker(place, seed)
         watching = asyncio.gather(witness.watch(), place.note_exits())
         outsiders = [
             asyncio.create_task(work)
-            for work in (others.send_forever(), impostor.send_forever(), repairer.mend_forever(), blocker.block_forever())
+            for work in (
+                others.send_forever(),
+                impostor.send_forever(),
+                repairer.mend_forever(),
+                blocker.block_forever(),
+            )
         ]
         try:
             async with load.at_work():
@@ -120,7 +132,9 @@ async def _at_rest(place: World, others: OtherSystem, witness: Witness) -> Evide
     return evidence
 
 
-def _verdict(place: World, load: Load, others: OtherSystem, witness: Witness, evidence: Evidence, shown: dict[str, Run]) -> list[str]:
+def _verdict(
+    place: World, load: Load, others: OtherSystem, witness: Witness, evidence: Evidence, shown: dict[str, Run]
+) -> list[str]:
     findings: list[str] = []
 
     expected = cache(partial(recounted, place))
@@ -139,7 +153,9 @@ def _verdict(place: World, load: Load, others: OtherSystem, witness: Witness, ev
                 findings += judge.judge_shown(shown[run_id], lanes.values())
         if run_id in shown and shown[run_id].status == "FAILED":
             findings.append(f"run {run_id} ended FAILED: {shown[run_id].error}")
-    findings += [f"task {task.task_id} is {task.status}" for task in evidence.tasks.values() if task.status not in TERMINAL]
+    findings += [
+        f"task {task.task_id} is {task.status}" for task in evidence.tasks.values() if task.status not in TERMINAL
+    ]
     models = {version: place.storage.read_bytes(f"models/{version}/manifest.json") for version in place.models}
     thresholds = {version: float(json.loads(text)["threshold"]) for version, text in models.items()}
     findings += judge.judge_others(others.sent, evidence, thresholds)
@@ -160,7 +176,9 @@ def _expected_of(ordered: Ordered, evidence: Evidence, expected: Callable[[str],
     if ordered.replays is None:
         return rows
     source, attempt, from_row = ordered.replays
-    there = sorted({answer.row_index for answer in evidence.answers.get((source, attempt), []) if answer.row_index >= from_row})
+    there = sorted(
+        {answer.row_index for answer in evidence.answers.get((source, attempt), []) if answer.row_index >= from_row}
+    )
     return [replace(rows[row], row_index=number) for number, row in enumerate(there)]
 
 
@@ -171,8 +189,14 @@ def bugs_logged(logs: Path) -> list[str]:
         if log.stem in ("kafka", "redis"):
             continue
         lines = log.read_text(errors="replace").splitlines()
-        traces = [_trace(lines[number:]) for number, line in enumerate(lines) if BUG in line and not any(name in line for name in NOT_OURS)]
-        found += [f"{log.name}: {trace}" for trace in traces if not any(error in trace for error in EXPECTED_ERRORS)][:3]
+        traces = [
+            _trace(lines[number:])
+            for number, line in enumerate(lines)
+            if BUG in line and not any(name in line for name in NOT_OURS)
+        ]
+        found += [f"{log.name}: {trace}" for trace in traces if not any(error in trace for error in EXPECTED_ERRORS)][
+            :3
+        ]
     return found
 
 

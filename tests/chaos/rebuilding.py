@@ -8,7 +8,7 @@ import httpx
 import redis
 
 from tests.chaos.world import World
-from tests.waiting import eventually
+from tests.support.waiting import eventually
 
 WHOLE_SECONDS = 90.0
 LISTS = ("/v1/runs", "/v1/datasets", "/v1/splits", "/v1/models", "/v1/trainings", "/v1/dead-letters")
@@ -69,7 +69,9 @@ async def _predictions(http: httpx.AsyncClient, run_id: str, after: int) -> list
     """The next rows, over as many pages as it takes: where pages end may differ."""
     rows: list[Any] = []
     while len(rows) < SOME_ROWS:
-        answer = await http.get(f"/v1/runs/{run_id}/predictions", params={"limit": SOME_ROWS - len(rows), "after": after})
+        answer = await http.get(
+            f"/v1/runs/{run_id}/predictions", params={"limit": SOME_ROWS - len(rows), "after": after}
+        )
         if answer.status_code != 200:
             return [answer.status_code, answer.json()]
         page = answer.json()

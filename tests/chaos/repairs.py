@@ -5,7 +5,7 @@ import random
 from collections import Counter
 
 from client.errors import ClientError, GatewayFault
-from schemas.api_dead_letters import PurgeMatching, RedriveMatching
+from schemas.http.dead_letters import PurgeMatching, RedriveMatching
 from tests.chaos.outsiders import TOKEN_HEADER, OtherSystem
 from tests.chaos.world import World
 
@@ -34,7 +34,9 @@ class Repairer:
         client = self.world.client
         if self.chance.random() < 0.05:
             self.counts["redrive matching"] += 1
-            await client.redrive_matching(RedriveMatching(reason=self.chance.choice(("missing_feature", "unknown_feature", "undecodable"))))
+            await client.redrive_matching(
+                RedriveMatching(reason=self.chance.choice(("missing_feature", "unknown_feature", "undecodable")))
+            )
             return
         letters = (await client.dead_letters(limit=LISTED, state="open")).items
         if not letters:

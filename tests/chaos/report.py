@@ -9,7 +9,12 @@ from tests.chaos.play import Outcome
 def report(outcome: Outcome, folder: Path, took_seconds: float) -> str:
     """The whole of it for a person; its last line is JSON for a table."""
     minutes = outcome.seconds / 60
-    lines = [f"chaos, seed {outcome.seed}, {minutes:g} min of disturbance, {took_seconds:.0f} s in all", "", *outcome.done, ""]
+    lines = [
+        f"chaos, seed {outcome.seed}, {minutes:g} min of disturbance, {took_seconds:.0f} s in all",
+        "",
+        *outcome.done,
+        "",
+    ]
     for title, counts in (
         ("disturbances", outcome.disturbances),
         ("orders and refusals", outcome.orders),

@@ -1,8 +1,8 @@
 """`python -m tests.chaos.soak --minutes m`: runs at full speed with pauses, again and again, and what grows meanwhile.
 
-Samples the memory of each process, the sizes of the topics and the keys of Redis. Exit code 1 when a process of ours grows by more than
-`MOST_GROWTH` between the second quarter of the time and the last one, when Redis holds more keys than its runs explain, or when a number is
-wrong. No disturbance here: that is `tests.chaos`.
+Samples the memory of each process, the sizes of the topics and the keys of Redis. Exit code 1 when a process of ours
+grows by more than `MOST_GROWTH` between the second quarter of the time and the last one, when Redis holds more keys
+than its runs explain, or when a number is wrong. No disturbance here: that is `tests.chaos`.
 """
 
 import argparse
@@ -21,7 +21,7 @@ from pathlib import Path
 import psutil
 import redis
 
-from schemas.api_runs import Run, RunCreate
+from schemas.http.runs import Run, RunCreate
 from schemas.messages import TERMINAL
 from tests.chaos import judge
 from tests.chaos.evidence import gather
@@ -68,7 +68,9 @@ async def soak(place: World, seconds: float) -> tuple[Samples, dict[str, Run]]:
 async def _run_after_run(place: World, until: float, lanes: int, ended: dict[str, Run]) -> None:
     client = place.patient
     while time.monotonic() < until:
-        run = await client.start_run(RunCreate(split_id=place.split.split_id, rows_per_second=None, lanes=lanes, warmup_seconds=0.0))
+        run = await client.start_run(
+            RunCreate(split_id=place.split.split_id, rows_per_second=None, lanes=lanes, warmup_seconds=0.0)
+        )
         paused = time.monotonic()
         while run.status not in TERMINAL:
             await asyncio.sleep(0.5)
@@ -93,7 +95,9 @@ async def _sample(place: World, samples: Samples) -> None:
         with redis.Redis.from_url(place.stack.redis_url) as client:
             samples.keys.append(client.dbsize())
             samples.redis_bytes.append(client.info("memory")["used_memory"])
-        samples.kafka_bytes.append(sum(file.stat().st_size for file in (place.stack.folder / "kafka" / "data").rglob("*.log")))
+        samples.kafka_bytes.append(
+            sum(file.stat().st_size for file in (place.stack.folder / "kafka" / "data").rglob("*.log"))
+        )
         await asyncio.sleep(SAMPLE_SECONDS)
 
 
@@ -117,7 +121,9 @@ async def judged(place: World, ended: dict[str, Run]) -> list[str]:
 def report(samples: Samples, ended: dict[str, Run], seconds: float) -> tuple[str, list[str]]:
     """Figures for a person, and what is wrong with them."""
     rows = sum(run.statistics.total_predictions for run in ended.values())
-    lines = [f"soak: {seconds / 60:.1f} min, {len(ended)} runs, {rows:,} rows, {rows / seconds:,.0f} rows/s with pauses"]
+    lines = [
+        f"soak: {seconds / 60:.1f} min, {len(ended)} runs, {rows:,} rows, {rows / seconds:,.0f} rows/s with pauses"
+    ]
     findings = []
     for name, values in samples.memory.items():
         growth = samples.growth(name)
@@ -125,8 +131,13 @@ def report(samples: Samples, ended: dict[str, Run], seconds: float) -> tuple[str
         lines.append(f"  {name:18} {span}, second to last quarter {growth:+.1%}")
         if growth > MOST_GROWTH and name not in SERVERS:
             findings.append(f"{name} grew by {growth:.1%}")
-    lines.append(f"  redis: {samples.keys[0]} – {samples.keys[-1]} keys, {samples.redis_bytes[-1] / MIB:.1f} MiB at the end")
-    lines.append(f"  kafka: {samples.kafka_bytes[-1] / MIB:.0f} MiB of records ({samples.kafka_bytes[-1] / max(rows, 1):.0f} bytes a row)")
+    lines.append(
+        f"  redis: {samples.keys[0]} – {samples.keys[-1]} keys, {samples.redis_bytes[-1] / MIB:.1f} MiB at the end"
+    )
+    lines.append(
+        f"  kafka: {samples.kafka_bytes[-1] / MIB:.0f} MiB of records ({samples.kafka_bytes[-1] / max(rows, 1):.0f}"
+        " bytes a row)"
+    )
     per_run = (samples.keys[-1] - samples.keys[0]) / max(len(ended), 1)
     lines.append(f"  keys per run: {per_run:.1f}")
     if per_run > KEYS_PER_RUN:
@@ -142,7 +153,14 @@ async def _main(folder: Path, minutes: float, rows: int) -> int:
         print(text, flush=True)
         findings += await judged(place, ended)
     print("\n".join(f"  - {finding}" for finding in findings) or "memory is flat, every number is right")
-    print(json.dumps({name: [value // MIB for value in values[:: max(1, len(values) // 20)]] for name, values in samples.memory.items()}))
+    print(
+        json.dumps(
+            {
+                name: [value // MIB for value in values[:: max(1, len(values) // 20)]]
+                for name, values in samples.memory.items()
+            }
+        )
+    )
     return 1 if findings else 0
 
 

@@ -1,4 +1,5 @@
-"""The stack that is disturbed: its processes (several of some), a storage that can be taken away, a dataset, a split and two models."""
+"""The stack that is disturbed: its processes (several of some), a storage that can be taken away, a dataset, a split
+and two models."""
 
 import asyncio
 import logging
@@ -13,11 +14,11 @@ from typing import Any
 from client.aio import AsyncClient
 from client.transport import Retries
 from devstack.generate import generate
-from schemas.api_v1 import Range, Split, SplitCreate, TrainingCreate
+from schemas.http.v1 import Range, Split, SplitCreate, TrainingCreate
 from schemas.messages import TERMINAL
-from storage.files import Storage
-from tests.stack import Process, Stack, running_stack
-from tests.waiting import eventually
+from storage.objects.files import Storage
+from tests.support.stack import Process, Stack, running_stack
+from tests.support.waiting import eventually
 
 SESSION_SECONDS = 5.0
 SETTINGS = {
@@ -77,7 +78,8 @@ class World:
         return [*own, *self.stack.added("stream_processor"), *self.stack.added("producer")]
 
     async def note_exits(self) -> None:
-        """Until cancelled: count how processes end. A code that nobody means is a finding: no part may fall over its own feet."""
+        """Until cancelled: count how processes end. A code that nobody means is a finding: no part may fall over its
+        own feet."""
         seen: dict[str, int] = {}
         while True:
             for process in self.everything():
@@ -92,7 +94,11 @@ class World:
         """Wait until every process that is meant to run is ready."""
         await asyncio.to_thread(self.stack.wait_until_ready, timeout_seconds=READY_SECONDS)
         for process in (*self.stack.added("stream_processor"), *self.stack.added("producer")):
-            await eventually(lambda p=process: p.ready or p.stopped, timeout_seconds=READY_SECONDS, message=process.name)  # type: ignore[misc]
+            await eventually(
+                lambda p=process: p.ready or p.stopped,  # type: ignore[misc]
+                timeout_seconds=READY_SECONDS,
+                message=process.name,
+            )
 
 
 def take_storage_away(folder: Path) -> None:
@@ -128,8 +134,11 @@ def _lead(folder: Path, to: Path) -> None:
 
 
 @asynccontextmanager
-async def world(folder: Path, *, rows: int, seed: int, workers: int, producers: int, **settings: str) -> AsyncIterator[World]:
-    """A stack with so many workers and producers; a model is trained on a few of the rows, most are there to be replayed."""
+async def world(
+    folder: Path, *, rows: int, seed: int, workers: int, producers: int, **settings: str
+) -> AsyncIterator[World]:
+    """A stack with so many workers and producers; a model is trained on a few of the rows, most are there to be
+    replayed."""
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # a broker that is killed is said by the schedule
     (folder / "storage").mkdir(parents=True)
     (folder / "in-the-way").touch()
@@ -162,7 +171,9 @@ async def _prepared(client: AsyncClient, csv: Path) -> tuple[Split, list[str], l
     )
     models, trainings = [], []
     for seed in (1, 2):
-        training = await client.train(TrainingCreate(split_id=split.split_id, seed=seed, objective="mcc" if seed == 1 else "f1"))
+        training = await client.train(
+            TrainingCreate(split_id=split.split_id, seed=seed, objective="mcc" if seed == 1 else "f1")
+        )
         await client.wait_for(training.task_id, timeout_seconds=TRAIN_SECONDS)
         ended = await client.training(training.task_id)
         assert ended.status in TERMINAL

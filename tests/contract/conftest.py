@@ -6,8 +6,8 @@ from uuid import uuid4
 import httpx
 import pytest
 
-from tests.contract_help import ok, store, table
-from tests.stack import Stack
+from tests.support.contract_help import ok, store, table
+from tests.support.stack import Stack
 
 
 @pytest.fixture
@@ -19,7 +19,8 @@ def http(stack: Stack) -> Iterator[httpx.Client]:
 
 @pytest.fixture(scope="module")
 def uploaded(stack: Stack) -> Iterator[httpx.Client]:
-    """A client whose workspace has `table()` as its one dataset, 50 rows a day, shared by a module's tests that change nothing."""
+    """A client whose workspace has `table()` as its one dataset, 50 rows a day, shared by a module's tests that change
+    nothing."""
     with client(stack) as made:
         ok(store(made, table(), synthetic_step_seconds="1728"), 202)
         yield made
@@ -27,7 +28,8 @@ def uploaded(stack: Stack) -> Iterator[httpx.Client]:
 
 @pytest.fixture(scope="session")
 def swapped(stack: Stack) -> str:
-    """Address of a second gateway of the stack: the .NET routes speak as the contract does, the ML routes as Celery's clients need it."""
+    """Address of a second gateway of the stack: the .NET routes speak as the contract does, the ML routes as Celery's
+    clients need it."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("GATEWAY_DOTNET_DIALECT", "contract")
         patch.setenv("GATEWAY_ML_DIALECT", "celery")

@@ -7,8 +7,8 @@ import httpx
 import pytest
 
 from tests.contract.conftest import client
-from tests.contract_help import DAYS, DOTNET_DATES, SECONDS, finished, ok, store, table
-from tests.stack import Stack
+from tests.support.contract_help import DAYS, DOTNET_DATES, SECONDS, finished, ok, store, table
+from tests.support.stack import Stack
 
 UPLOAD = "/api/Dataset/upload"
 VALIDATE = "/api/Dataset/validate-ranges"
@@ -66,7 +66,10 @@ def test_a_file_in_a_part_of_another_name_is_told_the_right_one(http: httpx.Clie
 
 
 def test_valid_ranges(uploaded: httpx.Client) -> None:
-    assert ok(uploaded.post(VALIDATE, json=ranges(DAYS))) == {"status": "Valid", "message": "Date ranges are valid and sequential."}
+    assert ok(uploaded.post(VALIDATE, json=ranges(DAYS))) == {
+        "status": "Valid",
+        "message": "Date ranges are valid and sequential.",
+    }
 
 
 def test_ranges_without_a_dataset(http: httpx.Client) -> None:
@@ -80,15 +83,30 @@ def test_ranges_without_a_dataset(http: httpx.Client) -> None:
     ("changed", "errors"),
     [
         ({"trainStart": "x"}, ["Training Start Date is invalid."]),
-        ({"testEnd": None, "simulationStart": 5}, ["Testing End Date is invalid.", "Simulation Start Date is invalid."]),
+        (
+            {"testEnd": None, "simulationStart": 5},
+            ["Testing End Date is invalid.", "Simulation Start Date is invalid."],
+        ),
         (
             {"trainStart": "2021-01-05", "trainEnd": "2021-01-04"},
             ["Training End Date (2021-01-04) must be on or after its Start Date (2021-01-05)."],
         ),
-        ({"testStart": "2021-01-03"}, ["Testing Start Date (2021-01-03) must be after the Training End Date (2021-01-06)."]),
-        ({"simulationStart": "2021-01-08"}, ["Simulation Start Date (2021-01-08) must be after the Testing End Date (2021-01-08)."]),
-        ({"trainStart": "2020-12-31"}, ["Training Start Date (2020-12-31) is before the dataset's first day (2021-01-01)."]),
-        ({"simulationEnd": "2021-01-11"}, ["Simulation End Date (2021-01-11) is after the dataset's last day (2021-01-10)."]),
+        (
+            {"testStart": "2021-01-03"},
+            ["Testing Start Date (2021-01-03) must be after the Training End Date (2021-01-06)."],
+        ),
+        (
+            {"simulationStart": "2021-01-08"},
+            ["Simulation Start Date (2021-01-08) must be after the Testing End Date (2021-01-08)."],
+        ),
+        (
+            {"trainStart": "2020-12-31"},
+            ["Training Start Date (2020-12-31) is before the dataset's first day (2021-01-01)."],
+        ),
+        (
+            {"simulationEnd": "2021-01-11"},
+            ["Simulation End Date (2021-01-11) is after the dataset's last day (2021-01-10)."],
+        ),
         (
             {
                 "simulationEnd": "2021-02-01",
@@ -142,7 +160,9 @@ def test_training(http: httpx.Client) -> None:
     assert plain["result"]["confusion_matrix"] == status["result"]["confusion_matrix"]
     points = plain["result"]["training_chart"]["train_loss"]
     assert [point["x"] for point in points] == [f"Epoch {number}" for number in range(1, len(points) + 1)]
-    assert status["result"]["training_chart"]["train_loss"] == [{"x": i, "y": point["y"]} for i, point in enumerate(points)]
+    assert status["result"]["training_chart"]["train_loss"] == [
+        {"x": i, "y": point["y"]} for i, point in enumerate(points)
+    ]
 
 
 @pytest.mark.parametrize("task_id", ["nonsense", "00000000-0000-4000-8000-000000000000", "task-000000000000"])
@@ -154,7 +174,9 @@ def test_unknown_training_is_404(http: httpx.Client, task_id: str) -> None:
 def test_the_contract_s_dialect_says_it_in_json(stack: Stack, swapped: str) -> None:
     task_id = "00000000-0000-4000-8000-000000000000"
     with client(stack, swapped) as http:
-        assert ok(http.get(f"/api/Training/status/{task_id}"), 404) == {"message": f"No status found for task ID: {task_id}"}
+        assert ok(http.get(f"/api/Training/status/{task_id}"), 404) == {
+            "message": f"No status found for task ID: {task_id}"
+        }
         assert ok(http.post("/api/training/start"), 409)["code"] == "no_split"
         ok(store(http, table(), synthetic_step_seconds="1728"), 202)
         answer = ok(http.post("/api/Dataset/split-data", json=ranges(DAYS, trainStart="x")), 400)

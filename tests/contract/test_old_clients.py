@@ -1,5 +1,5 @@
-"""The two clients of the field do their whole job, unchanged: the web client on the default gateway, the .NET backend on one that speaks
-Celery's dialect. Every answer is read as strictly as they read it."""
+"""The two clients of the field do their whole job, unchanged: the web client on the default gateway, the .NET backend
+on one that speaks Celery's dialect. Every answer is read as strictly as they read it."""
 
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
@@ -7,10 +7,10 @@ from uuid import uuid4
 
 import pytest
 
-from tests import old_clients
-from tests.contract_help import table
-from tests.old_clients import DotnetBackend, WebClient, read
-from tests.stack import Stack
+from tests.support import old_clients
+from tests.support.contract_help import table
+from tests.support.old_clients import DotnetBackend, WebClient, read
+from tests.support.stack import Stack
 
 DAYS = {
     "trainStart": "2021-03-01",
@@ -25,7 +25,8 @@ SIMULATED = 6
 
 
 def dated(*, head: str, per_day: int = 60) -> bytes:
-    """Rows of `table()` with a time of their own: 60 a day for eight days, then a few. S4 is missing in every other row."""
+    """Rows of `table()` with a time of their own: 60 a day for eight days, then a few. S4 is missing in every other
+    row."""
     lines = table(8 * per_day + SIMULATED).decode().splitlines()
     rows = [head + "," + lines[0]]
     for number, line in enumerate(lines[1:]):
@@ -60,11 +61,15 @@ def check_packets(found: list[Any]) -> None:
         live = packet["live_prediction"]
         assert list(live["top_features"]) == columns, "the page fixes its columns by the first row"
         assert live["prediction"] in ("Pass", "Fail")
-        assert (live["prediction"] == "Pass") == (packet["quality_score"] == live["confidence"]) or packet["quality_score"] == 50
+        assert (live["prediction"] == "Pass") == (packet["quality_score"] == live["confidence"]) or packet[
+            "quality_score"
+        ] == 50
         assert 50 <= live["confidence"] <= 100 or packet["quality_score"] < live["confidence"]
         assert datetime.fromisoformat(live["timestamp"]).tzinfo is not None
     assert max(packet["live_prediction"]["confidence"] for packet in found) > 1
-    assert any(value not in (0.0, 1.0) for value in found[0]["live_prediction"]["top_features"].values()), "raw values of the row"
+    assert any(value not in (0.0, 1.0) for value in found[0]["live_prediction"]["top_features"].values()), (
+        "raw values of the row"
+    )
 
 
 @pytest.fixture
@@ -98,11 +103,17 @@ def test_the_web_client_does_its_whole_job(stack: Stack, workspace: str) -> None
     assert {answer["status"] for answer in answers[:-1]} <= {"PENDING", "PROGRESS"}
     assert answers[-1]["status"] == "SUCCESS"
     result = read(old_clients.RESULT, answers[-1]["result"])
-    assert [point["x"] for point in result["training_chart"]["train_accuracy"]] == list(range(len(result["training_chart"]["train_loss"])))
+    assert [point["x"] for point in result["training_chart"]["train_accuracy"]] == list(
+        range(len(result["training_chart"]["train_loss"]))
+    )
 
     run_id = read({"task_id": str}, web.post("/api/simulation/start", {}).json())["task_id"]
     answers = web.polled(f"/api/simulation/status/{run_id}", 0.5)
-    said = [answer["progress"]["status"] for answer in answers if answer["progress"] and "current_row_index" not in answer["progress"]]
+    said = [
+        answer["progress"]["status"]
+        for answer in answers
+        if answer["progress"] and "current_row_index" not in answer["progress"]
+    ]
     assert "Initializing simulation... Warmup period of 10 seconds." in said
     assert answers[-1]["status"] == "SUCCESS"
     assert answers[-1]["result"]["message"] == f"Simulation complete. Processed {SIMULATED} records."

@@ -9,9 +9,9 @@ import pytest
 
 from schemas.ids import new_run_id
 from tests.contract.conftest import client
-from tests.contract_help import finished, ok, prepared, problems
-from tests.stack import Stack
-from tests.waiting import eventually_sync
+from tests.support.contract_help import finished, ok, prepared, problems
+from tests.support.stack import Stack
+from tests.support.waiting import eventually_sync
 
 ROWS = 100
 FAST: dict[str, Any] = {"rows_per_second": None, "warmup_seconds": 0}
@@ -105,9 +105,13 @@ def test_ill_formed_and_unknown_task_ids(fresh: Group, verb: str, method: str) -
     prefix, http = fresh
     for task_id in ("17", "sim-task-", new_run_id().upper(), "x" * 300):
         answer = http.request(method, f"{prefix}/{verb}/{task_id}")
-        assert ok(answer, 422)["detail"] == [{"loc": ["path", "task_id"], "msg": "Invalid task ID format.", "type": "value_error"}]
+        assert ok(answer, 422)["detail"] == [
+            {"loc": ["path", "task_id"], "msg": "Invalid task ID format.", "type": "value_error"}
+        ]
     answer = http.request(method, f"{prefix}/{verb}/{new_run_id()}")
-    assert ok(answer, 422)["detail"] == [{"loc": ["path", "task_id"], "msg": "Task ID not found", "type": "value_error.task_id"}]
+    assert ok(answer, 422)["detail"] == [
+        {"loc": ["path", "task_id"], "msg": "Task ID not found", "type": "value_error.task_id"}
+    ]
 
 
 def test_without_a_split_or_a_model_409(fresh: Group) -> None:
@@ -151,7 +155,9 @@ def test_predictions_of_a_run_come_in_order_page_by_page(trained: httpx.Client) 
 def test_the_latest_model_simulates_and_the_champion_is_for_what_names_none(http: httpx.Client) -> None:
     prepared(http)
     older, newer = (
-        finished(http, "/process/train/status/" + ok(http.post("/process/train/start"))["task_id"])["result"]["model_version"]
+        finished(http, "/process/train/status/" + ok(http.post("/process/train/start"))["task_id"])["result"][
+            "model_version"
+        ]
         for _ in range(2)
     )
 
@@ -182,7 +188,10 @@ def test_event_stream_ends_with_the_run(trained: httpx.Client) -> None:
     wrong = trained.get(f"/v1/runs/{task_id}/events", params={"lastEventId": "x"})
     assert ok(wrong, 422)["detail"][0]["loc"] == ["query", "lastEventId"]
     address = f"/v1/runs/{task_id}/events"
-    for answer in (trained.get(address, headers={"Last-Event-ID": "99"}), trained.get(address, params={"lastEventId": "99"})):
+    for answer in (
+        trained.get(address, headers={"Last-Event-ID": "99"}),
+        trained.get(address, params={"lastEventId": "99"}),
+    ):
         assert (answer.status_code, answer.content) == (204, b"")
     assert re.findall(r"^event: (\w+)$", trained.get(f"/v1/runs/{task_id}/events?after=99").text, re.M)[-1] == "end"
 

@@ -6,7 +6,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.contract_help import DATES, DAYS, ok, prepared, problems, split_body, store, table
+from tests.support.contract_help import DATES, DAYS, ok, prepared, problems, split_body, store, table
 
 
 def test_answer_of_a_split(http: httpx.Client) -> None:
@@ -34,7 +34,10 @@ def test_counts_before_a_split_are_those_of_the_split_and_every_problem_is_named
     for name in names:
         assert counted[name] == {"rows": made[name]["rows"], "failures": made[name]["failures"]}
     assert (counted["outside"], counted["problems"]) == (0, [])
-    wrong = body | {"train": {"start": "soon", "end": DAYS[1]}, "simulation": {"start": "2021-01-10", "end": "2021-01-20"}}
+    wrong = body | {
+        "train": {"start": "soon", "end": DAYS[1]},
+        "simulation": {"start": "2021-01-10", "end": "2021-01-20"},
+    }
     counted = ok(uploaded.post(f"/v1/datasets/{dataset_id}/count-split", json=wrong))
     assert counted["train"] is None
     assert counted["simulation"]["rows"] == 50
@@ -49,7 +52,8 @@ def test_offsets_are_respected(uploaded: httpx.Client) -> None:
 
 def test_a_sample_is_stratified_and_seeded(uploaded: httpx.Client) -> None:
     first, again, other = (
-        ok(uploaded.post("/process/split-data", json=split_body(DAYS, sample_fraction=0.5, seed=seed))) for seed in (1, 1, 2)
+        ok(uploaded.post("/process/split-data", json=split_body(DAYS, sample_fraction=0.5, seed=seed)))
+        for seed in (1, 1, 2)
     )
     assert abs(first["train_set_rows"] - 150) <= 1
     assert first["failures"] == again["failures"]
@@ -64,7 +68,10 @@ def test_a_sample_is_stratified_and_seeded(uploaded: httpx.Client) -> None:
         ({"train_start_date": "2021-02-30"}, [("train_start_date", "value_error.date")]),
         ({"train_end_date": None}, [("train_end_date", "value_error.date")]),
         ({"test_start_date": 5}, [("test_start_date", "value_error.date")]),
-        ({"train_start_date": "2021-01-05", "train_end_date": "2021-01-04"}, [("train_end_date", "value_error.date.ordering")]),
+        (
+            {"train_start_date": "2021-01-05", "train_end_date": "2021-01-04"},
+            [("train_end_date", "value_error.date.ordering")],
+        ),
         ({"test_start_date": "2021-01-06"}, [("test_start_date", "value_error.date.overlap")]),
         ({"simulation_start_date": "2021-01-02"}, [("simulation_start_date", "value_error.date.overlap")]),
         ({"train_start_date": "2020-12-31T23:59:59Z"}, [("train_start_date", "value_error.date.bounds")]),
@@ -76,7 +83,12 @@ def test_a_sample_is_stratified_and_seeded(uploaded: httpx.Client) -> None:
         ({"sample_fraction": 0}, [("sample_fraction", "greater_than")]),
         ({"dataset_id": "ds-nowhere"}, [("dataset_id", "value_error.dataset_id")]),
         (
-            {"train_start_date": "2019-01-01", "train_end_date": "x", "test_end_date": "2021-01-05", "simulation_start_date": None},
+            {
+                "train_start_date": "2019-01-01",
+                "train_end_date": "x",
+                "test_end_date": "2021-01-05",
+                "simulation_start_date": None,
+            },
             [
                 ("train_end_date", "value_error.date"),
                 ("simulation_start_date", "value_error.date"),
@@ -101,7 +113,9 @@ def test_order_is_said_in_words(uploaded: httpx.Client) -> None:
 
 
 def test_bounds_name_the_first_and_the_last_time(uploaded: httpx.Client) -> None:
-    (problem,) = ok(uploaded.post("/process/split-data", json=split_body(DAYS, simulation_end_date="2022-01-01")), 422)["detail"]
+    (problem,) = ok(uploaded.post("/process/split-data", json=split_body(DAYS, simulation_end_date="2022-01-01")), 422)[
+        "detail"
+    ]
     assert "2021-01-01T00:00:00Z" in problem["msg"]
     assert "2021-01-10T23:31:12Z" in problem["msg"]
 
@@ -109,7 +123,9 @@ def test_bounds_name_the_first_and_the_last_time(uploaded: httpx.Client) -> None
 def test_training_set_with_one_class(http: httpx.Client) -> None:
     rows = b"".join(b"%d,%d,%d\n" % (number, number, number > 300) for number in range(1, 501))
     ok(store(http, b"Id,S1,Response\n" + rows), 202)
-    assert problems(http.post("/process/split-data", json=split_body())) == [("train_start_date", "value_error.train_one_class")]
+    assert problems(http.post("/process/split-data", json=split_body())) == [
+        ("train_start_date", "value_error.train_one_class")
+    ]
 
 
 def test_all_fields_are_required(uploaded: httpx.Client) -> None:
@@ -117,7 +133,9 @@ def test_all_fields_are_required(uploaded: httpx.Client) -> None:
 
 
 def test_without_a_dataset_dates_are_checked_then_409(http: httpx.Client) -> None:
-    assert problems(http.post("/process/split-data", json=split_body(train_end_date="x"))) == [("train_end_date", "value_error.date")]
+    assert problems(http.post("/process/split-data", json=split_body(train_end_date="x"))) == [
+        ("train_end_date", "value_error.date")
+    ]
     assert ok(http.post("/process/split-data", json=split_body()), 409)["code"] == "no_dataset"
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.contract_help import finished, ok, problems, store, table
+from tests.support.contract_help import finished, ok, problems, store, table
 
 LATIN = "Id,Größe,Response\n1,1.5,0\n2,2.5,1\n3,3.5,0\n"
 ROWS = "1,1.5,0\n2,2.5,1\n3,,0\n"
@@ -52,18 +52,38 @@ def test_accepted_forms(http: httpx.Client, content: bytes, name: str, rows: int
 @pytest.mark.parametrize(
     ("content", "name", "message", "kind"),
     [
-        pytest.param(table(5), "rows.xlsx", "Invalid file type. Please upload a CSV file.", "value_error.filetype", id="name"),
         pytest.param(
-            b"PK\x03\x04\x00\x00\x00\x00", "rows.csv", "Invalid file type. Please upload a CSV file.", "value_error.filetype", id="zip"
+            table(5), "rows.xlsx", "Invalid file type. Please upload a CSV file.", "value_error.filetype", id="name"
+        ),
+        pytest.param(
+            b"PK\x03\x04\x00\x00\x00\x00",
+            "rows.csv",
+            "Invalid file type. Please upload a CSV file.",
+            "value_error.filetype",
+            id="zip",
         ),
         pytest.param(b"", "rows.csv", "CSV is empty.", "value_error.csv_empty", id="empty"),
         pytest.param(b"Id,S1,Response\n", "rows.csv", "header", "value_error.csv_header_only", id="header only"),
-        pytest.param(b"Id,S1,S1,Response\n1,2,3,0\n2,3,4,1\n", "rows.csv", "'S1'", "value_error.columns_duplicate", id="duplicate names"),
+        pytest.param(
+            b"Id,S1,S1,Response\n1,2,3,0\n2,3,4,1\n",
+            "rows.csv",
+            "'S1'",
+            "value_error.columns_duplicate",
+            id="duplicate names",
+        ),
         pytest.param(b"Id,,Response\n1,2,0\n2,3,1\n", "rows.csv", "2", "value_error.columns_blank", id="blank name"),
-        pytest.param(b"Id,S1\n1,2\n2,3\n", "rows.csv", "CSV must contain a 'Response' column.", "value_error.label_missing", id="no label"),
+        pytest.param(
+            b"Id,S1\n1,2\n2,3\n",
+            "rows.csv",
+            "CSV must contain a 'Response' column.",
+            "value_error.label_missing",
+            id="no label",
+        ),
         pytest.param(b"Id,S1,Response\n1,2,0\n1,2,3,1\n", "rows.csv", "3", "value_error.ragged_rows", id="ragged"),
         pytest.param(b"Id,S1,Response\n1,2,0\n2,3,0\n", "rows.csv", "'0'", "value_error.label_values", id="one label"),
-        pytest.param(b"Id,S1,Response\n1,2,a\n2,3,b\n3,4,c\n", "rows.csv", "'c'", "value_error.label_values", id="three labels"),
+        pytest.param(
+            b"Id,S1,Response\n1,2,a\n2,3,b\n3,4,c\n", "rows.csv", "'c'", "value_error.label_values", id="three labels"
+        ),
     ],
 )
 def test_refused_forms(http: httpx.Client, content: bytes, name: str, message: str, kind: str) -> None:
@@ -76,7 +96,9 @@ def test_refused_forms(http: httpx.Client, content: bytes, name: str, message: s
 
 def test_several_problems_come_in_one_answer(http: httpx.Client) -> None:
     found = problems(store(http, b"Id,S1,S1,\n1,2,3,0\n1,2\n"))
-    assert {"value_error.columns_duplicate", "value_error.columns_blank", "value_error.ragged_rows"} <= {kind for _, kind in found}
+    assert {"value_error.columns_duplicate", "value_error.columns_blank", "value_error.ragged_rows"} <= {
+        kind for _, kind in found
+    }
 
 
 def test_no_file(http: httpx.Client) -> None:
@@ -86,7 +108,9 @@ def test_no_file(http: httpx.Client) -> None:
 
 
 def test_settings_are_detected_with_a_reason_or_given(http: httpx.Client) -> None:
-    content = b"Id,serial,when,S1,Response,grade\n1,a,2020-05-01 10:00:00,1.5,0,good\n2,b,2020-05-01 11:00:00,2.5,1,bad\n"
+    content = (
+        b"Id,serial,when,S1,Response,grade\n1,a,2020-05-01 10:00:00,1.5,0,good\n2,b,2020-05-01 11:00:00,2.5,1,bad\n"
+    )
     detected = ok(http.get("/v1/datasets/" + ok(store(http, content), 202)["dataset_id"]))
     assert (detected["label"]["value"], detected["label"]["detected"]) == ("Response", True)
     assert detected["labels"] == {"pass_value": "0", "fail_value": "1", "pass_count": 1, "fail_count": 1}
@@ -94,7 +118,11 @@ def test_settings_are_detected_with_a_reason_or_given(http: httpx.Client) -> Non
     assert detected["first_timestamp"] == "2020-05-01T10:00:00Z"
     given_fields = {"label": "grade", "pass_value": "bad", "id_column": "serial", "time_column": "when"}
     given = ok(http.get("/v1/datasets/" + ok(store(http, content, **given_fields), 202)["dataset_id"]))
-    assert (given["label"]["value"], given["labels"]["pass_value"], given["id_column"]["value"]) == ("grade", "bad", "serial")
+    assert (given["label"]["value"], given["labels"]["pass_value"], given["id_column"]["value"]) == (
+        "grade",
+        "bad",
+        "serial",
+    )
     assert all(choice["reason"] for choice in (detected["label"], detected["id_column"], given["label"]))
 
 
@@ -125,7 +153,10 @@ def test_same_file_twice_is_two_datasets_and_one_content(http: httpx.Client) -> 
     first, second = (ok(store(http, table(7)), 202) for _ in range(2))
     assert first["dataset_id"] != second["dataset_id"]
     assert first["dataset_path"] == second["dataset_path"]
-    assert [item["dataset_id"] for item in ok(http.get("/v1/datasets"))["items"]] == [second["dataset_id"], first["dataset_id"]]
+    assert [item["dataset_id"] for item in ok(http.get("/v1/datasets"))["items"]] == [
+        second["dataset_id"],
+        first["dataset_id"],
+    ]
 
 
 def test_secom_as_it_is(http: httpx.Client, secom_csv: Path) -> None:

@@ -4,7 +4,7 @@ import re
 
 import httpx
 
-from tests.contract_help import ok
+from tests.support.contract_help import ok
 
 
 def test_root_names_the_other_pages(http: httpx.Client) -> None:
@@ -14,7 +14,10 @@ def test_root_names_the_other_pages(http: httpx.Client) -> None:
 
 
 def test_ready_says_what_each_dependency_does(http: httpx.Client) -> None:
-    assert ok(http.get("/ready")) == {"status": "ready", "dependencies": {"kafka": "ok", "redis": "ok", "view": "ok", "storage": "ok"}}
+    assert ok(http.get("/ready")) == {
+        "status": "ready",
+        "dependencies": {"kafka": "ok", "redis": "ok", "view": "ok", "storage": "ok"},
+    }
     assert ok(http.get("/health")) == {"status": "ok"}
 
 
@@ -38,7 +41,9 @@ def test_whole_system_is_described_part_by_part(http: httpx.Client) -> None:
 def test_metrics_count_requests_by_route_template(http: httpx.Client) -> None:
     http.get("/v1/datasets/ds-of-metrics")
     text = http.get("/metrics").text
-    assert re.search(r'gateway_requests_total\{method="GET",route="/v1/datasets/\{dataset_id\}",status="404"\} \d', text)
+    assert re.search(
+        r'gateway_requests_total\{method="GET",route="/v1/datasets/\{dataset_id\}",status="404"\} \d', text
+    )
     assert "ds-of-metrics" not in text
 
 

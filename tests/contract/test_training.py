@@ -7,7 +7,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.contract_help import finished, ok, prepared, problems, split_body, store, table
+from tests.support.contract_help import finished, ok, prepared, problems, split_body, store, table
 
 PHASES = {
     "Loading and preparing data...",
@@ -31,7 +31,9 @@ def test_a_training_from_start_to_result(http: httpx.Client, split: Any) -> None
     assert status["progress"]["status"] in PHASES
     assert status["progress"]["percent"] == 100
     result = status["result"]
-    assert {"accuracy", "precision", "recall", "f1_score", "mcc", "roc_auc", "pr_auc", "threshold"} <= set(result["metrics"])
+    assert {"accuracy", "precision", "recall", "f1_score", "mcc", "roc_auc", "pr_auc", "threshold"} <= set(
+        result["metrics"]
+    )
     assert result["training_chart"]["train_loss"][0]["x"] == "Epoch 1"
     assert len(result["training_chart"]["train_accuracy"]) == len(result["training_chart"]["train_loss"])
     assert result["training_chart"]["validation_loss"]
@@ -52,7 +54,9 @@ def test_progress_before_the_end_has_no_result(http: httpx.Client, split: Any) -
 def test_parameters_objective_and_split_can_be_given(http: httpx.Client, split: Any) -> None:
     ok(http.post("/process/split-data", json=split_body(sample_fraction=0.9)))
     body = {"parameters": {"n_estimators": 5}, "objective": "fixed", "threshold": 0.25, "split_id": split["split_id"]}
-    result = finished(http, "/process/train/status/" + ok(http.post("/process/train/start", json=body))["task_id"])["result"]
+    result = finished(http, "/process/train/status/" + ok(http.post("/process/train/start", json=body))["task_id"])[
+        "result"
+    ]
     assert len(result["training_chart"]["train_loss"]) <= 5
     assert result["metrics"]["threshold"] == 0.25
     assert ok(http.get(f"/v1/models/{result['model_version']}"))["split_id"] == split["split_id"]
@@ -92,7 +96,16 @@ def test_wrong_requests_are_named(uploaded: httpx.Client, body: Any, at: set[str
 
 @pytest.mark.parametrize("route", ["/process/train/status/", "/process/task/status/"])
 def test_ill_formed_and_unknown_task_ids(http: httpx.Client, route: str) -> None:
-    for nonsense in ("nonsense", "123", "sim-task-x", "%00", "%ff", "task-XYZ", "a" * 2000, "00000000-0000-1000-8000-000000000000"):
+    for nonsense in (
+        "nonsense",
+        "123",
+        "sim-task-x",
+        "%00",
+        "%ff",
+        "task-XYZ",
+        "a" * 2000,
+        "00000000-0000-1000-8000-000000000000",
+    ):
         assert ok(http.get(route + nonsense), 422)["detail"] == [
             {"loc": ["path", "task_id"], "msg": "Invalid task ID format.", "type": "value_error"}
         ]

@@ -6,12 +6,14 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.contract_help import DAYS, finished, ok, prepared, problems, split_body, store, table
-from tests.waiting import eventually_sync
+from tests.support.contract_help import DAYS, finished, ok, prepared, problems, split_body, store, table
+from tests.support.waiting import eventually_sync
 
 
 def v1_split(dates: tuple[str, ...] = DAYS, **more: Any) -> dict[str, Any]:
-    sets = {name: {"start": dates[2 * i], "end": dates[2 * i + 1]} for i, name in enumerate(("train", "test", "simulation"))}
+    sets = {
+        name: {"start": dates[2 * i], "end": dates[2 * i + 1]} for i, name in enumerate(("train", "test", "simulation"))
+    }
     return sets | more
 
 
@@ -20,7 +22,12 @@ def test_a_dataset_is_created_read_and_listed(http: httpx.Client) -> None:
     dataset_id = created["dataset_id"]
     assert ok(http.get(f"/v1/datasets/{dataset_id}")) == created
     (item,) = ok(http.get("/v1/datasets"))["items"]
-    assert (item["dataset_id"], item["row_count"], item["feature_count"], item["label"]) == (dataset_id, 500, 4, "Response")
+    assert (item["dataset_id"], item["row_count"], item["feature_count"], item["label"]) == (
+        dataset_id,
+        500,
+        4,
+        "Response",
+    )
     columns = ok(http.get(f"/v1/datasets/{dataset_id}/columns"))["columns"]
     assert [column["name"] for column in columns] == ["Id", "S1", "S2", "S3", "S4", "Response"]
 
@@ -98,12 +105,18 @@ def test_unknown_ids_are_404(uploaded: httpx.Client, method: str, path: str, cod
 def test_a_training_gives_a_model_that_can_be_champion(http: httpx.Client) -> None:
     prepared(http)
     created = ok(http.post("/v1/trainings", json={"parameters": {"n_estimators": 10}, "seed": 7}), 202)
-    assert (created["status"], created["spec"]["parameters"], created["spec"]["seed"]) == ("PENDING", {"n_estimators": 10}, 7)
+    assert (created["status"], created["spec"]["parameters"], created["spec"]["seed"]) == (
+        "PENDING",
+        {"n_estimators": 10},
+        7,
+    )
     training = finished(http, f"/v1/trainings/{created['task_id']}")
     assert [one["task_id"] for one in ok(http.get("/v1/trainings"))["items"]] == [created["task_id"]]
     logs = ok(http.get(f"/v1/trainings/{created['task_id']}/logs"))
     assert logs["items"]
-    assert ok(http.get(f"/v1/trainings/{created['task_id']}/logs", params={"after": logs["next_cursor"]}))["items"] == []
+    assert (
+        ok(http.get(f"/v1/trainings/{created['task_id']}/logs", params={"after": logs["next_cursor"]}))["items"] == []
+    )
 
     version = training["result"]["model_version"]
     assert ok(http.get("/v1/models/champion"), 404)["code"] == "champion_not_found"
@@ -114,13 +127,18 @@ def test_a_training_gives_a_model_that_can_be_champion(http: httpx.Client) -> No
     assert ok(http.get(f"/v1/models/{version}"))["aliases"] == ["champion", "latest"]
     assert http.get(f"/v1/models/{version}/curves.png").content.startswith(b"\x89PNG")
     assert ok(http.get(f"/v1/models/{version}/curves.json"))
-    assert problems(http.put("/v1/models/champion", json={"model_version": "nonsense"})) == [("model_version", "value_error.model_version")]
+    assert problems(http.put("/v1/models/champion", json={"model_version": "nonsense"})) == [
+        ("model_version", "value_error.model_version")
+    ]
     assert problems(http.put("/v1/models/champion", json={})) == [("model_version", "missing")]
 
 
 def test_a_model_in_doubt_says_so_everywhere_and_is_champion_only_when_forced(http: httpx.Client) -> None:
     chance = random.Random(11)
-    lines = [f"{number},{chance.gauss(0, 1):.3f},{chance.gauss(0, 1):.3f},{int(chance.random() < 0.1)}" for number in range(500)]
+    lines = [
+        f"{number},{chance.gauss(0, 1):.3f},{chance.gauss(0, 1):.3f},{int(chance.random() < 0.1)}"
+        for number in range(500)
+    ]
     ok(store(http, ("\n".join(["Id,S1,S2,Response", *lines]) + "\n").encode()), 202)
     ok(http.post("/process/split-data", json=split_body()))
     task = ok(http.post("/process/train/start"))["task_id"]
@@ -137,7 +155,9 @@ def test_a_model_in_doubt_says_so_everywhere_and_is_champion_only_when_forced(ht
     assert result["doubt"] in refused["detail"]
     assert "force" in refused["detail"]
     assert ok(http.get("/v1/models/champion"), 404)["code"] == "champion_not_found"
-    assert ok(http.put("/v1/models/champion", json={"model_version": version, "force": True}))["model_version"] == version
+    assert (
+        ok(http.put("/v1/models/champion", json={"model_version": version, "force": True}))["model_version"] == version
+    )
 
 
 def test_texts_are_features_and_a_run_of_them_is_scored(http: httpx.Client) -> None:
@@ -157,7 +177,11 @@ def test_texts_are_features_and_a_run_of_them_is_scored(http: httpx.Client) -> N
     assert result["metrics"]["mcc"] > 0.6
     run = ok(http.post("/v1/runs", json={"rows_per_second": None, "warmup_seconds": 0}), 201)
     ended = finished(http, f"/v1/runs/{run['run_id']}")
-    assert (ended["status"], ended["statistics"]["dead_letters"], ended["statistics"]["total_predictions"]) == ("COMPLETED", 0, 100)
+    assert (ended["status"], ended["statistics"]["dead_letters"], ended["statistics"]["total_predictions"]) == (
+        "COMPLETED",
+        0,
+        100,
+    )
     last = ok(http.get(f"/v1/runs/{run['run_id']}/predictions", params={"limit": 1}))["items"][0]
     assert isinstance(last["top_feature_values"]["hot"], str)
 

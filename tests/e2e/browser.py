@@ -63,7 +63,9 @@ def watched(browser: Browser, *, width: int = 1280, scheme: Scheme = "light") ->
 def open_page(page: Page, address: str) -> None:
     page.goto(address)
     page.wait_for_selector("main h1")
-    page.wait_for_function("window.did_handshake")  # not "networkidle": on a busy machine the connection may fall back to polling
+    page.wait_for_function(
+        "window.did_handshake"
+    )  # not "networkidle": on a busy machine the connection may fall back to polling
 
 
 def card(page: Page, name: str) -> Locator:

@@ -1,5 +1,5 @@
-"""Make the pictures of every page in docs/screenshots: `python -m tests.e2e.screenshots [page …]`, on the running stack of this
-folder.
+"""Make the pictures of every page in docs/screenshots: `python -m tests.e2e.screenshots [page …]`, on the running stack
+of this folder.
 
 Shows what the workspace holds; one that is empty gets data, models, runs and dead letters first.
 """
@@ -19,12 +19,12 @@ from playwright.sync_api import Browser
 from client import Client
 from devstack.generate import generate
 from devstack.settings import DevstackSettings, load_settings
-from schemas.api_runs import ReplayCreate, Run, RunCreate
-from schemas.api_v1 import Dataset, Model, TrainingCreate
+from schemas.http.runs import ReplayCreate, Run, RunCreate
+from schemas.http.v1 import Dataset, Model, TrainingCreate
 from schemas.topics import INGRESS
 from schemas.training import TrainingParameters
 from tests.e2e.browser import Scheme, chromium, open_page
-from tests.waiting import eventually_sync
+from tests.support.waiting import eventually_sync
 
 FOLDER = Path(__file__).parents[2] / "docs" / "screenshots"
 SIZES = {"": (1280, 900), "-narrow": (390, 844)}
@@ -48,7 +48,9 @@ def factory_days(path: Path) -> None:
 
 
 def trained(client: Client, split_id: str, objective: str, **parameters: float) -> Model:
-    request = TrainingCreate(split_id=split_id, objective=objective, parameters=TrainingParameters.model_validate(parameters))
+    request = TrainingCreate(
+        split_id=split_id, objective=objective, parameters=TrainingParameters.model_validate(parameters)
+    )
     return client.model((client.wait_for(client.train(request).task_id).result or {})["model_version"])
 
 
@@ -63,7 +65,9 @@ def furnish(client: Client, bootstrap: str) -> None:
     shallow = trained(client, split.split_id, "f1", max_depth=2, n_estimators=40)
     model = trained(client, split.split_id, "mcc")
     client.set_champion(model.model_version, force=True)
-    first = client.start_run(RunCreate(model_version=model.model_version, split_id=split.split_id, rows_per_second=None, warmup_seconds=0))
+    first = client.start_run(
+        RunCreate(model_version=model.model_version, split_id=split.split_id, rows_per_second=None, warmup_seconds=0)
+    )
     client.wait_for_run(first.run_id)
     replay = client.replay_run(first.run_id, ReplayCreate(model_version=shallow.model_version, rows_per_second=None))
     client.wait_for_run(replay.run_id)
@@ -93,7 +97,9 @@ async def send(bootstrap: str, values: list[bytes]) -> None:
 
 def live_run(client: Client, finished: Run) -> Run:
     """A run that goes on while the pictures are taken."""
-    request = RunCreate(model_version=finished.model_version, split_id=finished.split_id, rows_per_second=12, warmup_seconds=0)
+    request = RunCreate(
+        model_version=finished.model_version, split_id=finished.split_id, rows_per_second=12, warmup_seconds=0
+    )
     run = client.start_run(request)
     eventually_sync(lambda: client.run(run.run_id).statistics.total_predictions >= SHOWN_ROWS, timeout_seconds=60)
     return run
@@ -148,7 +154,9 @@ def main() -> None:
         replay = next((run for run in over if run.model_version != finished.model_version), over[0])
         live = live_run(client, finished)
         wanted = sys.argv[1:]
-        addresses = {name: path for name, path in pages(client, finished, replay, live).items() if not wanted or name in wanted}
+        addresses = {
+            name: path for name, path in pages(client, finished, replay, live).items() if not wanted or name in wanted
+        }
         with chromium() as browser:
             for suffix in SIZES:
                 for scheme in SCHEMES:

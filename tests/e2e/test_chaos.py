@@ -1,4 +1,5 @@
-"""One of each kind of disturbance, close together, on the whole stack; `make chaos` does it for as long as one likes."""
+"""One of each kind of disturbance, close together, on the whole stack; `make chaos` does it for as long as one
+likes."""
 
 from pathlib import Path
 

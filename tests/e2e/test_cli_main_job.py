@@ -17,12 +17,12 @@ import pytest
 from client import AsyncClient, Client
 from client.errors import Conflict, NotFound, Refused
 from devstack.recount import recount
-from schemas.api_runs import PredictionView, Run, RunCreate
-from schemas.api_system import System
+from schemas.http.runs import PredictionView, Run, RunCreate
+from schemas.http.system import System
 from schemas.topics import PREDICTIONS, ROWS
-from storage.files import Storage
-from tests.stack import Stack
-from tests.waiting import eventually_sync
+from storage.objects.files import Storage
+from tests.support.stack import Stack
+from tests.support.waiting import eventually_sync
 
 REPOSITORY = Path(__file__).parents[2]
 
@@ -31,7 +31,11 @@ class Shell:
     """The command in a workspace of its own."""
 
     def __init__(self, stack: Stack, workspace: str) -> None:
-        self.environment = os.environ | {"INTELLIINSPECT_URL": stack.gateway_url, "INTELLIINSPECT_WORKSPACE": workspace, "COLUMNS": "160"}
+        self.environment = os.environ | {
+            "INTELLIINSPECT_URL": stack.gateway_url,
+            "INTELLIINSPECT_WORKSPACE": workspace,
+            "COLUMNS": "160",
+        }
 
     def start(self, *words: str) -> subprocess.Popen[str]:
         return subprocess.Popen(
@@ -78,7 +82,10 @@ def model_version(shell: Shell, secom_csv: Path) -> str:
 
 @pytest.mark.timeout(400)
 def test_whole_job_by_the_command_equals_a_recount(stack: Stack, shell: Shell, model_version: str) -> None:
-    events = [json.loads(line) for line in shell.run("simulate", "--speed", "max", "--warmup", "0", "--lanes", "3", "--json").splitlines()]
+    events = [
+        json.loads(line)
+        for line in shell.run("simulate", "--speed", "max", "--warmup", "0", "--lanes", "3", "--json").splitlines()
+    ]
     end = events[-1]
     split = shell.json("split", "--suggest")
     assert split["simulation"]["start"]
@@ -123,9 +130,13 @@ def test_paused_run_stands_still_and_goes_on(stack: Stack, workspace: str, model
         assert [row.row_index for row in client.predictions(run.run_id)] == list(range(done.total_rows or 0))
 
 
-async def test_two_readers_of_a_run_see_the_same_rows_and_one_resumes(stack: Stack, workspace: str, model_version: str) -> None:
+async def test_two_readers_of_a_run_see_the_same_rows_and_one_resumes(
+    stack: Stack, workspace: str, model_version: str
+) -> None:
     async with AsyncClient(stack.gateway_url, workspace=workspace) as client:
-        run = await client.start_run(RunCreate(model_version=model_version, rows_per_second=None, warmup_seconds=0, lanes=2))
+        run = await client.start_run(
+            RunCreate(model_version=model_version, rows_per_second=None, warmup_seconds=0, lanes=2)
+        )
 
         async def read(after: int) -> tuple[list[int], Run]:
             async with aclosing(client.events(run.run_id, after=after)) as events:
@@ -141,7 +152,13 @@ async def test_two_readers_of_a_run_see_the_same_rows_and_one_resumes(stack: Sta
 def test_system_is_shown_with_its_parts_topics_and_figures(stack: Stack, shell: Shell) -> None:
     found = System.model_validate(shell.json("system"))
     assert found.status == "ready"
-    assert {part.name for part in found.parts if part.state == "up"} >= {"kafka", "redis", "gateway", "stream_processor", "producer"}
+    assert {part.name for part in found.parts if part.state == "up"} >= {
+        "kafka",
+        "redis",
+        "gateway",
+        "stream_processor",
+        "producer",
+    }
     assert {topic.name for topic in found.topics} >= {ROWS.name, PREDICTIONS.name}
     shown = shell.run("system")
     assert stack.gateway_url in shown

@@ -16,13 +16,13 @@ from playwright.sync_api import Browser, Page, expect
 
 from client import Client
 from dashboard import texts
-from schemas.api_runs import Run, RunCreate
-from schemas.api_v1 import TrainingCreate
+from schemas.http.runs import Run, RunCreate
+from schemas.http.v1 import TrainingCreate
 from schemas.topics import INGRESS
 from schemas.training import TrainingParameters
 from tests.e2e.browser import Scheme, card, chromium, drag, open_page, watched
-from tests.stack import Stack, running_stack
-from tests.waiting import eventually_sync
+from tests.support.stack import Stack, running_stack
+from tests.support.waiting import eventually_sync
 
 SECONDS = 1000
 
@@ -64,7 +64,9 @@ def finished_run(client: Client, secom_csv: Path) -> Run:
     split = client.split(client.suggest_split(dataset.dataset_id))
     training = client.train(TrainingCreate(split_id=split.split_id))
     model_version = (client.wait_for(training.task_id, timeout_seconds=150).result or {})["model_version"]
-    run = client.start_run(RunCreate(model_version=model_version, split_id=split.split_id, rows_per_second=None, warmup_seconds=0))
+    run = client.start_run(
+        RunCreate(model_version=model_version, split_id=split.split_id, rows_per_second=None, warmup_seconds=0)
+    )
     return client.wait_for_run(run.run_id, timeout_seconds=60)
 
 
@@ -172,9 +174,13 @@ def test_refused_file_is_explained_in_the_gateways_words(page: Page, url: str, t
     expect(message).to_contain_text("CSV must contain a 'Response' column.")
 
 
-def test_settings_that_are_not_found_in_a_file_are_asked_for_beside_their_fields(page: Page, url: str, tmp_path: Path) -> None:
+def test_settings_that_are_not_found_in_a_file_are_asked_for_beside_their_fields(
+    page: Page, url: str, tmp_path: Path
+) -> None:
     odd = tmp_path / "odd.csv"
-    odd.write_text("part,s1,verdict\n" + "".join(f"p{i},{i % 7},{'bad' if i % 5 == 0 else 'fine'}\n" for i in range(60)))
+    odd.write_text(
+        "part,s1,verdict\n" + "".join(f"p{i},{i % 7},{'bad' if i % 5 == 0 else 'fine'}\n" for i in range(60))
+    )
     open_page(page, url)
     page.locator("input[type=file]").set_input_files(odd)
     field = page.get_by_label(texts.PASS_VALUE)
@@ -185,9 +191,14 @@ def test_settings_that_are_not_found_in_a_file_are_asked_for_beside_their_fields
     expect(page.get_by_text("verdict = fine")).to_be_visible()
 
 
-def test_columns_are_left_out_of_a_split_and_of_a_training_in_the_browser(page: Page, url: str, client: Client, tmp_path: Path) -> None:
+def test_columns_are_left_out_of_a_split_and_of_a_training_in_the_browser(
+    page: Page, url: str, client: Client, tmp_path: Path
+) -> None:
     chance = random.Random(5)
-    lines = [",".join([*(f"{chance.gauss(0, 1):.3f}" for _ in range(4)), str(int(chance.random() < 0.2))]) for _ in range(300)]
+    lines = [
+        ",".join([*(f"{chance.gauss(0, 1):.3f}" for _ in range(4)), str(int(chance.random() < 0.2))])
+        for _ in range(300)
+    ]
     (tmp_path / "four.csv").write_text("\n".join(["S1,S2,S3,S4,Response", *lines]) + "\n")
     open_page(page, url)
     page.locator("input[type=file]").set_input_files(tmp_path / "four.csv")
@@ -257,7 +268,9 @@ def test_dead_letters_are_edited_redriven_together_and_purged_in_the_browser(
     page.get_by_role("button", name=texts.REDRIVE_ALL).click()
     page.get_by_role("dialog").get_by_role("button", name=texts.REDRIVE).click()
     expect(page.get_by_text(texts.LETTERS_SENT.format(sent=2, matched=2))).to_be_visible()
-    eventually_sync(lambda: client.dead_letters(run_id=run_id).total == 5, timeout_seconds=30)  # both were refused again
+    eventually_sync(
+        lambda: client.dead_letters(run_id=run_id).total == 5, timeout_seconds=30
+    )  # both were refused again
     statistics = client.run(run_id).statistics
     assert (statistics.total_predictions, statistics.dead_letters) == (1, 2)
 
@@ -283,9 +296,16 @@ def test_a_part_that_is_down_is_said_with_what_it_means(page: Page, url: str, ow
     expect(page.get_by_text(texts.ALL_UP)).to_be_visible()
 
 
-def test_two_browsers_see_the_same_run_and_stop_ends_it(browser: Browser, url: str, client: Client, finished_run: Run) -> None:
+def test_two_browsers_see_the_same_run_and_stop_ends_it(
+    browser: Browser, url: str, client: Client, finished_run: Run
+) -> None:
     run = client.start_run(
-        RunCreate(split_id=finished_run.split_id, model_version=finished_run.model_version, rows_per_second=10, warmup_seconds=0)
+        RunCreate(
+            split_id=finished_run.split_id,
+            model_version=finished_run.model_version,
+            rows_per_second=10,
+            warmup_seconds=0,
+        )
     )
     with watched(browser) as one, watched(browser) as other:
         for page in (one, other):
@@ -300,8 +320,12 @@ def test_two_browsers_see_the_same_run_and_stop_ends_it(browser: Browser, url: s
             expect(card(page, texts.SCORED)).to_have_text(f"{final.total_predictions:,}")
 
 
-def test_a_run_is_replayed_by_another_model_compared_with_it_and_exported(page: Page, url: str, client: Client, finished_run: Run) -> None:
-    training = client.train(TrainingCreate(split_id=finished_run.split_id, parameters=TrainingParameters(max_depth=2), objective="f1"))
+def test_a_run_is_replayed_by_another_model_compared_with_it_and_exported(
+    page: Page, url: str, client: Client, finished_run: Run
+) -> None:
+    training = client.train(
+        TrainingCreate(split_id=finished_run.split_id, parameters=TrainingParameters(max_depth=2), objective="f1")
+    )
     other = (client.wait_for(training.task_id, timeout_seconds=150).result or {})["model_version"]
     open_page(page, f"{url}/runs/{finished_run.run_id}")
     page.get_by_role("button", name=texts.REPLAY).click()
@@ -327,7 +351,9 @@ def test_a_run_is_replayed_by_another_model_compared_with_it_and_exported(page: 
     assert set(ZipFile(started.value.path()).namelist()) == {"predictions.csv", "predictions.jsonl", "manifest.json"}
 
 
-def test_model_in_doubt_says_so_and_becomes_champion_when_confirmed_twice(page: Page, url: str, client: Client, tmp_path: Path) -> None:
+def test_model_in_doubt_says_so_and_becomes_champion_when_confirmed_twice(
+    page: Page, url: str, client: Client, tmp_path: Path
+) -> None:
     chance = random.Random(11)
     lines = [f"{chance.gauss(0, 1):.3f},{chance.gauss(0, 1):.3f},{int(chance.random() < 0.1)}" for _ in range(500)]
     (tmp_path / "noise.csv").write_text("\n".join(["S1,S2,Response", *lines]) + "\n")
@@ -358,7 +384,9 @@ def test_model_becomes_champion(page: Page, url: str, client: Client, finished_r
     assert client.champion().model_version == finished_run.model_version
 
 
-def test_gateway_that_is_down_is_said_and_the_page_recovers_by_itself(page: Page, url: str, own_stack: Stack, finished_run: Run) -> None:
+def test_gateway_that_is_down_is_said_and_the_page_recovers_by_itself(
+    page: Page, url: str, own_stack: Stack, finished_run: Run
+) -> None:
     open_page(page, f"{url}/runs")
     gateway = own_stack.process("gateway")
     gateway.stop()
@@ -417,7 +445,9 @@ def test_no_page_scrolls_sideways(browser: Browser, url: str, client: Client, fi
 
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_no_page_has_serious_accessibility_findings(browser: Browser, url: str, client: Client, finished_run: Run, scheme: Scheme) -> None:
+def test_no_page_has_serious_accessibility_findings(
+    browser: Browser, url: str, client: Client, finished_run: Run, scheme: Scheme
+) -> None:
     found: dict[str, list[str]] = {}
     with watched(browser, scheme=scheme) as page:
         for path in paths(client, finished_run):
@@ -433,13 +463,20 @@ def test_stream_that_breaks_is_taken_up_without_a_missing_row(
     page: Page, url: str, own_stack: Stack, client: Client, finished_run: Run
 ) -> None:
     run = client.start_run(
-        RunCreate(split_id=finished_run.split_id, model_version=finished_run.model_version, rows_per_second=20, warmup_seconds=0)
+        RunCreate(
+            split_id=finished_run.split_id,
+            model_version=finished_run.model_version,
+            rows_per_second=20,
+            warmup_seconds=0,
+        )
     )
     open_page(page, f"{url}/guide/run/{run.run_id}")
     expect(page.locator("table.ii-table tbody tr").nth(2)).to_be_visible()
     own_stack.process("gateway").restart()
     expect(page.locator(".ii-metric").get_by_text(texts.STATUS["COMPLETED"])).to_be_visible(timeout=90 * SECONDS)
-    shown = [int(text.replace(",", "")) for text in page.locator("table.ii-table tbody tr td:first-child").all_inner_texts()]
+    shown = [
+        int(text.replace(",", "")) for text in page.locator("table.ii-table tbody tr td:first-child").all_inner_texts()
+    ]
     last = (run.total_rows or 0) - 1
     assert shown == list(range(last, last - len(shown), -1))
     expect(card(page, texts.SCORED)).to_have_text(f"{run.total_rows:,}", timeout=10 * SECONDS)

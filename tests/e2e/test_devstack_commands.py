@@ -1,4 +1,5 @@
-"""`python -m devstack` as `make` calls it: up, status, doctor, logs, down; two folders side by side; after a supervisor was killed."""
+"""`python -m devstack` as `make` calls it: up, status, doctor, logs, down; two folders side by side; after a supervisor
+was killed."""
 
 import json
 import os
@@ -16,8 +17,8 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from devstack.ports import free_port
 from devstack.state import process_of, read_state
 from schemas.topics import ROWS
-from tests.stack import PORTS
-from tests.waiting import eventually_sync
+from tests.support.stack import PORTS
+from tests.support.waiting import eventually_sync
 
 
 class Folder:
@@ -27,7 +28,11 @@ class Folder:
         self.path = path
         self.ports = {name: str(free_port()) for name in PORTS}
         self.environment = {
-            **{name: value for name, value in os.environ.items() if name not in ("KAFKA_BOOTSTRAP_SERVERS", "REDIS_URL", "STORAGE_URL")},
+            **{
+                name: value
+                for name, value in os.environ.items()
+                if name not in ("KAFKA_BOOTSTRAP_SERVERS", "REDIS_URL", "STORAGE_URL")
+            },
             **self.ports,
             "DEVSTACK_FOLDER": str(path),
             "DEVSTACK_WITHOUT": "dashboard,gateway,stream_processor,trainer",
@@ -35,7 +40,9 @@ class Folder:
 
     def run(self, *words: str, code: int = 0) -> str:
         command = [sys.executable, "-m", "devstack", *words]
-        done = subprocess.run(command, env=self.environment, cwd=self.path, capture_output=True, text=True, timeout=120, check=False)
+        done = subprocess.run(
+            command, env=self.environment, cwd=self.path, capture_output=True, text=True, timeout=120, check=False
+        )
         assert done.returncode == code, (words, done.stdout, done.stderr)
         return done.stdout + done.stderr
 

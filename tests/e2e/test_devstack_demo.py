@@ -12,15 +12,19 @@ import pytest
 
 from devstack.ports import free_port
 from devstack.state import is_running, process_of, read_state
-from tests.stack import PORTS
-from tests.waiting import eventually_sync
+from tests.support.stack import PORTS
+from tests.support.waiting import eventually_sync
 
 ROW = re.compile(r"SAMPLE_\d+ .*(PASS|FAIL)")
 SECONDS = 280
 
 
 def start(folder: Path, **environment: str) -> "subprocess.Popen[str]":
-    own = {"DEVSTACK_FOLDER": str(folder), "DEVSTACK_WITHOUT": "dashboard", **{name: str(free_port()) for name in PORTS}}
+    own = {
+        "DEVSTACK_FOLDER": str(folder),
+        "DEVSTACK_WITHOUT": "dashboard",
+        **{name: str(free_port()) for name in PORTS},
+    }
     for name in ("KAFKA_BOOTSTRAP_SERVERS", "REDIS_URL", "STORAGE_URL"):
         own[name] = ""
     with (folder.parent / "out").open("w") as out:

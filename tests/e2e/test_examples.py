@@ -15,9 +15,9 @@ import pytest
 from playwright.sync_api import expect
 
 from client import Client
-from schemas.api_runs import Run, RunCreate
+from schemas.http.runs import Run, RunCreate
 from tests.e2e.browser import chromium
-from tests.stack import Stack
+from tests.support.stack import Stack
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 PAGES_MAY_COME_FROM = (5173, 4200, 3000)
@@ -28,9 +28,15 @@ PAGES_MAY_COME_FROM = (5173, 4200, 3000)
 def scored(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Any], str]:
     """What the cells of the notebook leave behind, run one after the other; and its workspace."""
     csv, workspace = tmp_path_factory.mktemp("notebook") / "rows.csv", f"examples-{uuid4().hex[:8]}"
-    subprocess.run([sys.executable, "-m", "devstack.generate", "--rows", "5000", "--features", "40", csv], check=True, timeout=60)
+    subprocess.run(
+        [sys.executable, "-m", "devstack.generate", "--rows", "5000", "--features", "40", csv], check=True, timeout=60
+    )
     with pytest.MonkeyPatch.context() as environment:
-        for name, value in (("CSV", str(csv)), ("INTELLIINSPECT_URL", stack.gateway_url), ("INTELLIINSPECT_WORKSPACE", workspace)):
+        for name, value in (
+            ("CSV", str(csv)),
+            ("INTELLIINSPECT_URL", stack.gateway_url),
+            ("INTELLIINSPECT_WORKSPACE", workspace),
+        ):
             environment.setenv(name, value)
         names: dict[str, Any] = {}
         for cell in json.loads((EXAMPLES / "train.ipynb").read_text())["cells"]:
@@ -61,9 +67,20 @@ def test_the_notebook_trains_and_scores_the_last_fifth(scored: tuple[dict[str, A
 
 
 @pytest.mark.timeout(300)
-def test_each_prediction_is_consumed_once_and_a_group_goes_on_where_it_was(scored: tuple[dict[str, Any], str], stack: Stack) -> None:
+def test_each_prediction_is_consumed_once_and_a_group_goes_on_where_it_was(
+    scored: tuple[dict[str, Any], str], stack: Stack
+) -> None:
     run, group = run_of(scored), f"other-{uuid4().hex[:8]}"
-    words = ("consume_predictions.py", "--bootstrap", stack.bootstrap, "--group", group, "--run", run.run_id, "--from-start")
+    words = (
+        "consume_predictions.py",
+        "--bootstrap",
+        stack.bootstrap,
+        "--group",
+        group,
+        "--run",
+        run.run_id,
+        "--from-start",
+    )
     printed = [json.loads(line) for line in runs(*words, "--limit", "1000", stack=stack).splitlines()]
     identities = [answer["prediction_id"] for answer in printed]
     assert sorted(identities) == sorted(f"{run.run_id}:1:{row}" for row in range(1000))
@@ -88,9 +105,13 @@ def pages() -> Iterator[str]:
 
 
 @pytest.mark.timeout(300)
-def test_the_page_follows_a_run_to_its_end_and_counts_each_row_once(scored: tuple[dict[str, Any], str], stack: Stack, pages: str) -> None:
+def test_the_page_follows_a_run_to_its_end_and_counts_each_row_once(
+    scored: tuple[dict[str, Any], str], stack: Stack, pages: str
+) -> None:
     with Client(stack.gateway_url, workspace=scored[1]) as gateway, chromium() as browser:
-        run = gateway.start_run(RunCreate(model_version=run_of(scored).model_version, rows_per_second=200, warmup_seconds=0))
+        run = gateway.start_run(
+            RunCreate(model_version=run_of(scored).model_version, rows_per_second=200, warmup_seconds=0)
+        )
         page = browser.new_page()
         page.goto(f"{pages}/events.html?run={run.run_id}&gateway={stack.gateway_url}")
         expect(page.locator("#status")).to_have_text("COMPLETED: 1000 predictions, 0 dead letters", timeout=60_000)
@@ -100,7 +121,9 @@ def test_the_page_follows_a_run_to_its_end_and_counts_each_row_once(scored: tupl
 
 
 @pytest.mark.timeout(300)
-def test_rows_with_two_faults_are_repaired_and_count_once(scored: tuple[dict[str, Any], str], stack: Stack, tmp_path: Path) -> None:
+def test_rows_with_two_faults_are_repaired_and_count_once(
+    scored: tuple[dict[str, Any], str], stack: Stack, tmp_path: Path
+) -> None:
     version = run_of(scored).model_version
     with Client(stack.gateway_url) as gateway:
         assert version is not None

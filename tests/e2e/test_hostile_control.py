@@ -1,4 +1,5 @@
-"""Hostile records on every control topic beside a live run: all processes live on, figures are right, each record is in quarantine."""
+"""Hostile records on every control topic beside a live run: all processes live on, figures are right, each record is in
+quarantine."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -10,20 +11,20 @@ import msgspec
 import pytest
 from aiokafka import AIOKafkaProducer, TopicPartition
 
-from runtime.kafka import partition_for
-from runtime.kafka_clients import open_reader
+from runtime.kafka.clients import open_reader
+from runtime.kafka.reading import partition_for
 from schemas import topics
-from schemas.api_runs import Run, RunCreate
+from schemas.http.runs import Run, RunCreate
 from schemas.messages import encode
 from schemas.tasks import Command, RunPosition, RunSpec, TaskState
-from tests.brokers import CONTROL_PARTITIONS
 from tests.chaos.evidence import gather
 from tests.chaos.judge import Case, judge_attempt
 from tests.chaos.load import Ordered
 from tests.chaos.play import recounted
 from tests.chaos.world import World, world
-from tests.hostile import BODIES
-from tests.waiting import eventually
+from tests.support.brokers import CONTROL_PARTITIONS
+from tests.support.hostile import BODIES
+from tests.support.waiting import eventually
 
 CONTROL = (
     topics.TASKS,
@@ -50,7 +51,9 @@ async def sender(tmp_path: Path) -> AsyncIterator[tuple[World, AIOKafkaProducer]
 
 
 @pytest.mark.timeout(600)
-async def test_no_record_on_a_control_topic_stops_or_changes_more_than_itself(sender: tuple[World, AIOKafkaProducer]) -> None:
+async def test_no_record_on_a_control_topic_stops_or_changes_more_than_itself(
+    sender: tuple[World, AIOKafkaProducer],
+) -> None:
     place, producer = sender
     model = place.models[0]
     run = await place.client.start_run(
@@ -69,7 +72,11 @@ async def test_no_record_on_a_control_topic_stops_or_changes_more_than_itself(se
     for topic, key, body in forged(state, run):
         wanted.add(await send(producer, topic, key, body))
     home = partition_for(run.run_id.encode(), CONTROL_PARTITIONS)
-    wanted.add(await send(producer, topics.TASKS, run.run_id.encode(), encode(state), partition=(home + 1) % CONTROL_PARTITIONS))
+    wanted.add(
+        await send(
+            producer, topics.TASKS, run.run_id.encode(), encode(state), partition=(home + 1) % CONTROL_PARTITIONS
+        )
+    )
     before = (await place.client.run(run.run_id)).statistics.total_predictions
     await eventually(lambda: counted(place, run.run_id, before + 40), message="the run goes on")
     await eventually(lambda: quarantined(place, wanted), timeout_seconds=60, message="every record in quarantine")
@@ -86,7 +93,9 @@ async def test_no_record_on_a_control_topic_stops_or_changes_more_than_itself(se
     again = await place.client.start_run(
         RunCreate(split_id=place.split.split_id, model_version=model, rows_per_second=None, warmup_seconds=0)
     )
-    assert (await place.patient.wait_for_run(again.run_id, timeout_seconds=90)).statistics == ended.statistics.model_copy(
+    assert (
+        await place.patient.wait_for_run(again.run_id, timeout_seconds=90)
+    ).statistics == ended.statistics.model_copy(
         update={
             name: getattr((await place.client.run(again.run_id)).statistics, name)
             for name in ("rows_per_second", "first_scored_at", "last_scored_at")
@@ -146,7 +155,9 @@ def forged(state: TaskState, run: Run) -> list[tuple[topics.Topic, bytes, bytes]
     return [(topic, name, body if isinstance(body, bytes) else encode(body)) for topic, name, body in records]
 
 
-async def send(producer: AIOKafkaProducer, topic: topics.Topic, key: bytes, body: bytes, *, partition: int | None = None) -> str:
+async def send(
+    producer: AIOKafkaProducer, topic: topics.Topic, key: bytes, body: bytes, *, partition: int | None = None
+) -> str:
     """Put a record on a topic; return its place."""
     written = await producer.send_and_wait(topic.name, body, key=key, partition=partition)
     return f"{topic.name}:{written.partition}:{written.offset}"
@@ -164,7 +175,9 @@ async def newest(place: World, run_id: str) -> TaskState:
             found += [
                 msgspec.json.decode(record.value, type=TaskState)
                 for record in (await consumer.getmany(partition, timeout_ms=200)).get(partition, [])
-                if record.key == run_id.encode() and record.value and record.value.startswith(b'{"task_id":"' + record.key)
+                if record.key == run_id.encode()
+                and record.value
+                and record.value.startswith(b'{"task_id":"' + record.key)
             ]
     return found[-1]
 

@@ -1,4 +1,5 @@
-"""The main job over HTTP on real parts: SECOM from upload to final statistics, which must equal an offline recount of the same rows."""
+"""The main job over HTTP on real parts: SECOM from upload to final statistics, which must equal an offline recount of
+the same rows."""
 
 import asyncio
 import json
@@ -12,18 +13,39 @@ import httpx
 import pytest
 
 from devstack.recount import Recount, recount
-from runtime.kafka import read_to_end
+from runtime.kafka.reading import read_to_end
 from schemas.topics import DEAD_LETTERS, PREDICTIONS
-from storage.files import Storage
-from tests.stack import Stack
-from tests.waiting import eventually_sync
+from storage.objects.files import Storage
+from tests.support.stack import Stack
+from tests.support.waiting import eventually_sync
 
 SPLITS = {
     "whole file": ("2008-07-19", "2008-08-31", "2008-09-01", "2008-09-20", "2008-09-21", "2008-10-17"),
-    "short simulation": ("2008-07-19", "2008-09-15", "2008-09-16", "2008-10-10", "2008-10-11T00:00:00Z", "2008-10-14T12:00:00Z"),
-    "small training": ("2008-07-25T06:00:00Z", "2008-08-20", "2008-08-21", "2008-08-25", "2008-09-25", "2008-10-05T23:59:59Z"),
+    "short simulation": (
+        "2008-07-19",
+        "2008-09-15",
+        "2008-09-16",
+        "2008-10-10",
+        "2008-10-11T00:00:00Z",
+        "2008-10-14T12:00:00Z",
+    ),
+    "small training": (
+        "2008-07-25T06:00:00Z",
+        "2008-08-20",
+        "2008-08-21",
+        "2008-08-25",
+        "2008-09-25",
+        "2008-10-05T23:59:59Z",
+    ),
 }
-ML = ("train_start_date", "train_end_date", "test_start_date", "test_end_date", "simulation_start_date", "simulation_end_date")
+ML = (
+    "train_start_date",
+    "train_end_date",
+    "test_start_date",
+    "test_end_date",
+    "simulation_start_date",
+    "simulation_end_date",
+)
 DOTNET = ("trainStart", "trainEnd", "testStart", "testEnd", "simulationStart", "simulationEnd")
 DONE = {"COMPLETED", "FAILED", "STOPPED", "SUCCESS", "FAILURE", "REVOKED"}
 
@@ -31,7 +53,9 @@ DONE = {"COMPLETED", "FAILED", "STOPPED", "SUCCESS", "FAILURE", "REVOKED"}
 @pytest.fixture
 def http(stack: Stack) -> Iterator[httpx.Client]:
     """A client in a workspace of its own."""
-    with httpx.Client(base_url=stack.gateway_url, headers={"X-Workspace": f"main-{uuid4().hex[:8]}"}, timeout=150) as client:
+    with httpx.Client(
+        base_url=stack.gateway_url, headers={"X-Workspace": f"main-{uuid4().hex[:8]}"}, timeout=150
+    ) as client:
         yield client
 
 
@@ -57,7 +81,9 @@ def upload(http: httpx.Client, path: str, csv: Path, status: int) -> Any:
 
 def expected(stack: Stack, model_version: str, simulation_path: str, rows: int | None = None) -> Recount:
     storage = Storage(stack.storage_url)
-    return recount(storage, model_version, simulation_path.removeprefix(str(storage.local("splits").parent) + "/"), rows=rows)
+    return recount(
+        storage, model_version, simulation_path.removeprefix(str(storage.local("splits").parent) + "/"), rows=rows
+    )
 
 
 def assert_equal(stats: dict[str, Any], truth: dict[str, Any], wanted: Recount) -> None:
@@ -95,7 +121,9 @@ def assert_each_once(found: list[dict[str, Any]], wanted: Recount) -> None:
 
 
 @pytest.mark.timeout(600)
-def test_secom_through_the_ml_routes_equals_a_recount_for_three_splits(stack: Stack, http: httpx.Client, secom_csv: Path) -> None:
+def test_secom_through_the_ml_routes_equals_a_recount_for_three_splits(
+    stack: Stack, http: httpx.Client, secom_csv: Path
+) -> None:
     stored = upload(http, "/dataset/store", secom_csv, 202)
     for name, dates in SPLITS.items():
         split = ok(http.post("/process/split-data", json=dict(zip(ML, dates, strict=True))))
@@ -141,7 +169,10 @@ def test_secom_through_the_dotnet_routes_at_a_row_a_second(stack: Stack, http: h
     assert (shown["status"], shown["result"]["message"]) == ("REVOKED", "Simulation was stopped by the user.")
     run = ok(http.get(f"/simulation/status/{run_id}"))
     wanted = expected(
-        stack, trained["result"]["model_version"], split["simulationSetPath"], rows=run["result"]["live_stats"]["total_predictions"]
+        stack,
+        trained["result"]["model_version"],
+        split["simulationSetPath"],
+        rows=run["result"]["live_stats"]["total_predictions"],
     )
     assert wanted.total < split["simulationSetRows"]
     assert_equal(run["result"]["live_stats"], run["result"]["truth"], wanted)

@@ -1,4 +1,5 @@
-"""A newcomer's first hour, as the README leads it: a clean clone, a stack with moved ports, the command beside it, mistakes."""
+"""A newcomer's first hour, as the README leads it: a clean clone, a stack with moved ports, the command beside it,
+mistakes."""
 
 import json
 import os
@@ -10,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tests.clone import SET, offset
+from tests.support.clone import SET, offset
 
 REPOSITORY = Path(__file__).parents[2]
 
@@ -21,7 +22,9 @@ class Newcomer:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.environment = {
-            name: value for name, value in os.environ.items() if name not in (*SET, "DEVSTACK_PORT_OFFSET", "DEVSTACK_FOLDER")
+            name: value
+            for name, value in os.environ.items()
+            if name not in (*SET, "DEVSTACK_PORT_OFFSET", "DEVSTACK_FOLDER")
         }
         self.environment |= {"DEVSTACK_WITHOUT": "dashboard,stream_processor,trainer", "COLUMNS": "200"}
 
@@ -60,7 +63,9 @@ def test_stack_with_moved_ports_is_found_from_its_folder_and_says_what_changed(n
     assert [found for found in without if found["state"] == "failed"] == []
     assert any("DEVSTACK_PORT_OFFSET" in found["detail"] for found in without if found["check"] == "settings")
 
-    (newcomer.folder / ".env").write_text(f"DEVSTACK_PORT_OFFSET={moved['DEVSTACK_PORT_OFFSET']}\nGATEWAY_UPLOAD_JOBS=3\n")
+    (newcomer.folder / ".env").write_text(
+        f"DEVSTACK_PORT_OFFSET={moved['DEVSTACK_PORT_OFFSET']}\nGATEWAY_UPLOAD_JOBS=3\n"
+    )
     again = newcomer.types("devstack", "up")
     assert again.returncode == 0
     assert "GATEWAY_UPLOAD_JOBS" in again.stdout
@@ -78,7 +83,10 @@ def test_wrong_settings_are_said_before_anything_starts(newcomer: Newcomer) -> N
 
 
 def test_open_bind_is_said_loudly(newcomer: Newcomer) -> None:
-    moved: dict[str, Any] = {"DEVSTACK_PORT_OFFSET": offset(), "DEVSTACK_WITHOUT": "dashboard,stream_processor,trainer,producer"}
+    moved: dict[str, Any] = {
+        "DEVSTACK_PORT_OFFSET": offset(),
+        "DEVSTACK_WITHOUT": "dashboard,stream_processor,trainer,producer",
+    }
     started = newcomer.types("devstack", "up", GATEWAY_HOST="0.0.0.0", **moved)
     assert started.returncode == 0, started.stdout + started.stderr
     assert "GATEWAY_HOST=0.0.0.0: OPEN TO OTHER MACHINES" in started.stdout

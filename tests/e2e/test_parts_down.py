@@ -1,4 +1,5 @@
-"""While parts are down: scoring goes on without Redis, uploads and reads without Kafka, and the whole stack stops quickly at work."""
+"""While parts are down: scoring goes on without Redis, uploads and reads without Kafka, and the whole stack stops
+quickly at work."""
 
 import asyncio
 import time
@@ -11,18 +12,18 @@ import pytest
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from client.aio import AsyncClient
-from client.errors import Unavailable
-from schemas.api_runs import Run, RunCreate
+from client.errors import GatewayUnavailable
+from schemas.http.runs import Run, RunCreate
 from schemas.messages import TERMINAL
 from schemas.topics import PREDICTIONS
-from tests.brokers import DATA_PARTITIONS
 from tests.chaos.evidence import gather
 from tests.chaos.judge import Case, judge_attempt
 from tests.chaos.load import Ordered
 from tests.chaos.play import recounted
 from tests.chaos.world import World, world
-from tests.stack import running_stack
-from tests.waiting import eventually
+from tests.support.brokers import DATA_PARTITIONS
+from tests.support.stack import running_stack
+from tests.support.waiting import eventually
 
 A = TypeVar("A")
 T = TypeVar("T")
@@ -34,7 +35,9 @@ PROCESSES = ("gateway", "stream_processor", "producer", "trainer")
 @pytest.mark.timeout(600)
 async def test_redis_and_kafka_go_and_come_back_and_a_stop_under_load_loses_and_doubles_nothing(tmp_path: Path) -> None:
     async with world(tmp_path, rows=ROWS, seed=3, workers=1, producers=1) as place:
-        options = RunCreate(split_id=place.split.split_id, model_version=place.models[0], rows_per_second=200.0, warmup_seconds=0)
+        options = RunCreate(
+            split_id=place.split.split_id, model_version=place.models[0], rows_per_second=200.0, warmup_seconds=0
+        )
         run = await place.client.start_run(options)
         await eventually(lambda: _counted(place.client, run.run_id, 100))
         await _without_redis(place, run)
@@ -63,7 +66,7 @@ async def _without_redis(place: World, run: Run) -> None:
     server = place.stack.process("redis")
     before = await _written(place)
     await asyncio.to_thread(server.stop)
-    with pytest.raises(Unavailable) as refused:
+    with pytest.raises(GatewayUnavailable) as refused:
         await place.client.run(run.run_id)
     assert (refused.value.status, refused.value.retry_after is not None) == (503, True)
     await eventually(lambda: _more_written(place, before + 200), message="rows are scored without Redis")
@@ -72,14 +75,14 @@ async def _without_redis(place: World, run: Run) -> None:
 
 
 async def _without_kafka(place: World, run: Run) -> None:
-    """What is there can be read, orders are answered 503, and the run goes on by itself. A file can be uploaded, survives its gateway, and
-    is a dataset like any other when Kafka is back."""
+    """What is there can be read, orders are answered 503, and the run goes on by itself. A file can be uploaded,
+    survives its gateway, and is a dataset like any other when Kafka is back."""
     broker, gateway = place.stack.process("kafka"), place.stack.process("gateway")
     await asyncio.to_thread(broker.stop)
     shown = await place.client.run(run.run_id)
     assert shown.status not in TERMINAL
     assert (await place.client.dataset(place.split.dataset_id)).dataset_id == place.split.dataset_id
-    with pytest.raises(Unavailable) as refused:
+    with pytest.raises(GatewayUnavailable) as refused:
         await place.client.pause_run(run.run_id)
     assert (refused.value.status, refused.value.retry_after is not None) == (503, True)
     uploaded = await place.client.upload(place.csv)
@@ -87,8 +90,11 @@ async def _without_kafka(place: World, run: Run) -> None:
     suggesting = partial(_answered, place.client.suggest_split, uploaded.dataset_id)
     suggested = await eventually(suggesting, timeout_seconds=60, message="the upload is shown")
     assert suggested is not None
-    assert [one.dataset_id for one in (await place.client.datasets()).items] == [uploaded.dataset_id, place.split.dataset_id]
-    with pytest.raises(Unavailable):
+    assert [one.dataset_id for one in (await place.client.datasets()).items] == [
+        uploaded.dataset_id,
+        place.split.dataset_id,
+    ]
+    with pytest.raises(GatewayUnavailable):
         await place.client.split(suggested)
     await asyncio.to_thread(broker.start)
     splitting = partial(_answered, place.client.split, suggested)
@@ -103,20 +109,22 @@ async def _answered(ask: Callable[[A], Awaitable[T]], about: A) -> T | None:
     """The answer; none while a part is away."""
     try:
         return await ask(about)
-    except Unavailable:
+    except GatewayUnavailable:
         return None
 
 
 async def _counted(client: AsyncClient, run_id: str, rows: int) -> bool:
     try:
         return (await client.run(run_id)).statistics.total_predictions >= rows
-    except Unavailable:
+    except GatewayUnavailable:
         return False
 
 
 async def _written(place: World) -> int:
     async with AIOKafkaConsumer(**place.kafka) as consumer:
-        ends = await consumer.end_offsets([TopicPartition(PREDICTIONS.name, partition) for partition in range(DATA_PARTITIONS)])
+        ends = await consumer.end_offsets(
+            [TopicPartition(PREDICTIONS.name, partition) for partition in range(DATA_PARTITIONS)]
+        )
         return sum(ends.values())
 
 

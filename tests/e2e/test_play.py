@@ -1,4 +1,5 @@
-"""Playing a run of SECOM on real parts: whatever is done to it, the numbers of every attempt and replay equal an offline recount."""
+"""Playing a run of SECOM on real parts: whatever is done to it, the numbers of every attempt and replay equal an
+offline recount."""
 
 import csv
 import io
@@ -16,9 +17,9 @@ from aiokafka import AIOKafkaProducer
 
 from devstack.recount import Recount, recount
 from schemas.topics import INGRESS
-from storage.files import Storage
-from tests.stack import Stack
-from tests.waiting import eventually_sync
+from storage.objects.files import Storage
+from tests.support.stack import Stack
+from tests.support.waiting import eventually_sync
 
 DATES = ("2008-07-25T06:00:00Z", "2008-08-20", "2008-08-21", "2008-08-25", "2008-08-26", "2008-10-17")
 NAMES = ("train_start", "train_end", "test_start", "test_end", "simulation_start", "simulation_end")
@@ -41,7 +42,9 @@ class Game:
         self.other = self.trained({"max_depth": 2, "n_estimators": 20, "subsample": 0.5})
 
     def trained(self, parameters: dict[str, Any]) -> str:
-        task = self.ok(self.http.post("/v1/trainings", json={"split_id": self.split["split_id"], "parameters": parameters}))
+        task = self.ok(
+            self.http.post("/v1/trainings", json={"split_id": self.split["split_id"], "parameters": parameters})
+        )
 
         def done() -> Any:
             found = self.ok(self.http.get(f"/v1/trainings/{task['task_id']}"))
@@ -66,8 +69,9 @@ class Game:
         return self.ok(self.http.post(f"/v1/runs/{run_id}/{verb}", json=body))
 
     def paused_in_the_middle(self, **body: Any) -> tuple[str, int]:
-        """A run that was paused after some rows and well before its end, and how many the pause's answer counts: its first ones, on all
-        lanes alike. A busy machine may take several tries: the rows last a second, and a pause may come between what goes to two lanes."""
+        """A run that was paused after some rows and well before its end, and how many the pause's answer counts: its
+        first ones, on all lanes alike. A busy machine may take several tries: the rows last a second, and a pause may
+        come between what goes to two lanes."""
         for _ in range(20):
             run_id = self.start(**body)
             self.counted(run_id, 1)
@@ -83,13 +87,18 @@ class Game:
 
     def first_rows(self, run_id: str) -> list[int]:
         """The indices of the run's first thousand answers that no lane holds back."""
-        return [row["row_index"] for row in self.ok(self.http.get(f"/v1/runs/{run_id}/predictions", params={"limit": 1000}))["items"]]
+        return [
+            row["row_index"]
+            for row in self.ok(self.http.get(f"/v1/runs/{run_id}/predictions", params={"limit": 1000}))["items"]
+        ]
 
     def counted(self, run_id: str, rows: int) -> Any:
         return eventually_sync(lambda: self.run(run_id)["statistics"]["total_predictions"] >= rows, timeout_seconds=30)
 
     def ended(self, run_id: str) -> Any:
-        return eventually_sync(lambda: found if (found := self.run(run_id))["status"] in DONE else None, timeout_seconds=60)
+        return eventually_sync(
+            lambda: found if (found := self.run(run_id))["status"] in DONE else None, timeout_seconds=60
+        )
 
     def expected(self, model: str, *, rows: int | None = None, without: Collection[int] = ()) -> Recount:
         return recount(Storage(self.stack.storage_url), model, self.simulation, rows=rows, without=without)
@@ -98,7 +107,11 @@ class Game:
         found: list[dict[str, Any]] = []
         after, complete = -1, False
         while not complete:
-            page = self.ok(self.http.get(f"/v1/runs/{run_id}/predictions", params={"after": after, "limit": 1000, "attempt": attempt}))
+            page = self.ok(
+                self.http.get(
+                    f"/v1/runs/{run_id}/predictions", params={"after": after, "limit": 1000, "attempt": attempt}
+                )
+            )
             found += page["items"]
             after, complete = page["next_after"], page["complete"]
         return found
@@ -106,14 +119,20 @@ class Game:
 
 @pytest.fixture(scope="module")
 def game(stack: Stack, secom_csv: Path) -> Iterator[Game]:
-    with httpx.Client(base_url=stack.gateway_url, headers={"X-Workspace": f"play-{uuid4().hex[:8]}"}, timeout=150) as http:
+    with httpx.Client(
+        base_url=stack.gateway_url, headers={"X-Workspace": f"play-{uuid4().hex[:8]}"}, timeout=150
+    ) as http:
         yield Game(stack, http, secom_csv)
 
 
 def assert_equal(run: Any, found: list[dict[str, Any]], wanted: Recount) -> None:
     """The statistics and the answers of a run are those of the recount."""
     stats, truth = run["statistics"], run["statistics"]["truth"]
-    assert (stats["total_predictions"], stats["pass_count"], stats["fail_count"]) == (wanted.total, wanted.pass_count, wanted.fail_count)
+    assert (stats["total_predictions"], stats["pass_count"], stats["fail_count"]) == (
+        wanted.total,
+        wanted.pass_count,
+        wanted.fail_count,
+    )
     assert stats["average_confidence"] == pytest.approx(wanted.average_confidence, abs=1e-9, rel=0)
     matrix = [truth[name] for name in ("true_positives", "false_positives", "true_negatives", "false_negatives")]
     assert matrix == [wanted.true_positives, wanted.false_positives, wanted.true_negatives, wanted.false_negatives]
@@ -158,11 +177,15 @@ def test_run_pause_step_seek_resume_retry_and_every_attempt_stays_right(game: Ga
 
 
 @pytest.mark.timeout(300)
-def test_replays_with_another_model_beside_a_live_run_and_over_a_killed_producer_are_exact_and_compared(stack: Stack, game: Game) -> None:
+def test_replays_with_another_model_beside_a_live_run_and_over_a_killed_producer_are_exact_and_compared(
+    stack: Stack, game: Game
+) -> None:
     original = game.start(rows_per_second=None, lanes=3)
     live = game.start(rows_per_second=50)
     game.ended(original)
-    made = game.ok(game.http.post(f"/v1/runs/{original}/replay", json={"model_version": game.other, "rows_per_second": 400}), 201)
+    made = game.ok(
+        game.http.post(f"/v1/runs/{original}/replay", json={"model_version": game.other, "rows_per_second": 400}), 201
+    )
     replayed = made["run_id"]
     assert (made["source"]["kind"], made["source"]["run_id"], made["total_rows"]) == ("topic", original, None)
     game.counted(replayed, 50)
@@ -184,7 +207,10 @@ def test_replays_with_another_model_beside_a_live_run_and_over_a_killed_producer
     while True:
         params = {"limit": 7} | ({"cursor": cursor} if cursor else {})
         diff = game.ok(game.http.get(f"/v1/runs/{original}/diff/{replayed}", params=params))
-        found += [(row["row_index_a"], row["prediction_a"], row["prediction_b"], row["probability_fail_b"]) for row in diff["items"]]
+        found += [
+            (row["row_index_a"], row["prediction_a"], row["prediction_b"], row["probability_fail_b"])
+            for row in diff["items"]
+        ]
         cursor = diff["next_cursor"]
         if cursor is None:
             break
@@ -220,7 +246,9 @@ async def test_rows_of_another_system_are_replayed_and_what_is_no_row_is_told(st
     features = recorded_features(game)
     async with AIOKafkaProducer(bootstrap_servers=stack.bootstrap) as producer:
         for number in range(EXTERNAL_ROWS):
-            value = {"features": features[number], "model_version": game.model} | ({"sample_id": f"own-{number}"} if number % 2 else {})
+            value = {"features": features[number], "model_version": game.model} | (
+                {"sample_id": f"own-{number}"} if number % 2 else {}
+            )
             await producer.send_and_wait(INGRESS.name, json.dumps(value).encode(), key=key.encode())
         await producer.send_and_wait(INGRESS.name, b"{no row", key=key.encode())
     run_id = f"ext-{key}"
@@ -236,7 +264,11 @@ async def test_rows_of_another_system_are_replayed_and_what_is_no_row_is_told(st
 
 def handled(game: Game, run_id: str) -> int:
     answer = game.http.get(f"/v1/runs/{run_id}")
-    return answer.json()["statistics"]["total_predictions"] + answer.json()["statistics"]["dead_letters"] if answer.is_success else 0
+    return (
+        answer.json()["statistics"]["total_predictions"] + answer.json()["statistics"]["dead_letters"]
+        if answer.is_success
+        else 0
+    )
 
 
 def recorded_features(game: Game) -> list[dict[str, float | None]]:

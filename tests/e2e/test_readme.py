@@ -1,5 +1,6 @@
-"""The README is walked from top to bottom in a fresh clone, as a newcomer would: every line of every block is typed as it stands, what it
-says of its effect is looked at, and so is everything on the way that newcomers have stumbled over. The tests are steps, in this order."""
+"""The README is walked from top to bottom in a fresh clone, as a newcomer would: every line of every block is typed as
+it stands, what it says of its effect is looked at, and so is everything on the way that newcomers have stumbled over.
+The tests are steps, in this order."""
 
 import json
 import re
@@ -13,9 +14,9 @@ import pytest
 from devstack.environment import check, example
 from devstack.ports import free_port
 from schemas.topics import TOPICS
-from tests.clone import INSTALLED, Clone
-from tests.contract_help import table
-from tests.old_clients import UPLOADED, WebClient, read
+from tests.support.clone import INSTALLED, Clone
+from tests.support.contract_help import table
+from tests.support.old_clients import UPLOADED, WebClient, read
 
 REPOSITORY = Path(__file__).parents[2]
 README = (REPOSITORY / "README.md").read_text()
@@ -84,7 +85,9 @@ def test_every_file_that_the_readme_links_to_or_names_exists() -> None:
     assert [name for name in (*links, *named) if not list(REPOSITORY.glob(name.removesuffix("/")))] == []
 
 
-def test_every_setting_that_the_readme_names_exists_and_takes_the_value_it_names(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_setting_that_the_readme_names_exists_and_takes_the_value_it_names(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     named = re.findall(r"`([A-Z]+_[A-Z_]+)(?:=([^`]*))?`", README)
     assert ("GATEWAY_ML_DIALECT", "celery") in named
     for name, value in named:
@@ -182,7 +185,9 @@ def test_rows_of_another_system_are_answered(running: Clone) -> None:
     kafka = running.address(9092).removeprefix("http://")
     said = running.shell(f"{INSTALLED}; python examples/send_rows.py --bootstrap {kafka} --key line-7 rows.jsonl")
     assert json.loads(said)["run_id"] == "ext-line-7"
-    assert "does not answer" in running.shell(f"{INSTALLED}; python examples/send_rows.py --bootstrap 127.0.0.1:1 rows.jsonl", code=1)
+    assert "does not answer" in running.shell(
+        f"{INSTALLED}; python examples/send_rows.py --bootstrap 127.0.0.1:1 rows.jsonl", code=1
+    )
 
 
 def test_the_address_may_stand_in_env_or_be_no_gateway_s(running: Clone, tmp_path: Path) -> None:

@@ -12,10 +12,10 @@ import polars
 import pytest
 
 from devstack.recount import recount
-from storage.bundles import load_bundle
-from storage.files import Storage
-from tests.stack import Stack
-from tests.waiting import eventually_sync
+from models.bundle import load_bundle
+from storage.objects.files import Storage
+from tests.support.stack import Stack
+from tests.support.waiting import eventually_sync
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "send_rows.py"
 
@@ -29,7 +29,14 @@ def train_default(stack: Stack, csv: Path) -> tuple[str, str]:
     """Train in the workspace `default`, name the result its champion; return model version and simulation path."""
     with httpx.Client(base_url=stack.gateway_url, timeout=150) as http, csv.open("rb") as file:
         ok(http.post("/dataset/store", files={"file": ("secom.csv", file)}))
-        names = ("train_start_date", "train_end_date", "test_start_date", "test_end_date", "simulation_start_date", "simulation_end_date")
+        names = (
+            "train_start_date",
+            "train_end_date",
+            "test_start_date",
+            "test_end_date",
+            "simulation_start_date",
+            "simulation_end_date",
+        )
         dates = ("2008-07-19", "2008-08-31", "2008-09-01", "2008-09-20", "2008-09-21", "2008-10-17")
         split = ok(http.post("/process/split-data", json=dict(zip(names, dates, strict=True))))
         task = ok(http.post("/process/train/start"))["task_id"]
@@ -43,7 +50,9 @@ def train_default(stack: Stack, csv: Path) -> tuple[str, str]:
 
 
 @pytest.mark.timeout(300)
-def test_the_example_is_answered_by_the_champion_and_bad_rows_are_explained(stack: Stack, secom_csv: Path, tmp_path: Path) -> None:
+def test_the_example_is_answered_by_the_champion_and_bad_rows_are_explained(
+    stack: Stack, secom_csv: Path, tmp_path: Path
+) -> None:
     version, simulation = train_default(stack, secom_csv)
     with httpx.Client(base_url=stack.gateway_url) as http:
         ok(
@@ -60,7 +69,9 @@ def test_the_example_is_answered_by_the_champion_and_bad_rows_are_explained(stac
     printed = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True).stdout
     answers = [json.loads(line) for line in printed.splitlines()]
     wanted = recount(storage, version, simulation, rows=20)
-    assert [(a["prediction"], a["probability_fail"]) for a in answers[:20]] == [(w.prediction, w.probability_fail) for w in wanted.answers]
+    assert [(a["prediction"], a["probability_fail"]) for a in answers[:20]] == [
+        (w.prediction, w.probability_fail) for w in wanted.answers
+    ]
     assert {(a["run_id"], a["model_version"]) for a in answers[:20]} == {(f"ext-{key}", version)}
     assert (answers[20]["reason"], answers[20]["path"]) == ("unknown_feature", "$.features.no_such_sensor")
     assert answers[21]["reason"] == "missing_feature"

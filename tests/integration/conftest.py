@@ -5,8 +5,8 @@ from collections.abc import AsyncIterator
 import pytest
 from aiokafka import AIOKafkaProducer
 
-from tests.brokers import Broker
 from tests.integration.stream_processor_kit import Committed
+from tests.support.brokers import Broker
 
 
 @pytest.fixture

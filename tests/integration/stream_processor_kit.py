@@ -1,4 +1,5 @@
-"""What the stream processor's integration tests need: workers as child processes, runs on `rows.v1`, and an offline recount."""
+"""What the stream processor's integration tests need: workers as child processes, runs on `rows.v1`, and an offline
+recount."""
 
 import asyncio
 import json
@@ -23,14 +24,14 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPa
 from aiokafka.structs import RecordMetadata
 
 from devstack.ports import free_port
+from models.bundle import score
 from schemas.ids import POSITION_PREFIX, row_key
 from schemas.messages import DeadLetter, DeadLetterMark, Ending, LaneStats, Prediction, RunEnd, Source, encode
 from schemas.tasks import RunPosition
 from schemas.topics import DEAD_LETTERS, JSON, MARK_TYPE, PREDICTIONS, RUN_POSITIONS, STATS_CHANGELOG, TYPE_HEADER
-from storage.bundles import score
-from tests.brokers import DATA_PARTITIONS, Broker
+from tests.support.brokers import DATA_PARTITIONS, Broker
+from tests.support.waiting import eventually
 from tests.unit.stream_processor.toys import MODEL_A, model
-from tests.waiting import eventually
 
 ROOT = Path(__file__).parent.parent.parent
 SESSION_TIMEOUT_SECONDS = 6
@@ -60,7 +61,9 @@ class Worker:
 
     def _spawn(self) -> None:
         with self.log.open("ab") as log:
-            self._child = subprocess.Popen([sys.executable, "-m", "stream_processor"], cwd=ROOT, env=self._environment, stderr=log)
+            self._child = subprocess.Popen(
+                [sys.executable, "-m", "stream_processor"], cwd=ROOT, env=self._environment, stderr=log
+            )
 
     def send_signal(self, number: signal.Signals) -> None:
         assert self._child is not None
@@ -139,10 +142,19 @@ class Run:
             return
         acknowledged = list(range(self.lanes))
         position = RunPosition(
-            kind="position", run_id=self.run_id, attempt=self.attempt, epoch=epoch, owner="test", acknowledged=acknowledged,
-            rows_per_second=None, paused=False, written_at=datetime.now(UTC),
-        )  # fmt: skip
-        while (await producer.send_and_wait(RUN_POSITIONS.name, encode(position), key=self.run_id.encode())).offset < epoch:
+            kind="position",
+            run_id=self.run_id,
+            attempt=self.attempt,
+            epoch=epoch,
+            owner="test",
+            acknowledged=acknowledged,
+            rows_per_second=None,
+            paused=False,
+            written_at=datetime.now(UTC),
+        )
+        while (
+            await producer.send_and_wait(RUN_POSITIONS.name, encode(position), key=self.run_id.encode())
+        ).offset < epoch:
             pass  # an epoch is the offset of an earlier record
         self.epochs.add(epoch)
 
@@ -151,13 +163,22 @@ class Run:
         lane = index % self.lanes
         wrong = {"S0": 1.0} if index in self.bad else {}
         value = {
-            "run_id": self.run_id, "attempt": self.attempt, "epoch": epoch, "row_index": index, "lane": lane, "lanes": self.lanes,
-            "sample_id": f"SAMPLE_{index}", "label": ("PASS", "FAIL")[index % 2], "model_version": self.model_version,
+            "run_id": self.run_id,
+            "attempt": self.attempt,
+            "epoch": epoch,
+            "row_index": index,
+            "lane": lane,
+            "lanes": self.lanes,
+            "sample_id": f"SAMPLE_{index}",
+            "label": ("PASS", "FAIL")[index % 2],
+            "model_version": self.model_version,
             "features": features(index) | wrong,
-        } | changed  # fmt: skip
+        } | changed
         return row_key(self.run_id, lane, self.lanes), json.dumps(value).encode()
 
-    async def send(self, producer: AIOKafkaProducer, indices: Iterable[int] | None = None, *, epoch: int = 1, **changed: Any) -> None:
+    async def send(
+        self, producer: AIOKafkaProducer, indices: Iterable[int] | None = None, *, epoch: int = 1, **changed: Any
+    ) -> None:
         """Send rows, all of them unless told which; return when all are acknowledged."""
         await self.claim(producer, epoch)
         futures = []
@@ -172,8 +193,14 @@ class Run:
         for lane in range(self.lanes):
             first_not_sent = self.rows + (lane - self.rows) % self.lanes
             marker = RunEnd(
-                run_id=self.run_id, attempt=self.attempt, epoch=epoch, lane=lane, lanes=self.lanes, end_index=first_not_sent, ending=ending
-            )  # fmt: skip
+                run_id=self.run_id,
+                attempt=self.attempt,
+                epoch=epoch,
+                lane=lane,
+                lanes=self.lanes,
+                end_index=first_not_sent,
+                ending=ending,
+            )
             await producer.send_and_wait(
                 "rows.v1", encode(marker), key=row_key(self.run_id, lane, self.lanes), headers=[("type", b"run-end")]
             )
@@ -194,12 +221,16 @@ class Committed:
         self.marks: list[DeadLetterMark] = []
         self.changes: list[ConsumerRecord] = []
         self._lanes: dict[bytes, LaneStats] = {}
-        self._consumer = AIOKafkaConsumer(**kafka.kwargs, isolation_level="read_committed", auto_offset_reset="earliest")
+        self._consumer = AIOKafkaConsumer(
+            **kafka.kwargs, isolation_level="read_committed", auto_offset_reset="earliest"
+        )
 
     async def __aenter__(self) -> "Committed":
         await self._consumer.start()
         topics = (PREDICTIONS.name, DEAD_LETTERS.name, STATS_CHANGELOG.name)
-        self._consumer.assign([TopicPartition(topic, partition) for topic in topics for partition in range(DATA_PARTITIONS)])
+        self._consumer.assign(
+            [TopicPartition(topic, partition) for topic in topics for partition in range(DATA_PARTITIONS)]
+        )
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -242,7 +273,11 @@ class Committed:
             await self.read()
             found: list[Prediction | DeadLetter] = [
                 *(answer for _, answer in self.predictions if answer.source == place),
-                *(letter for letter in self.dead_letters if Source(letter.topic, letter.partition, letter.offset) == place),
+                *(
+                    letter
+                    for letter in self.dead_letters
+                    if Source(letter.topic, letter.partition, letter.offset) == place
+                ),
             ]
             assert len(found) < 2
             return found[0] if found else None
@@ -268,7 +303,9 @@ class Committed:
         for run, stats in zip(runs, statistics, strict=True):
             expected = run.probabilities()
             answers = self.answers(run.run_id)
-            assert Counter(answer.row_index for answer in answers) == Counter(expected.keys()), "each row is answered exactly once"
+            assert Counter(answer.row_index for answer in answers) == Counter(expected.keys()), (
+                "each row is answered exactly once"
+            )
             assert {answer.row_index: answer.probability_fail for answer in answers} == expected
             assert {index: letters[run.run_id, index] for index in run.bad} == dict.fromkeys(run.bad, 1)
             for lane, found in stats.items():
@@ -287,6 +324,8 @@ def check_lane(found: LaneStats, expected: dict[int, float], run: Run) -> None:
     bad = sorted(index for index in run.bad if index % run.lanes == found.lane)
     assert (found.total, found.dead_letters, found.skipped) == (len(expected), len(bad), bad)
     assert (found.confidence_sum, found.probability_fail_sum) == (confidence, fail)
-    assert Counter({name: times for name, times in msgspec.structs.asdict(found.confusion).items() if times}) == confusion
+    assert (
+        Counter({name: times for name, times in msgspec.structs.asdict(found.confusion).items() if times}) == confusion
+    )
     assert found.fail_count == sum(p >= 0.4 for p in expected.values())
     assert sum(found.histogram) == found.total

@@ -8,11 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from schemas.manifests import ModelManifest
-from storage import golden
-from storage.bundles import (
+from models import golden
+from models.bundle import (
     BundleCorrupt,
-    Content,
+    BundleFiles,
     bundle_path,
     digest,
     finite,
@@ -23,8 +22,9 @@ from storage.bundles import (
     read_manifest,
     write_bundle,
 )
-from storage.files import Storage
-from storage.trial import Trial
+from models.trial import Trial
+from schemas.manifests import ModelManifest
+from storage.objects.files import Storage
 from tests.unit.stream_processor.toys import FEATURES, MODEL_A, booster, manifest
 
 VERSION = import_xgboost().__version__
@@ -89,7 +89,9 @@ def test_golden_rows_score_as_they_did(storage: Storage, trial: Trial) -> None:
 
 
 @pytest.mark.parametrize("made_by", [VERSION, "0.1"])
-def test_golden_rows_that_score_differently_by_a_bit_refuse_the_bundle(storage: Storage, trial: Trial, made_by: str) -> None:
+def test_golden_rows_that_score_differently_by_a_bit_refuse_the_bundle(
+    storage: Storage, trial: Trial, made_by: str
+) -> None:
     rows = np.frombuffer(golden_rows(), "<f4").reshape(-1, len(FEATURES) + 1).copy()
     rows[3, -1] = np.nextafter(rows[3, -1], np.float32(1))
     written(storage, made_by=made_by, golden_f32=rows.tobytes())
@@ -122,16 +124,21 @@ def test_no_mutated_model_harms_the_process_that_asks(storage: Storage, trial: T
     """Whatever comes of it: a crash is one of the child, and the next bundle is tried out all the same."""
     problems = []
     for seed in range(60):
-        content = Content(manifest(MODEL_A).model_copy(update={"seed": seed}), mutated(seed), None)
+        content = BundleFiles(manifest(MODEL_A).model_copy(update={"seed": seed}), mutated(seed), None)
         problems.append(trial.problem(content))
     assert any(problems)
-    assert any(problem and "crashed" in problem for problem in problems), "none of these crashes the library any more: find others"
-    assert trial.problem(Content(manifest(MODEL_A).model_copy(update={"seed": 60}), model_bytes(), golden_rows())) is None
+    assert any(problem and "crashed" in problem for problem in problems), (
+        "none of these crashes the library any more: find others"
+    )
+    assert (
+        trial.problem(BundleFiles(manifest(MODEL_A).model_copy(update={"seed": 60}), model_bytes(), golden_rows()))
+        is None
+    )
 
 
 def test_what_crashed_once_is_not_tried_again(storage: Storage) -> None:
     trial = Trial()
-    crashing = Content(manifest(MODEL_A), b"", None)
+    crashing = BundleFiles(manifest(MODEL_A), b"", None)
     trial.warm()
     child = trial._child
     assert child is not None
@@ -145,5 +152,5 @@ def test_what_crashed_once_is_not_tried_again(storage: Storage) -> None:
 
 def test_a_bundle_that_takes_too_long_is_given_up(storage: Storage) -> None:
     trial = Trial(seconds=0.0)
-    assert "not done" in (trial.problem(Content(manifest(MODEL_A), model_bytes(), None)) or "")
+    assert "not done" in (trial.problem(BundleFiles(manifest(MODEL_A), model_bytes(), None)) or "")
     trial.close()

@@ -12,20 +12,20 @@ import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
-from gateway.errors import Conflict, NotFound
-from gateway.quarantine import Poison
-from runtime.control import TRIES, Owner
+from gateway.errors import ObjectNotFound, StateConflict
+from gateway.system.quarantine import Poison
 from runtime.errors import Fenced, Unavailable
-from runtime.kafka import partition_for, read_to_end
-from runtime.kafka_clients import open_reader
+from runtime.kafka.clients import open_reader
+from runtime.kafka.partition_owner import TRIES, PartitionOwner
+from runtime.kafka.reading import partition_for, read_to_end
+from runtime.kafka.transactions import Partition
 from runtime.quarantine import Quarantine, read_quarantine
-from runtime.transactions import Partition
 from schemas.messages import encode
 from schemas.tasks import Command, Quarantined, TaskState
 from schemas.topics import RUN_COMMANDS, TASKS, Topic
-from tests.brokers import CONTROL_PARTITIONS, Broker
-from tests.hostile import BODIES, KEYS
-from tests.waiting import eventually
+from tests.support.brokers import CONTROL_PARTITIONS, Broker
+from tests.support.hostile import BODIES, KEYS
+from tests.support.waiting import eventually
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 SESSION_TIMEOUT_MS = 3000
@@ -85,8 +85,10 @@ class World:
         await self._sender.send_and_wait(self.topic.name, value, key=key)
 
     @asynccontextmanager
-    async def owner(self, handler: Recorder) -> AsyncIterator[Owner]:
-        owner = Owner(self.kafka, group=self.name, topic=self.topic, handler=handler, session_timeout_ms=SESSION_TIMEOUT_MS)
+    async def owner(self, handler: Recorder) -> AsyncIterator[PartitionOwner]:
+        owner = PartitionOwner(
+            self.kafka, group=self.name, topic=self.topic, handler=handler, session_timeout_ms=SESSION_TIMEOUT_MS
+        )
         stopping = asyncio.Event()
         running = asyncio.create_task(owner.run(stopping))
         try:
@@ -109,7 +111,11 @@ class World:
 
     def task(self, partition: int) -> str:
         """A task id of this test that lies in the partition."""
-        return next(f"{self.name}-{n}" for n in range(1000) if partition_for(f"{self.name}-{n}".encode(), CONTROL_PARTITIONS) == partition)
+        return next(
+            f"{self.name}-{n}"
+            for n in range(1000)
+            if partition_for(f"{self.name}-{n}".encode(), CONTROL_PARTITIONS) == partition
+        )
 
 
 @pytest.fixture
@@ -118,7 +124,9 @@ async def world(kafka: Broker) -> AsyncIterator[World]:
         world = World(kafka, sender)
         admin = AIOKafkaAdminClient(**kafka.kwargs)
         await admin.start()
-        await admin.create_topics([NewTopic(world.name, CONTROL_PARTITIONS, 1, topic_configs={"max.message.bytes": "4194304"})])
+        await admin.create_topics(
+            [NewTopic(world.name, CONTROL_PARTITIONS, 1, topic_configs={"max.message.bytes": "4194304"})]
+        )
         await admin.close()
         yield world
 
@@ -204,7 +212,9 @@ async def test_work_of_a_partition_that_stays_is_not_disturbed_by_a_rebalance(wo
     async def work(partition: Partition) -> None:
         while True:
             ticks[partition.number] = ticks.get(partition.number, 0) + 1
-            await partition.transaction([(TASKS, world.task(partition.number).encode(), encode(state(world.task(partition.number))))])
+            await partition.transaction(
+                [(TASKS, world.task(partition.number).encode(), encode(state(world.task(partition.number))))]
+            )
 
     async with world.owner(first := Recorder()):
         await eventually(lambda: len(first.partitions) == 4)
@@ -215,7 +225,9 @@ async def test_work_of_a_partition_that_stays_is_not_disturbed_by_a_rebalance(wo
             assert all(tasks[number].done() for number in second.partitions)
             seen = dict(ticks)
             await eventually(lambda: all(ticks.get(number, 0) > seen.get(number, 0) for number in first.partitions))
-            assert all(first.partitions[number] is before[number] and not tasks[number].done() for number in first.partitions)
+            assert all(
+                first.partitions[number] is before[number] and not tasks[number].done() for number in first.partitions
+            )
             with pytest.raises(Fenced):
                 await before[next(iter(second.partitions))].transaction([])
 
@@ -252,7 +264,9 @@ async def quarantined(world: World) -> list[Quarantined]:
     return [one for one in await read_quarantine(world.kafka) if one.topic == world.name]
 
 
-async def test_a_command_that_ends_its_owner_again_and_again_is_passed_over_and_its_task_is_failed(world: World) -> None:
+async def test_a_command_that_ends_its_owner_again_and_again_is_passed_over_and_its_task_is_failed(
+    world: World,
+) -> None:
     task = world.task(0)
     pending = state(task, status="PENDING", attempt=0)
     start = Command(command="start", task_id=task, issued_at=NOW, task=pending, arguments={"number": -1})
@@ -269,7 +283,9 @@ async def test_a_command_that_ends_its_owner_again_and_again_is_passed_over_and_
     assert (poison.partition, poison.offset, poison.value) == (0, 0, encode(start))
     assert f"ended the process {TRIES} times" in poison.reason
     ended = [one async for one in states(world, task) if one.status == "FAILED"]
-    assert [one.error for one in ended] == [f"Its order could not be carried out and is in quarantine: {poison.reason}."]
+    assert [one.error for one in ended] == [
+        f"Its order could not be carried out and is in quarantine: {poison.reason}."
+    ]
     assert (await world.answers())[task] == [0]
 
 
@@ -293,9 +309,9 @@ async def test_a_person_may_have_a_command_passed_over_that_ended_its_owner_once
     await crashed(world, ValueError("a bug"))
     poison = Poison(world.kafka)
     try:
-        with pytest.raises(Conflict):
+        with pytest.raises(StateConflict):
             await poison.skip(f"{TASKS.name}:0:0")
-        with pytest.raises(NotFound):
+        with pytest.raises(ObjectNotFound):
             await poison.skip(f"{RUN_COMMANDS.name}:0:999999999")
     finally:
         await poison.close()
@@ -319,7 +335,9 @@ async def test_hostile_commands_are_in_quarantine_and_those_between_them_are_car
         await world.send_raw(body, task.encode())
     await world.send(task)
     for key in KEYS:
-        await world.send_raw(encode(Command(command="start", task_id=task, issued_at=NOW, arguments={"number": 0})), key or b"?")
+        await world.send_raw(
+            encode(Command(command="start", task_id=task, issued_at=NOW, arguments={"number": 0})), key or b"?"
+        )
     await world.send(task)
     async with world.owner(Recorder()):
         await eventually(world.answered)
@@ -402,10 +420,15 @@ async def test_neither_a_former_owner_nor_a_late_report_takes_the_group_back(wor
     await asyncio.gather(former.close(), newer.close())
 
 
-async def test_the_lag_of_the_group_reaches_zero_behind_transactions_that_were_committed_and_aborted(world: World) -> None:
+async def test_the_lag_of_the_group_reaches_zero_behind_transactions_that_were_committed_and_aborted(
+    world: World,
+) -> None:
     tp, recorder = TopicPartition(world.name, 1), Recorder()
     value = encode(Command(command="start", task_id=world.task(1), issued_at=NOW, arguments={"number": 7}))
-    async with world.owner(recorder), AIOKafkaConsumer(**world.kafka, group_id=world.name, enable_auto_commit=False) as looking:
+    async with (
+        world.owner(recorder),
+        AIOKafkaConsumer(**world.kafka, group_id=world.name, enable_auto_commit=False) as looking,
+    ):
         async with AIOKafkaProducer(**world.kafka, transactional_id=f"{world.name}-sender") as other:
             for commit in (True, True, False):
                 await other.begin_transaction()

@@ -18,20 +18,20 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
 from httpx_sse import aconnect_sse
 
-from runtime.kafka import partition_for, read_to_end
+from runtime.kafka.reading import partition_for, read_to_end
 from schemas.ids import external_run_id
 from schemas.messages import encode
 from schemas.tasks import Command, RunSpec
 from schemas.topics import DEAD_LETTERS, INGRESS, MAX_ROW_BYTES, ROWS, RUN_COMMANDS, TASKS
-from storage.files import Storage
-from tests.brokers import CONTROL_PARTITIONS, DATA_PARTITIONS, Broker, redis_server
-from tests.gateway_process import gateway
+from storage.objects.files import Storage
 from tests.integration.stream_processor_kit import Committed, Run, Worker, features
-from tests.raw_records import batch_with_names
-from tests.replays import Replays, frame_of, write_split
+from tests.support.brokers import CONTROL_PARTITIONS, DATA_PARTITIONS, Broker, redis_server
+from tests.support.gateway_process import gateway
+from tests.support.raw_records import batch_with_names
+from tests.support.replays import Replays, frame_of, write_split
+from tests.support.view_records import task
+from tests.support.waiting import eventually
 from tests.unit.stream_processor.toys import MODEL_A, redrive, row, store_model
-from tests.view_records import task
-from tests.waiting import eventually
 
 Headers = list[tuple[str, bytes | None]]
 KEPT = 20
@@ -50,7 +50,9 @@ def storage(tmp_path_factory: pytest.TempPathFactory) -> Storage:
 
 
 @pytest.fixture(scope="module")
-async def worker(fresh_kafka: Broker, storage: Storage, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Worker]:
+async def worker(
+    fresh_kafka: Broker, storage: Storage, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[Worker]:
     folder = tmp_path_factory.mktemp("worker")
     limits = {"STREAM_PROCESSOR_MAX_CONSECUTIVE_DEAD_LETTERS": "30", "STREAM_PROCESSOR_EXACT_REASONS_MAX_ROWS": "0"}
     process = await Worker(fresh_kafka, storage.url, folder, **limits).start()
@@ -84,7 +86,13 @@ async def api(
 ) -> AsyncIterator[httpx.AsyncClient]:
     folder = tmp_path_factory.mktemp("gateway")
     async with gateway(
-        fresh_kafka, redis_of_gateway, folder, predictions_kept=KEPT, dead_letters_kept=200, runs_kept_whole=2, rebuild_records=30
+        fresh_kafka,
+        redis_of_gateway,
+        folder,
+        predictions_kept=KEPT,
+        dead_letters_kept=200,
+        runs_kept_whole=2,
+        rebuild_records=30,
     ) as client:
         yield client
 
@@ -144,10 +152,16 @@ async def test_letters_are_listed_repaired_and_counted_once_in_their_place(
     await shown(api, run.run_id, dead=4)
     found = await letters(api, 4, run_id=run.run_id)
     assert {item["row_index"] for item in found} == run.bad
-    assert {(item["state"], item["reason"], item["path"]) for item in found} == {("open", "unknown_feature", "$.features.S0")}
+    assert {(item["state"], item["reason"], item["path"]) for item in found} == {
+        ("open", "unknown_feature", "$.features.S0")
+    }
     first = await api.get("/v1/dead-letters", params={"run_id": run.run_id, "limit": 3})
-    rest = await api.get("/v1/dead-letters", params={"run_id": run.run_id, "limit": 3, "cursor": first.json()["next_cursor"]})
-    assert [item["dead_letter_id"] for item in first.json()["items"] + rest.json()["items"]] == [item["dead_letter_id"] for item in found]
+    rest = await api.get(
+        "/v1/dead-letters", params={"run_id": run.run_id, "limit": 3, "cursor": first.json()["next_cursor"]}
+    )
+    assert [item["dead_letter_id"] for item in first.json()["items"] + rest.json()["items"]] == [
+        item["dead_letter_id"] for item in found
+    ]
     assert rest.json()["next_cursor"] is None
     assert first.json()["by_reason"] == {"unknown_feature": 4}
     names = {item["row_index"]: item["dead_letter_id"] for item in found}
@@ -157,7 +171,9 @@ async def test_letters_are_listed_repaired_and_counted_once_in_their_place(
     assert base64.b64decode(whole["value_base64"]).decode() == whole["value_text"]
     repaired = json.loads(whole["value_text"])
     del repaired["features"]["S0"]
-    answers = await asyncio.gather(*[api.post(f"/v1/dead-letters/{names[7]}/redrive", json={"value": repaired}) for _ in range(3)])
+    answers = await asyncio.gather(
+        *[api.post(f"/v1/dead-letters/{names[7]}/redrive", json={"value": repaired}) for _ in range(3)]
+    )
     assert {answer.json()["outcome"]["prediction_id"] for answer in answers} == {f"{run.run_id}:1:7"}
     assert {answer.json()["state"] for answer in answers} == {"redriven"}
     again = (await api.post(f"/v1/dead-letters/{names[7]}/redrive", json={"value": repaired})).json()
@@ -208,9 +224,9 @@ async def test_all_that_match_are_sent_and_purged_letters_never_come_back(
     assert report == {"matched": 20, "sent": 20, "failed": [], "left": 0}
     await letters(api, 20, run_id=run.run_id, state="redriven")
     newer = await letters(api, 20, run_id=run.run_id, state="open")
-    assert {item["outcome"]["dead_letter_id"] for item in await letters(api, 20, run_id=run.run_id, state="redriven")} == {
-        item["dead_letter_id"] for item in newer
-    }
+    assert {
+        item["outcome"]["dead_letter_id"] for item in await letters(api, 20, run_id=run.run_id, state="redriven")
+    } == {item["dead_letter_id"] for item in newer}
     purged = [item["dead_letter_id"] for item in newer[:2]]
     report = (await api.post("/v1/dead-letters/purge", json={"ids": [*purged, "7-99999"]})).json()
     assert (report["sent"], [item["dead_letter_id"] for item in report["failed"]]) == (2, ["7-99999"])
@@ -265,7 +281,9 @@ async def test_everything_is_there_again_after_redis_was_emptied(
     assert [item["row_index"] for item in before] == [index for index in range(40) if index != 12]
 
 
-async def events(api: httpx.AsyncClient, run: str, last: str | None = None) -> AsyncGenerator[tuple[str, dict[str, Any]], None]:
+async def events(
+    api: httpx.AsyncClient, run: str, last: str | None = None
+) -> AsyncGenerator[tuple[str, dict[str, Any]], None]:
     headers = {"Last-Event-ID": last} if last else {}
     async with aconnect_sse(api, "GET", f"/v1/runs/{run}/events", headers=headers) as source:
         async for event in source.aiter_sse():
@@ -273,7 +291,9 @@ async def events(api: httpx.AsyncClient, run: str, last: str | None = None) -> A
                 yield event.event, json.loads(event.data)
 
 
-async def test_an_event_stream_tells_redriven_rows_wherever_it_stands(api: httpx.AsyncClient, producer: AIOKafkaProducer) -> None:
+async def test_an_event_stream_tells_redriven_rows_wherever_it_stands(
+    api: httpx.AsyncClient, producer: AIOKafkaProducer
+) -> None:
     run = Run(run_id(), 30, bad={2, 9})
     await run.send(producer)
     await shown(api, run.run_id, dead=2)
@@ -281,7 +301,9 @@ async def test_an_event_stream_tells_redriven_rows_wherever_it_stands(api: httpx
 
     async def redrive_row(index: int) -> None:
         good = run.row(index, 1)[1].decode().replace('"S0": 1.0', "").replace(", }", "}")
-        assert (await api.post(f"/v1/dead-letters/{names[index]}/redrive", json={"value": good})).json()["state"] == "redriven"
+        assert (await api.post(f"/v1/dead-letters/{names[index]}/redrive", json={"value": good})).json()[
+            "state"
+        ] == "redriven"
 
     met: list[tuple[str, int]] = []
     async with aclosing(events(api, run.run_id)) as stream:
@@ -296,7 +318,12 @@ async def test_an_event_stream_tells_redriven_rows_wherever_it_stands(api: httpx
     await redrive_row(2)
     await run.end(producer)
     await completed(producer, run)
-    for last, late, behind in (("14", [2, 9], range(15, 30)), ("29", [2, 9], range(0)), (None, [], range(30)), ("5", [2], range(6, 30))):
+    for last, late, behind in (
+        ("14", [2, 9], range(15, 30)),
+        ("29", [2, 9], range(0)),
+        (None, [], range(30)),
+        ("5", [2], range(6, 30)),
+    ):
         told = [(name, data.get("row_index")) async for name, data in events(api, run.run_id, last)]
         rows = [one for one in told if one[0] in ("redriven", "prediction")]
         assert rows == [*[("redriven", index) for index in late], *[("prediction", index) for index in behind]]
@@ -326,7 +353,9 @@ async def test_too_many_dead_letters_in_a_row_end_the_run_as_failed(
         async for record in read_to_end(fresh_kafka.kwargs, RUN_COMMANDS.name, [home])
         if record.key == run.run_id.encode()
     ]
-    assert [(order.command, order.arguments) for order in orders] == [("fail", {"attempt": 1, "message": found["error"]})]
+    assert [(order.command, order.arguments) for order in orders] == [
+        ("fail", {"attempt": 1, "message": found["error"]})
+    ]
     (name,) = {item["dead_letter_id"] for item in await letters(api, 31, run_id=run.run_id) if item["row_index"] == 20}
     good = run.row(20, 1)[1].decode().replace('"S0": 1.0', "").replace(", }", "}")
     assert (await api.post(f"/v1/dead-letters/{name}/redrive", json={"value": good})).json()["state"] == "redriven"
@@ -402,12 +431,23 @@ async def test_poison_of_every_kind_is_one_letter_each_in_one_run_and_the_partit
     run = external_run_id(key)
     many: Headers = [(f"name-{i}", b"x" * 20_000) for i in range(100)]
     values: list[tuple[bytes | None, Headers]] = [
-        (b"", []), (None, []), (b"\xff\xfe", []), (b"[" * 50_000, []), (b"{}", []), (b"null", []), (b"{" + b" " * 2_000_000 + b"}", []),
-        (row(), [("type", b"run-end")]), (row(), [("type", b"\xff")]), (row(), [("type", b"purge")]),
-        (row(), [("content-type", b"\xff")]), (row(), [("redrive", b"{}")]),
+        (b"", []),
+        (None, []),
+        (b"\xff\xfe", []),
+        (b"[" * 50_000, []),
+        (b"{}", []),
+        (b"null", []),
+        (b"{" + b" " * 2_000_000 + b"}", []),
+        (row(), [("type", b"run-end")]),
+        (row(), [("type", b"\xff")]),
+        (row(), [("type", b"purge")]),
+        (row(), [("content-type", b"\xff")]),
+        (row(), [("redrive", b"{}")]),
         (row(), [("redrive", None)]),
-        (row(run_id=run_id()), []), (row(features={"S1" * 100_000: 1}), many), (row(model_version="m" * 100_000), []),
-    ]  # fmt: skip
+        (row(run_id=run_id()), []),
+        (row(features={"S1" * 100_000: 1}), many),
+        (row(model_version="m" * 100_000), []),
+    ]
     for value, headers in values:
         await producer.send_and_wait(INGRESS.name, value, key=key, partition=partition, headers=headers)
     async with AIOKafkaProducer(**fresh_kafka.kwargs) as plain:
@@ -422,7 +462,15 @@ async def test_poison_of_every_kind_is_one_letter_each_in_one_run_and_the_partit
     assert sum(lane.dead_letters for lane in log.lanes(run).values()) == len(values)
     assert sum(lane.total for lane in log.lanes(run).values()) == 0
     reasons = {item["reason"] for item in found}
-    assert reasons == {"undecodable", "invalid_field", "oversized", "unsupported_encoding", "run_owned", "unknown_feature", "unknown_model"}
+    assert reasons == {
+        "undecodable",
+        "invalid_field",
+        "oversized",
+        "unsupported_encoding",
+        "run_owned",
+        "unknown_feature",
+        "unknown_model",
+    }
     for item in found[:3]:
         assert (await api.get(f"/v1/dead-letters/{item['dead_letter_id']}")).status_code == 200
     await eventually(lambda: measured(api, "gateway_open_dead_letters", 'reason="unsupported_encoding"'))
@@ -448,7 +496,9 @@ async def test_letters_that_are_listed_no_more_are_shown_redriven_and_purged_fro
     assert (found["state"], found["row_index"], found["value_text"].encode()) == ("open", 12, run.row(12, 1)[1])
     good = found["value_text"].replace('"S0": 1.0', "").replace(", }", "}")
     answers = [await api.post(f"/v1/dead-letters/{names[12]}/redrive", json={"value": good}) for _ in range(2)]
-    assert [(one.json()["state"], one.json()["outcome"]["prediction_id"]) for one in answers] == 2 * [("redriven", f"{run.run_id}:1:12")]
+    assert [(one.json()["state"], one.json()["outcome"]["prediction_id"]) for one in answers] == 2 * [
+        ("redriven", f"{run.run_id}:1:12")
+    ]
     assert (await shown(api, run.run_id, dead=2))["statistics"]["total_predictions"] == 38
     again = (await api.post(f"/v1/dead-letters/{names[20]}/redrive")).json()
     assert (again["state"], again["outcome"]["outcome"]) == ("redriven", "dead_letter")

@@ -50,7 +50,9 @@ async def test_topics_are_created_once_with_their_settings(broker: EmbeddedKafka
     await admin.start()
     counts = await partition_counts(admin)
     await admin.close()
-    assert {topic.name: counts[topic.name] for topic in TOPICS} == {topic.name: 8 if topic.family == "data" else 4 for topic in TOPICS}
+    assert {topic.name: counts[topic.name] for topic in TOPICS} == {
+        topic.name: 8 if topic.family == "data" else 4 for topic in TOPICS
+    }
 
 
 async def test_topic_with_another_partition_count_is_reported_and_left_alone(broker: EmbeddedKafka) -> None:
@@ -89,7 +91,11 @@ def test_redis_with_appendonly_keeps_its_data_and_without_is_empty(tmp_path: Pat
 def test_a_taken_port_is_named_with_the_process_that_holds_it(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]
-        with pytest.raises(PortTaken, match=rf"port {port} for redis is taken by process {os.getpid()} .*DEVSTACK_REDIS_PORT"):
+        with pytest.raises(
+            PortTaken, match=rf"port {port} for redis is taken by process {os.getpid()} .*DEVSTACK_REDIS_PORT"
+        ):
             EmbeddedRedis(tmp_path, port=port).start()
-        with pytest.raises(PortTaken, match=rf"port {port} for kafka is taken by process {os.getpid()} .*DEVSTACK_KAFKA_PORT"):
+        with pytest.raises(
+            PortTaken, match=rf"port {port} for kafka is taken by process {os.getpid()} .*DEVSTACK_KAFKA_PORT"
+        ):
             EmbeddedKafka(tmp_path, port=port).start()

@@ -1,4 +1,5 @@
-"""The supervisor on real child processes: what ends is started again, up to a bound; stopping has an order and an end."""
+"""The supervisor on real child processes: what ends is started again, up to a bound; stopping has an order and an
+end."""
 
 import asyncio
 import signal
@@ -14,7 +15,7 @@ from devstack.parts import Part
 from devstack.settings import DevstackSettings
 from devstack.state import StackState
 from devstack.supervisor import Supervisor, rotate
-from tests.waiting import eventually
+from tests.support.waiting import eventually
 
 FOREVER = "import signal; signal.signal(signal.SIGTERM, lambda *_: exit(0)); open(READY, 'w').close(); signal.pause()"
 STUBBORN = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); open(READY, 'w').close(); signal.pause()"
@@ -36,7 +37,16 @@ def part(folder: Path, name: str, code: str, *, live: Callable[[], Awaitable[boo
     async def ready() -> bool:
         return ready_file.exists()
 
-    return Part(name, [sys.executable, "-c", f"READY = {str(ready_file)!r}\n{code}"], {}, folder / f"{name}.log", 0, "", ready, live)
+    return Part(
+        name,
+        [sys.executable, "-c", f"READY = {str(ready_file)!r}\n{code}"],
+        {},
+        folder / f"{name}.log",
+        0,
+        "",
+        ready,
+        live,
+    )
 
 
 class Running:
@@ -53,7 +63,11 @@ class Running:
             self.phases.append(state.phase)
 
     async def ready(self) -> None:
-        await eventually(lambda: self.supervisor.state.phase == "ready" and all(p.state == "ready" for p in self.supervisor.state.parts))
+        await eventually(
+            lambda: (
+                self.supervisor.state.phase == "ready" and all(p.state == "ready" for p in self.supervisor.state.parts)
+            )
+        )
 
 
 @asynccontextmanager
@@ -171,7 +185,9 @@ async def test_a_part_that_is_not_ready_in_time_or_no_longer_alive_is_started_ag
     async def live() -> bool:
         return not dead
 
-    async with running(settings(tmp_path, live_timeout_seconds=0.1), part(tmp_path, "hung", FOREVER, live=live)) as stack:
+    async with running(
+        settings(tmp_path, live_timeout_seconds=0.1), part(tmp_path, "hung", FOREVER, live=live)
+    ) as stack:
         await stack.ready()
         dead = True
         await eventually(lambda: stack.supervisor.parts["hung"].status.restarts == 1)
@@ -182,7 +198,9 @@ async def test_a_part_that_is_not_ready_in_time_or_no_longer_alive_is_started_ag
 async def test_processes_stop_before_redis_and_redis_before_kafka_and_a_stubborn_one_is_killed(tmp_path: Path) -> None:
     noisy = FOREVER.replace("exit(0)", f"(open({str(tmp_path / 'order')!r}, 'a').write(NAME + ' '), exit(0))")
     parts = [part(tmp_path, name, f"NAME = {name!r}\n{noisy}") for name in ("kafka", "redis", "producer")]
-    async with running(settings(tmp_path, stop_timeout_seconds=8.5), *parts, part(tmp_path, "stubborn", STUBBORN)) as stack:
+    async with running(
+        settings(tmp_path, stop_timeout_seconds=8.5), *parts, part(tmp_path, "stubborn", STUBBORN)
+    ) as stack:
         await stack.ready()
     assert (tmp_path / "order").read_text().split() == ["producer", "redis", "kafka"]
     assert stack.supervisor.parts["stubborn"].child.exit_code == -9

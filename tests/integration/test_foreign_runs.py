@@ -1,4 +1,5 @@
-"""Runs that other systems feed: every row is read once, none waits for a silent lane, over reconnections and rebuilt views."""
+"""Runs that other systems feed: every row is read once, none waits for a silent lane, over reconnections and rebuilt
+views."""
 
 import asyncio
 import random
@@ -11,10 +12,10 @@ import pytest
 import redis
 from httpx_sse import aconnect_sse
 
-from tests.brokers import DATA_PARTITIONS, Broker
-from tests.run_world import World, run_world
-from tests.view_records import prediction
-from tests.waiting import eventually
+from tests.support.brokers import DATA_PARTITIONS, Broker
+from tests.support.run_world import World, run_world
+from tests.support.view_records import prediction
+from tests.support.waiting import eventually
 
 LANES = 2 * DATA_PARTITIONS
 KEPT = 30
@@ -54,7 +55,9 @@ class Follower:
             self.connections += 1
             left = self.random.randint(1, 25)
             headers = {"Last-Event-ID": self.last_id} if self.last_id else {}
-            async with aconnect_sse(self.feed.world.client, "GET", f"/v1/runs/{self.feed.run_id}/events", headers=headers) as source:
+            async with aconnect_sse(
+                self.feed.world.client, "GET", f"/v1/runs/{self.feed.run_id}/events", headers=headers
+            ) as source:
                 async for event in source.aiter_sse():
                     if event.event == "prediction":
                         self.rows.append(orjson.loads(event.data)["row_index"])
@@ -92,7 +95,9 @@ async def test_every_row_is_read_once_whatever_lanes_are_silent_or_late(world: W
     read, after = await pages(world, feed.run_id, 3)
     reached = {3: 5, 5: 0, 0: 0}
     for turn in range(24):
-        lane = chance.choice([3, 3, 3, 5] if turn < 16 else [0, 5, 5])  # 0 comes when the others are far ahead, 3 falls silent
+        lane = chance.choice(
+            [3, 3, 3, 5] if turn < 16 else [0, 5, 5]
+        )  # 0 comes when the others are far ahead, 3 falls silent
         count = chance.randint(1, 9)
         await feed.answer(lane, range(reached[lane], reached[lane] + count))
         reached[lane] += count
@@ -151,12 +156,23 @@ async def test_runs_of_other_systems_are_listed_with_what_is_known_of_them(world
     for partition in (2, 5):
         await feed.answer(partition, range(3))
     await eventually(lambda: world.counts(feed.run_id, 6))
-    listed = [run for run in (await world.client.get("/v1/runs", params={"limit": 500})).json()["items"] if run["run_id"] == feed.run_id]
+    listed = [
+        run
+        for run in (await world.client.get("/v1/runs", params={"limit": 500})).json()["items"]
+        if run["run_id"] == feed.run_id
+    ]
     (run,) = listed
-    assert (run["workspace"], run["status"], run["lanes"], run["statistics"]["total_predictions"]) == (None, "IN_PROGRESS", 2, 6)
+    assert (run["workspace"], run["status"], run["lanes"], run["statistics"]["total_predictions"]) == (
+        None,
+        "IN_PROGRESS",
+        2,
+        6,
+    )
     assert run["statistics"]["last_scored_at"] is not None
     assert run["created_at"] == run["statistics"]["first_scored_at"]
-    assert run["model_version"] == (await world.client.get(f"/v1/runs/{feed.run_id}")).json()["model_version"] is not None
+    assert (
+        run["model_version"] == (await world.client.get(f"/v1/runs/{feed.run_id}")).json()["model_version"] is not None
+    )
     newest, _ = await pages(world, feed.run_id, 100, run["tail"])
     check(newest, feed.rows)
     elsewhere = (await world.client.get("/v1/runs", headers={"X-Workspace": "other"})).json()["items"]

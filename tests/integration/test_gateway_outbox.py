@@ -1,4 +1,5 @@
-"""What waits in the outbox reaches a real Kafka once: sent by two gateways, after a crash, beside a write whose end is not known."""
+"""What waits in the outbox reaches a real Kafka once: sent by two gateways, after a crash, beside a write whose end is
+not known."""
 
 import asyncio
 import secrets
@@ -10,21 +11,21 @@ from pathlib import Path
 import pytest
 from aiokafka import AIOKafkaProducer
 
-from gateway.commands import Commands
-from gateway.outbox import Outbox, announcement
+from gateway.datasets.outbox import Outbox, announcement
 from gateway.projector import Projector
-from runtime.kafka import read_to_end
+from gateway.writer import Commands
+from runtime.kafka.reading import read_to_end
 from runtime.tasks import cancel_all
 from schemas import topics
 from schemas.ids import feature_selection_id
 from schemas.manifests import DatasetManifest
-from storage import outbox
-from storage.files import Storage
-from storage.redis_store import RedisStore, ViewRebuilding
-from storage.views import Page, Views
-from tests.brokers import Broker
-from tests.view_records import dataset
-from tests.waiting import eventually
+from storage.objects import outbox
+from storage.objects.files import Storage
+from storage.view.redis_store import RedisStore, ViewRebuilding
+from storage.view.views import Slice, Views
+from tests.support.brokers import Broker
+from tests.support.view_records import dataset
+from tests.support.waiting import eventually
 
 IN_DOUBT_SECONDS = 3.0
 
@@ -83,13 +84,17 @@ async def test_what_waits_is_sent_once_by_however_many_gateways_and_however_ofte
     outbox.put(storage, "ds-without-a-manifest")
     async with sending(kafka, fresh_redis_url, storage, gateways=2):
         await all_sent(storage)
-        for manifest in manifests[:10]:  # as a gateway leaves it that was killed before it could note what Kafka had taken
+        for manifest in manifests[
+            :10
+        ]:  # as a gateway leaves it that was killed before it could note what Kafka had taken
             outbox.put(storage, manifest.dataset_id)
         await all_sent(storage)
     assert await written(kafka, manifests) == once(manifests)
 
 
-async def test_a_write_whose_end_is_not_known_is_waited_for(kafka: Broker, fresh_redis_url: str, storage: Storage) -> None:
+async def test_a_write_whose_end_is_not_known_is_waited_for(
+    kafka: Broker, fresh_redis_url: str, storage: Storage
+) -> None:
     manifest = kept(storage)
     async with AIOKafkaProducer(**kafka.kwargs, transactional_id=f"in-doubt-{manifest.dataset_id}") as upload:
         await upload.begin_transaction()
@@ -103,7 +108,9 @@ async def test_a_write_whose_end_is_not_known_is_waited_for(kafka: Broker, fresh
     assert await written(kafka, [manifest]) == once([manifest])
 
 
-async def test_a_view_built_from_nothing_is_never_shown_without_what_waits(kafka: Broker, fresh_redis_url: str, storage: Storage) -> None:
+async def test_a_view_built_from_nothing_is_never_shown_without_what_waits(
+    kafka: Broker, fresh_redis_url: str, storage: Storage
+) -> None:
     manifest = kept(storage)
     store = RedisStore(fresh_redis_url)
     waiting = Outbox(Commands(kafka.kwargs, store), kafka.kwargs, store, storage)  # not at work: Kafka does not get it
@@ -125,7 +132,7 @@ async def test_a_view_built_from_nothing_is_never_shown_without_what_waits(kafka
     assert outbox.waiting(storage) == [manifest.dataset_id]
 
 
-async def shown(views: Views) -> Page[DatasetManifest] | None:
+async def shown(views: Views) -> Slice[DatasetManifest] | None:
     """The first list that is shown."""
     try:
         return await views.list_datasets("outbox")

@@ -1,4 +1,5 @@
-"""Attempts, replays, diffs and exports of a gateway process on real Kafka and Redis; the workers are played by the test."""
+"""Attempts, replays, diffs and exports of a gateway process on real Kafka and Redis; the workers are played by the
+test."""
 
 import json
 import secrets
@@ -15,26 +16,30 @@ from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
 from aiokafka.structs import TopicPartition
 from httpx_sse import aconnect_sse
 
-from runtime.kafka import partition_for
+from runtime.kafka.reading import partition_for
 from schemas import ids, topics
 from schemas.tasks import FormerAttempt, ReplaySource, RunSpec
-from storage.replays import manifest
-from tests.brokers import DATA_PARTITIONS, Broker
-from tests.run_world import World, run_world
-from tests.view_records import at, model, prediction, task
-from tests.waiting import eventually
+from storage.objects.replays import manifest
+from tests.support.brokers import DATA_PARTITIONS, Broker
+from tests.support.run_world import World, run_world
+from tests.support.view_records import at, model, prediction, task
+from tests.support.waiting import eventually
 
 KEPT = 20
 
 
 @pytest.fixture(scope="module")
 async def world(fresh_kafka: Broker, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[World]:
-    async with run_world(fresh_kafka, tmp_path_factory.mktemp("gateway-play"), predictions_kept=KEPT, rebuild_records=10) as found:
+    async with run_world(
+        fresh_kafka, tmp_path_factory.mktemp("gateway-play"), predictions_kept=KEPT, rebuild_records=10
+    ) as found:
         yield found
 
 
 def former(attempt: int, status: Any, error: str | None = None) -> FormerAttempt:
-    return FormerAttempt(attempt=attempt, status=status, started_at=at(attempt), finished_at=at(attempt + 1), ended_lanes=1, error=error)
+    return FormerAttempt(
+        attempt=attempt, status=status, started_at=at(attempt), finished_at=at(attempt + 1), ended_lanes=1, error=error
+    )
 
 
 async def second_attempt(world: World, *, rows: int = 30, again: int = 40) -> str:
@@ -46,7 +51,9 @@ async def second_attempt(world: World, *, rows: int = 30, again: int = 40) -> st
     second = task(run_id, spec=spec, attempt=2)
     second.former = [former(1, "STOPPED", "why")]
     await world.write_task(second)
-    await world.topic.answer(run_id, [prediction(run_id, row, attempt=2, fail=row % 2 == 0) for row in range(again)], finished="COMPLETED")
+    await world.topic.answer(
+        run_id, [prediction(run_id, row, attempt=2, fail=row % 2 == 0) for row in range(again)], finished="COMPLETED"
+    )
     await world.write_task(msgspec.structs.replace(second, status="COMPLETED", ended_lanes=1))
     await eventually(lambda: world.status_is(run_id, "COMPLETED"))
     return run_id
@@ -67,7 +74,9 @@ async def post(world: World, path: str, status: int, **body: Any) -> Any:
 async def test_every_attempt_is_read_as_it_was_also_out_of_kafka(world: World) -> None:
     run_id = await second_attempt(world)
     listed = (await get(world, f"/v1/runs/{run_id}/attempts"))["items"]
-    assert [(one["attempt"], one["status"], one["error"], one["statistics"]["total_predictions"]) for one in listed] == [
+    assert [
+        (one["attempt"], one["status"], one["error"], one["statistics"]["total_predictions"]) for one in listed
+    ] == [
         (2, "COMPLETED", None, 40),
         (1, "STOPPED", "why", 30),
     ]
@@ -95,7 +104,9 @@ async def test_every_attempt_is_read_as_it_was_also_out_of_kafka(world: World) -
     assert (await get(world, f"/v1/runs/{ids.new_run_id()}", 404, attempt=1))["code"] == "run_not_found"
 
 
-async def events(world: World, run_id: str, last_event_id: str | None = None, **params: Any) -> list[tuple[str, str, Any]]:
+async def events(
+    world: World, run_id: str, last_event_id: str | None = None, **params: Any
+) -> list[tuple[str, str, Any]]:
     headers = {} if last_event_id is None else {"Last-Event-ID": last_event_id}
     async with aconnect_sse(world.client, "GET", f"/v1/runs/{run_id}/events", headers=headers, params=params) as source:
         return [(event.event, event.id, json.loads(event.data)) async for event in source.aiter_sse()]
@@ -119,7 +130,9 @@ async def test_events_name_their_attempt_and_a_stream_goes_on_with_the_next_one(
     for wrong in ("2:", "x", "0:1", "1:2:3", "-1"):
         answer = await world.client.get(f"/v1/runs/{run_id}/events", headers={"Last-Event-ID": wrong})
         assert (answer.status_code, answer.json()["detail"][0]["loc"]) == (422, ["header", "Last-Event-ID"])
-    answer = await world.client.get(f"/v1/runs/{run_id}/events", headers={"Last-Event-ID": "2:3"}, params={"attempt": 1})
+    answer = await world.client.get(
+        f"/v1/runs/{run_id}/events", headers={"Last-Event-ID": "2:3"}, params={"attempt": 1}
+    )
     assert answer.status_code == 422
 
 
@@ -127,7 +140,14 @@ async def test_diff_of_two_attempts_and_export_of_one(world: World) -> None:
     run_id = await second_attempt(world)
     diff = await get(world, f"/v1/runs/{run_id}/diff/{run_id}", attempt=1, other_attempt=2, limit=10)
     assert diff["joined_by"] == "row_index"
-    assert diff["counts"] == {"common": 30, "same": 15, "pass_to_fail": 15, "fail_to_pass": 0, "only_in_a": 0, "only_in_b": 10}
+    assert diff["counts"] == {
+        "common": 30,
+        "same": 15,
+        "pass_to_fail": 15,
+        "fail_to_pass": 0,
+        "only_in_a": 0,
+        "only_in_b": 10,
+    }
     assert [row["row_index_b"] for row in diff["items"]] == list(range(0, 20, 2))
     rest = await get(world, f"/v1/runs/{run_id}/diff/{run_id}", attempt=1, other_attempt=2, cursor=diff["next_cursor"])
     assert ([row["row_index_b"] for row in rest["items"]], rest["next_cursor"]) == (list(range(20, 30, 2)), None)
@@ -180,10 +200,14 @@ async def put(world: World, *records: tuple[bytes, bytes]) -> int:
     return int(sent[0].offset)
 
 
-async def test_what_is_replayed_is_settled_as_offsets_and_what_retention_took_is_410(world: World, fresh_kafka: Broker) -> None:
+async def test_what_is_replayed_is_settled_as_offsets_and_what_retention_took_is_410(
+    world: World, fresh_kafka: Broker
+) -> None:
     run_id = f"line-{secrets.token_hex(4)}"
     partition = partition_for(run_id.encode(), DATA_PARTITIONS)
-    first = await put(world, *((run_id.encode(), b'{"run_id":"%s","features":{}}' % run_id.encode()) for _ in range(20)))
+    first = await put(
+        world, *((run_id.encode(), b'{"run_id":"%s","features":{}}' % run_id.encode()) for _ in range(20))
+    )
     await world.topic.answer(run_id, [prediction(run_id, first + row) for row in range(20)])
     await answered(world, run_id, 20)
     path = f"/v1/runs/{run_id}/replay"
@@ -229,7 +253,12 @@ async def test_what_is_replayed_is_settled_as_offsets_and_what_retention_took_is
     await admin.start()
     await admin.delete_records({TopicPartition(topics.ROWS.name, partition): RecordsToDelete(first + 7)})
     await admin.close()
-    requests: list[dict[str, Any]] = [{}, {"from_offset": first + 6}, {"from_row": first + 6}, {"from_time": "2000-01-01T00:00:00Z"}]
+    requests: list[dict[str, Any]] = [
+        {},
+        {"from_offset": first + 6},
+        {"from_row": first + 6},
+        {"from_time": "2000-01-01T00:00:00Z"},
+    ]
     for body in requests:
         gone = await post(world, path, 410, **body)
         assert (gone["code"], gone["first_available"], gone["partition"]) == ("expired", first + 7, partition)
@@ -255,12 +284,21 @@ async def test_what_is_replayed_is_settled_as_offsets_and_what_retention_took_is
     assert "PRODUCER_REPLAYS_KEPT" in gone["detail"]
 
 
-async def test_a_run_of_ours_is_replayed_by_rows_and_not_with_a_model_that_cannot_read_them(world: World, fresh_kafka: Broker) -> None:
+async def test_a_run_of_ours_is_replayed_by_rows_and_not_with_a_model_that_cannot_read_them(
+    world: World, fresh_kafka: Broker
+) -> None:
     name = await world.workspace()
     run_id, lanes = ids.new_run_id(), 3
-    spec = RunSpec(dataset_id=f"ds-{name}", split_id=f"split-{name}", model_version=f"model-{name}", total_rows=30, lanes=lanes)
-    values = [{"run_id": run_id, "epoch": 1, "lane": i % lanes, "lanes": lanes, "row_index": i, "features": {}} for i in range(30)]
-    await put(world, *((ids.row_key(run_id, i % lanes, lanes), msgspec.json.encode(value)) for i, value in enumerate(values)))
+    spec = RunSpec(
+        dataset_id=f"ds-{name}", split_id=f"split-{name}", model_version=f"model-{name}", total_rows=30, lanes=lanes
+    )
+    values = [
+        {"run_id": run_id, "epoch": 1, "lane": i % lanes, "lanes": lanes, "row_index": i, "features": {}}
+        for i in range(30)
+    ]
+    await put(
+        world, *((ids.row_key(run_id, i % lanes, lanes), msgspec.json.encode(value)) for i, value in enumerate(values))
+    )
     await world.replay(run_id, 30, lanes=lanes, end=False)
     await world.write_task(task(run_id, spec=spec))
 

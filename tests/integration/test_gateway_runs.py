@@ -12,10 +12,10 @@ import redis
 
 from schemas import ids, topics
 from schemas.tasks import RunSpec
-from tests.brokers import Broker
-from tests.run_world import World, run_world
-from tests.view_records import model, prediction, split, task
-from tests.waiting import eventually
+from tests.support.brokers import Broker
+from tests.support.run_world import World, run_world
+from tests.support.view_records import model, prediction, split, task
+from tests.support.waiting import eventually
 
 KEPT = 60
 
@@ -31,14 +31,18 @@ async def test_run_needs_a_split_and_a_model(world: World) -> None:
     name = f"w{secrets.token_hex(4)}"
     answer = await world.client.post("/simulation/start", headers={"X-Workspace": name})
     assert (answer.status_code, answer.json()["code"]) == (409, "no_split")
-    await world.topic.write(topics.DATASETS, f"split-{name}", split(f"split-{name}", "ds-x", workspace=name).model_dump_json().encode())
+    await world.topic.write(
+        topics.DATASETS, f"split-{name}", split(f"split-{name}", "ds-x", workspace=name).model_dump_json().encode()
+    )
     await eventually(lambda: world.knows(f"/v1/splits/split-{name}"))
     answer = await world.client.post("/simulation/start", headers={"X-Workspace": name})
     assert (answer.status_code, answer.json()["code"]) == (409, "no_model")
 
 
 async def test_everything_unknown_is_named_in_one_answer(world: World) -> None:
-    answer = await world.client.post("/simulation/start", json={"split_id": "split-none", "model_version": "model-none"})
+    answer = await world.client.post(
+        "/simulation/start", json={"split_id": "split-none", "model_version": "model-none"}
+    )
     assert answer.status_code == 422
     assert [problem["loc"] for problem in answer.json()["detail"]] == [["body", "split_id"], ["body", "model_version"]]
 
@@ -85,13 +89,20 @@ async def test_started_run_can_be_read_at_once_and_its_owner_is_ordered_to_begin
     assert start.command == "start"
     assert start.task is not None
     spec = msgspec.convert(start.task.spec, RunSpec)
-    assert (start.task.status, start.task.attempt, spec.split_id, spec.model_version) == ("PENDING", 0, f"split-{name}", f"model-{name}")
+    assert (start.task.status, start.task.attempt, spec.split_id, spec.model_version) == (
+        "PENDING",
+        0,
+        f"split-{name}",
+        f"model-{name}",
+    )
     assert (spec.total_rows, spec.rows_per_second, spec.warmup_seconds, spec.lanes) == (10, 1.0, 10.0, 1)
 
 
 async def test_status_follows_a_run_to_its_end(world: World) -> None:
     name = await world.workspace()
-    run_id = (await world.client.post("/simulation/start", headers={"X-Workspace": name}, json={"rows_per_second": 50})).json()["task_id"]
+    run_id = (
+        await world.client.post("/simulation/start", headers={"X-Workspace": name}, json={"rows_per_second": 50})
+    ).json()["task_id"]
     spec = RunSpec(dataset_id="ds", split_id="s", model_version="m", total_rows=3)
     await world.write_task(task(run_id, spec=spec))
     await eventually(lambda: world.status_is(run_id, "IN_PROGRESS"))
@@ -103,7 +114,12 @@ async def test_status_follows_a_run_to_its_end(world: World) -> None:
     assert progress["current_row_index"] == 1
     assert progress["total_rows"] == 3
     assert progress["quality_score"] == 0.25
-    assert progress["live_stats"] == {"total_predictions": 2, "pass_count": 1, "fail_count": 1, "average_confidence": 0.75}
+    assert progress["live_stats"] == {
+        "total_predictions": 2,
+        "pass_count": 1,
+        "fail_count": 1,
+        "average_confidence": 0.75,
+    }
     shown = progress["live_prediction"]
     assert (shown["sample_id"], shown["prediction"], shown["confidence"], shown["top_features"]) == (
         "SAMPLE_1",
@@ -160,11 +176,15 @@ async def test_ill_formed_and_unknown_ids_are_told_apart(world: World) -> None:
     for method, path in (("GET", "/simulation/status/"), ("POST", "/simulation/stop/")):
         answer = await world.client.request(method, path + "17")
         assert answer.status_code == 422
-        assert answer.json()["detail"] == [{"loc": ["path", "task_id"], "msg": "Invalid task ID format.", "type": "value_error"}]
+        assert answer.json()["detail"] == [
+            {"loc": ["path", "task_id"], "msg": "Invalid task ID format.", "type": "value_error"}
+        ]
         for unknown in (ids.new_run_id(), training):
             answer = await world.client.request(method, path + unknown)
             assert answer.status_code == 422
-            assert answer.json()["detail"] == [{"loc": ["path", "task_id"], "msg": "Task ID not found", "type": "value_error.task_id"}]
+            assert answer.json()["detail"] == [
+                {"loc": ["path", "task_id"], "msg": "Task ID not found", "type": "value_error.task_id"}
+            ]
     assert (await world.client.get("/v1/runs/none")).status_code == 404
     assert (await world.client.get(f"/v1/runs/{training}")).status_code == 404
     assert (await world.client.get("/v1/runs/none/predictions")).status_code == 404
@@ -185,7 +205,9 @@ async def test_orders_that_the_state_forbids_are_refused_and_the_state_is_named(
 
 async def test_runs_are_listed_newest_first_page_by_page(world: World) -> None:
     name = await world.workspace()
-    made = [(await world.client.post("/v1/runs", json={}, headers={"X-Workspace": name})).json()["run_id"] for _ in range(5)]
+    made = [
+        (await world.client.post("/v1/runs", json={}, headers={"X-Workspace": name})).json()["run_id"] for _ in range(5)
+    ]
     found: list[str] = []
     cursor = None
     while True:

@@ -1,4 +1,5 @@
-"""Server-sent events: each row once and in order, whatever happens to the connection, the lanes, Redis, or the other clients."""
+"""Server-sent events: each row once and in order, whatever happens to the connection, the lanes, Redis, or the other
+clients."""
 
 import asyncio
 import random
@@ -14,10 +15,10 @@ from httpx_sse import ServerSentEvent, aconnect_sse
 
 from schemas import ids
 from schemas.tasks import RunSpec
-from tests.brokers import Broker
-from tests.run_world import World, run_world
-from tests.view_records import prediction, task
-from tests.waiting import eventually
+from tests.support.brokers import Broker
+from tests.support.run_world import World, run_world
+from tests.support.view_records import prediction, task
+from tests.support.waiting import eventually
 
 KEPT = 50
 CLIENTS = 200
@@ -25,14 +26,18 @@ CLIENTS = 200
 
 @pytest.fixture(scope="module")
 async def world(kafka: Broker, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[World]:
-    async with run_world(kafka, tmp_path_factory.mktemp("gateway-events"), predictions_kept=KEPT, rebuild_records=100) as found:
+    async with run_world(
+        kafka, tmp_path_factory.mktemp("gateway-events"), predictions_kept=KEPT, rebuild_records=100
+    ) as found:
         yield found
 
 
 class Reader:
     """Follows a run as a browser does: reconnects with the last id it has, cut off at random when told to."""
 
-    def __init__(self, world: World, run_id: str, *, cut: random.Random | None = None, after: int | None = None) -> None:
+    def __init__(
+        self, world: World, run_id: str, *, cut: random.Random | None = None, after: int | None = None
+    ) -> None:
         self.world, self.run_id, self.cut, self.after = world, run_id, cut, after
         self.rows: list[int] = []
         self.connections = 0
@@ -49,7 +54,9 @@ class Reader:
         headers = {"Last-Event-ID": str(self.rows[-1])} if self.rows else {}
         params = {} if self.after is None else {"after": self.after}
         left = self.cut.randint(1, 60) if self.cut else None
-        async with aconnect_sse(self.world.client, "GET", f"/v1/runs/{self.run_id}/events", headers=headers, params=params) as source:
+        async with aconnect_sse(
+            self.world.client, "GET", f"/v1/runs/{self.run_id}/events", headers=headers, params=params
+        ) as source:
             if source.response.status_code == 204:  # cut off between the last row and the end
                 return True
             async for event in source.aiter_sse():

@@ -1,4 +1,5 @@
-"""Kafka or Redis away, and rows whose retention time has passed: said at once and truly, and over when they are back."""
+"""Kafka or Redis away, and rows whose retention time has passed: said at once and truly, and over when they are
+back."""
 
 import time
 from collections.abc import AsyncIterator
@@ -7,14 +8,14 @@ import pytest
 from aiokafka import TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
 
-from runtime.kafka import partition_for, read_to_end
+from runtime.kafka.reading import partition_for, read_to_end
 from schemas import ids, topics
-from storage.files import Storage
-from tests.brokers import DATA_PARTITIONS, Broker, redis_server
-from tests.gateway_process import gateway
-from tests.run_world import World, run_world
-from tests.topic_writer import writer
-from tests.waiting import eventually
+from storage.objects.files import Storage
+from tests.support.brokers import DATA_PARTITIONS, Broker, redis_server
+from tests.support.gateway_process import gateway
+from tests.support.run_world import World, run_world
+from tests.support.topic_writer import writer
+from tests.support.waiting import eventually
 
 BOUND_SECONDS = 2.0
 MARGIN_SECONDS = 8.0
@@ -33,11 +34,15 @@ async def delete_before(world: World, run_id: str, row_index: int) -> None:
     partition = partition_for(run_id.encode(), DATA_PARTITIONS)
     records = read_to_end(world.kafka.kwargs, topics.PREDICTIONS.name, [partition])
     wanted = f'"row_index":{row_index},'.encode()
-    offsets = [record.offset async for record in records if record.key == run_id.encode() and wanted in (record.value or b"")]
+    offsets = [
+        record.offset async for record in records if record.key == run_id.encode() and wanted in (record.value or b"")
+    ]
     admin = AIOKafkaAdminClient(**world.kafka.kwargs)
     await admin.start()
     try:
-        await admin.delete_records({TopicPartition(topics.PREDICTIONS.name, partition): RecordsToDelete(before_offset=offsets[0])})
+        await admin.delete_records(
+            {TopicPartition(topics.PREDICTIONS.name, partition): RecordsToDelete(before_offset=offsets[0])}
+        )
     finally:
         await admin.close()
 
@@ -54,7 +59,9 @@ async def test_rows_past_retention_are_gone_and_the_first_that_is_left_is_named(
     stream = await world.client.get(f"/v1/runs/{run_id}/events")
     assert "event: gone" in stream.text
     assert '"first_available":70' in stream.text
-    assert (await world.client.get(f"/v1/runs/{run_id}/events", params={"after": 69})).text.count("event: prediction") == 130
+    assert (await world.client.get(f"/v1/runs/{run_id}/events", params={"after": 69})).text.count(
+        "event: prediction"
+    ) == 130
 
 
 async def test_kafka_away_is_said_within_the_bound_and_reads_go_on(world: World) -> None:
@@ -75,7 +82,9 @@ async def test_kafka_away_is_said_within_the_bound_and_reads_go_on(world: World)
     assert (states["kafka"], states["redis"], states["trainer"]) == ("down", "up", "unknown")
     world.kafka.start()
     await eventually(lambda: world.knows("/ready"), timeout_seconds=60)
-    started = await eventually(lambda: start_run(world, headers), timeout_seconds=60)  # the broker may need longer than the bound at first
+    started = await eventually(
+        lambda: start_run(world, headers), timeout_seconds=60
+    )  # the broker may need longer than the bound at first
     assert [order.command for order in await world.commands(started)] == ["start"]
     listed = (await world.client.get("/v1/runs", headers=headers)).json()["items"]
     assert {started, run_id} <= {run["run_id"] for run in listed}
@@ -97,22 +106,37 @@ async def start_run(world: World, headers: dict[str, str]) -> str:
     return str(answer.json()["task_id"]) if answer.status_code == 200 else ""
 
 
-async def test_redis_away_is_said_and_over_when_it_is_back(fresh_kafka: Broker, tmp_path_factory: pytest.TempPathFactory) -> None:
+async def test_redis_away_is_said_and_over_when_it_is_back(
+    fresh_kafka: Broker, tmp_path_factory: pytest.TempPathFactory
+) -> None:
     folder = tmp_path_factory.mktemp("gateway-redis")
     part, url = redis_server(folder / "redis")
     part.start()
     try:
-        async with writer(fresh_kafka.kwargs) as topic, gateway(fresh_kafka, url, folder, projector_group="redis-away") as client:
+        async with (
+            writer(fresh_kafka.kwargs) as topic,
+            gateway(fresh_kafka, url, folder, projector_group="redis-away") as client,
+        ):
             world = World(fresh_kafka, url, client, topic, Storage(f"file://{folder}").initialise())
             run_id = ids.new_run_id()
             await world.replay(run_id, 30)
             part.kill()
-            for path in (f"/simulation/status/{run_id}", f"/v1/runs/{run_id}", "/v1/runs", f"/v1/runs/{run_id}/predictions"):
+            for path in (
+                f"/simulation/status/{run_id}",
+                f"/v1/runs/{run_id}",
+                "/v1/runs",
+                f"/v1/runs/{run_id}/predictions",
+            ):
                 answer = await client.get(path)
                 assert (answer.status_code, answer.json()["detail"]) == (503, "redis is unavailable; try again.")
                 assert int(answer.headers["Retry-After"]) > 0
             states = await part_states(world)
-            assert (states["redis"], states["view"], states["kafka"], states["producer"]) == ("down", "down", "up", "down")
+            assert (states["redis"], states["view"], states["kafka"], states["producer"]) == (
+                "down",
+                "down",
+                "up",
+                "down",
+            )
             part.start()
             await eventually(lambda: world.knows(f"/v1/runs/{run_id}"))
             assert await world.counts(run_id, 30)

@@ -1,4 +1,5 @@
-"""A gateway whose storage goes away, is not mounted at its start, or is full; and how a first start is told from a lost mount."""
+"""A gateway whose storage goes away, is not mounted at its start, or is full; and how a first start is told from a lost
+mount."""
 
 import asyncio
 import shutil
@@ -9,16 +10,16 @@ import httpx
 import pytest
 from aiokafka import AIOKafkaProducer
 
-from gateway.storage_start import may_be_made
-from runtime.kafka import read_to_end
+from gateway.system.storage_start import may_be_made
+from runtime.kafka.reading import read_to_end
 from schemas.topics import DATASETS
-from storage.files import Storage
-from tests.brokers import Broker
-from tests.contract_help import table
-from tests.full_disk import small_disk
-from tests.gateway_process import gateway
-from tests.storage_away import bring_back, take_away
-from tests.waiting import eventually
+from storage.objects.files import Storage
+from tests.support.brokers import Broker
+from tests.support.contract_help import table
+from tests.support.full_disk import small_disk
+from tests.support.gateway_process import gateway
+from tests.support.storage_away import bring_back, take_away
+from tests.support.waiting import eventually
 
 
 @pytest.fixture
@@ -62,7 +63,9 @@ async def test_while_the_storage_is_away_it_is_named_and_nothing_is_written_and_
     assert (await client.get(f"/v1/datasets/{first}/preview")).status_code == 200
 
 
-async def test_an_upload_under_way_when_the_storage_goes_is_answered_503_and_leaves_nothing(client: httpx.AsyncClient, root: Path) -> None:
+async def test_an_upload_under_way_when_the_storage_goes_is_answered_503_and_leaves_nothing(
+    client: httpx.AsyncClient, root: Path
+) -> None:
     content = table(4000)
 
     async def body() -> AsyncIterator[bytes]:
@@ -71,7 +74,9 @@ async def test_an_upload_under_way_when_the_storage_goes_is_answered_503_and_lea
         take_away(f"file://{root}")
         yield content[1000:] + b"\r\n--XX--\r\n"
 
-    answer = await client.post("/v1/datasets", content=body(), headers={"Content-Type": "multipart/form-data; boundary=XX"})
+    answer = await client.post(
+        "/v1/datasets", content=body(), headers={"Content-Type": "multipart/form-data; boundary=XX"}
+    )
     assert (answer.status_code, answer.json()["detail"]) == (503, "storage is unavailable; try again.")
     bring_back(f"file://{root}")
     assert files(root) == ["storage.json"]
@@ -85,9 +90,15 @@ async def test_a_file_that_is_gone_from_a_storage_that_is_there_is_named(client:
     assert "data.parquet" in answer.json()["detail"]
 
 
-async def test_an_empty_root_is_made_a_storage_only_while_kafka_knows_of_no_dataset(fresh_kafka: Broker, tmp_path: Path) -> None:
+async def test_an_empty_root_is_made_a_storage_only_while_kafka_knows_of_no_dataset(
+    fresh_kafka: Broker, tmp_path: Path
+) -> None:
     """`fresh_kafka` knows the datasets of the tests before."""
-    known = [record.key.decode() async for record in read_to_end(fresh_kafka.kwargs, DATASETS.name) if record.key.startswith(b"ds-")]
+    known = [
+        record.key.decode()
+        async for record in read_to_end(fresh_kafka.kwargs, DATASETS.name)
+        if record.key.startswith(b"ds-")
+    ]
     assert known
     storage = Storage(f"file://{tmp_path}/root")
     assert not await may_be_made(storage, fresh_kafka.kwargs)

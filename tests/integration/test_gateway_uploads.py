@@ -1,4 +1,5 @@
-"""Uploads at their limits: a client that goes away, too many bytes, a full disk: nothing is left behind. Kafka away: they work."""
+"""Uploads at their limits: a client that goes away, too many bytes, a full disk: nothing is left behind. Kafka away:
+they work."""
 
 import asyncio
 import gzip
@@ -15,12 +16,12 @@ import psutil
 import pytest
 import redis
 
-from runtime.kafka import read_to_end
+from runtime.kafka.reading import read_to_end
 from schemas import topics
-from tests.brokers import Broker
-from tests.contract_help import table
-from tests.gateway_process import gateway
-from tests.waiting import eventually
+from tests.support.brokers import Broker
+from tests.support.contract_help import table
+from tests.support.gateway_process import gateway
+from tests.support.waiting import eventually
 
 LIMIT = 30_000_000
 START = b'--XX\r\nContent-Disposition: form-data; name="file"; filename="rows.csv"\r\n\r\n'
@@ -41,11 +42,17 @@ async def client(kafka: Broker, redis_url: str, folder: Path) -> AsyncIterator[h
 
 def kept(folder: Path) -> list[str]:
     """What lies in the storage."""
-    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file() and path.name != "storage.json")
+    return sorted(
+        str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file() and path.name != "storage.json"
+    )
 
 
 def process_of(client: httpx.AsyncClient) -> psutil.Process:
-    found = (c.pid for c in psutil.net_connections("tcp") if c.status == psutil.CONN_LISTEN and c.laddr.port == client.base_url.port)
+    found = (
+        c.pid
+        for c in psutil.net_connections("tcp")
+        if c.status == psutil.CONN_LISTEN and c.laddr.port == client.base_url.port
+    )
     return psutil.Process(next(pid for pid in found if pid is not None))
 
 
@@ -65,7 +72,10 @@ async def test_a_client_that_goes_away_half_way_leaves_nothing(client: httpx.Asy
     before = kept(folder)
     address = client.base_url
     _, writer = await asyncio.open_connection(address.host, address.port)
-    head = f"POST /dataset/store HTTP/1.1\r\nHost: x\r\nContent-Type: {TYPE['Content-Type']}\r\nContent-Length: 20000000\r\n\r\n"
+    head = (
+        f"POST /dataset/store HTTP/1.1\r\nHost: x\r\nContent-Type: {TYPE['Content-Type']}\r\nContent-Length:"
+        " 20000000\r\n\r\n"
+    )
     writer.write(head.encode() + START + b"1,2,3\n" * 1_000_000)
     await writer.drain()
     await eventually(lambda: any(path.endswith("upload") for path in kept(folder)))
@@ -75,7 +85,9 @@ async def test_a_client_that_goes_away_half_way_leaves_nothing(client: httpx.Asy
 
 
 @pytest.mark.parametrize("announced", [True, False])
-async def test_a_file_above_the_limit_is_413_and_leaves_nothing(client: httpx.AsyncClient, folder: Path, announced: bool) -> None:
+async def test_a_file_above_the_limit_is_413_and_leaves_nothing(
+    client: httpx.AsyncClient, folder: Path, announced: bool
+) -> None:
     before = kept(folder)
     large = START + b"1,2,3\n" * (LIMIT // 6 + 100_000) + b"\r\n--XX--\r\n"
     body: Any = large if announced else pieces(LIMIT // 1_000_000 + 1, b"1" * 1_000_000)
@@ -117,7 +129,9 @@ async def test_a_full_disk_is_507_and_leaves_nothing(client: httpx.AsyncClient, 
 async def test_memory_stays_flat_and_others_are_answered_during_an_upload(client: httpx.AsyncClient) -> None:
     process = process_of(client)
     before, peak, slowest = process.memory_info().rss, 0, 0.0
-    sending = asyncio.create_task(client.post("/dataset/store", content=pieces(28, b"1" * 1_000_000, 0.005), headers=TYPE))
+    sending = asyncio.create_task(
+        client.post("/dataset/store", content=pieces(28, b"1" * 1_000_000, 0.005), headers=TYPE)
+    )
     while not sending.done():
         started = time.perf_counter()
         assert (await client.get("/health")).status_code == 200

@@ -1,4 +1,5 @@
-"""A split and the feature selection it needs: waited for, named when it takes too long, refused with its reason when it failed."""
+"""A split and the feature selection it needs: waited for, named when it takes too long, refused with its reason when it
+failed."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -10,20 +11,26 @@ import pytest
 
 from schemas.messages import Status, encode
 from schemas.topics import TASKS
-from tests.brokers import Broker
-from tests.contract_help import ok, split_body, store_async, table
-from tests.gateway_process import gateway
-from tests.topic_writer import Writer, writer
-from tests.view_records import task
-from tests.waiting import eventually
+from tests.support.brokers import Broker
+from tests.support.contract_help import ok, split_body, store_async, table
+from tests.support.gateway_process import gateway
+from tests.support.topic_writer import Writer, writer
+from tests.support.view_records import task
+from tests.support.waiting import eventually
 
 WAIT_SECONDS = 3
 
 
 @pytest.fixture(scope="module")
-async def client(kafka: Broker, redis_url: str, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[httpx.AsyncClient]:
+async def client(
+    kafka: Broker, redis_url: str, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[httpx.AsyncClient]:
     folder: Path = tmp_path_factory.mktemp("waiting")
-    settings = {"feature_selection_wait_seconds": WAIT_SECONDS, "ml_dialect": "celery", "projector_group": "gateway-waiting"}
+    settings = {
+        "feature_selection_wait_seconds": WAIT_SECONDS,
+        "ml_dialect": "celery",
+        "projector_group": "gateway-waiting",
+    }
     async with gateway(kafka, redis_url, folder, **settings) as found:
         yield found
 
@@ -41,7 +48,9 @@ async def uploaded(client: httpx.AsyncClient, workspace: str) -> str:
 
 
 async def ends(trainer: Writer, task_id: str, status: Status, **changes: Any) -> None:
-    await trainer.write(TASKS, task_id, encode(task(task_id, kind="feature_selection", status=status, attempt=1, **changes)))
+    await trainer.write(
+        TASKS, task_id, encode(task(task_id, kind="feature_selection", status=status, attempt=1, **changes))
+    )
 
 
 async def test_a_split_waits_for_a_running_feature_selection(client: httpx.AsyncClient, trainer: Writer) -> None:
@@ -57,7 +66,10 @@ async def test_a_split_waits_for_a_running_feature_selection(client: httpx.Async
 async def test_one_that_takes_too_long_is_named(client: httpx.AsyncClient, route: str) -> None:
     task_id = await uploaded(client, "waiting-long")
     body = {name.replace("_date", ""): value for name, value in split_body().items()}
-    camel = {first + second.capitalize(): value for (first, _, second), value in ((name.partition("_"), v) for name, v in body.items())}
+    camel = {
+        first + second.capitalize(): value
+        for (first, _, second), value in ((name.partition("_"), v) for name, v in body.items())
+    }
     if route.startswith("/api"):
         refused = await client.post(route, json=camel)
         assert (refused.status_code, task_id in refused.text) == (409, True)

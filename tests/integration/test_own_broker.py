@@ -1,4 +1,5 @@
-"""The files of examples/own_broker make a Kafka that speaks TLS and asks for a password, and our settings reach it. Nothing else does."""
+"""The files of examples/own_broker make a Kafka that speaks TLS and asks for a password, and our settings reach it.
+Nothing else does."""
 
 import base64
 import os
@@ -47,12 +48,17 @@ class Secured:
             for line in (EXAMPLE / "env.example").read_text().splitlines()
             if line[:1] not in "#"
         }
-        self.environment |= {"KAFKA_BOOTSTRAP_SERVERS": f"127.0.0.1:{port}", "SSL_CERT_FILE": str(certificates / "ca.pem")}
+        self.environment |= {
+            "KAFKA_BOOTSTRAP_SERVERS": f"127.0.0.1:{port}",
+            "SSL_CERT_FILE": str(certificates / "ca.pem"),
+        }
 
     def runs(self, *words: str, cwd: Path, **changed: str) -> subprocess.CompletedProcess[str]:
         """A Python of ours, with its settings."""
         environment = {**self.environment, "PYTHONPATH": str(EXAMPLE.parents[1]), **changed}
-        return subprocess.run([sys.executable, *words], cwd=cwd, env=environment, capture_output=True, text=True, timeout=100, check=False)
+        return subprocess.run(
+            [sys.executable, *words], cwd=cwd, env=environment, capture_output=True, text=True, timeout=100, check=False
+        )
 
 
 @pytest.fixture(scope="module")
@@ -78,11 +84,22 @@ def secured(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Secured]:
         ("--add-scram", f"SCRAM-SHA-512=[name={name},password={secret}]")
         for name, secret in (("broker", "broker-secret"), (USER, PASSWORD))
     ]
-    format_ = ["kafka.tools.StorageTool", "format", "-t", cluster, "-c", str(folder / "filled.properties"), *users[0], *users[1]]
+    format_ = [
+        "kafka.tools.StorageTool",
+        "format",
+        "-t",
+        cluster,
+        "-c",
+        str(folder / "filled.properties"),
+        *users[0],
+        *users[1],
+    ]
     done = subprocess.run([java(), *JVM, "-cp", classpath, *format_], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     child = Child(
-        "kafka", [java(), *JVM, *LOGGING, "-cp", classpath, "kafka.Kafka", str(folder / "filled.properties")], folder / "kafka.log"
+        "kafka",
+        [java(), *JVM, *LOGGING, "-cp", classpath, "kafka.Kafka", str(folder / "filled.properties")],
+        folder / "kafka.log",
     )
     child.start(lambda: is_listening(port), timeout_seconds=60)
     yield Secured(port, certificates)

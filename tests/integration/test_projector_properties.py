@@ -1,4 +1,5 @@
-"""The view is the same however its records reach it: in batches, twice, late, out of order, or ahead of time by the gateway's own hand."""
+"""The view is the same however its records reach it: in batches, twice, late, out of order, or ahead of time by the
+gateway's own hand."""
 
 import asyncio
 import re
@@ -15,12 +16,12 @@ from hypothesis import strategies as st
 from schemas import topics
 from schemas.ids import alias_key
 from schemas.messages import Alias, encode
-from storage import redis_keys as keys
-from storage.operations import Limits, Operation, fold
-from storage.projection import Projected, project
-from storage.redis_store import Advance, RedisStore, ViewDamaged, ViewRebuilding
-from tests.view_records import at, dataset, dead_letter, lane_stats, log_entry, model, prediction, split, task
-from tests.waiting import eventually_sync
+from storage.view import redis_keys as keys
+from storage.view.operations import Limits, Operation, fold
+from storage.view.projection import Projected, project
+from storage.view.redis_store import Advance, RedisStore, ViewDamaged, ViewRebuilding
+from tests.support.view_records import at, dataset, dead_letter, lane_stats, log_entry, model, prediction, split, task
+from tests.support.waiting import eventually_sync
 
 LIMITS = Limits(predictions=6, logs=3, dead_letters=3)
 Record = tuple[topics.Topic, str, bytes | None]
@@ -76,7 +77,7 @@ class World:
 
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
-    from tests.brokers import redis_server
+    from tests.support.brokers import redis_server
 
     part, url = redis_server(tmp_path_factory.mktemp("projection-redis"))
     part.start()
@@ -88,7 +89,9 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
 
 
 def _task(number: int, version: int, kind: str) -> Record:
-    state = task(f"t{number}", kind="run" if kind == "run" else "training", created_at=at(number), progress={"version": version})
+    state = task(
+        f"t{number}", kind="run" if kind == "run" else "training", created_at=at(number), progress={"version": version}
+    )
     return topics.TASKS, f"t{number}", None if kind == "deleted" else encode(state)
 
 
@@ -98,7 +101,9 @@ def _dataset(number: int, workspace: str | None) -> Record:
 
 
 def _split(number: int, dataset_number: int | None) -> Record:
-    manifest = None if dataset_number is None else split(f"split-{number}", f"ds-{dataset_number}", created_at=at(number))
+    manifest = (
+        None if dataset_number is None else split(f"split-{number}", f"ds-{dataset_number}", created_at=at(number))
+    )
     return topics.DATASETS, f"split-{number}", manifest.model_dump_json().encode() if manifest else None
 
 
@@ -164,7 +169,9 @@ def _in_order(world: World, places: list[Place]) -> dict[str, Any]:
 
 @thorough
 @given(log=st.lists(records, max_size=40), data=st.data())
-def test_any_order_any_repetition_and_any_batching_give_the_same_view(world: World, log: Log, data: st.DataObject) -> None:
+def test_any_order_any_repetition_and_any_batching_give_the_same_view(
+    world: World, log: Log, data: st.DataObject
+) -> None:
     places = _placed(log)
     wanted = _in_order(world, places)
     world.clear()
@@ -281,7 +288,9 @@ def test_only_one_clears_a_view_away_and_meanwhile_nothing_is_placed_or_written(
 
 @thorough
 @given(log=st.lists(records, min_size=1, max_size=40), data=st.data())
-def test_replayed_prefix_and_own_writes_ahead_of_time_change_nothing(world: World, log: Log, data: st.DataObject) -> None:
+def test_replayed_prefix_and_own_writes_ahead_of_time_change_nothing(
+    world: World, log: Log, data: st.DataObject
+) -> None:
     places = _placed(log)
     wanted = _in_order(world, places)
     world.clear()
@@ -375,9 +384,15 @@ def test_of_many_runs_the_oldest_are_thinned_and_keep_their_totals(world: World)
     names = [str(key, "utf-8") for key in world.redis.scan_iter()]
     for kind, kept in (("predictions", 7), ("offsets", 7), ("stats", 40), ("reach", 40)):
         assert sum(name.startswith(f"ii:{kind}:") for name in names) == kept, kind
-    assert {name.split(":")[2] for name in names if name.startswith("ii:predictions:")} == {f"small-{i}" for i in range(33, 40)}
+    assert {name.split(":")[2] for name in names if name.startswith("ii:predictions:")} == {
+        f"small-{i}" for i in range(33, 40)
+    }
     assert world.redis.hget("ii:reach:small-3:1", "floor") == b"5"
-    late = [operation for i in (1, 2) for operation in _operations(topics.PREDICTIONS, "small-3", encode(prediction("small-3", i)))]
+    late = [
+        operation
+        for i in (1, 2)
+        for operation in _operations(topics.PREDICTIONS, "small-3", encode(prediction("small-3", i)))
+    ]
     world.run(store.apply(fold(late, THIN), []))  # by a projector that had been frozen
     assert world.redis.hget("ii:reach:small-3:1", "floor") == b"5"
     world.run(store.close())

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from schemas.manifests import SplitManifest
-from storage.ranges import Ranges
-from storage.splits import split, suggest
-from tests.plant_files import Reader, file, label, notices
+from storage.tables.ranges import DateRanges
+from storage.tables.splits import split, suggest
+from tests.support.plant_files import Reader, file, label, notices
 
 
 @pytest.fixture
@@ -83,7 +83,9 @@ def test_a_time_is_read_as_what_it_is(text: str, expected: datetime, name: str, 
 
 
 @pytest.mark.parametrize("name", ["ts_ms", "t", "x17", "logged", "Tick"])
-@pytest.mark.parametrize(("start", "step"), [(1705298400, 60), (1705298400000, 60_000), (638408952000000000, 600_000_000)])
+@pytest.mark.parametrize(
+    ("start", "step"), [(1705298400, 60), (1705298400000, 60_000), (638408952000000000, 600_000_000)]
+)
 def test_numbers_since_an_epoch_are_times_under_any_name(name: str, start: int, step: int, reader: Reader) -> None:
     found = reader.dataset(file(f"{name},A,Response", lambda i: f"{start + i * step},{i},{label(i)}"))
     assert (found.time.column, found.first_timestamp, found.features) == (name, SIX, ["A"])
@@ -100,7 +102,7 @@ def test_newest_first_is_simulated_on_the_newest(reader: Reader) -> None:
     found = reader.dataset(file("time,A,Response", lambda i: f"{28 - i:02d}.02.24 08:00,{i},{label(i)}", 20))
     assert "newest first" in notices(found)["newest_first"]
     ranges = suggest(reader.storage, found)
-    assert isinstance(ranges, Ranges)
+    assert isinstance(ranges, DateRanges)
     made = split(reader.storage, found, ranges)
     assert isinstance(made, SplitManifest)
     assert (made.train.range.start, made.simulation.range.end) == (at(2024, 2, 9, 8), at(2024, 2, 28, 8))
@@ -108,27 +110,40 @@ def test_newest_first_is_simulated_on_the_newest(reader: Reader) -> None:
 
 @pytest.mark.parametrize("stray", ["soon", "", "0", "31.02.2024"])
 def test_a_stray_value_is_a_named_row_without_a_time_in_no_set(stray: str, reader: Reader) -> None:
-    found = reader.dataset(file("Id,Time,A,Response", lambda i: f"{i},{stray if i == 7 else f'2024-01-15 06:{i:02d}'},{i},{label(i)}", 40))
+    found = reader.dataset(
+        file("Id,Time,A,Response", lambda i: f"{i},{stray if i == 7 else f'2024-01-15 06:{i:02d}'},{i},{label(i)}", 40)
+    )
     assert found.time.missing == 1
     assert "line 9" in notices(found)["rows_without_time"]
     ranges = suggest(reader.storage, found)
-    assert isinstance(ranges, Ranges)
+    assert isinstance(ranges, DateRanges)
     made = split(reader.storage, found, ranges)
     assert isinstance(made, SplitManifest)
     assert made.train.rows + made.test.rows + made.simulation.rows == 39
     assert any(one.code == "rows_without_time" for one in made.notices)
-    assert reader.take_in(file("Id,Time,A,Response", lambda i: f"{i},{'soon' if i % 3 == 0 else '2024-01-15'},{i},{label(i)}"))
+    assert reader.take_in(
+        file("Id,Time,A,Response", lambda i: f"{i},{'soon' if i % 3 == 0 else '2024-01-15'},{i},{label(i)}")
+    )
 
 
 @pytest.mark.parametrize(
     ("header", "value"),
-    [("Zeit", "KW3 Mo"), ("EVENT_TIME", "Day 12 shift 3"), ("time", "1.5"), ("Timestamp", "12"), ("Date", "15"), ("x", "2024-13-45 06:00")],
+    [
+        ("Zeit", "KW3 Mo"),
+        ("EVENT_TIME", "Day 12 shift 3"),
+        ("time", "1.5"),
+        ("Timestamp", "12"),
+        ("Date", "15"),
+        ("x", "2024-13-45 06:00"),
+    ],
 )
 def test_what_cannot_be_read_is_refused_with_examples_and_forms(header: str, value: str, reader: Reader) -> None:
     text = file(f"{header},A,Response", lambda i: f"{value},{i},{label(i)}")
     asked = reader.problem(text)
     assert asked.code == "time_unreadable"
-    assert all(words in asked.message for words in (repr(value), "time_format=", "time_column=synthetic_timestamp", "line 2"))
+    assert all(
+        words in asked.message for words in (repr(value), "time_format=", "time_column=synthetic_timestamp", "line 2")
+    )
     assert reader.dataset(text, time_column="synthetic_timestamp").features == ["A"]
 
 
@@ -164,14 +179,23 @@ def test_a_zone_name_of_several_zones_is_asked_about(zone: str, reader: Reader) 
 
 
 @pytest.mark.parametrize(
-    ("zone", "expected"), [("Europe/Berlin", at(2024, 1, 15, 5)), ("+02:00", at(2024, 1, 15, 4)), ("UTC-5", at(2024, 1, 15, 11))]
+    ("zone", "expected"),
+    [("Europe/Berlin", at(2024, 1, 15, 5)), ("+02:00", at(2024, 1, 15, 4)), ("UTC-5", at(2024, 1, 15, 11))],
 )
 def test_local_times_are_read_in_the_zone_that_is_given(zone: str, expected: datetime, reader: Reader) -> None:
-    assert reader.dataset(file("time,A,Response", lambda i: f"15.01.2024 06:00,{i},{label(i)}"), time_zone=zone).first_timestamp == expected
+    assert (
+        reader.dataset(
+            file("time,A,Response", lambda i: f"15.01.2024 06:00,{i},{label(i)}"), time_zone=zone
+        ).first_timestamp
+        == expected
+    )
 
 
 def test_a_zone_that_is_none_is_refused(reader: Reader) -> None:
-    assert reader.problem(file("A,Response", lambda i: f"{i},{label(i)}"), time_zone="Mars/Base").code == "time_zone_unknown"
+    assert (
+        reader.problem(file("A,Response", lambda i: f"{i},{label(i)}"), time_zone="Mars/Base").code
+        == "time_zone_unknown"
+    )
 
 
 def autumn(i: int) -> str:

@@ -1,4 +1,5 @@
-"""How long rows wait after a worker was killed, with a thousand runs in its table; and that a worker which is stuck does not stay so."""
+"""How long rows wait after a worker was killed, with a thousand runs in its table; and that a worker which is stuck
+does not stay so."""
 
 import asyncio
 import os
@@ -9,12 +10,12 @@ from aiokafka import AIOKafkaProducer
 
 from runtime.errors import EXIT_UNAVAILABLE
 from schemas.topics import INGRESS
-from storage.files import Storage
-from stream_processor.settings import Settings
-from tests.brokers import DATA_PARTITIONS, Broker
+from storage.objects.files import Storage
+from stream_processor.settings import StreamProcessorSettings
 from tests.integration.stream_processor_kit import Committed, Worker
+from tests.support.brokers import DATA_PARTITIONS, Broker
+from tests.support.waiting import eventually
 from tests.unit.stream_processor.toys import MODEL_A, MODEL_B, row, store_model
-from tests.waiting import eventually
 
 RUNS = 1000
 
@@ -29,15 +30,19 @@ async def test_rows_are_scored_again_after_a_worker_with_a_thousand_runs_was_kil
 ) -> None:
     storage = Storage(f"file://{tmp_path}/storage").initialise()
     store_model(storage, MODEL_A)
-    session = str(Settings.model_fields["session_timeout_seconds"].default)
+    session = str(StreamProcessorSettings.model_fields["session_timeout_seconds"].default)
     worker = await Worker(fresh_kafka, storage.url, tmp_path, STREAM_PROCESSOR_SESSION_TIMEOUT_SECONDS=session).start()
     await asyncio.gather(*[await producer.send(INGRESS.name, row(), key=b"run-%d" % number) for number in range(RUNS)])
     await eventually(lambda: answered(log, RUNS), timeout_seconds=60, message="a thousand runs counted")
     await worker.kill()
     killed = time.monotonic()
-    await asyncio.gather(*[producer.send_and_wait(INGRESS.name, row(), key=b"after", partition=p) for p in range(DATA_PARTITIONS)])
+    await asyncio.gather(
+        *[producer.send_and_wait(INGRESS.name, row(), key=b"after", partition=p) for p in range(DATA_PARTITIONS)]
+    )
     await worker.start(ready=False)
-    await eventually(lambda: answered(log, RUNS + DATA_PARTITIONS), timeout_seconds=60, message="every partition is scored again")
+    await eventually(
+        lambda: answered(log, RUNS + DATA_PARTITIONS), timeout_seconds=60, message="every partition is scored again"
+    )
     took = time.monotonic() - killed
     print(f"recovered {took:.1f} s after kill -9, session {session} s")
     assert await worker.stop() == 0

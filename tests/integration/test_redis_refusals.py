@@ -1,4 +1,5 @@
-"""A real Redis that is full, read only, cannot save, lacks rights, or loses keys: said in words, waited for, and mended from Kafka."""
+"""A real Redis that is full, read only, cannot save, lacks rights, or loses keys: said in words, waited for, and mended
+from Kafka."""
 
 import asyncio
 import secrets
@@ -17,14 +18,14 @@ from redis.retry import Retry
 from schemas import topics
 from schemas.messages import encode
 from schemas.tasks import RunSpec
-from storage import redis_keys as keys
-from storage.operations import Keep
-from storage.redis_store import Advance, RedisStore, RedisUnavailable, RedisUnfit
-from tests.brokers import Broker, redis_server
-from tests.gateway_process import gateway
-from tests.topic_writer import writer
-from tests.view_records import dataset, prediction, task
-from tests.waiting import eventually, eventually_sync
+from storage.view import redis_keys as keys
+from storage.view.operations import Keep
+from storage.view.redis_store import Advance, RedisStore, RedisUnavailable, RedisUnfit
+from tests.support.brokers import Broker, redis_server
+from tests.support.gateway_process import gateway
+from tests.support.topic_writer import writer
+from tests.support.view_records import dataset, prediction, task
+from tests.support.waiting import eventually, eventually_sync
 
 Admin = redis.Redis
 Step = Callable[[Any], object]
@@ -33,7 +34,9 @@ Step = Callable[[Any], object]
 @contextmanager
 def _script_that_does_not_end(admin: Any) -> Iterator[None]:
     admin.config_set("lua-time-limit", 10)
-    with redis.Redis(port=admin.get_connection_kwargs()["port"], socket_timeout=0.3, retry=Retry(NoBackoff(), 0)) as other:
+    with redis.Redis(
+        port=admin.get_connection_kwargs()["port"], socket_timeout=0.3, retry=Retry(NoBackoff(), 0)
+    ) as other:
         with pytest.raises(redis.TimeoutError):
             other.eval("while true do end", 0)
         yield
@@ -58,10 +61,19 @@ def _starts_a_save(admin: Any) -> bool:
 
 
 REFUSALS: dict[str, tuple[Step, Step]] = {
-    "full": (lambda r: r.config_set("maxmemory", r.info("memory")["used_memory"] // 2), lambda r: r.config_set("maxmemory", 0)),
-    "READONLY": (lambda r: r.execute_command("REPLICAOF", "127.0.0.1", "6"), lambda r: r.execute_command("REPLICAOF", "NO", "ONE")),
+    "full": (
+        lambda r: r.config_set("maxmemory", r.info("memory")["used_memory"] // 2),
+        lambda r: r.config_set("maxmemory", 0),
+    ),
+    "READONLY": (
+        lambda r: r.execute_command("REPLICAOF", "127.0.0.1", "6"),
+        lambda r: r.execute_command("REPLICAOF", "NO", "ONE"),
+    ),
     "MISCONF": (_fail_to_save, lambda r: r.config_set("save", "")),
-    "NOREPLICAS": (lambda r: r.config_set("min-replicas-to-write", 1), lambda r: r.config_set("min-replicas-to-write", 0)),
+    "NOREPLICAS": (
+        lambda r: r.config_set("min-replicas-to-write", 1),
+        lambda r: r.config_set("min-replicas-to-write", 0),
+    ),
     "NOPERM": (
         lambda r: r.execute_command("ACL", "SETUSER", "default", "-hset", "-set"),
         lambda r: r.execute_command("ACL", "SETUSER", "default", "+@all"),
@@ -95,7 +107,10 @@ async def test_a_view_that_misses_a_key_has_no_positions(fresh_redis_url: str) -
     with redis.Redis.from_url(fresh_redis_url) as admin:
         await store.clear()
         await store.begin("tasks.v1:0", start=0, target=0, expected=1)
-        assert await store.apply([Keep("ii:task:x", 7, "{}")], ["x"], advances=[Advance("tasks.v1:0", 0, 8)], expected=1) == []
+        assert (
+            await store.apply([Keep("ii:task:x", 7, "{}")], ["x"], advances=[Advance("tasks.v1:0", 0, 8)], expected=1)
+            == []
+        )
         assert (await store.check(["tasks.v1:0"], 1)).positions == [8]
         admin.delete("ii:task:x")
         for _ in range(2):
@@ -134,7 +149,9 @@ def own_redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Admin]:
 
 
 @pytest.fixture(scope="module")
-async def client(kafka: Broker, own_redis: Any, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[httpx.AsyncClient]:
+async def client(
+    kafka: Broker, own_redis: Any, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[httpx.AsyncClient]:
     folder: Path = tmp_path_factory.mktemp("refusals")
     url = f"redis://127.0.0.1:{own_redis.get_connection_kwargs()['port']}/0"
     async with gateway(kafka, url, folder, projector_group=f"refusals-{secrets.token_hex(4)}") as found:
@@ -263,7 +280,7 @@ async def is_said(client: httpx.AsyncClient) -> bool:
 
 async def test_a_cluster_ends_the_gateway_with_a_sentence(kafka: Broker, tmp_path: Path) -> None:
     from devstack.redis import EmbeddedRedis
-    from tests.gateway_process import ended_gateway
+    from tests.support.gateway_process import ended_gateway
 
     part = EmbeddedRedis(tmp_path / "cluster")
     part.prepare()

@@ -13,7 +13,7 @@ from runtime.tasks import cancel_all
 from schemas.messages import encode
 from schemas.tasks import RunPosition
 from schemas.topics import RUN_POSITIONS
-from tests.brokers import CONTROL_PARTITIONS, Broker
+from tests.support.brokers import CONTROL_PARTITIONS, Broker
 
 
 def ownership(run_id: str) -> bytes:
@@ -33,7 +33,9 @@ def ownership(run_id: str) -> bytes:
     )
 
 
-async def test_an_epoch_is_known_as_soon_as_its_ownership_is_written_whatever_transaction_stands_open(kafka: Broker) -> None:
+async def test_an_epoch_is_known_as_soon_as_its_ownership_is_written_whatever_transaction_stands_open(
+    kafka: Broker,
+) -> None:
     run_id = f"run-{secrets.token_hex(4)}"
     epochs = RunEpochs(kafka.kwargs, partitions=CONTROL_PARTITIONS)
     following = asyncio.create_task(epochs.run())

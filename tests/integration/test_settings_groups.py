@@ -1,4 +1,5 @@
-"""Settings that belong together, half set: one sentence that names the variable, exit code 78, no traceback, no password."""
+"""Settings that belong together, half set: one sentence that names the variable, exit code 78, no traceback, no
+password."""
 
 import os
 import subprocess
@@ -28,7 +29,9 @@ SASL = {"KAFKA_SECURITY_PROTOCOL": "SASL_SSL"}
     ],
     ids=str,
 )
-def test_half_set_settings_are_said_and_end_the_process(command: list[str], given: dict[str, str], named: list[str]) -> None:
+def test_half_set_settings_are_said_and_end_the_process(
+    command: list[str], given: dict[str, str], named: list[str]
+) -> None:
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("KAFKA_", "REDIS_"))}
     ended = subprocess.run(command, env=environment | given, capture_output=True, text=True, timeout=60, check=False)
     said = ended.stdout + ended.stderr

@@ -1,4 +1,5 @@
-"""Several processes take in the same file at once, one of them is killed: the content is stored once, whole, and datasets are whole."""
+"""Several processes take in the same file at once, one of them is killed: the content is stored once, whole, and
+datasets are whole."""
 
 import hashlib
 import subprocess
@@ -9,19 +10,20 @@ import polars as pl
 
 from devstack.generate import generate
 from schemas.manifests import DatasetManifest
-from storage.datasets import DatasetOptions, ingest
-from storage.files import Storage
-from storage.scratch import NAME as SCRATCH
+from storage.objects.files import Storage
+from storage.objects.scratch import NAME as SCRATCH
+from storage.tables.datasets import DatasetOptions, ingest
 
 TAKE_IN = """
 import sys
 from pathlib import Path
-from storage.datasets import DatasetOptions, ingest
-from storage.files import Storage
+from storage.tables.datasets import DatasetOptions, ingest
+from storage.objects.files import Storage
 url, upload, sha256 = sys.argv[1:]
 print("started", flush=True)
 for _ in range(3):
-    ingest(Storage(url).initialise(), Path(upload), file_name="rows.csv", workspace="tests", options=DatasetOptions(), sha256=sha256)
+    storage, options = Storage(url).initialise(), DatasetOptions()
+    ingest(storage, Path(upload), file_name="rows.csv", workspace="tests", options=options, sha256=sha256)
 print("done", flush=True)
 """
 
@@ -62,9 +64,18 @@ def test_a_remote_storage_gives_the_same_dataset(tmp_path: Path, storage_url: st
     sha256 = hashlib.sha256(upload.read_bytes()).hexdigest()
     made = [
         ingest(
-            storage, upload, file_name="rows.csv", workspace="tests", options=DatasetOptions(), sha256=sha256, dataset_id="ds-000000000001"
+            storage,
+            upload,
+            file_name="rows.csv",
+            workspace="tests",
+            options=DatasetOptions(),
+            sha256=sha256,
+            dataset_id="ds-000000000001",
         )
-        for storage in (Storage(storage_url).initialise(), Storage(f"memory://{tmp_path.name}", cache=tmp_path / "cache").initialise())
+        for storage in (
+            Storage(storage_url).initialise(),
+            Storage(f"memory://{tmp_path.name}", cache=tmp_path / "cache").initialise(),
+        )
     ]
     folder, remote = [one.model_dump(exclude={"created_at"}) for one in made if isinstance(one, DatasetManifest)]
     assert folder == remote

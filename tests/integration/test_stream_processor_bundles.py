@@ -1,4 +1,5 @@
-"""A worker and bundles that are not what they should be: their rows are dead letters with the reason, everything else goes on."""
+"""A worker and bundles that are not what they should be: their rows are dead letters with the reason, everything else
+goes on."""
 
 import json
 from collections.abc import AsyncIterator
@@ -6,16 +7,16 @@ from collections.abc import AsyncIterator
 import pytest
 from aiokafka import AIOKafkaProducer
 
+from models.bundle import MODEL, BundleFiles, bundle_path, write_bundle
+from models.trial import Trial
 from schemas.messages import DeadLetter
 from schemas.topics import INGRESS, MODELS
-from storage.bundles import MODEL, Content, bundle_path, write_bundle
-from storage.files import Storage
-from storage.trial import Trial
-from tests.brokers import Broker
+from storage.objects.files import Storage
 from tests.integration.stream_processor_kit import Committed, Worker
 from tests.integration.test_bundle_trial import mutated
+from tests.support.brokers import Broker
+from tests.support.waiting import eventually
 from tests.unit.stream_processor.toys import FEATURES, MODEL_A, MODEL_B, manifest, row, store_model
-from tests.waiting import eventually
 
 HOSTILE, EDITED, LATE = "model-0000000000bb", "model-0000000000ed", "model-0000000000ee"
 
@@ -29,9 +30,13 @@ def storage(tmp_path_factory: pytest.TempPathFactory) -> Storage:
 
 
 @pytest.fixture(scope="module")
-async def worker(fresh_kafka: Broker, storage: Storage, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Worker]:
+async def worker(
+    fresh_kafka: Broker, storage: Storage, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[Worker]:
     async with AIOKafkaProducer(**fresh_kafka.kwargs) as client:
-        await client.send_and_wait(MODELS.name, storage.read_bytes(bundle_path(EDITED, "manifest.json")), key=EDITED.encode())
+        await client.send_and_wait(
+            MODELS.name, storage.read_bytes(bundle_path(EDITED, "manifest.json")), key=EDITED.encode()
+        )
     process = await Worker(fresh_kafka, storage.url, tmp_path_factory.mktemp("worker")).start()
     yield process
     assert await process.stop() == 0
@@ -44,7 +49,9 @@ def crashing() -> bytes:
     try:
         for seed in range(200):
             content = mutated(seed)
-            if "crashed" in (trial.problem(Content(manifest(MODEL_A).model_copy(update={"seed": seed}), content, None)) or ""):
+            if "crashed" in (
+                trial.problem(BundleFiles(manifest(MODEL_A).model_copy(update={"seed": seed}), content, None)) or ""
+            ):
                 return content
     finally:
         trial.close()

@@ -1,4 +1,5 @@
-"""Workers that are killed, join, leave and freeze, and a broker that is killed, while runs go on. The numbers stay exact."""
+"""Workers that are killed, join, leave and freeze, and a broker that is killed, while runs go on. The numbers stay
+exact."""
 
 import asyncio
 import signal
@@ -10,11 +11,11 @@ import pytest
 from aiokafka import AIOKafkaProducer
 
 from runtime.errors import EXIT_BUG
-from storage.files import Storage
-from tests.brokers import Broker
+from storage.objects.files import Storage
 from tests.integration.stream_processor_kit import SESSION_TIMEOUT_SECONDS, Committed, Run, Worker
+from tests.support.brokers import Broker
+from tests.support.waiting import eventually
 from tests.unit.stream_processor.toys import MODEL_A, MODEL_B, store_model
-from tests.waiting import eventually
 
 NewWorker = Callable[..., Worker]
 
@@ -49,7 +50,8 @@ def new_runs(rows: int) -> list[Run]:
 
 
 async def replay(runs: list[Run], producer: AIOKafkaProducer, part: int = 0, parts: int = 1) -> None:
-    """Send one part of each run, the runs at once, in small pieces so that there are many batches; the last part ends them."""
+    """Send one part of each run, the runs at once, in small pieces so that there are many batches; the last part ends
+    them."""
 
     async def one(run: Run) -> None:
         begin, end = run.rows * part // parts, run.rows * (part + 1) // parts
@@ -63,7 +65,9 @@ async def replay(runs: list[Run], producer: AIOKafkaProducer, part: int = 0, par
 
 async def scored(worker: Worker, rows: int) -> None:
     await eventually(lambda: asyncio.to_thread(worker.metric, "rows_scored_total"), timeout_seconds=60)
-    await eventually(lambda: worker.metric("rows_scored_total") >= rows, timeout_seconds=60, message=f"{rows} rows scored")
+    await eventually(
+        lambda: worker.metric("rows_scored_total") >= rows, timeout_seconds=60, message=f"{rows} rows scored"
+    )
 
 
 async def test_workers_killed_joining_and_leaving_in_the_middle_of_runs(
@@ -98,14 +102,18 @@ async def test_a_worker_frozen_longer_than_its_session_changes_nothing_when_it_w
 ) -> None:
     runs = new_runs(1500)
     sending = asyncio.create_task(replay(runs, producer))
-    frozen = await new_worker(STREAM_PROCESSOR_BATCH_ROWS="10", STREAM_PROCESSOR_TRANSACTION_TIMEOUT_SECONDS="60").start()
+    frozen = await new_worker(
+        STREAM_PROCESSOR_BATCH_ROWS="10", STREAM_PROCESSOR_TRANSACTION_TIMEOUT_SECONDS="60"
+    ).start()
     await scored(frozen, 200)
     frozen.send_signal(signal.SIGSTOP)
     other = await new_worker().start(ready=False)
     await eventually(other.is_ready, timeout_seconds=SESSION_TIMEOUT_SECONDS + 30)
     await scored(other, 1)
     frozen.send_signal(signal.SIGCONT)
-    taken_again = await eventually(lambda: frozen.ended or len(frozen.logged("partitions taken")) > 1, timeout_seconds=60)
+    taken_again = await eventually(
+        lambda: frozen.ended or len(frozen.logged("partitions taken")) > 1, timeout_seconds=60
+    )
     if frozen.ended:  # a batch was in hand: the broker refused it
         assert await frozen.exit_code() == EXIT_BUG
         assert frozen.logged("stopping without acknowledging")

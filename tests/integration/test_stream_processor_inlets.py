@@ -1,4 +1,5 @@
-"""Both topics of rows side by side: what others do on theirs holds up nothing of ours, and the owner of a partition owns it in both."""
+"""Both topics of rows side by side: what others do on theirs holds up nothing of ours, and the owner of a partition
+owns it in both."""
 
 import asyncio
 import uuid
@@ -9,13 +10,13 @@ from pathlib import Path
 import pytest
 from aiokafka import AIOKafkaProducer
 
-from runtime.kafka import partition_for
+from runtime.kafka.reading import partition_for
 from schemas.topics import INGRESS, ROWS
-from storage.files import Storage
-from tests.brokers import DATA_PARTITIONS, Broker
+from storage.objects.files import Storage
 from tests.integration.stream_processor_kit import Committed, Run, Worker
+from tests.support.brokers import DATA_PARTITIONS, Broker
+from tests.support.waiting import eventually
 from tests.unit.stream_processor.toys import MODEL_A, row, store_model
-from tests.waiting import eventually
 
 NewWorker = Callable[..., Worker]
 
@@ -68,7 +69,9 @@ async def test_foreign_rows_and_our_runs_stay_exact_while_workers_join_and_are_k
     async def foreign(count: int) -> None:
         nonlocal sent
         places = [number % DATA_PARTITIONS for number in range(count)]
-        sending = [await producer.send(INGRESS.name, row(run_id="batch-7"), partition=partition) for partition in places]
+        sending = [
+            await producer.send(INGRESS.name, row(run_id="batch-7"), partition=partition) for partition in places
+        ]
         await asyncio.gather(*sending)
         sent += count
 
@@ -87,7 +90,9 @@ async def test_foreign_rows_and_our_runs_stay_exact_while_workers_join_and_are_k
 
     await eventually(all_answered, timeout_seconds=60)
     assert Counter(answer.row_index for answer in log.answers("batch-7")).most_common(1)[0][1] == 1
-    assert {partition: stats.total for partition, stats in log.lanes("batch-7").items()} == dict.fromkeys(range(8), sent // 8)
+    assert {partition: stats.total for partition, stats in log.lanes("batch-7").items()} == dict.fromkeys(
+        range(8), sent // 8
+    )
     await eventually(lambda: second.metric("lag") == 0)
     assert second.metric("owned_partitions") == DATA_PARTITIONS
     assert ROWS.name in second.get("/metrics")[1]

@@ -1,5 +1,5 @@
-"""Others write to our topics, hold transactions open, have clocks of their own, and retention removes rows: no number is wrong, and no run
-and no worker hangs."""
+"""Others write to our topics, hold transactions open, have clocks of their own, and retention removes rows: no number
+is wrong, and no run and no worker hangs."""
 
 import asyncio
 import json
@@ -16,16 +16,16 @@ from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
 from aiokafka.errors import InvalidTransactionTimeout
 
-from runtime.kafka import partition_for, read_to_end
+from runtime.kafka.reading import partition_for, read_to_end
 from schemas.ids import position_key, stats_key
 from schemas.messages import LaneStats, Purge, encode
 from schemas.tasks import Command, RunPosition
 from schemas.topics import INGRESS, PACKED, ROWS, RUN_COMMANDS, RUN_POSITIONS, STATS_CHANGELOG
-from storage.files import Storage
-from tests.brokers import DATA_PARTITIONS, Broker
+from storage.objects.files import Storage
 from tests.integration.stream_processor_kit import Committed, Run, Worker
+from tests.support.brokers import DATA_PARTITIONS, Broker
+from tests.support.waiting import eventually
 from tests.unit.stream_processor.toys import MODEL_A, redrive, row, store_model
-from tests.waiting import eventually
 
 FORGED = 2**60
 AHEAD_SECONDS = 7200
@@ -67,9 +67,17 @@ async def at_row(log: Committed, run: Run, total: int) -> None:
 async def position(producer: AIOKafkaProducer, run: Run, acknowledged: int, *, ended: bool = False) -> None:
     """What its producer says of the run."""
     value = RunPosition(
-        kind="position", run_id=run.run_id, attempt=1, epoch=1, owner="test", acknowledged=[acknowledged], rows_per_second=None,
-        paused=False, written_at=datetime.now(UTC), ended=ended,
-    )  # fmt: skip
+        kind="position",
+        run_id=run.run_id,
+        attempt=1,
+        epoch=1,
+        owner="test",
+        acknowledged=[acknowledged],
+        rows_per_second=None,
+        paused=False,
+        written_at=datetime.now(UTC),
+        ended=ended,
+    )
     await producer.send_and_wait(RUN_POSITIONS.name, encode(value), key=run.run_id.encode())
 
 
@@ -83,7 +91,9 @@ async def remove_rows(kafka: Broker, producer: AIOKafkaProducer, partition: int)
     return end
 
 
-async def test_records_about_a_live_run_from_others_change_no_number(worker: Worker, producer: AIOKafkaProducer, log: Committed) -> None:
+async def test_records_about_a_live_run_from_others_change_no_number(
+    worker: Worker, producer: AIOKafkaProducer, log: Committed
+) -> None:
     run = run_of(60)
     home = home_of(run)
     away = (home + 1) % DATA_PARTITIONS
@@ -144,7 +154,9 @@ async def test_a_run_whose_rows_were_removed_while_no_worker_was_there_ends_as_f
     await over.send(producer)
     await over.end(producer)
     await position(producer, over, 30, ended=True)
-    ends = [await remove_rows(fresh_kafka, producer, partition) for partition in sorted({home_of(going_on), home_of(over)})]
+    ends = [
+        await remove_rows(fresh_kafka, producer, partition) for partition in sorted({home_of(going_on), home_of(over)})
+    ]
     assert ends
     await going_on.send(producer, range(70, 80))
     await position(producer, going_on, 80)
@@ -158,9 +170,16 @@ async def test_a_run_whose_rows_were_removed_while_no_worker_was_there_ends_as_f
     gone = (await log.finished(over))[0]
     assert (gone.finished, gone.total) == ("FAILED", 0)
     assert gone.message.startswith("Stopped at row 0: rows 0 to 29 are missing")
-    orders = [msgspec.json.decode(record.value, type=Command) async for record in read_to_end(fresh_kafka.kwargs, RUN_COMMANDS.name)]
+    orders = [
+        msgspec.json.decode(record.value, type=Command)
+        async for record in read_to_end(fresh_kafka.kwargs, RUN_COMMANDS.name)
+    ]
     (order,) = [order for order in orders if order.task_id in (going_on.run_id, over.run_id)]
-    assert (order.command, order.task_id, order.arguments) == ("fail", going_on.run_id, {"attempt": 1, "message": lane.message})
+    assert (order.command, order.task_id, order.arguments) == (
+        "fail",
+        going_on.run_id,
+        {"attempt": 1, "message": lane.message},
+    )
     await untouched.send(producer)
     await untouched.end(producer)
     await later.end(producer)

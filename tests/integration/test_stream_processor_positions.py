@@ -12,13 +12,13 @@ from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
 from runtime.errors import EXIT_UNAVAILABLE, Fenced
 from schemas.messages import DeadLetter
 from schemas.topics import APP_ID, INGRESS, STATS_CHANGELOG
-from storage.files import Storage
-from stream_processor.book import Outcome
-from stream_processor.owner import Owner
-from tests.brokers import DATA_PARTITIONS, Broker
+from storage.objects.files import Storage
+from stream_processor.batch.counting import BatchOutcome
+from stream_processor.kafka.transactions import PartitionTransactions
 from tests.integration.stream_processor_kit import Committed, Run, Worker
+from tests.support.brokers import DATA_PARTITIONS, Broker
+from tests.support.waiting import eventually
 from tests.unit.stream_processor.toys import MODEL_A, come_back, replaceable, row, store_model
-from tests.waiting import eventually
 
 PARTITION = 5
 TP = TopicPartition(INGRESS.name, PARTITION)
@@ -127,7 +127,9 @@ async def test_what_an_aborted_transaction_left_in_the_changelog_is_not_believed
 ) -> None:
     async with AIOKafkaProducer(**fresh_kafka.kwargs, transactional_id="impostor") as impostor:
         await impostor.begin_transaction()
-        await impostor.send_and_wait(STATS_CHANGELOG.name, b"999999", key=b"__ingress__%d" % PARTITION, partition=PARTITION)
+        await impostor.send_and_wait(
+            STATS_CHANGELOG.name, b"999999", key=b"__ingress__%d" % PARTITION, partition=PARTITION
+        )
         await impostor.abort_transaction()
     offsets = await send(producer, "aborted", 5)
     await worker.start()
@@ -143,7 +145,9 @@ async def test_a_record_read_again_after_its_state_was_kept_is_not_counted_twice
     await worker.start()
     await answered(log, "again", offsets)
     assert await worker.stop() == 0
-    await producer.send_and_wait(STATS_CHANGELOG.name, b"%d" % (offsets[0] - 1), key=b"__ingress__%d" % PARTITION, partition=PARTITION)
+    await producer.send_and_wait(
+        STATS_CHANGELOG.name, b"%d" % (offsets[0] - 1), key=b"__ingress__%d" % PARTITION, partition=PARTITION
+    )
     more = await send(producer, "again", 5)
     await worker.start()
     await answered(log, "again", offsets + more)
@@ -151,19 +155,21 @@ async def test_a_record_read_again_after_its_state_was_kept_is_not_counted_twice
     assert await worker.stop() == 0
 
 
-def marked(value: bytes) -> Outcome:
-    return Outcome(states=[(b"__test__", value)])
+def marked(value: bytes) -> BatchOutcome:
+    return BatchOutcome(states=[(b"__test__", value)])
 
 
-async def test_a_former_owner_cannot_commit_and_what_it_left_open_is_aborted(fresh_kafka: Broker, log: Committed) -> None:
-    first = await Owner.take(fresh_kafka.kwargs, 0, timeout_seconds=30)
+async def test_a_former_owner_cannot_commit_and_what_it_left_open_is_aborted(
+    fresh_kafka: Broker, log: Committed
+) -> None:
+    first = await PartitionTransactions.take(fresh_kafka.kwargs, 0, timeout_seconds=30)
     await first.commit(marked(b"first"))
-    second = await Owner.take(fresh_kafka.kwargs, 0, timeout_seconds=30)
+    second = await PartitionTransactions.take(fresh_kafka.kwargs, 0, timeout_seconds=30)
     with pytest.raises(Fenced):
         await first.commit(marked(b"first again"))
     await second._producer.begin_transaction()
     await second._producer.send_and_wait(STATS_CHANGELOG.name, b"left open", key=b"__test__", partition=0)
-    third = await Owner.take(fresh_kafka.kwargs, 0, timeout_seconds=30)
+    third = await PartitionTransactions.take(fresh_kafka.kwargs, 0, timeout_seconds=30)
     await third.commit(marked(b"third"))
     await log.read()
     assert [record.value for record in log.changes if record.key == b"__test__"] == [b"first", b"third"]

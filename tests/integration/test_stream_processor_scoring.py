@@ -12,11 +12,11 @@ from aiokafka import AIOKafkaProducer
 
 from schemas.messages import Alias, DeadLetter, Prediction, encode
 from schemas.topics import INGRESS, MAX_ROW_BYTES, MODELS, ROWS
-from storage.files import Storage
-from tests.brokers import Broker
+from storage.objects.files import Storage
 from tests.integration.stream_processor_kit import Committed, Run, Worker
+from tests.support.brokers import Broker
+from tests.support.waiting import eventually
 from tests.unit.stream_processor.toys import MODEL_A, MODEL_B, NOW, redrive, row, store_model
-from tests.waiting import eventually
 
 MODEL_C = "model-00000000000c"
 
@@ -50,7 +50,9 @@ async def log(fresh_kafka: Broker) -> AsyncIterator[Committed]:
         yield reader
 
 
-async def test_several_runs_lanes_and_models_are_counted_exactly(log: Committed, producer: AIOKafkaProducer, worker: Worker) -> None:
+async def test_several_runs_lanes_and_models_are_counted_exactly(
+    log: Committed, producer: AIOKafkaProducer, worker: Worker
+) -> None:
     runs = [
         Run(run_id(), 700, lanes=1, bad={0, 13, 699}),
         Run(run_id(), 1001, lanes=4, bad={5, 6, 500}, model_version=MODEL_B),
@@ -80,7 +82,9 @@ async def test_rows_without_a_model_are_scored_by_the_latest_until_there_is_a_ch
     key = b"other-system"
 
     async def send() -> Prediction | DeadLetter:
-        sent = await producer.send_and_wait(INGRESS.name, json.dumps({"features": {"S1": 1, "S2": 2, "S3": None}}).encode(), key=key)
+        sent = await producer.send_and_wait(
+            INGRESS.name, json.dumps({"features": {"S1": 1, "S2": 2, "S3": None}}).encode(), key=key
+        )
         return await log.answer(sent)
 
     async def name(alias: str, version: str, workspace: str = "default") -> None:
@@ -94,7 +98,9 @@ async def test_rows_without_a_model_are_scored_by_the_latest_until_there_is_a_ch
     await name("latest", MODEL_A)
     first = await send()
     await name("champion", MODEL_B)
-    await eventually(lambda: any(line["model_version"] == MODEL_B for line in worker.logged("rows without a model version")))
+    await eventually(
+        lambda: any(line["model_version"] == MODEL_B for line in worker.logged("rows without a model version"))
+    )
     second = await send()
     assert isinstance(first, Prediction)
     assert isinstance(second, Prediction)
@@ -110,7 +116,8 @@ async def test_rows_without_a_model_are_scored_by_the_latest_until_there_is_a_ch
     assert (stats.total, stats.dead_letters) == (2, 1)
     await name("latest", MODEL_C)
     await eventually(
-        lambda: any(line["model_version"] == MODEL_C for line in worker.logged("model version loaded")), message="a model in advance"
+        lambda: any(line["model_version"] == MODEL_C for line in worker.logged("model version loaded")),
+        message="a model in advance",
     )
 
 
@@ -134,25 +141,37 @@ BAD: list[tuple[str, str | None, bytes, list[tuple[str, bytes]]]] = [
 async def test_every_kind_of_bad_record_is_dead_lettered_with_its_reason_and_its_bytes(
     log: Committed, producer: AIOKafkaProducer, worker: Worker
 ) -> None:
-    sent = [await producer.send_and_wait(INGRESS.name, value, key=b"bad", headers=headers) for _, _, value, headers in BAD]
+    sent = [
+        await producer.send_and_wait(INGRESS.name, value, key=b"bad", headers=headers) for _, _, value, headers in BAD
+    ]
     good = await producer.send_and_wait(INGRESS.name, row(), key=b"bad")
     assert isinstance(await log.answer(good), Prediction)
     for (reason, path, value, headers), record in zip(BAD, sent, strict=True):
         letter = await log.answer(record)
         assert isinstance(letter, DeadLetter)
-        assert (letter.reason, letter.path, letter.value, letter.key, letter.topic) == (reason, path, value, b"bad", INGRESS.name)
+        assert (letter.reason, letter.path, letter.value, letter.key, letter.topic) == (
+            reason,
+            path,
+            value,
+            b"bad",
+            INGRESS.name,
+        )
         assert letter.headers.keys() == dict(headers).keys()
     assert worker.metric("dead_letters_total") >= len(BAD)
 
 
-async def test_a_record_without_a_value_is_dead_lettered(log: Committed, producer: AIOKafkaProducer, worker: Worker) -> None:
+async def test_a_record_without_a_value_is_dead_lettered(
+    log: Committed, producer: AIOKafkaProducer, worker: Worker
+) -> None:
     sent = await producer.send_and_wait(INGRESS.name, None, key=b"nothing")
     letter = await log.answer(sent)
     assert isinstance(letter, DeadLetter)
     assert letter.reason == "undecodable"
 
 
-async def test_rows_of_crashed_and_frozen_producers_change_nothing(log: Committed, producer: AIOKafkaProducer, worker: Worker) -> None:
+async def test_rows_of_crashed_and_frozen_producers_change_nothing(
+    log: Committed, producer: AIOKafkaProducer, worker: Worker
+) -> None:
     run = Run(run_id(), 60, lanes=2, bad={7, 20})
     await run.send(producer, range(20), epoch=3)
     await run.send(producer, range(10), epoch=3)  # sent again
@@ -175,19 +194,30 @@ async def test_a_redriven_row_counts_once(log: Committed, producer: AIOKafkaProd
     run.bad, run.redriven = set(), [4]
     _, repaired = run.row(4, 1)
     for value in (broken, repaired, repaired, broken):
-        sent = await producer.send_and_wait(ROWS.name, value, key=key, headers=redrive(run.run_id, 4, dead_letter_id="x"))
+        sent = await producer.send_and_wait(
+            ROWS.name, value, key=key, headers=redrive(run.run_id, 4, dead_letter_id="x")
+        )
     last = await producer.send_and_wait(ROWS.name, row(), key=key, partition=sent.partition)
     await log.answer(last)
     await log.check([run])
     assert log.lanes(run.run_id)[0].last_row_index == 9
-    assert [mark.mark for mark in log.marks if mark.run_id == run.run_id] == ["dead_letter", "answered", "answered", "answered"]
+    assert [mark.mark for mark in log.marks if mark.run_id == run.run_id] == [
+        "dead_letter",
+        "answered",
+        "answered",
+        "answered",
+    ]
 
 
 async def test_a_run_of_another_system_is_one_in_whatever_partitions_its_rows_arrive(
     log: Committed, producer: AIOKafkaProducer, worker: Worker
 ) -> None:
-    named = [await producer.send_and_wait(INGRESS.name, row(run_id="batch-7"), partition=partition) for partition in range(8)]
-    keyed = [await producer.send_and_wait(INGRESS.name, row(), key=b"line-7", partition=partition) for partition in range(8)]
+    named = [
+        await producer.send_and_wait(INGRESS.name, row(run_id="batch-7"), partition=partition) for partition in range(8)
+    ]
+    keyed = [
+        await producer.send_and_wait(INGRESS.name, row(), key=b"line-7", partition=partition) for partition in range(8)
+    ]
     for sent in (*named, *keyed):
         await log.answer(sent)
     for run in ("batch-7", "ext-line-7"):
@@ -203,7 +233,9 @@ async def test_rows_of_other_systems_on_rows_v1_are_dead_letters_that_say_where_
     letter = await log.answer(sent)
     assert isinstance(letter, DeadLetter)
     assert (letter.reason, letter.run_id, INGRESS.name in letter.message) == ("wrong_topic", "ext-old-client", True)
-    headers = redrive("ext-old-client", letter.row_index or 0, lane=letter.lane or 0, dead_letter_id=letter.dead_letter_id)
+    headers = redrive(
+        "ext-old-client", letter.row_index or 0, lane=letter.lane or 0, dead_letter_id=letter.dead_letter_id
+    )
     again = await producer.send_and_wait(ROWS.name, row(), key=b"old-client", headers=headers)
     assert isinstance(await log.answer(again), Prediction)
     assert [stats.total for stats in log.lanes("ext-old-client").values()] == [1]

@@ -10,7 +10,7 @@ from aiokafka.errors import MessageSizeTooLargeError
 
 from devstack.topic_settings import unpack
 from schemas.topics import MAX_MESSAGE_BYTES, TOPICS
-from tests.brokers import Broker
+from tests.support.brokers import Broker
 
 
 @pytest.mark.parametrize("packing", ["zstd", "gzip", "lz4", "snappy"])
@@ -28,11 +28,17 @@ async def test_a_topic_that_exists_gets_the_setting_and_keeps_its_others(kafka: 
     admin = AIOKafkaAdminClient(**kafka.kwargs)
     await admin.start()
     try:
-        await admin.create_topics([NewTopic(name, 1, 1, topic_configs={"retention.ms": "12345000", "max.message.bytes": "1000000"})])
+        await admin.create_topics(
+            [NewTopic(name, 1, 1, topic_configs={"retention.ms": "12345000", "max.message.bytes": "1000000"})]
+        )
         assert await unpack(admin, [name]) == [name]
         assert await unpack(admin, [name]) == []
         (answer,) = await admin.describe_configs([ConfigResource(ConfigResourceType.TOPIC, name)])
         found = {entry[0]: entry[1] for entry in answer.resources[0][4]}
-        assert (found["compression.type"], found["retention.ms"], found["max.message.bytes"]) == ("uncompressed", "12345000", "1000000")
+        assert (found["compression.type"], found["retention.ms"], found["max.message.bytes"]) == (
+            "uncompressed",
+            "12345000",
+            "1000000",
+        )
     finally:
         await admin.close()

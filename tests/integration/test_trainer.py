@@ -1,4 +1,5 @@
-"""The trainer's process on a real broker: tasks from order to model, cancel, crash, two trainers, what cannot be done."""
+"""The trainer's process on a real broker: tasks from order to model, cancel, crash, two trainers, what cannot be
+done."""
 
 import asyncio
 import os
@@ -17,22 +18,28 @@ import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
 from devstack.ports import free_port
-from runtime.kafka import read_to_end
+from models.bundle import load_bundle
+from runtime.kafka.reading import read_to_end
 from runtime.quarantine import read_quarantine
-from schemas.api import TrainingStatus
+from schemas.http.shared import TrainingStatus
 from schemas.ids import new_id, new_training_id
 from schemas.manifests import ModelManifest
 from schemas.messages import Alias, encode
 from schemas.tasks import Command, FeatureSelectionSpec, LogEntry, Quarantined, TaskState, TrainingSpec
 from schemas.topics import MODELS, TASK_LOGS, TASKS, TRAINING_COMMANDS
-from storage.bundles import load_bundle
-from storage.files import Storage
-from tests.brokers import CONTROL_PARTITIONS, Broker
-from tests.small_split import SmallSplit, write_small_split
-from tests.storage_away import bring_back, take_away
-from tests.waiting import eventually, eventually_sync
+from storage.objects.files import Storage
+from tests.support.brokers import CONTROL_PARTITIONS, Broker
+from tests.support.small_split import SmallSplit, write_small_split
+from tests.support.storage_away import bring_back, take_away
+from tests.support.waiting import eventually, eventually_sync
 
-LONG = {"n_estimators": 5000, "early_stopping_rounds": 5000, "learning_rate": 0.001, "validation_fraction": 0.2, "num_parallel_tree": 1}
+LONG = {
+    "n_estimators": 5000,
+    "early_stopping_rounds": 5000,
+    "learning_rate": 0.001,
+    "validation_fraction": 0.2,
+    "num_parallel_tree": 1,
+}
 """Parameters of a training that takes several seconds."""
 
 
@@ -57,7 +64,9 @@ class World:
         }
         log = (self._folder / f"trainer-{len(self.trainers)}.log").open("wb")
         with log:
-            trainer = subprocess.Popen([sys.executable, "-m", "trainer"], stderr=log, env=os.environ | environment | settings)
+            trainer = subprocess.Popen(
+                [sys.executable, "-m", "trainer"], stderr=log, env=os.environ | environment | settings
+            )
         self.trainers.append(trainer)
         return trainer
 
@@ -77,9 +86,16 @@ class World:
     def task(self, kind: Any, spec: Any, **changes: Any) -> TaskState:
         now = datetime.now(UTC)
         task = TaskState(
-            task_id=new_training_id(), kind=kind, workspace=self.workspace, status="PENDING", attempt=0, epoch=0, created_at=now,
-            updated_at=now, spec=msgspec.to_builtins(spec),
-        )  # fmt: skip
+            task_id=new_training_id(),
+            kind=kind,
+            workspace=self.workspace,
+            status="PENDING",
+            attempt=0,
+            epoch=0,
+            created_at=now,
+            updated_at=now,
+            spec=msgspec.to_builtins(spec),
+        )
         return msgspec.structs.replace(task, **changes)
 
     async def begin(self, task: TaskState) -> str:
@@ -89,11 +105,15 @@ class World:
         return task.task_id
 
     async def select(self, small: SmallSplit) -> TaskState:
-        task_id = await self.begin(self.task("feature_selection", FeatureSelectionSpec(dataset_id=small.dataset.dataset_id)))
+        task_id = await self.begin(
+            self.task("feature_selection", FeatureSelectionSpec(dataset_id=small.dataset.dataset_id))
+        )
         return await self.ended(task_id)
 
     async def train(self, small: SmallSplit, parameters: dict[str, Any] | None = None) -> str:
-        spec = TrainingSpec(dataset_id=small.dataset.dataset_id, split_id=small.split.split_id, parameters=parameters or {})
+        spec = TrainingSpec(
+            dataset_id=small.dataset.dataset_id, split_id=small.split.split_id, parameters=parameters or {}
+        )
         return await self.begin(self.task("training", spec))
 
     async def follow(self, reader: AIOKafkaConsumer) -> None:
@@ -107,7 +127,11 @@ class World:
     async def reached(self, task_id: str, *statuses: str, iteration: int = 0) -> TaskState:
         def check() -> list[TaskState]:
             newest = self.history(task_id)[-1:]
-            return [state for state in newest if state.status in statuses and ((state.progress or {}).get("iteration") or 0) >= iteration]
+            return [
+                state
+                for state in newest
+                if state.status in statuses and ((state.progress or {}).get("iteration") or 0) >= iteration
+            ]
 
         return (await eventually(check, timeout_seconds=120, message=f"{task_id} is {statuses}"))[0]
 
@@ -123,14 +147,18 @@ class World:
 
     async def logs(self, task_id: str) -> list[LogEntry]:
         records = [record async for record in read_to_end(self.kafka, TASK_LOGS.name)]
-        return [msgspec.json.decode(record.value, type=LogEntry) for record in records if record.key == task_id.encode()]
+        return [
+            msgspec.json.decode(record.value, type=LogEntry) for record in records if record.key == task_id.encode()
+        ]
 
 
 @pytest.fixture
 async def world(fresh_kafka: Broker, storage_url: str, tmp_path: Path) -> AsyncIterator[World]:
     async with AIOKafkaProducer(**fresh_kafka.kwargs, enable_idempotence=True) as sender:
         world = World(fresh_kafka, storage_url, tmp_path, sender)
-        async with AIOKafkaConsumer(**fresh_kafka.kwargs, isolation_level="read_committed", auto_offset_reset="earliest") as reader:
+        async with AIOKafkaConsumer(
+            **fresh_kafka.kwargs, isolation_level="read_committed", auto_offset_reset="earliest"
+        ) as reader:
             reader.assign([TopicPartition(TASKS.name, partition) for partition in range(CONTROL_PARTITIONS)])
             following = asyncio.create_task(world.follow(reader))
             yield world
@@ -144,10 +172,14 @@ def small(storage_url: str) -> SmallSplit:
 
 
 def job_of(trainer: subprocess.Popen[bytes]) -> psutil.Process:
-    return eventually_sync(lambda: next(iter(psutil.Process(trainer.pid).children()), None), message="the trainer has a job")
+    return eventually_sync(
+        lambda: next(iter(psutil.Process(trainer.pid).children()), None), message="the trainer has a job"
+    )
 
 
-async def test_a_task_goes_from_its_order_to_a_model_that_is_registered_with_its_completion(world: World, small: SmallSplit) -> None:
+async def test_a_task_goes_from_its_order_to_a_model_that_is_registered_with_its_completion(
+    world: World, small: SmallSplit
+) -> None:
     port = free_port()
     world.start_trainer(TRAINER_HEALTH_PORT=str(port))
     selected = await world.select(small)
@@ -162,7 +194,11 @@ async def test_a_task_goes_from_its_order_to_a_model_that_is_registered_with_its
     assert shown.progress is not None
     assert shown.progress.percent == 100
     manifests, aliases = await world.models()
-    assert [manifest.model_version for manifest in manifests] == [alias.model_version for alias in aliases] == [shown.result.model_version]
+    assert (
+        [manifest.model_version for manifest in manifests]
+        == [alias.model_version for alias in aliases]
+        == [shown.result.model_version]
+    )
     assert aliases[0].alias == "latest"
     assert load_bundle(world.storage, shown.result.model_version).manifest == manifests[0]
     history = world.history(task_id)
@@ -170,7 +206,7 @@ async def test_a_task_goes_from_its_order_to_a_model_that_is_registered_with_its
     percents = [(state.progress or {}).get("percent", 0) for state in history]
     assert percents == sorted(percents)
     assert [state.updated_at for state in history] == sorted(state.updated_at for state in history)
-    assert {entry.source for entry in await world.logs(task_id)} == {"trainer", "trainer.training"}
+    assert {entry.source for entry in await world.logs(task_id)} == {"trainer", "trainer.fit.training"}
     async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as http:
         assert (await http.get("/ready")).status_code == (await http.get("/live")).status_code == 200
         assert 'trainer_jobs_ended_total{kind="training",status="COMPLETED"} 1.0' in (await http.get("/metrics")).text
@@ -198,11 +234,17 @@ async def test_tasks_run_one_after_the_other_and_either_can_be_cancelled(world: 
         await world.order("cancel", task_id)  # of what has ended: changes nothing
     after = await world.train(small)
     assert (await world.ended(after)).status == "COMPLETED"
-    assert [world.history(task_id)[-1].status for task_id in (running, waiting, last)] == ["STOPPED", "STOPPED", "COMPLETED"]
+    assert [world.history(task_id)[-1].status for task_id in (running, waiting, last)] == [
+        "STOPPED",
+        "STOPPED",
+        "COMPLETED",
+    ]
     assert len((await world.models())[0]) == 2
 
 
-async def test_a_killed_trainer_takes_its_job_along_and_the_next_one_completes_it_as_attempt_2(world: World, small: SmallSplit) -> None:
+async def test_a_killed_trainer_takes_its_job_along_and_the_next_one_completes_it_as_attempt_2(
+    world: World, small: SmallSplit
+) -> None:
     trainer = world.start_trainer()
     await world.select(small)
     task_id = await world.train(small, LONG | {"n_estimators": 2500})
@@ -237,7 +279,11 @@ async def test_two_trainers_do_each_task_once(world: World, small: SmallSplit) -
     for task_id in tasks:
         assert (await world.ended(task_id)).status == "COMPLETED"
         history = world.history(task_id)
-        begun = [state for state, former in zip(history[1:], history, strict=False) if former.status == "PENDING" != state.status]
+        begun = [
+            state
+            for state, former in zip(history[1:], history, strict=False)
+            if former.status == "PENDING" != state.status
+        ]
         attempts = {state.attempt for state in history} - {0}
         assert len(begun) == 1
         assert len([state for state in history if state.status == "COMPLETED"]) == 1
@@ -246,7 +292,9 @@ async def test_two_trainers_do_each_task_once(world: World, small: SmallSplit) -
     assert sorted(manifest.task_id for manifest in manifests) == sorted(tasks)
 
 
-async def test_a_job_that_the_system_kills_ends_failed_in_words_and_the_trainer_goes_on(world: World, small: SmallSplit) -> None:
+async def test_a_job_that_the_system_kills_ends_failed_in_words_and_the_trainer_goes_on(
+    world: World, small: SmallSplit
+) -> None:
     trainer = world.start_trainer()
     await world.select(small)
     task_id = await world.train(small, LONG)
@@ -265,7 +313,10 @@ async def test_what_cannot_be_done_fails_with_its_reason(world: World, small: Sm
     spec = TrainingSpec(dataset_id="ds-1", split_id="split-000000000000")
     without_split = await world.ended(await world.begin(world.task("training", spec)))
     assert [state.status for state in (without_selection, without_split)] == ["FAILED"] * 2
-    assert without_selection.error == f"The feature selection of the dataset {small.dataset.dataset_id} does not exist in the storage."
+    assert (
+        without_selection.error
+        == f"The feature selection of the dataset {small.dataset.dataset_id} does not exist in the storage."
+    )
     assert without_split.error == "The split split-000000000000 does not exist in the storage."
     assert (await world.models())[0] == []
 
@@ -283,7 +334,13 @@ async def test_an_order_that_no_training_can_have_is_in_quarantine(world: World)
 
 async def test_a_task_that_was_left_behind_too_often_fails(world: World) -> None:
     spec = TrainingSpec(dataset_id="ds-1", split_id="split-1")
-    task = world.task("training", spec, status="IN_PROGRESS", attempt=3, progress={"status": "Training XGBoost model...", "percent": 41.5})
+    task = world.task(
+        "training",
+        spec,
+        status="IN_PROGRESS",
+        attempt=3,
+        progress={"status": "Training XGBoost model...", "percent": 41.5},
+    )
     await world.write_state(task)
     world.start_trainer()
     ended = await world.ended(task.task_id)
@@ -300,9 +357,13 @@ async def test_tasks_of_other_workers_are_left_alone(world: World, small: SmallS
     assert [state.status for state in world.history(task.task_id)] == ["IN_PROGRESS"]
 
 
-async def test_a_task_waits_for_a_storage_that_is_away_and_is_done_when_it_is_back(world: World, small: SmallSplit, tmp_path: Path) -> None:
+async def test_a_task_waits_for_a_storage_that_is_away_and_is_done_when_it_is_back(
+    world: World, small: SmallSplit, tmp_path: Path
+) -> None:
     take_away(world.storage_url)
-    task_id = await world.begin(world.task("feature_selection", FeatureSelectionSpec(dataset_id=small.dataset.dataset_id)))
+    task_id = await world.begin(
+        world.task("feature_selection", FeatureSelectionSpec(dataset_id=small.dataset.dataset_id))
+    )
     trainer = world.start_trainer(TRAINER_STORAGE_ATTEMPTS="1", TRAINER_MAX_ATTEMPTS="2")
 
     async def waits() -> bool:

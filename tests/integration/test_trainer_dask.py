@@ -1,4 +1,5 @@
-"""Training on a real Dask cluster of two workers: the same model, and a cluster that is free again whatever becomes of a training."""
+"""Training on a real Dask cluster of two workers: the same model, and a cluster that is free again whatever becomes of
+a training."""
 
 import subprocess
 import sys
@@ -12,13 +13,19 @@ from distributed import Client
 
 from devstack.ports import free_port
 from schemas.tasks import TrainingSpec
-from storage.files import Storage
+from storage.objects.files import Storage
 from tests.integration.test_training_job import Job, make_task
-from tests.small_split import write_small_split
-from tests.waiting import eventually_sync
-from trainer import wire
+from tests.support.small_split import write_small_split
+from tests.support.waiting import eventually_sync
+from trainer.child import wire
 
-LONG = {"n_estimators": 5000, "early_stopping_rounds": 5000, "learning_rate": 0.001, "validation_fraction": 0.2, "num_parallel_tree": 1}
+LONG = {
+    "n_estimators": 5000,
+    "early_stopping_rounds": 5000,
+    "learning_rate": 0.001,
+    "validation_fraction": 0.2,
+    "num_parallel_tree": 1,
+}
 
 
 class Cluster:
@@ -43,7 +50,10 @@ class Cluster:
         log = (self._folder / f"{command}-{len(self._parts)}.log").open("wb")
         with log:
             part = subprocess.Popen(
-                [sys.executable, "-m", f"distributed.cli.{command}", *arguments, "--no-dashboard"], stdout=log, stderr=log, cwd=Path.cwd()
+                [sys.executable, "-m", f"distributed.cli.{command}", *arguments, "--no-dashboard"],
+                stdout=log,
+                stderr=log,
+                cwd=Path.cwd(),
             )
         self._parts.append(part)
         return part
@@ -69,15 +79,21 @@ def job(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Job:
 
 
 def on(cluster: Cluster, attempts: int = 3) -> wire.BackendSettings:
-    return wire.BackendSettings(name="dask", dask_scheduler=cluster.address, dask_timeout_seconds=20, dask_attempts=attempts)
+    return wire.BackendSettings(
+        name="dask", dask_scheduler=cluster.address, dask_timeout_seconds=20, dask_attempts=attempts
+    )
 
 
 def child(job: Job, cluster: Cluster, attempts: int = 3) -> "subprocess.Popen[bytes]":
     """A training of many rounds in the process that a trainer would start for it, when it has begun to boost."""
     ids = {"dataset_id": job.small.dataset.dataset_id, "split_id": job.small.split.split_id}
     task = make_task("training", msgspec.convert(ids | {"parameters": LONG}, TrainingSpec))
-    order = wire.Job(task, job.storage.url, 1, 1, wire.SelectionSettings(100, 0.05, 20_000, 0.6, 0), on(cluster, attempts))
-    process = subprocess.Popen([sys.executable, "-m", "trainer.child"], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    order = wire.Job(
+        task, job.storage.url, 1, 1, wire.SelectionSettings(100, 0.05, 20_000, 0.6, 0), on(cluster, attempts)
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-m", "trainer.child.process"], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    )
     assert process.stdin is not None
     assert process.stdout is not None
     process.stdin.write(wire.encode(order) + b"\n")
@@ -92,7 +108,10 @@ def child(job: Job, cluster: Cluster, attempts: int = 3) -> "subprocess.Popen[by
 
 def test_a_cluster_gives_the_model_of_one_machine_and_tells_its_rounds(job: Job, cluster: Cluster) -> None:
     job.backend = wire.BackendSettings(name="memory")
-    by_the_tail = {"n_estimators": 40, "validation_fraction": 0.2}  # said, so that few rows in memory are not judged in folds
+    by_the_tail = {
+        "n_estimators": 40,
+        "validation_fraction": 0.2,
+    }  # said, so that few rows in memory are not judged in folds
     alone = job.train(parameters=by_the_tail).result["metrics"]
     job.backend = on(cluster)
     job.progress.clear()
@@ -119,7 +138,9 @@ def test_a_killed_training_leaves_the_cluster_to_the_next_one(job: Job, cluster:
     eventually_sync(idle, timeout_seconds=30, message="no worker goes on with the killed training")
 
 
-def test_a_training_that_loses_a_worker_is_tried_again_and_in_the_end_tells_why_it_failed(job: Job, cluster: Cluster) -> None:
+def test_a_training_that_loses_a_worker_is_tried_again_and_in_the_end_tells_why_it_failed(
+    job: Job, cluster: Cluster
+) -> None:
     losing = child(job, cluster, attempts=1)
     cluster.workers[0].kill()
     assert losing.stdout is not None

@@ -11,36 +11,56 @@ from typing import Any, cast
 import msgspec
 import pytest
 
-from runtime.transactions import Partition
+from runtime.kafka.transactions import Partition
 from schemas.messages import Status
 from schemas.tasks import FeatureSelectionSpec, TaskState
 from storage.errors import StorageUnavailable
-from storage.files import Storage
-from tests.small_split import write_small_split
-from trainer.child import outcome
-from trainer.job_process import JobProcess, describe_exit
+from storage.objects.files import Storage
+from tests.support.small_split import write_small_split
+from trainer.child.job_process import JobProcess, describe_exit
+from trainer.child.process import outcome
+from trainer.child.reporting import TRAINING, GrowingCurve, Reporter
+from trainer.child.wire import (
+    Curve,
+    Failed,
+    Job,
+    Progress,
+    SelectionSettings,
+    StorageUnreachable,
+    decode_job,
+    decode_report,
+    encode,
+)
 from trainer.patience import PatientStorage
-from trainer.reporting import TRAINING, GrowingCurve, Reporter
 from trainer.settings import TrainerSettings
-from trainer.wire import Curve, Failed, Job, Progress, SelectionSettings, StorageUnreachable, decode_job, decode_report, encode
 from trainer.work import Work, exhausted, next_attempt
 
-TINY, RUN = 16, "from trainer.child import main; main()"
+TINY, RUN = 16, "from trainer.child.process import main; main()"
 
 
 def task(status: Status, attempt: int, spec: dict[str, Any] | None = None) -> TaskState:
     now = datetime(2026, 1, 1, tzinfo=UTC)
     return TaskState(
-        task_id="t", kind="training", workspace="w", status=status, attempt=attempt, epoch=0, created_at=now, updated_at=now,
-        spec=spec or {}, progress={"percent": 41.5},
-    )  # fmt: skip
+        task_id="t",
+        kind="training",
+        workspace="w",
+        status=status,
+        attempt=attempt,
+        epoch=0,
+        created_at=now,
+        updated_at=now,
+        spec=spec or {},
+        progress={"percent": 41.5},
+    )
 
 
 def job(storage_url: str, spec: dict[str, Any]) -> Job:
     return Job(task("IN_PROGRESS", 1, spec), storage_url, 1, 1, SelectionSettings(100, 0.05, 20_000, 0.6, 0))
 
 
-@pytest.mark.parametrize(("status", "attempt", "expected"), [("PENDING", 0, 1), ("IN_PROGRESS", 1, 2), ("PENDING", 2, 2), ("PAUSED", 0, 1)])
+@pytest.mark.parametrize(
+    ("status", "attempt", "expected"), [("PENDING", 0, 1), ("IN_PROGRESS", 1, 2), ("PENDING", 2, 2), ("PAUSED", 0, 1)]
+)
 def test_only_a_task_that_was_left_behind_gets_a_new_attempt(status: Status, attempt: int, expected: int) -> None:
     assert next_attempt(task(status, attempt)) == expected
 

@@ -7,9 +7,9 @@ import pytest
 import xgboost
 from pydantic import ValidationError
 
+from models.bundle import probability_fail
 from schemas.training import TrainingParameters
-from storage.bundles import probability_fail
-from trainer.training import Fitted, fit, total_gains
+from trainer.fit.training import Fitted, fit, total_gains
 
 EMPTY = np.empty((0, 5), np.float32), np.empty(0, np.bool_)
 
@@ -73,7 +73,14 @@ def test_an_exception_from_the_callback_ends_the_training() -> None:
 def test_same_seed_gives_the_same_trees_whatever_the_threads() -> None:
     rows = data(200, 9)[0]
     results = [
-        fit(*data(800, 1), *data(300, 2), TrainingParameters(n_estimators=30), seed=5, threads=threads, on_round=lambda *_: None)
+        fit(
+            *data(800, 1),
+            *data(300, 2),
+            TrainingParameters(n_estimators=30),
+            seed=5,
+            threads=threads,
+            on_round=lambda *_: None,
+        )
         for threads in (1, 2, 1)
     ]
     assert len({probability_fail(result.booster, result.best_iteration, rows).tobytes() for result in results}) == 1

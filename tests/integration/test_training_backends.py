@@ -8,18 +8,18 @@ import numpy as np
 import polars as pl
 import pytest
 
+from models.bundle import probability_fail
 from rows.inputs import ModelInput, ModelInputs, numbers
 from schemas.training import TrainingParameters
-from storage.bundles import probability_fail
-from storage.files import Storage
+from storage.objects.files import Storage
 from tests.integration.test_training_job import Job
-from tests.small_split import USEFUL, write_small_split
-from trainer.backends import Plan, choose, fit_as_planned
-from trainer.cluster import fit_on_cluster
-from trainer.data import SetReader, compact
+from tests.support.small_split import USEFUL, write_small_split
+from trainer.child.memory import available_bytes, needed_bytes
+from trainer.child.wire import BackendSettings
 from trainer.errors import JobFailed
-from trainer.memory import available_bytes, needed_bytes
-from trainer.wire import BackendSettings
+from trainer.fit.backends import BackendPlan, choose, fit_as_planned
+from trainer.fit.cluster import fit_on_cluster
+from trainer.fit.data import SetReader, compact
 
 MIB = 1 << 20
 
@@ -31,9 +31,17 @@ def storage(storage_url: str) -> Storage:
 
 @pytest.mark.parametrize(
     ("name", "needed", "backend"),
-    [("auto", 40, "memory"), ("auto", 60, "external"), ("memory", 60, "memory"), ("external", 1, "external"), ("dask", 1, "dask")],
+    [
+        ("auto", 40, "memory"),
+        ("auto", 60, "external"),
+        ("memory", 60, "memory"),
+        ("external", 1, "external"),
+        ("dask", 1, "dask"),
+    ],
 )
-def test_rows_that_need_more_than_their_share_of_memory_are_boosted_from_disk(name: str, needed: int, backend: str) -> None:
+def test_rows_that_need_more_than_their_share_of_memory_are_boosted_from_disk(
+    name: str, needed: int, backend: str
+) -> None:
     plan = choose(BackendSettings(name=name, memory_share=0.5), needed * MIB, 100 * MIB)  # type: ignore[arg-type]
     assert plan.backend == backend
     assert plan.batch_bytes <= 64 * MIB
@@ -72,7 +80,10 @@ def test_rows_are_read_alike_at_once_in_batches_by_number_and_by_feature(storage
 def test_training_from_disk_gives_the_model_of_a_training_in_memory(storage: Storage) -> None:
     job = Job(storage, write_small_split(storage, rows=4000))
     job.select()
-    by_the_tail = {"n_estimators": 40, "validation_fraction": 0.2}  # said, so that few rows in memory are not judged in folds
+    by_the_tail = {
+        "n_estimators": 40,
+        "validation_fraction": 0.2,
+    }  # said, so that few rows in memory are not judged in folds
     in_memory = job.train(parameters=by_the_tail).result["metrics"]
     job.backend = BackendSettings(memory_share=1e-9)
     from_disk = job.train(parameters=by_the_tail)
@@ -89,7 +100,9 @@ def test_without_a_cluster_the_reason_is_told_after_so_many_tries(storage: Stora
     def fit(address: str) -> None:
         settings = BackendSettings(name="dask", dask_scheduler=address, dask_timeout_seconds=0.2, dask_attempts=2)
         parameters, chosen = TrainingParameters(n_estimators=5), range(len(rows.fails))
-        fitted = fit_on_cluster(rows, chosen, range(0), parameters, settings, seed=0, on_round=lambda *_: None, warn=warnings.append)
+        fitted = fit_on_cluster(
+            rows, chosen, range(0), parameters, settings, seed=0, on_round=lambda *_: None, warn=warnings.append
+        )
         pytest.fail(f"trained without a cluster: {fitted.best_iteration}")
 
     with pytest.raises(JobFailed, match="TRAINER_DASK_SCHEDULER must name"):
@@ -110,7 +123,7 @@ def test_texts_are_learnt_by_every_backend(storage: Storage, backend: Any) -> No
     rows = SetReader(storage, small.split.train.path, inputs)
     half = len(rows.fails) // 2
     fitted = fit_as_planned(
-        Plan(backend, "", 4096),
+        BackendPlan(backend, "", 4096),
         rows,
         range(half),
         range(half, len(rows.fails)),

@@ -5,14 +5,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from trainer.curves import curves, thinned, training_chart
-from trainer.drawing import draw_curves
-from trainer.evaluation import Scored
-from trainer.thresholds import choose_threshold
-from trainer.training import History
+from trainer.fit.thresholds import choose_threshold
+from trainer.fit.training import RoundHistory
+from trainer.report.curves import curves, thinned, training_chart
+from trainer.report.drawing import draw_curves
+from trainer.report.evaluation import Scored
 
-HISTORY = History([0.6, 0.4, 0.3], [0.8, 0.9, 0.95], [0.65, 0.5, 0.55], [0.8, 0.85, 0.84])
-WITHOUT_VALIDATION = History([0.6], [0.8], [], [])
+HISTORY = RoundHistory([0.6, 0.4, 0.3], [0.8, 0.9, 0.95], [0.65, 0.5, 0.55], [0.8, 0.85, 0.84])
+WITHOUT_VALIDATION = RoundHistory([0.6], [0.8], [], [])
 
 
 def scored(rows: int, *, failure_rate: float = 0.2, seed: int = 0) -> Scored:
@@ -60,7 +60,7 @@ def test_any_threshold_has_an_entry_that_counts_as_it_does(threshold: float) -> 
         (WITHOUT_VALIDATION, scored(0), scored(1, failure_rate=1)),
     ],
 )
-def test_every_training_can_be_drawn(history: History, validation: Scored, test: Scored) -> None:
+def test_every_training_can_be_drawn(history: RoundHistory, validation: Scored, test: Scored) -> None:
     gains: dict[str, Any] = {"a $ tricky_name [with] everything, and much longer than a label": 1.0, "b": 0.0}
     assert draw_curves("model", history, 0, 0.5, validation, test, gains).startswith(b"\x89PNG")
     assert set(curves(history, 0, 0.5, validation, test)["sets"]) == {"validation", "test"}

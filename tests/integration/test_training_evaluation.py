@@ -17,7 +17,7 @@ from sklearn.metrics import (
     roc_auc_score,
 )
 
-from trainer.evaluation import Scored, evaluate
+from trainer.report.evaluation import Scored, evaluate
 
 pytestmark = pytest.mark.filterwarnings("ignore:A single label was found")
 SCORES = st.one_of(st.sampled_from([0.0, 0.5, 1.0]), st.floats(0, 1, width=32))
@@ -48,13 +48,17 @@ def test_metrics_are_those_of_scikit_learn(rows: list[tuple[float, bool]], thres
         "pr_auc": None if one_class else average_precision_score(truth, part.probabilities),
     }
     for name, value in figures.items():
-        assert getattr(ours, name) is None if one_class else getattr(ours, name) == pytest.approx(value, abs=1e-12), name
+        assert getattr(ours, name) is None if one_class else getattr(ours, name) == pytest.approx(value, abs=1e-12), (
+            name
+        )
 
 
 @pytest.mark.parametrize("fail", [True, False])
 def test_one_class_gives_nulls_and_keeps_the_counts(fail: bool) -> None:
     metrics = evaluate(scored([(0.2, fail), (0.7, fail)]), 0.5)
-    assert (metrics.precision, metrics.recall, metrics.f1_score, metrics.mcc, metrics.roc_auc, metrics.pr_auc) == (None,) * 6
+    assert (metrics.precision, metrics.recall, metrics.f1_score, metrics.mcc, metrics.roc_auc, metrics.pr_auc) == (
+        None,
+    ) * 6
     assert (metrics.accuracy, metrics.rows) == (0.5, 2)
 
 

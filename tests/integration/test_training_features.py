@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from trainer.features import choose_rows, rank
+from trainer.fit.features import choose_rows, rank
 
 
 def ignore(done: int, of: int, train_loss: float, validation_loss: float | None) -> None:
@@ -82,4 +82,6 @@ def test_rare_class_keeps_a_row() -> None:
 @pytest.mark.parametrize("seed", range(3))
 def test_seed_decides_over_the_sample(seed: int) -> None:
     fails = np.arange(5000) % 9 == 0
-    assert choose(fails, seed=seed).tolist() == choose(fails, seed=seed).tolist() != choose(fails, seed=seed + 1).tolist()
+    assert (
+        choose(fails, seed=seed).tolist() == choose(fails, seed=seed).tolist() != choose(fails, seed=seed + 1).tolist()
+    )

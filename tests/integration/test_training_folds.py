@@ -1,4 +1,5 @@
-"""Folds of time: every row is judged once by a booster that has not learnt from it, and the model has learnt from all."""
+"""Folds of time: every row is judged once by a booster that has not learnt from it, and the model has learnt from
+all."""
 
 from typing import Any
 
@@ -10,10 +11,10 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from schemas.training import TrainingParameters
-from trainer.fitting import FEWEST_COLUMNS, REPEATED, REPEATED_ROWS, fitting_parameters
-from trainer.folds import FEWEST_ROUNDS, RANKED_CELLS, SMALL_CELLS, Unseen, fit_in_folds, in_folds, stretches
-from trainer.thresholds import mcc, threshold_table
-from trainer.training import booster_parameters
+from trainer.fit.fitting import FEWEST_COLUMNS, REPEATED, REPEATED_ROWS, fitting_parameters
+from trainer.fit.folds import FEWEST_ROUNDS, RANKED_CELLS, SMALL_CELLS, Unseen, fit_in_folds, in_folds, stretches
+from trainer.fit.thresholds import mcc, threshold_table
+from trainer.fit.training import booster_parameters
 
 labels = arrays(np.bool_, st.integers(4, 200)).filter(lambda fails: 2 <= fails.sum() <= len(fails) - 2)
 
@@ -96,7 +97,9 @@ def test_unseen_probabilities_are_those_of_boosters_without_the_stretch() -> Non
     for part in stretches(fails):
         others = np.delete(np.arange(len(fails)), part)
         data = xgboost.DMatrix(matrix[others], fails[others])
-        alone = xgboost.train(booster_parameters(TrainingParameters(), 3, 1) | {"seed_per_iteration": True}, data, rounds)
+        alone = xgboost.train(
+            booster_parameters(TrainingParameters(), 3, 1) | {"seed_per_iteration": True}, data, rounds
+        )
         np.testing.assert_array_equal(found.probabilities[part], alone.inplace_predict(matrix[part]))
 
 

@@ -10,19 +10,19 @@ import numpy as np
 import polars as pl
 import pytest
 
+from models.bundle import load_bundle, score
 from rows.inputs import numbers
-from schemas.api import TrainingProgress, TrainingResult
+from schemas.http.shared import TrainingProgress, TrainingResult
 from schemas.manifests import Column, FeatureSelection
 from schemas.tasks import FeatureSelectionSpec, TaskState, TrainingSpec
-from storage.bundles import load_bundle, score
-from storage.files import Storage
-from tests.small_split import START, USEFUL, SmallSplit, write_small_split
-from trainer.data import read_set
+from storage.objects.files import Storage
+from tests.support.small_split import START, USEFUL, SmallSplit, write_small_split
+from trainer.child.reporting import EVALUATING, LOADING, SAVING, TRAINING, Reporter
+from trainer.child.wire import BackendSettings, Done, Log, Progress, SelectionSettings
 from trainer.errors import JobFailed
 from trainer.feature_selection import features_path, select_features
-from trainer.reporting import EVALUATING, LOADING, SAVING, TRAINING, Reporter
+from trainer.fit.data import read_set
 from trainer.training_job import train
-from trainer.wire import BackendSettings, Done, Log, Progress, SelectionSettings
 
 SELECTION = SelectionSettings(features=6, fraction=0.05, minimum_rows=20_000, time_share=0.6, seed=0)
 
@@ -50,14 +50,26 @@ class Job:
     def predictions(self, done: Done) -> Any:
         assert done.model_version is not None
         bundle = load_bundle(self.storage, done.model_version)
-        return score(bundle, read_set(self.storage, self.small.split.simulation, bundle.inputs or numbers(bundle.manifest.features)).matrix)
+        return score(
+            bundle,
+            read_set(
+                self.storage, self.small.split.simulation, bundle.inputs or numbers(bundle.manifest.features)
+            ).matrix,
+        )
 
 
 def make_task(kind: Any, spec: Any) -> TaskState:
     return TaskState(
-        task_id="a-task", kind=kind, workspace="default", status="IN_PROGRESS", attempt=1, epoch=0, created_at=START, updated_at=START,
+        task_id="a-task",
+        kind=kind,
+        workspace="default",
+        status="IN_PROGRESS",
+        attempt=1,
+        epoch=0,
+        created_at=START,
+        updated_at=START,
         spec=msgspec.to_builtins(spec),
-    )  # fmt: skip
+    )
 
 
 @pytest.fixture
@@ -96,18 +108,26 @@ def test_selection_does_not_look_at_the_test_range(job: Job) -> None:
 
 
 def wide_noise(storage: Storage, **spec: Any) -> Job:
-    """A job on 600 training rows whose label has nothing to do with any of 300 columns, of which the best 10 are kept."""
+    """A job on 600 training rows whose label has nothing to do with any of 300 columns, of which the best 10 are
+    kept."""
     job = Job(storage, write_small_split(storage, rows=1000, useless=300))
     random = np.random.default_rng(7)
-    for path in (job.small.dataset.path, *(getattr(job.small.split, name).path for name in ("train", "test", "simulation"))):
+    for path in (
+        job.small.dataset.path,
+        *(getattr(job.small.split, name).path for name in ("train", "test", "simulation")),
+    ):
         frame = pl.read_parquet(storage.local(path))
         values = {name: random.normal(size=frame.height) for name in USEFUL}
-        frame.with_columns(pl.Series(name, column) for name, column in values.items()).write_parquet(storage.local(path))
+        frame.with_columns(pl.Series(name, column) for name, column in values.items()).write_parquet(
+            storage.local(path)
+        )
     job.select(msgspec.structs.replace(SELECTION, features=10))
     return job
 
 
-@pytest.mark.parametrize("parameters", [{"n_estimators": 40}, {"n_estimators": 40, "validation_fraction": 0.4}], ids=["folds", "held out"])
+@pytest.mark.parametrize(
+    "parameters", [{"n_estimators": 40}, {"n_estimators": 40, "validation_fraction": 0.4}], ids=["folds", "held out"]
+)
 def test_rows_that_judge_have_no_say_in_the_choice_of_columns(storage: Storage, parameters: dict[str, Any]) -> None:
     manifest = load_bundle(storage, wide_noise(storage).train(parameters=parameters).model_version or "").manifest
     assert len(manifest.features) == 10
@@ -115,9 +135,13 @@ def test_rows_that_judge_have_no_say_in_the_choice_of_columns(storage: Storage, 
     assert abs(manifest.validation_metrics.roc_auc - 0.5) < 0.12
 
 
-def test_columns_are_chosen_from_the_training_range_of_the_split_alike_with_any_number_of_threads(storage: Storage) -> None:
+def test_columns_are_chosen_from_the_training_range_of_the_split_alike_with_any_number_of_threads(
+    storage: Storage,
+) -> None:
     job = wide_noise(storage)
-    chosen = [load_bundle(storage, job.train(threads=threads).model_version or "").manifest.features for threads in (1, 2)]
+    chosen = [
+        load_bundle(storage, job.train(threads=threads).model_version or "").manifest.features for threads in (1, 2)
+    ]
     job.storage.remove(job.small.dataset.path)  # nothing of the dataset beside the training range is read
     chosen.append(load_bundle(storage, job.train().model_version or "").manifest.features)
     assert chosen[0] == chosen[1] == chosen[2]
@@ -135,7 +159,11 @@ def test_training_answers_in_the_words_of_the_contract(job: Job) -> None:
     done = job.train()
     result = TrainingResult.model_validate(done.result)
     assert result.training_chart.train_loss[0].x == "Epoch 1"
-    assert len(result.training_chart.train_loss) == len(result.training_chart.train_accuracy) == len(result.training_chart.validation_loss)
+    assert (
+        len(result.training_chart.train_loss)
+        == len(result.training_chart.train_accuracy)
+        == len(result.training_chart.validation_loss)
+    )
     assert done.result["model_path"] == f"models/{done.model_version}/model.ubj"
     assert job.storage.read_bytes(done.result["curves_path"]).startswith(b"\x89PNG")
     assert sum(done.result["confusion_matrix"].values()) == job.small.split.test.rows
@@ -173,7 +201,9 @@ def test_bundle_holds_all_that_scoring_and_monitoring_need(job: Job) -> None:
 
 
 def test_same_data_parameters_and_seed_give_the_same_predictions(job: Job) -> None:
-    hashes = {hashlib.sha256(job.predictions(job.train(threads=threads)).tobytes()).hexdigest() for threads in (1, 1, 2)}
+    hashes = {
+        hashlib.sha256(job.predictions(job.train(threads=threads)).tobytes()).hexdigest() for threads in (1, 1, 2)
+    }
     assert len(hashes) == 1
     assert hashlib.sha256(job.predictions(job.train(seed=1)).tobytes()).hexdigest() not in hashes
 
@@ -192,14 +222,18 @@ def test_threshold_is_fitted_on_the_validation_rows_not_on_the_test_rows(job: Jo
 def test_fixed_threshold_is_kept(job: Job) -> None:
     done = job.train(objective="fixed", threshold=0.3)
     assert done.result["metrics"]["threshold"] == 0.3
-    assert job.train(objective="cost", cost_false_positive=1.0, cost_false_negative=20.0).result["metrics"]["recall"] > 0.6
+    assert (
+        job.train(objective="cost", cost_false_positive=1.0, cost_false_negative=20.0).result["metrics"]["recall"] > 0.6
+    )
 
 
 def test_test_set_with_one_class_gives_nulls_and_a_warning(storage: Storage) -> None:
     job = Job(storage, write_small_split(storage, one_class_test=True))
     job.select()
     result = TrainingResult.model_validate(job.train().result)
-    assert result.metrics.precision is result.metrics.recall is result.metrics.f1_score is result.metrics.roc_auc is None
+    assert (
+        result.metrics.precision is result.metrics.recall is result.metrics.f1_score is result.metrics.roc_auc is None
+    )
     assert result.metrics.accuracy is not None
     assert any("one class" in warning for warning in result.warnings)
     assert any(entry.level == "WARNING" and "one class" in entry.message for entry in job.logs)
@@ -212,7 +246,9 @@ def test_a_single_failure_in_the_training_range_is_enough(storage: Storage) -> N
     assert np.isfinite(job.predictions(done)).all()
 
 
-@pytest.mark.parametrize("path", ["splits/{split}/manifest.json", "datasets/{dataset}/features.json", "splits/{split}/train.parquet"])
+@pytest.mark.parametrize(
+    "path", ["splits/{split}/manifest.json", "datasets/{dataset}/features.json", "splits/{split}/train.parquet"]
+)
 def test_what_is_missing_is_named(job: Job, path: str) -> None:
     job.storage.remove(path.format(split=job.small.split.split_id, dataset=job.small.dataset.dataset_id))
     with pytest.raises(JobFailed, match="does not exist"):
@@ -244,13 +280,23 @@ def test_texts_are_learnt_and_their_vocabulary_is_that_of_the_training_rows(stor
         frame = pl.read_parquet(path)
         failed = (frame["__label__"] == "FAIL").to_numpy()
         city = np.where(
-            failed ^ (random.random(len(failed)) < 0.1), texts[name][0], random.choice(texts[name][1:2] or texts[name], len(failed))
+            failed ^ (random.random(len(failed)) < 0.1),
+            texts[name][0],
+            random.choice(texts[name][1:2] or texts[name], len(failed)),
         )
         if name == "train":
             city[0] = "once"
-        frame.with_columns(city=pl.Series(city), nobody=pl.Series([f"part-{i}" for i in range(len(failed))])).write_parquet(path)
+        frame.with_columns(
+            city=pl.Series(city), nobody=pl.Series([f"part-{i}" for i in range(len(failed))])
+        ).write_parquet(path)
     selection = FeatureSelection(
-        dataset_id=dataset.dataset_id, features=names[:3], gains=[3.0, 2.0, 1.0], considered=3, sampled_rows=9, seed=0, parameters={}
+        dataset_id=dataset.dataset_id,
+        features=names[:3],
+        gains=[3.0, 2.0, 1.0],
+        considered=3,
+        sampled_rows=9,
+        seed=0,
+        parameters={},
     )
     storage.write_bytes(features_path(dataset.dataset_id), selection.model_dump_json().encode())
     job = Job(storage, SmallSplit(dataset, small.split))

@@ -1,12 +1,13 @@
-"""Intervals that tell how sure a figure is, and the sentence for a model that is not shown to be better than calling every row PASS."""
+"""Intervals that tell how sure a figure is, and the sentence for a model that is not shown to be better than calling
+every row PASS."""
 
 from typing import Any
 
 import numpy as np
 import pytest
 
-from trainer.evaluation import Scored
-from trainer.judging import baseline, doubt, intervals, judge
+from trainer.report.evaluation import Scored
+from trainer.report.judging import baseline, doubt, intervals, judge
 
 
 def scored(rows: int, strength: float, seed: int, share: float = 0.1) -> Scored:
@@ -27,9 +28,13 @@ def test_intervals_hold_the_figure_of_many_rows_about_nineteen_times_of_twenty(n
 def test_failures_in_spells_make_intervals_wider_than_the_same_failures_scattered() -> None:
     random = np.random.default_rng(4)
     fails = np.repeat(random.random(40) < 0.2, 50)
-    scores = np.where(fails, np.repeat(random.random(40), 50), 0.4).astype(np.float32)  # a spell is found as a whole or not at all
+    scores = np.where(fails, np.repeat(random.random(40), 50), 0.4).astype(
+        np.float32
+    )  # a spell is found as a whole or not at all
     mixed = random.permutation(2000)
-    spells, scattered = (intervals(Scored.of(scores[order], fails[order]), 0.5)["recall"] for order in (np.arange(2000), mixed))
+    spells, scattered = (
+        intervals(Scored.of(scores[order], fails[order]), 0.5)["recall"] for order in (np.arange(2000), mixed)
+    )
     assert spells.high - spells.low > 2 * (scattered.high - scattered.low)
 
 

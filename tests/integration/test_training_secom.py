@@ -1,4 +1,5 @@
-"""Real data through ingestion, split, feature selection and training: SECOM, 94 failures in 1,547 rows, 590 sensors (see the conftest)."""
+"""Real data through ingestion, split, feature selection and training: SECOM, 94 failures in 1,547 rows, 590 sensors
+(see the conftest)."""
 
 import hashlib
 from pathlib import Path
@@ -6,21 +7,21 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from models.bundle import load_bundle, score
 from rows.inputs import numbers
-from schemas.api import TrainingResult
+from schemas.http.shared import TrainingResult
 from schemas.manifests import DatasetManifest, FeatureSelection, SplitManifest
 from schemas.tasks import FeatureSelectionSpec, TaskState, TrainingSpec
-from storage.bundles import load_bundle, score
-from storage.datasets import DatasetOptions, ingest
-from storage.files import Storage
-from storage.ranges import Ranges
-from storage.splits import split, suggest
-from tests.small_split import START
-from trainer.data import read_set
+from storage.objects.files import Storage
+from storage.tables.datasets import DatasetOptions, ingest
+from storage.tables.ranges import DateRanges
+from storage.tables.splits import split, suggest
+from tests.support.small_split import START
+from trainer.child.reporting import Reporter
+from trainer.child.wire import BackendSettings, SelectionSettings
 from trainer.feature_selection import features_path, select_features
-from trainer.reporting import Reporter
+from trainer.fit.data import read_set
 from trainer.training_job import train
-from trainer.wire import BackendSettings, SelectionSettings
 
 IGNORE = Reporter("test", lambda report: None)
 
@@ -29,23 +30,31 @@ IGNORE = Reporter("test", lambda report: None)
 def secom(secom_csv: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Storage, DatasetManifest, SplitManifest]:
     storage = Storage(f"file://{tmp_path_factory.mktemp('secom')}/storage").initialise()
     digest = hashlib.sha256(secom_csv.read_bytes()).hexdigest()
-    dataset = ingest(storage, secom_csv, file_name="secom.csv", workspace="default", options=DatasetOptions(), sha256=digest)
+    dataset = ingest(
+        storage, secom_csv, file_name="secom.csv", workspace="default", options=DatasetOptions(), sha256=digest
+    )
     assert isinstance(dataset, DatasetManifest)
     ranges = suggest(storage, dataset)
-    assert isinstance(ranges, Ranges)
+    assert isinstance(ranges, DateRanges)
     parts = split(storage, dataset, ranges)
     assert isinstance(parts, SplitManifest)
     settings = SelectionSettings(features=100, fraction=0.05, minimum_rows=20_000, time_share=0.6, seed=0)
-    select_features(storage, task("feature_selection", FeatureSelectionSpec(dataset_id=dataset.dataset_id)), settings, 1, IGNORE)
+    select_features(
+        storage, task("feature_selection", FeatureSelectionSpec(dataset_id=dataset.dataset_id)), settings, 1, IGNORE
+    )
     return storage, dataset, parts
 
 
 def task(kind: str, spec: object) -> TaskState:
     fields = {"task_id": "t", "kind": kind, "workspace": "default", "status": "IN_PROGRESS", "attempt": 1, "epoch": 0}
-    return msgspec.convert(fields | {"created_at": START, "updated_at": START, "spec": msgspec.to_builtins(spec)}, TaskState)
+    return msgspec.convert(
+        fields | {"created_at": START, "updated_at": START, "spec": msgspec.to_builtins(spec)}, TaskState
+    )
 
 
-def test_best_100_features_hold_no_constant_or_empty_column(secom: tuple[Storage, DatasetManifest, SplitManifest]) -> None:
+def test_best_100_features_hold_no_constant_or_empty_column(
+    secom: tuple[Storage, DatasetManifest, SplitManifest],
+) -> None:
     storage, dataset, _ = secom
     kept = FeatureSelection.model_validate_json(storage.read_bytes(features_path(dataset.dataset_id)))
     constant = {column.name for column in dataset.columns if column.constant}
@@ -69,5 +78,7 @@ def test_training_completes_with_every_metric_and_is_repeatable(
     for done in (first, second):
         assert done.model_version is not None
         bundle = load_bundle(storage, done.model_version)
-        answers.append(score(bundle, read_set(storage, parts.simulation, numbers(bundle.manifest.features)).matrix).tobytes())
+        answers.append(
+            score(bundle, read_set(storage, parts.simulation, numbers(bundle.manifest.features)).matrix).tobytes()
+        )
     assert answers[0] == answers[1]

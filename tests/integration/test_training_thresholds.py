@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import f1_score, matthews_corrcoef
 
-from trainer.thresholds import UNFITTED, Objective, choose_threshold, f1, mcc, threshold_table
+from trainer.fit.thresholds import UNFITTED, Objective, choose_threshold, f1, mcc, threshold_table
 
 pytestmark = pytest.mark.filterwarnings("ignore:A single label was found")
 PROBABILITIES = st.one_of(st.sampled_from([0.0, 0.25, 0.5, 1.0]), st.floats(0, 1, width=32))
@@ -83,7 +83,9 @@ def test_no_threshold_is_better_than_the_chosen_one(
         _, fp, _, fn = count(probabilities, fails, threshold)
         if objective == "cost":
             return -(fp * fp_cost + fn * fn_cost)
-        return float(matthews_corrcoef(fails, called) if objective == "mcc" else f1_score(fails, called, zero_division=0.0))
+        return float(
+            matthews_corrcoef(fails, called) if objective == "mcc" else f1_score(fails, called, zero_division=0.0)
+        )
 
     if choice.warning is not None:
         assert choice.threshold == UNFITTED

@@ -9,7 +9,9 @@ REPOSITORY = Path(__file__).parents[2]
 DOCUMENTS = sorted([*REPOSITORY.glob("*.md"), *REPOSITORY.glob("docs/**/*.md"), *REPOSITORY.glob("examples/**/*.md")])
 LINK = re.compile(r"\]\(([^)\s]+)\)")
 CODE = re.compile(r"`((?:[a-z_]+/)+[A-Za-z0-9_.*-]+\.(?:py|json|md|html|ipynb))`")
-SOURCES = [path for package in REPOSITORY.iterdir() if (package / "__init__.py").exists() for path in package.rglob("*.py")]
+SOURCES = [
+    path for package in REPOSITORY.iterdir() if (package / "__init__.py").exists() for path in package.rglob("*.py")
+]
 OF_ONE_MACHINE = re.compile(r"(?<![\w.:/])/(?:work|root|home/\w+|Users)/\w")
 DECISIONS = REPOSITORY / "docs" / "adr"
 
@@ -41,7 +43,9 @@ def test_no_source_cites_a_document_that_is_not_there() -> None:
     for path in SOURCES:
         for name in re.findall(r"\b(docs/[\w/.-]+\.(?:md|json))\b", path.read_text()):
             assert (REPOSITORY / name).exists(), f"{path}: {name}"
-        assert not re.search(r"\b(?:DESIGN|CONTRACT|STREAMING|STRUCTURE|STYLE|WORKFLOW\w*)(?:\.md| §)", path.read_text()), path
+        assert not re.search(
+            r"\b(?:DESIGN|CONTRACT|STREAMING|STRUCTURE|STYLE|WORKFLOW\w*)(?:\.md| §)", path.read_text()
+        ), path
 
 
 def test_nothing_names_a_place_of_one_machine() -> None:
@@ -51,7 +55,9 @@ def test_nothing_names_a_place_of_one_machine() -> None:
 
 def test_the_list_of_decisions_holds_each_one_with_its_title_date_and_status() -> None:
     rows = re.findall(
-        r"^\| (\d+) \| \[(.*)\]\((.*)\) \| (\d{4}-\d\d-\d\d) \| (\w.*) \|$", (DECISIONS / "README.md").read_text(), re.MULTILINE
+        r"^\| (\d+) \| \[(.*)\]\((.*)\) \| (\d{4}-\d\d-\d\d) \| (\w.*) \|$",
+        (DECISIONS / "README.md").read_text(),
+        re.MULTILINE,
     )
     listed = {file: (int(number), title) for number, title, file, _, _ in rows}
     there = {}

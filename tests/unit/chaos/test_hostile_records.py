@@ -5,13 +5,13 @@ from typing import Any
 
 import pytest
 
-from runtime.kafka import partition_for
+from runtime.kafka.reading import partition_for
 from schemas.ids import row_key
 from schemas.messages import PackedRows, Row, RunEnd, RunSkip, encode, pack
 from schemas.topics import CONTENT_TYPE_HEADER, PACKED
-from tests.brokers import DATA_PARTITIONS
 from tests.chaos.hostile_records import forged
 from tests.chaos.outsiders import Impostor
+from tests.support.brokers import DATA_PARTITIONS
 from tests.unit.stream_processor.toys import MODEL_A, Record
 
 RUN = "sim-task-11111111-1111-4111-8111-111111111111"
@@ -33,7 +33,9 @@ def test_a_record_of_ours_is_forged_in_many_ways(value: bytes, headers: Any) -> 
         record: Any = Record(value, 3, partition, RUN.encode(), headers)
         found = [one for seed in range(100) for one in forged(record, random.Random(seed))]
         assert len({value for value, _, _ in found}) > 10
-        assert {where for _, _, where in found} <= {None, *range(DATA_PARTITIONS)} - {home[1 if b'"lane":1' in value else 0]}
+        assert {where for _, _, where in found} <= {None, *range(DATA_PARTITIONS)} - {
+            home[1 if b'"lane":1' in value else 0]
+        }
 
 
 @pytest.mark.parametrize(("value", "headers"), OURS)
@@ -43,7 +45,9 @@ def test_the_impostor_copies_every_record_of_ours(value: bytes, headers: Any) ->
     assert all(impostor._versions(record) for _ in range(20))
 
 
-@pytest.mark.parametrize("value", [None, b"", b"[]", b"{", b"\xff", b"null", b"{}", b'{"features":{}}', b'{"zz":' + b"[" * 5000])
+@pytest.mark.parametrize(
+    "value", [None, b"", b"[]", b"{", b"\xff", b"null", b"{}", b'{"features":{}}', b'{"zz":' + b"[" * 5000]
+)
 def test_what_is_none_of_ours_is_left_alone(value: bytes | None) -> None:
     for headers in ([], IS_PACKED):
         record: Any = Record(value, 3, 2, None, headers)

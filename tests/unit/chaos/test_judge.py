@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from devstack.recount import Answer as Expected
+from devstack.recount import ExpectedAnswer as Expected
 from schemas.messages import Confusion, LaneStats
 from tests.chaos.evidence import Answer, Evidence, Letter, Place
 from tests.chaos.judge import Case, judge_attempt, judge_others
@@ -54,12 +54,28 @@ def lane(answers: list[Answer], **changed: Any) -> LaneStats:
         confidence, fail = confidence + one.confidence, fail + one.probability_fail
     pairs = [(one.prediction, one.label) for one in answers]
     stats = LaneStats(
-        run_id=RUN, attempt=1, lane=0, lanes=1, partition=0, offset=9, epoch=1, last_row_index=3, total=len(answers),
-        pass_count=sum(one.prediction == "PASS" for one in answers), fail_count=sum(one.prediction == "FAIL" for one in answers),
-        confidence_sum=confidence, probability_fail_sum=fail, histogram=histogram, finished="COMPLETED",
-        confusion=Confusion(tp=pairs.count(("FAIL", "FAIL")), fp=pairs.count(("FAIL", "PASS")), tn=pairs.count(("PASS", "PASS")),
-                            fn=pairs.count(("PASS", "FAIL"))),
-    )  # fmt: skip
+        run_id=RUN,
+        attempt=1,
+        lane=0,
+        lanes=1,
+        partition=0,
+        offset=9,
+        epoch=1,
+        last_row_index=3,
+        total=len(answers),
+        pass_count=sum(one.prediction == "PASS" for one in answers),
+        fail_count=sum(one.prediction == "FAIL" for one in answers),
+        confidence_sum=confidence,
+        probability_fail_sum=fail,
+        histogram=histogram,
+        finished="COMPLETED",
+        confusion=Confusion(
+            tp=pairs.count(("FAIL", "FAIL")),
+            fp=pairs.count(("FAIL", "PASS")),
+            tn=pairs.count(("PASS", "PASS")),
+            fn=pairs.count(("PASS", "FAIL")),
+        ),
+    )
     return msgspec.structs.replace(stats, **changed)
 
 
@@ -80,8 +96,12 @@ def test_a_row_that_is_answered_twice_or_not_at_all_is_found() -> None:
     case = right()
     assert "answered more than once: 2" in found(replace(case, answers=[*case.answers, case.answers[2]]))
     without = [case.answers[row] for row in (0, 1, 3)]
-    assert "neither answered nor dead-lettered nor passed over: 2" in found(replace(case, answers=without, lanes={0: lane(without)}))
-    assert "completed at row 2" in found(replace(case, answers=case.answers[:3], lanes={0: lane([*case.answers[:3]], last_row_index=2)}))
+    assert "neither answered nor dead-lettered nor passed over: 2" in found(
+        replace(case, answers=without, lanes={0: lane(without)})
+    )
+    assert "completed at row 2" in found(
+        replace(case, answers=case.answers[:3], lanes={0: lane([*case.answers[:3]], last_row_index=2)})
+    )
 
 
 def test_rows_are_passed_over_only_where_somebody_asked_for_it() -> None:
@@ -120,7 +140,9 @@ def test_each_number_of_the_statistics_is_compared(changed: dict[str, Any], said
     assert said in found(replace(case, lanes={0: lane([*case.answers], **changed)}))
 
 
-@pytest.mark.parametrize("changed", [{"probability_fail": 0.3}, {"sample_id": "x"}, {"label": "FAIL"}, {"model_version": "model-2"}])
+@pytest.mark.parametrize(
+    "changed", [{"probability_fail": 0.3}, {"sample_id": "x"}, {"label": "FAIL"}, {"model_version": "model-2"}]
+)
 def test_each_field_of_an_answer_is_compared(changed: dict[str, Any]) -> None:
     case = right()
     answers = [msgspec.structs.replace(case.answers[0], **changed), *case.answers[1:]]
@@ -141,5 +163,7 @@ def test_a_record_of_another_system_that_is_lost_doubled_or_misjudged_is_found()
     assert "good: answered 0 times" in judged([], [bad])
     assert "good: answered 2 times" in judged([good, good], [bad])
     assert "bad: answered 0 times, dead-lettered 0 times" in judged([good], [])
-    assert "should be dead-lettered as undecodable" in judged([good], [msgspec.structs.replace(bad, reason="oversized")])
+    assert "should be dead-lettered as undecodable" in judged(
+        [good], [msgspec.structs.replace(bad, reason="oversized")]
+    )
     assert "good: answered" in judged([msgspec.structs.replace(good, probability_fail=0.2)], [bad])

@@ -30,7 +30,8 @@ def _running(app: Any, listener: socket.socket) -> Iterator[str]:
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
     thread.start()
     try:
-        yield f"http://127.0.0.1:{listener.getsockname()[1]}"  # the socket listens already: early connections wait in its queue
+        # the socket listens already: early connections wait in its queue
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
     finally:
         server.should_exit = True
         thread.join(10)

@@ -1,4 +1,5 @@
-"""The `intelliinspect` command against a real server: what it prints, for people and for scripts, and its exit codes."""
+"""The `intelliinspect` command against a real server: what it prints, for people and for scripts, and its exit
+codes."""
 
 import json
 import signal
@@ -16,9 +17,9 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 from typer.testing import CliRunner, Result
 
-from client.app import app
-from schemas.api_runs import StatusEvent
-from tests import gateway_answers as answers
+from client.command.app import app
+from schemas.http.runs import StatusEvent
+from tests.support import gateway_answers as answers
 
 Serve = Callable[..., str]
 Handler = Callable[[Request], Any]
@@ -26,7 +27,10 @@ Handler = Callable[[Request], Any]
 
 def gateway(serve: Serve, **handlers: Handler) -> str:
     """Serve handlers by path; a double underscore stands for a slash."""
-    routes = [Route("/" + name.replace("__", "/"), made(handler), methods=["GET", "POST"]) for name, handler in handlers.items()]
+    routes = [
+        Route("/" + name.replace("__", "/"), made(handler), methods=["GET", "POST"])
+        for name, handler in handlers.items()
+    ]
     return serve(Starlette(routes=routes))
 
 
@@ -39,7 +43,9 @@ def made(handler: Handler) -> Any:
 
 
 def command(url: str, *words: str) -> Result:
-    return CliRunner().invoke(app, list(words), env={"INTELLIINSPECT_URL": url, "COLUMNS": "200"}, catch_exceptions=False)
+    return CliRunner().invoke(
+        app, list(words), env={"INTELLIINSPECT_URL": url, "COLUMNS": "200"}, catch_exceptions=False
+    )
 
 
 def stream_of(*events: str) -> Handler:
@@ -58,11 +64,24 @@ WHOLE_RUN = (
 )
 REFUSAL = {
     "detail": [
-        {"loc": ["body", "train", "end"], "msg": "Train end date cannot be before train start date.", "type": "value_error.date.ordering"},
-        {"loc": ["body", "test", "start"], "msg": "Test start lies in the training range.", "type": "value_error.date.overlap"},
+        {
+            "loc": ["body", "train", "end"],
+            "msg": "Train end date cannot be before train start date.",
+            "type": "value_error.date.ordering",
+        },
+        {
+            "loc": ["body", "test", "start"],
+            "msg": "Test start lies in the training range.",
+            "type": "value_error.date.overlap",
+        },
     ]
 }
-DATES = [word for name in ("train", "test", "simulation") for end in ("start", "end") for word in (f"--{name}-{end}", "2021-01-01")]
+DATES = [
+    word
+    for name in ("train", "test", "simulation")
+    for end in ("start", "end")
+    for word in (f"--{name}-{end}", "2021-01-01")
+]
 
 
 def test_each_problem_of_a_refusal_is_shown_with_its_field(serve: Serve) -> None:
@@ -95,7 +114,8 @@ def test_dates_are_all_or_none() -> None:
 
 
 @pytest.mark.parametrize(
-    "words", [("speed", "fast"), ("train", "-p", "depth"), ("train", "--objective", "fixed"), ("upload", "/no/such.csv")]
+    "words",
+    [("speed", "fast"), ("train", "-p", "depth"), ("train", "--objective", "fixed"), ("upload", "/no/such.csv")],
 )
 def test_wrong_usage_is_exit_code_2(words: tuple[str, ...]) -> None:
     assert command("http://127.0.0.1:9", *words).exit_code == 2
@@ -128,7 +148,10 @@ def test_list_is_a_table_for_people_and_the_answer_for_scripts(serve: Serve) -> 
 
 @pytest.mark.parametrize("width", ["60", "90", "200"])
 def test_list_leaves_out_what_does_not_fit_and_breaks_no_line(serve: Serve, width: str) -> None:
-    page = {"items": [answers.run("sim-task-00000000-0000-4000-8000-00000000000a").model_dump(mode="json")] * 2, "next_cursor": None}
+    page = {
+        "items": [answers.run("sim-task-00000000-0000-4000-8000-00000000000a").model_dump(mode="json")] * 2,
+        "next_cursor": None,
+    }
     url = gateway(serve, v1__runs=lambda _: page)
     result = CliRunner().invoke(app, ["runs"], env={"INTELLIINSPECT_URL": url, "COLUMNS": width})
     lines = result.stdout.rstrip().splitlines()
@@ -138,12 +161,19 @@ def test_list_leaves_out_what_does_not_fit_and_breaks_no_line(serve: Serve, widt
 
 
 def test_empty_list_says_what_to_do(serve: Serve) -> None:
-    assert "intelliinspect simulate" in command(gateway(serve, v1__runs=lambda _: {"items": [], "next_cursor": None}), "runs").stdout
+    assert (
+        "intelliinspect simulate"
+        in command(gateway(serve, v1__runs=lambda _: {"items": [], "next_cursor": None}), "runs").stdout
+    )
 
 
 def test_watch_prints_one_event_a_line_for_scripts(serve: Serve) -> None:
     url = gateway(
-        serve, **{"v1__runs__sim-task-1": lambda _: answered("IN_PROGRESS"), "v1__runs__sim-task-1__events": stream_of(*WHOLE_RUN)}
+        serve,
+        **{
+            "v1__runs__sim-task-1": lambda _: answered("IN_PROGRESS"),
+            "v1__runs__sim-task-1__events": stream_of(*WHOLE_RUN),
+        },
     )
     result = command(url, "watch", "sim-task-1", "--json")
     lines = [json.loads(line) for line in result.stdout.splitlines()]
@@ -154,7 +184,11 @@ def test_watch_prints_one_event_a_line_for_scripts(serve: Serve) -> None:
 
 def test_watch_shows_the_last_rows_and_names_of_features_are_not_markup(serve: Serve) -> None:
     url = gateway(
-        serve, **{"v1__runs__sim-task-1": lambda _: answered("IN_PROGRESS"), "v1__runs__sim-task-1__events": stream_of(*WHOLE_RUN)}
+        serve,
+        **{
+            "v1__runs__sim-task-1": lambda _: answered("IN_PROGRESS"),
+            "v1__runs__sim-task-1__events": stream_of(*WHOLE_RUN),
+        },
     )
     shown = command(url, "watch", "sim-task-1").stdout
     assert "COMPLETED" in shown
@@ -164,15 +198,26 @@ def test_watch_shows_the_last_rows_and_names_of_features_are_not_markup(serve: S
 
 def test_watched_run_that_fails_is_exit_code_1(serve: Serve) -> None:
     failed = answers.event("end", answers.run(status="FAILED", error="the split is gone"))
-    url = gateway(serve, **{"v1__runs__sim-task-1": lambda _: answered("IN_PROGRESS"), "v1__runs__sim-task-1__events": stream_of(failed)})
+    url = gateway(
+        serve,
+        **{
+            "v1__runs__sim-task-1": lambda _: answered("IN_PROGRESS"),
+            "v1__runs__sim-task-1__events": stream_of(failed),
+        },
+    )
     result = command(url, "watch", "sim-task-1")
     assert result.exit_code == 1
     assert "the split is gone" in result.stderr
 
 
 def test_rows_that_are_not_kept_any_more_are_a_refusal_that_names_the_first(serve: Serve) -> None:
-    gone = 'event: gone\ndata: {"detail":"the first available row_index is 7.","code":"expired","first_available":7}\n\n'
-    url = gateway(serve, **{"v1__runs__sim-task-1": lambda _: answered("IN_PROGRESS"), "v1__runs__sim-task-1__events": stream_of(gone)})
+    gone = (
+        'event: gone\ndata: {"detail":"the first available row_index is 7.","code":"expired","first_available":7}\n\n'
+    )
+    url = gateway(
+        serve,
+        **{"v1__runs__sim-task-1": lambda _: answered("IN_PROGRESS"), "v1__runs__sim-task-1__events": stream_of(gone)},
+    )
     result = command(url, "watch", "sim-task-1")
     assert result.exit_code == 3
     assert "first available row_index is 7" in result.stderr
@@ -185,7 +230,10 @@ def test_predictions_are_read_over_pages(serve: Serve) -> None:
         return {"items": rows, "next_after": after + len(rows), "complete": False}
 
     url = gateway(serve, **{"v1__runs__sim-task-1__predictions": page})
-    rows = [json.loads(line)["row_index"] for line in command(url, "predictions", "sim-task-1", "--json").stdout.splitlines()]
+    rows = [
+        json.loads(line)["row_index"]
+        for line in command(url, "predictions", "sim-task-1", "--json").stdout.splitlines()
+    ]
     assert rows == [0, 1, 2, 3, 4]
 
 
@@ -292,7 +340,14 @@ EVIL = "\x1b]0;owned\x07\x9b2J\u202e[/bold]=.csv"
 
 
 def test_names_and_messages_of_others_do_not_command_the_terminal(serve: Serve) -> None:
-    summary = {"dataset_id": "ds-1", "file_name": EVIL, "file_size": 1, "row_count": 1, "column_count": 2, "feature_count": 1}
+    summary = {
+        "dataset_id": "ds-1",
+        "file_name": EVIL,
+        "file_size": 1,
+        "row_count": 1,
+        "column_count": 2,
+        "feature_count": 1,
+    }
     times = dict.fromkeys(("created_at", "first_timestamp", "last_timestamp"), "2024-01-01T00:00:00Z")
     labels = {"pass_value": "-1", "fail_value": "1", "pass_count": 1, "fail_count": 1}
     texts = {"workspace": "w", "label": "l", "feature_selection_task_id": "t"}

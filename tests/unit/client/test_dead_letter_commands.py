@@ -12,17 +12,33 @@ from starlette.responses import JSONResponse
 from starlette.routing import Route
 from typer.testing import CliRunner, Result
 
-from client.app import app
-from schemas.api_dead_letters import DeadLetterPage, DeadLetterView, LetterFailed, LettersSent, Outcome
-from tests.gateway_answers import NOON
+from client.command.app import app
+from schemas.http.dead_letters import DeadLetterPage, DeadLetterView, LetterFailed, LettersSent, Outcome
+from tests.support.gateway_answers import NOON
 
 Serve = Callable[..., str]
 LETTER = DeadLetterView(
-    dead_letter_id="3-1207", state="open", reason="invalid_field", message="Expected `float`, got `str`", path="$.features.S1",
-    run_id="sim-task-1", attempt=1, row_index=7, model_version=None, topic="rows.v1", partition=3, offset=1207, occurred_at=NOON,
-    outcome=None, key_text="sim-task-1", key_base64="c2lt", headers={"x-line": "7"}, value_text='{"features":{"S1":"[red]x"}}',
-    value_base64="e30=", whole=True,
-)  # fmt: skip
+    dead_letter_id="3-1207",
+    state="open",
+    reason="invalid_field",
+    message="Expected `float`, got `str`",
+    path="$.features.S1",
+    run_id="sim-task-1",
+    attempt=1,
+    row_index=7,
+    model_version=None,
+    topic="rows.v1",
+    partition=3,
+    offset=1207,
+    occurred_at=NOON,
+    outcome=None,
+    key_text="sim-task-1",
+    key_base64="c2lt",
+    headers={"x-line": "7"},
+    value_text='{"features":{"S1":"[red]x"}}',
+    value_base64="e30=",
+    whole=True,
+)
 SENT = LettersSent(matched=1203, sent=999, failed=[LetterFailed(dead_letter_id="3-9", detail="too large")], left=203)
 
 
@@ -33,12 +49,18 @@ class Gateway:
         self.asked: list[tuple[str, str, Any]] = []
         self._letter, self._sent = letter, sent
         paths = ("", "/redrive", "/purge", "/3-1207", "/3-1207/redrive")
-        self.url = serve(Starlette(routes=[Route("/v1/dead-letters" + path, self._answer, methods=["GET", "POST"]) for path in paths]))
+        self.url = serve(
+            Starlette(
+                routes=[Route("/v1/dead-letters" + path, self._answer, methods=["GET", "POST"]) for path in paths]
+            )
+        )
 
     async def _answer(self, request: Request) -> JSONResponse:
         path, body = request.url.path.removeprefix("/v1/dead-letters"), await request.body()
         self.asked.append((request.method, path, json.loads(body) if body else dict(request.query_params)))
-        page = DeadLetterPage(items=[self._letter], next_cursor="c", total=9, by_reason={"invalid_field": 9}, older_on_topic_only=True)
+        page = DeadLetterPage(
+            items=[self._letter], next_cursor="c", total=9, by_reason={"invalid_field": 9}, older_on_topic_only=True
+        )
         answers = {"": page, "/redrive": self._sent, "/purge": self._sent}
         return JSONResponse(answers.get(path, self._letter).model_dump(mode="json"))
 
@@ -50,7 +72,14 @@ def test_the_list_is_filtered_and_says_how_many_there_are(serve: Serve) -> None:
     gateway = Gateway(serve)
     result = gateway.run("list", "--run", "sim-task-1", "--state", "open", "--limit", "5")
     assert gateway.asked == [("GET", "", {"run_id": "sim-task-1", "state": "open", "limit": "5"})]
-    for text in ("3-1207", "invalid_field", "$.features.S1", "9 in all", "older ones are on the topic", "more: --cursor c"):
+    for text in (
+        "3-1207",
+        "invalid_field",
+        "$.features.S1",
+        "9 in all",
+        "older ones are on the topic",
+        "more: --cursor c",
+    ):
         assert text in result.stdout
 
 
@@ -58,7 +87,12 @@ def test_a_letter_is_shown_with_its_bytes_as_they_are(serve: Serve) -> None:
     outcome = Outcome(outcome="dead_letter", at=NOON, message="again", prediction_id=None, dead_letter_id="3-1300")
     letter = LETTER.model_copy(update={"state": "redriven", "outcome": outcome})
     result = Gateway(serve, letter).run("show", "3-1207")
-    for text in ('{"features":{"S1":"[red]x"}}', "rows.v1 partition 3 offset 1207", "failed again: 3-1300", "x-line: 7"):
+    for text in (
+        '{"features":{"S1":"[red]x"}}',
+        "rows.v1 partition 3 offset 1207",
+        "failed again: 3-1300",
+        "x-line: 7",
+    ):
         assert text in result.stdout
 
 
@@ -82,10 +116,15 @@ def test_of_many_it_is_told_how_many_went_and_which_did_not(serve: Serve) -> Non
         assert text in result.stdout
     gateway.run("purge", "3-1207", "3-9")
     gateway.run("purge", "--all")
-    assert gateway.asked[1:] == [("POST", "/purge", {"ids": ["3-1207", "3-9"], "all": False}), ("POST", "/purge", {"all": True})]
+    assert gateway.asked[1:] == [
+        ("POST", "/purge", {"ids": ["3-1207", "3-9"], "all": False}),
+        ("POST", "/purge", {"all": True}),
+    ]
 
 
-@pytest.mark.parametrize("words", [["redrive"], ["purge"], ["redrive", "3-1", "--all"], ["purge", "3-1", "--all"], ["purge", "--run", "r"]])
+@pytest.mark.parametrize(
+    "words", [["redrive"], ["purge"], ["redrive", "3-1", "--all"], ["purge", "3-1", "--all"], ["purge", "--run", "r"]]
+)
 def test_what_is_meant_must_be_said(serve: Serve, words: list[str]) -> None:
     gateway = Gateway(serve)
     assert gateway.run(*words).exit_code == 2

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from httpx_sse import ServerSentEvent
 
-from client.errors import NotFound, Unavailable
+from client.errors import GatewayUnavailable, NotFound
 from client.events import Position, follow, follow_async, run_path
 from client.transport import AsyncTransport, Retries, Transport
 
@@ -18,7 +18,8 @@ EVENTS = 20
 
 
 class Breaking:
-    """Sends events 0..19 from `Last-Event-ID` on, and cuts the connection after each third one, in the middle of the next."""
+    """Sends events 0..19 from `Last-Event-ID` on, and cuts the connection after each third one, in the middle of the
+    next."""
 
     def __init__(self, refuse: int = 0) -> None:
         self.asked: list[str | None] = []
@@ -28,7 +29,9 @@ class Breaking:
         headers = {name.decode(): value.decode() for name, value in scope["headers"]}
         self.asked.append(headers.get("last-event-id"))
         status = 503 if len(self.asked) <= self.refuse else 200
-        await send({"type": "http.response.start", "status": status, "headers": [(b"content-type", b"text/event-stream")]})
+        await send(
+            {"type": "http.response.start", "status": status, "headers": [(b"content-type", b"text/event-stream")]}
+        )
         if status == 503:
             await send({"type": "http.response.body", "body": b"redis is unavailable"})
             return
@@ -36,7 +39,9 @@ class Breaking:
         text = ": hello\n\n"
         for number in range(first, min(first + 3, EVENTS)):
             text += f"id: {number}\nevent: prediction\ndata: {number}\n\n: keep-alive\n\n"
-        await send({"type": "http.response.body", "body": (text + f"id: {first + 3}\ndata: ha").encode(), "more_body": True})
+        await send(
+            {"type": "http.response.body", "body": (text + f"id: {first + 3}\ndata: ha").encode(), "more_body": True}
+        )
         raise ConnectionResetError("cut on purpose")
 
 
@@ -79,7 +84,7 @@ def test_stream_survives_a_gateway_without_redis(read: Read, serve: Serve) -> No
 
 @both_ends
 def test_patience_ends(read: Read, closed_url: str) -> None:
-    with pytest.raises(Unavailable, match="no answer"):
+    with pytest.raises(GatewayUnavailable, match="no answer"):
         read(closed_url, Position(None, 0.02, QUICK), 1)
 
 

@@ -16,11 +16,12 @@ from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Route
 from typer.testing import CliRunner, Result
 
-from client import Client, show_runs
-from client.app import app
+from client import Client
+from client.command import show_runs
+from client.command.app import app
 from client.errors import NoGateway
 from client.settings import address, defaults
-from tests import gateway_answers as answers
+from tests.support import gateway_answers as answers
 from tests.unit.client.test_command import WHOLE_RUN, Serve, gateway, stream_of
 
 COMMAND = [sys.executable, "-m", "client"]
@@ -152,12 +153,17 @@ def test_speed_is_understood_in_either_order(serve: Serve, words: tuple[str, ...
     "words", [("seek", "sim-task-1", "x"), ("seek", "sim-task-1", "-1"), ("speed", "sim-task-1", "fast"), ("step", "0")]
 )
 def test_what_is_no_number_is_wrong_usage(words: tuple[str, ...]) -> None:
-    result = typed("--url", "http://127.0.0.1:1", "--", *words) if "-1" in words else typed("--url", "http://127.0.0.1:1", *words)
+    result = (
+        typed("--url", "http://127.0.0.1:1", "--", *words)
+        if "-1" in words
+        else typed("--url", "http://127.0.0.1:1", *words)
+    )
     assert result.exit_code == 2
 
 
 @pytest.mark.parametrize(
-    "words", [("step", "sim-task-1", "3"), ("step", "3", "sim-task-1"), ("step", "sim-task-1", "-n", "3"), ("step", "3")]
+    "words",
+    [("step", "sim-task-1", "3"), ("step", "3", "sim-task-1"), ("step", "sim-task-1", "-n", "3"), ("step", "3")],
 )
 def test_step_takes_a_number_of_rows(serve: Serve, words: tuple[str, ...]) -> None:
     asked: list[Any] = []
@@ -196,17 +202,23 @@ def test_reader_that_has_enough_is_no_failure(serve: Serve, more: list[str]) -> 
 
     url = gateway(serve, **{"v1__runs__sim-task-1__predictions": rows})
     line = f"{' '.join(COMMAND)} --url {url} predictions sim-task-1 {' '.join(more)} | head -n 2"
-    done = subprocess.run(["bash", "-o", "pipefail", "-c", line], capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(
+        ["bash", "-o", "pipefail", "-c", line], capture_output=True, text=True, timeout=60, check=False
+    )
     assert (done.returncode, done.stderr) == (0, "")
     assert len(done.stdout.splitlines()) == 2
 
 
-@pytest.mark.parametrize("words", ["client --help", "client runs --help", "client --version", "devstack doctor", "devstack --help"])
+@pytest.mark.parametrize(
+    "words", ["client --help", "client runs --help", "client --version", "devstack doctor", "devstack --help"]
+)
 def test_reader_that_has_enough_of_what_needs_no_gateway_is_no_failure(elsewhere: Path, words: str) -> None:
     stack_at(elsewhere, "http://127.0.0.1:8100", "stopped")
     line = f"{sys.executable} -m {words} | true; exit ${{PIPESTATUS[0]}}"
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[3])}
-    done = subprocess.run(["bash", "-c", line], env=environment, capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(
+        ["bash", "-c", line], env=environment, capture_output=True, text=True, timeout=60, check=False
+    )
     assert (done.returncode, done.stderr) == (0, "")
 
 

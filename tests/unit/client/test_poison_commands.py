@@ -8,17 +8,27 @@ from starlette.responses import JSONResponse
 from starlette.routing import Route
 from typer.testing import CliRunner, Result
 
-from client.app import app
-from schemas.api_quarantine import QuarantineList, QuarantineSummary, QuarantineView
-from tests.gateway_answers import NOON
+from client.command.app import app
+from schemas.http.quarantine import QuarantineList, QuarantineSummary, QuarantineView
+from tests.support.gateway_answers import NOON
 
 Serve = Callable[..., str]
 PLACE = "run-commands.v1:2:1207"
 RECORD = QuarantineView(
-    place=PLACE, topic="run-commands.v1", partition=2, offset=1207, reason="a \x1b[31mred\x1b[0m reason", reader="producer",
-    quarantined_at=NOON, by_hand=False, key_text="sim-task-1", key_base64="c2lt",
-    value_text='{"a":"\x1b]0;title\x07"}', value_base64="e30=", value_bytes=9000,
-)  # fmt: skip
+    place=PLACE,
+    topic="run-commands.v1",
+    partition=2,
+    offset=1207,
+    reason="a \x1b[31mred\x1b[0m reason",
+    reader="producer",
+    quarantined_at=NOON,
+    by_hand=False,
+    key_text="sim-task-1",
+    key_base64="c2lt",
+    value_text='{"a":"\x1b]0;title\x07"}',
+    value_base64="e30=",
+    value_bytes=9000,
+)
 
 
 class Gateway:
@@ -26,7 +36,10 @@ class Gateway:
 
     def __init__(self, serve: Serve) -> None:
         self.asked: list[tuple[str, str, dict[str, str]]] = []
-        routes = [Route("/v1/quarantine" + path, self._answer, methods=["GET", "POST"]) for path in ("", "/{place}", "/{place}/skip")]
+        routes = [
+            Route("/v1/quarantine" + path, self._answer, methods=["GET", "POST"])
+            for path in ("", "/{place}", "/{place}/skip")
+        ]
         self.url = serve(Starlette(routes=routes))
 
     async def _answer(self, request: Request) -> JSONResponse:
@@ -54,5 +67,9 @@ def test_bytes_are_shown_without_what_steers_a_terminal(serve: Serve) -> None:
         result = gateway.run(*words)
         assert result.exit_code == 0
         assert not set(result.stdout) & {"\x1b", "\x07"}
-    assert [(method, path) for method, path, _ in gateway.asked] == [("GET", ""), ("GET", f"/{PLACE}"), ("POST", f"/{PLACE}/skip")]
+    assert [(method, path) for method, path, _ in gateway.asked] == [
+        ("GET", ""),
+        ("GET", f"/{PLACE}"),
+        ("POST", f"/{PLACE}/skip"),
+    ]
     assert "9,000" in gateway.run("show", PLACE).stdout

@@ -4,11 +4,11 @@ import io
 
 from rich.console import Console, RenderableType
 
-from client import show
-from schemas.api import Page
-from schemas.api_v1 import Model, ModelSummary
+from client.command import show
+from schemas.http.shared import Page
+from schemas.http.v1 import Model, ModelSummary
 from schemas.manifests import Baseline, Interval
-from tests.view_records import model
+from tests.support.view_records import model
 
 DOUBT = "On the test set this model is not better than calling every row PASS: 0 of 12 failures found, MCC -0.05."
 
@@ -29,7 +29,9 @@ def doubted(version: str, doubt: str | None) -> Model:
         }
     )
     warnings = [doubt] if doubt else []
-    return Model(**dict(found.model_copy(update={"test_metrics": metrics, "doubt": doubt, "warnings": warnings})), aliases=[])
+    return Model(
+        **dict(found.model_copy(update={"test_metrics": metrics, "doubt": doubt, "warnings": warnings})), aliases=[]
+    )
 
 
 def summary(one: Model) -> ModelSummary:
@@ -39,7 +41,8 @@ def summary(one: Model) -> ModelSummary:
 
 def test_a_model_in_doubt_is_marked_in_the_list_and_its_sentence_follows() -> None:
     page: Page[ModelSummary] = Page(
-        items=[summary(doubted("model-00000000000a", DOUBT)), summary(doubted("model-00000000000b", None))], next_cursor=None
+        items=[summary(doubted("model-00000000000a", DOUBT)), summary(doubted("model-00000000000b", None))],
+        next_cursor=None,
     )
     text = printed(show.models(page))
     assert text.count(DOUBT) == 1

@@ -12,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
-from client.errors import Conflict, GatewayFault, NotFound, Problem, Refused, Unavailable
+from client.errors import Conflict, GatewayFault, GatewayUnavailable, NotFound, Refused, RequestProblem
 from client.transport import AsyncTransport, Call, Retries, Transport
 
 Serve = Callable[..., str]
@@ -20,7 +20,8 @@ QUICK = Retries(attempts=4, first_seconds=0.001, ceiling_seconds=0.01)
 
 
 def answering(*answers: Response) -> tuple[Starlette, list[Request]]:
-    """An application that gives these answers one after the other, the last one again and again, and the requests it saw."""
+    """An application that gives these answers one after the other, the last one again and again, and the requests it
+    saw."""
     seen: list[Request] = []
 
     async def answer(request: Request) -> Response:
@@ -61,24 +62,24 @@ def test_read_is_repeated_while_the_gateway_is_unavailable(send: Send, serve: Se
 @both_ends
 def test_command_is_not_repeated_after_503(send: Send, serve: Serve) -> None:
     app, seen = answering(JSONResponse({"detail": "kafka is unavailable"}, 503, headers={"Retry-After": "7"}))
-    with pytest.raises(Unavailable) as caught:
+    with pytest.raises(GatewayUnavailable) as caught:
         send(serve(app), call("POST"))
     assert len(seen) == 1
     assert caught.value.retry_after == 7.0
-    assert caught.value.problems == [Problem("kafka is unavailable")]
+    assert caught.value.problems == [RequestProblem("kafka is unavailable")]
 
 
 @both_ends
 def test_repeats_are_bounded(send: Send, serve: Serve) -> None:
     app, seen = answering(JSONResponse({"detail": "redis is unavailable"}, 503))
-    with pytest.raises(Unavailable):
+    with pytest.raises(GatewayUnavailable):
         send(serve(app), call())
     assert len(seen) == QUICK.attempts
 
 
 @both_ends
 def test_nobody_at_the_address_is_unavailable_and_names_it(send: Send, closed_url: str) -> None:
-    with pytest.raises(Unavailable, match=closed_url) as caught:
+    with pytest.raises(GatewayUnavailable, match=closed_url) as caught:
         send(closed_url, call())
     assert caught.value.status is None
 
@@ -113,8 +114,10 @@ def test_every_problem_of_a_refusal_is_kept_with_its_field(send: Send, serve: Se
     with pytest.raises(Refused) as caught:
         send(serve(app), call("POST"))
     assert caught.value.problems == [
-        Problem("Train end date cannot be before train start date.", "body.train_end_date", "value_error.date.ordering"),
-        Problem("Field required", "body.test_start_date", "missing"),
+        RequestProblem(
+            "Train end date cannot be before train start date.", "body.train_end_date", "value_error.date.ordering"
+        ),
+        RequestProblem("Field required", "body.test_start_date", "missing"),
     ]
 
 

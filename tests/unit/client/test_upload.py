@@ -58,7 +58,9 @@ def in_asyncio(url: str, path: Path, progress: Any) -> None:
 
 
 @pytest.mark.parametrize("upload", [blocking, in_asyncio])
-def test_upload_is_streamed_with_flat_memory_and_tells_how_far_it_is(upload: Any, serve: Serve, large_file: Path) -> None:
+def test_upload_is_streamed_with_flat_memory_and_tells_how_far_it_is(
+    upload: Any, serve: Serve, large_file: Path
+) -> None:
     counting = Counting()
     url = serve(Starlette(routes=[Route("/v1/datasets", counting.answer, methods=["POST"])]))
     seen: list[tuple[int, int]] = []

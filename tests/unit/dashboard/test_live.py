@@ -3,8 +3,8 @@
 from typing import Any
 
 from dashboard.live import KEPT_ROWS, RunFeed
-from schemas.api_runs import PredictionView, StatusEvent
-from tests import gateway_answers as answers
+from schemas.http.runs import PredictionView, StatusEvent
+from tests.support import gateway_answers as answers
 
 
 def feed(**more: Any) -> RunFeed:

@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from client.errors import Problem
+from client.errors import RequestProblem
 from dashboard import figures, frame, markup
 from dashboard.markup import Html
 from schemas.manifests import ConfusionMatrix
@@ -28,7 +28,7 @@ def test_links_stay_below_a_prefix_and_texts_stay_as_they_are() -> None:
         markup.badge(EVIL),
         markup.status(EVIL),
         markup.note("bad", EVIL, [EVIL]),
-        markup.problems(EVIL, [Problem(EVIL, EVIL, EVIL)]),
+        markup.problems(EVIL, [RequestProblem(EVIL, EVIL, EVIL)]),
         markup.bar(0.5, EVIL),
         markup.reasons({EVIL: 1.0}, {EVIL: None}),
         markup.reasons({"S1": 1.0}, {"S1": EVIL}),
@@ -54,7 +54,7 @@ def test_colour_is_never_the_only_sign() -> None:
 
 
 def test_problems_are_listed_with_their_fields() -> None:
-    shown = markup.problems("No", [Problem("too early", "body.train.end"), Problem("no file", "body")])
+    shown = markup.problems("No", [RequestProblem("too early", "body.train.end"), RequestProblem("no file", "body")])
     assert "<b>train.end</b>: too early" in shown
     assert "<li>no file</li>" in shown
     assert 'role="alert"' in shown
@@ -89,8 +89,14 @@ def test_times_are_utc_and_machine_readable() -> None:
         (figures.duration(59.6), "1 min 00 s"),
         (figures.duration(7384), "2 h 03 min"),
         (figures.duration(None), "–"),
-        (figures.span(datetime(2021, 1, 1, 6, tzinfo=UTC), datetime(2021, 1, 1, 7, tzinfo=UTC)), "2021-01-01 06:00 – 07:00"),
-        (figures.span(datetime(2021, 1, 1, 6, tzinfo=UTC), datetime(2021, 1, 3, 7, tzinfo=UTC)), "2021-01-01 – 2021-01-03"),
+        (
+            figures.span(datetime(2021, 1, 1, 6, tzinfo=UTC), datetime(2021, 1, 1, 7, tzinfo=UTC)),
+            "2021-01-01 06:00 – 07:00",
+        ),
+        (
+            figures.span(datetime(2021, 1, 1, 6, tzinfo=UTC), datetime(2021, 1, 3, 7, tzinfo=UTC)),
+            "2021-01-01 – 2021-01-03",
+        ),
     ],
 )
 def test_figures_read_well(shown: str, expected: str) -> None:

@@ -7,17 +7,19 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from dashboard import charts
-from dashboard.guide_ranges import Spans, as_texts, read_time
+from dashboard.guide_ranges import SpanPlaces, as_texts, read_time
 from dashboard.model_view import at_threshold
 from dashboard.page_compare import difference_table
-from dashboard.page_system import Throughput
+from dashboard.page_system import ScoredPace
 from dashboard.run_history import as_csv, as_json_lines
-from schemas.api_runs import Difference, PredictionView, Run
-from schemas.api_v1 import DatasetTimeline, Range, SuggestedSplit
-from tests import gateway_answers as answers
+from schemas.http.runs import Difference, PredictionView, Run
+from schemas.http.v1 import DatasetTimeline, Range, SuggestedSplit
+from tests.support import gateway_answers as answers
 
 START = datetime(2021, 1, 1, tzinfo=UTC)
-HOURS = Spans(DatasetTimeline(dataset_id="ds-1", start=START, step_seconds=3600, rows=[10] * 24, failures=[1] * 24))
+HOURS = SpanPlaces(
+    DatasetTimeline(dataset_id="ds-1", start=START, step_seconds=3600, rows=[10] * 24, failures=[1] * 24)
+)
 
 
 def typed(*hours: int) -> dict[str, str]:
@@ -67,7 +69,13 @@ def test_a_suggestion_fills_every_field() -> None:
 
 
 def test_a_row_fails_when_its_score_reaches_the_threshold() -> None:
-    points: dict[str, list[float]] = {"threshold": [2.0, 0.8, 0.4], "tp": [0, 1, 2], "fp": [0, 0, 1], "tn": [3, 3, 2], "fn": [2, 1, 0]}
+    points: dict[str, list[float]] = {
+        "threshold": [2.0, 0.8, 0.4],
+        "tp": [0, 1, 2],
+        "fp": [0, 0, 1],
+        "tn": [3, 3, 2],
+        "fn": [2, 1, 0],
+    }
     assert at_threshold(points, 0.8).true_positives == 1
     assert at_threshold(points, 0.81).true_positives == 0
     assert at_threshold(points, 0.0).false_positives == 1
@@ -94,7 +102,7 @@ def run(run_id: str, total: int) -> Run:
 
 
 def test_throughput_counts_what_was_scored_between_two_looks_and_no_run_that_is_new() -> None:
-    throughput = Throughput()
+    throughput = ScoredPace()
     throughput.add([run("a", 100)], 2.0)
     throughput.add([run("a", 120), run("b", 5000)], 2.0)
     throughput.add([run("a", 120), run("b", 5010)], 2.0)

@@ -1,14 +1,18 @@
 from devstack.acls import GROUPS, OTHERS_GROUPS, TRANSACTIONAL, rights, table
-from gateway.outbox import TRANSACTIONAL_ID
+from gateway.datasets.outbox import TRANSACTIONAL_ID
 from gateway.projector import GROUP as PROJECTORS
-from producer.settings import Settings as ProducerSettings
+from producer.settings import ProducerSettings
 from schemas import topics
 from tests.unit.devstack.test_environment import REPOSITORY
 from trainer.__main__ import GROUP as TRAINERS
 
 
 def may(operation: str, topic: topics.Topic) -> set[str]:
-    return {right.principal for right in rights() if (right.operation, right.resource, right.name) == (operation, "Topic", topic.name)}
+    return {
+        right.principal
+        for right in rights()
+        if (right.operation, right.resource, right.name) == (operation, "Topic", topic.name)
+    }
 
 
 def test_rows_are_written_by_our_producer_and_redriving_gateways_only() -> None:
@@ -17,18 +21,30 @@ def test_rows_are_written_by_our_producer_and_redriving_gateways_only() -> None:
 
 
 def test_other_systems_write_rows_and_read_answers_and_nothing_else() -> None:
-    theirs = {(right.operation, right.name) for right in rights() if right.principal == "other-system" and right.operation != "Describe"}
+    theirs = {
+        (right.operation, right.name)
+        for right in rights()
+        if right.principal == "other-system" and right.operation != "Describe"
+    }
     assert theirs == {
-        ("Write", "ingress.rows.v1"), ("Read", "predictions.v1"), ("Read", "dead-letters.v1"), ("Read", OTHERS_GROUPS),
-    }  # fmt: skip
+        ("Write", "ingress.rows.v1"),
+        ("Read", "predictions.v1"),
+        ("Read", "dead-letters.v1"),
+        ("Read", OTHERS_GROUPS),
+    }
 
 
 def test_the_groups_and_transactional_ids_are_those_of_the_processes() -> None:
     assert {
-        "gateway": PROJECTORS, "producer": ProducerSettings().group, "stream_processor": topics.APP_ID, "trainer": TRAINERS,
-    } == GROUPS  # fmt: skip
+        "gateway": PROJECTORS,
+        "producer": ProducerSettings().group,
+        "stream_processor": topics.APP_ID,
+        "trainer": TRAINERS,
+    } == GROUPS
     assert TRANSACTIONAL_ID.startswith(TRANSACTIONAL["gateway"])
 
 
 def test_the_document_holds_who_writes_and_reads_what() -> None:
-    assert table() in (REPOSITORY / "docs" / "dataflow_architecture.md").read_text(), "put the output of devstack.acls.table() there"
+    assert table() in (REPOSITORY / "docs" / "dataflow_architecture.md").read_text(), (
+        "put the output of devstack.acls.table() there"
+    )

@@ -43,7 +43,11 @@ def test_compose_runs_every_process_without_root_with_health_check_volume_and_gr
     for name in OURS:
         service = services[name]
         assert service["command"] == ["python", "-m", name]
-        assert (service["stop_grace_period"], service["cap_drop"], service["volumes"]) == ("30s", ["ALL"], ["storage:/data"])
+        assert (service["stop_grace_period"], service["cap_drop"], service["volumes"]) == (
+            "30s",
+            ["ALL"],
+            ["storage:/data"],
+        )
         assert service["healthcheck"]["test"][0] == "CMD"
     assert "USER inspect" in (REPOSITORY / "Dockerfile").read_text()
 
@@ -105,7 +109,12 @@ def test_all_lines_uncommented_start_every_process(clean: pytest.MonkeyPatch) ->
 
 
 def test_wrong_settings_are_named_by_their_variables_all_at_once(clean: pytest.MonkeyPatch) -> None:
-    for name, value in (("GATEWAY_PORT", "http"), ("TRAINER_JOBS", "0"), ("KAFKA_SECURITY_PROTOCOL", "TLS"), ("DASHBOARD_PORT", "-1")):
+    for name, value in (
+        ("GATEWAY_PORT", "http"),
+        ("TRAINER_JOBS", "0"),
+        ("KAFKA_SECURITY_PROTOCOL", "TLS"),
+        ("DASHBOARD_PORT", "-1"),
+    ):
         clean.setenv(name, value)
     with pytest.raises(ConfigurationError) as caught:
         check()

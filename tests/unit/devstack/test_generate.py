@@ -43,7 +43,9 @@ def test_a_station_is_missing_as_a_whole(tmp_path: Path) -> None:
 def test_the_rule_reaches_the_mcc_that_is_told(tmp_path: Path) -> None:
     made = generate(tmp_path / "a.csv", rows=40_000)
     table = pl.read_csv(made.path)
-    broken = table.select(pl.sql_expr(made.rule.replace(" and ", " AND ").replace(" or ", " OR ")).fill_null(False)).to_series()
+    broken = table.select(
+        pl.sql_expr(made.rule.replace(" and ", " AND ").replace(" or ", " OR ")).fill_null(False)
+    ).to_series()
     failed = table["Response"] == 1
     tp, fp, fn = int((broken & failed).sum()), int((broken & ~failed).sum()), int((~broken & failed).sum())
     tn = 40_000 - tp - fp - fn
@@ -70,7 +72,9 @@ def test_progress_is_told(tmp_path: Path) -> None:
     assert seen[-1] == 1_000
 
 
-@pytest.mark.parametrize("wrong", [{"rows": 0}, {"features": 2}, {"failure_rate": 0.0}, {"missing": 1.0}, {"noise": 0.7}])
+@pytest.mark.parametrize(
+    "wrong", [{"rows": 0}, {"features": 2}, {"failure_rate": 0.0}, {"missing": 1.0}, {"noise": 0.7}]
+)
 def test_what_cannot_be_is_refused(wrong: dict[str, float], tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="need rows"):
         generate(tmp_path / "a.csv", **wrong)  # type: ignore[arg-type]

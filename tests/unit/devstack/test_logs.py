@@ -6,7 +6,9 @@ from devstack.child import tail
 from devstack.logs import Follower, files, last_lines
 
 
-def test_what_is_appended_comes_as_whole_lines_and_a_log_that_begins_anew_is_read_from_its_start(tmp_path: Path) -> None:
+def test_what_is_appended_comes_as_whole_lines_and_a_log_that_begins_anew_is_read_from_its_start(
+    tmp_path: Path,
+) -> None:
     path = tmp_path / "producer.log"
     path.write_text("old\n")
     reader = Follower(files(tmp_path, []))

@@ -14,7 +14,9 @@ def test_a_port_is_given_once() -> None:
 
 
 def test_a_port_is_given_to_one_process_at_a_time() -> None:
-    with subprocess.Popen([sys.executable, "-c", ASK], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as other:
+    with subprocess.Popen(
+        [sys.executable, "-c", ASK], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as other:
         assert other.stdout is not None
         taken = set(map(int, other.stdout.readline().split()))
         mine = {free_port() for _ in range(200)}

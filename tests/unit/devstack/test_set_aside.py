@@ -45,7 +45,9 @@ def test_what_is_set_aside_is_tried_again(settings: DevstackSettings, tmp_path: 
 def test_what_stays_set_aside_is_said_with_its_reason_and_its_log(settings: DevstackSettings) -> None:
     asked: list[int] = []
     signal.signal(TRY_AGAIN, lambda number, _: asked.append(number))
-    with pytest.raises(PartFailed, match=r"producer is set aside: ended with code 70(.|\n)*KeyError: 'lamp'(.|\n)*the other parts run"):
+    with pytest.raises(
+        PartFailed, match=r"producer is set aside: ended with code 70(.|\n)*KeyError: 'lamp'(.|\n)*the other parts run"
+    ):
         control.up(settings, Console(quiet=True))
     assert asked == [TRY_AGAIN]
 

@@ -28,8 +28,8 @@ from devstack.state import (
 )
 from devstack.status import document, urls
 from devstack.supervisor import Supervisor, rotate
-from tests.full_disk import small_disk
-from tests.waiting import eventually_sync
+from tests.support.full_disk import small_disk
+from tests.support.waiting import eventually_sync
 
 
 @pytest.fixture
@@ -42,7 +42,14 @@ def child() -> Iterator[subprocess.Popen[bytes]]:
 
 def state(*parts: PartStatus) -> StackState:
     return StackState(
-        phase="ready", supervisor_pid=1, gateway_url="", bootstrap="", redis_url="", storage_url="", logs="", parts=list(parts)
+        phase="ready",
+        supervisor_pid=1,
+        gateway_url="",
+        bootstrap="",
+        redis_url="",
+        storage_url="",
+        logs="",
+        parts=list(parts),
     )
 
 
@@ -85,7 +92,9 @@ def test_a_full_disk_ends_no_stack(tmp_path: Path) -> None:
         with contextlib.suppress(OSError), (folder / "filler").open("wb", 0) as filler:
             for _ in range(64):
                 filler.write(bytes(4096))
-        write_state(folder, msgspec.structs.replace(state, parts=[PartStatus(f"part-{i}", "u" * 5000, "l") for i in range(30)]))
+        write_state(
+            folder, msgspec.structs.replace(state, parts=[PartStatus(f"part-{i}", "u" * 5000, "l") for i in range(30)])
+        )
         found = read_state(folder)
         assert found is not None
         assert (found.phase, found.parts) == ("ready", [])
@@ -106,7 +115,9 @@ def test_nobody_else_may_read_the_state(tmp_path: Path) -> None:
 
 def test_passwords_of_addresses_are_neither_kept_nor_shown(tmp_path: Path) -> None:
     settings = DevstackSettings(
-        folder=tmp_path, redis_url="redis://user:hidden-one@host:6379/0", storage_url="s3://key:hidden-one@bucket/x?secret=hidden-one"
+        folder=tmp_path,
+        redis_url="redis://user:hidden-one@host:6379/0",
+        storage_url="s3://key:hidden-one@bucket/x?secret=hidden-one",
     )
     written: list[StackState] = []
     supervisor = Supervisor(settings, [], prepare=_nothing, written=written.append)

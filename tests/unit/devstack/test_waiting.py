@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.waiting import eventually, eventually_sync
+from tests.support.waiting import eventually, eventually_sync
 
 
 async def test_eventually_returns_the_first_true_value() -> None:

@@ -18,18 +18,25 @@ def client(folder: Path, **settings: str) -> httpx.AsyncClient:
 
 
 @pytest.mark.parametrize(
-    ("origins", "allowed"), [("none", None), ("auto", PAGE), ("http://elsewhere", None), (f"http://elsewhere, {PAGE}", PAGE)]
+    ("origins", "allowed"),
+    [("none", None), ("auto", PAGE), ("http://elsewhere", None), (f"http://elsewhere, {PAGE}", PAGE)],
 )
 async def test_web_pages_of_named_origins_may_call(tmp_path: Path, origins: str, allowed: str | None) -> None:
     async with client(tmp_path, cors_origins=origins) as http:
-        assert (await http.options("/process/train/start", headers=PREFLIGHT)).headers.get("access-control-allow-origin") == allowed
-        assert (await http.get("/health", headers={"Origin": PAGE})).headers.get("access-control-allow-origin") == allowed
+        assert (await http.options("/process/train/start", headers=PREFLIGHT)).headers.get(
+            "access-control-allow-origin"
+        ) == allowed
+        assert (await http.get("/health", headers={"Origin": PAGE})).headers.get(
+            "access-control-allow-origin"
+        ) == allowed
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "::1"])
 @pytest.mark.parametrize("name", ["localhost", "127.0.0.1"])
 @pytest.mark.parametrize("port", [4200, 5173, 3000])
-async def test_pages_being_made_on_this_machine_may_call_by_default(tmp_path: Path, host: str, name: str, port: int) -> None:
+async def test_pages_being_made_on_this_machine_may_call_by_default(
+    tmp_path: Path, host: str, name: str, port: int
+) -> None:
     page = f"http://{name}:{port}"
     async with client(tmp_path, host=host) as http:
         answer = await http.options("/api/training/start", headers=PREFLIGHT | {"Origin": page})

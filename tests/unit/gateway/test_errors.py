@@ -12,13 +12,13 @@ from aiokafka.errors import KafkaConnectionError
 from fastapi import FastAPI
 
 from gateway import errors
-from gateway.edges import BodyLimit, Measured
 from gateway.metrics import REQUEST_SECONDS
+from gateway.web.middleware import BodyLimit, RequestTimes
 from runtime.errors import Unavailable
-from schemas.api_dotnet import RangesRequest
-from schemas.api_v1 import SplitCreate, TrainingOptions
+from schemas.http.dotnet import RangesRequest
+from schemas.http.v1 import SplitCreate, TrainingOptions
 from storage.errors import StorageUnavailable
-from storage.redis_store import RedisRefuses, RedisUnavailable, ViewRebuilding
+from storage.view.redis_store import RedisRefuses, RedisUnavailable, ViewRebuilding
 
 RAISED: dict[str, tuple[Exception, int, dict[str, Any]]] = {
     "/invalid": (
@@ -32,18 +32,30 @@ RAISED: dict[str, tuple[Exception, int, dict[str, Any]]] = {
         {"detail": [{"loc": ["path", "task_id"], "msg": "Invalid task ID format.", "type": "value_error"}]},
     ),
     "/not-found": (
-        errors.NotFound("dataset", "ds-1"),
+        errors.ObjectNotFound("dataset", "ds-1"),
         404,
         {"detail": "There is no dataset 'ds-1'.", "code": "dataset_not_found", "task_id": None},
     ),
-    "/no-status": (errors.NoStatus("No status found for task ID: x"), 404, {"message": "No status found for task ID: x"}),
-    "/conflict": (errors.Conflict("running", "busy", "task-1"), 409, {"detail": "running", "code": "busy", "task_id": "task-1"}),
+    "/no-status": (
+        errors.NoStatus("No status found for task ID: x"),
+        404,
+        {"message": "No status found for task ID: x"},
+    ),
+    "/conflict": (
+        errors.StateConflict("running", "busy", "task-1"),
+        409,
+        {"detail": "running", "code": "busy", "task_id": "task-1"},
+    ),
     "/too-large": (
         errors.TooLarge(5),
         413,
         {"detail": "The request is larger than the limit of 5 bytes.", "code": "too_large", "task_id": None},
     ),
-    "/full": (errors.StorageFull(), 507, {"detail": "The storage is full; nothing was kept.", "code": "storage_full", "task_id": None}),
+    "/full": (
+        errors.NotEnoughRoom(),
+        507,
+        {"detail": "The storage is full; nothing was kept.", "code": "storage_full", "task_id": None},
+    ),
 }
 UNAVAILABLE: dict[str, tuple[Exception, str]] = {
     "/kafka": (Unavailable("kafka", "gone"), "kafka is unavailable; try again."),
@@ -68,7 +80,7 @@ async def client() -> AsyncIterator[httpx.AsyncClient]:
     app = FastAPI()
     errors.install(app)
     app.add_middleware(BodyLimit, limit=1000, without={"/free"}, stall_seconds=0.2)
-    app.add_middleware(Measured)
+    app.add_middleware(RequestTimes)
     for path, (error, *_) in (RAISED | UNAVAILABLE).items():
         app.get(path)(raising(error))
     app.get("/bug")(raising(RuntimeError("secret")))
@@ -99,7 +111,11 @@ async def test_each_failure_has_its_answer(client: httpx.AsyncClient, path: str)
 @pytest.mark.parametrize("path", UNAVAILABLE)
 async def test_what_does_not_answer_is_503_with_retry_after(client: httpx.AsyncClient, path: str) -> None:
     answer = await client.get(path)
-    assert (answer.status_code, answer.headers["retry-after"], answer.json()["detail"]) == (503, "5", UNAVAILABLE[path][1])
+    assert (answer.status_code, answer.headers["retry-after"], answer.json()["detail"]) == (
+        503,
+        "5",
+        UNAVAILABLE[path][1],
+    )
 
 
 async def test_a_bug_says_nothing_of_itself(client: httpx.AsyncClient) -> None:
@@ -146,12 +162,16 @@ async def test_the_net_routes_say_the_same_as_400(client: httpx.AsyncClient, bod
 @pytest.mark.parametrize("kind", ["text/plain", "text/json", "application/json5", "application/x-ndjson", "json", ""])
 async def test_a_body_of_another_type_says_what_to_send(client: httpx.AsyncClient, kind: str) -> None:
     answer = await client.post("/body", content=b'{"seed": 5}', headers={"Content-Type": kind})
-    assert answer.json()["detail"][0]["msg"] == "The body must be a JSON object, sent with Content-Type: application/json."
+    assert (
+        answer.json()["detail"][0]["msg"] == "The body must be a JSON object, sent with Content-Type: application/json."
+    )
 
 
 async def test_all_problems_come_together(client: httpx.AsyncClient) -> None:
     answer = await client.post(
-        "/v1", content=json.dumps({"seed": -1, "sample_fraction": 2, "train": {"start": "x"}, "nonsense": 1}), headers=JSON
+        "/v1",
+        content=json.dumps({"seed": -1, "sample_fraction": 2, "train": {"start": "x"}, "nonsense": 1}),
+        headers=JSON,
     )
     assert answer.status_code == 422
     found = {tuple(one["loc"]) for one in answer.json()["detail"]}
@@ -196,7 +216,8 @@ async def test_huge_headers_are_431(client: httpx.AsyncClient) -> None:
 
 
 @pytest.mark.parametrize(
-    ("method", "path", "status", "code"), [("GET", "/no%00where", 404, "not_found"), ("PUT", "/body", 405, "method_not_allowed")]
+    ("method", "path", "status", "code"),
+    [("GET", "/no%00where", 404, "not_found"), ("PUT", "/body", 405, "method_not_allowed")],
 )
 async def test_unknown_paths_and_methods_have_the_one_form(
     client: httpx.AsyncClient, method: str, path: str, status: int, code: str
@@ -221,7 +242,7 @@ async def test_durations_are_kept_by_route_template(client: httpx.AsyncClient) -
     [OSError(errno.ENOSPC, "full"), StorageUnavailable("write failed: No space left on device (os error 28)")],
 )
 def test_a_full_disk_is_told_from_other_failures(error: Exception) -> None:
-    with pytest.raises(errors.StorageFull), errors.storage_is_full():
+    with pytest.raises(errors.NotEnoughRoom), errors.storage_is_full():
         raise error
     with pytest.raises(StorageUnavailable), errors.storage_is_full():
         raise OSError(errno.EIO, "broken")

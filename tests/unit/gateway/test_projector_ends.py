@@ -8,7 +8,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from gateway import projector
 from gateway.projector import PATIENCE, Projector
 from schemas.topics import DATASETS
-from storage.redis_store import RedisStore
+from storage.view.redis_store import RedisStore
 
 HERE, THERE = TopicPartition(DATASETS.name, 0), TopicPartition(DATASETS.name, 1)
 
@@ -25,7 +25,9 @@ class Starting:
         return {tp: end if tp == HERE else 3 for tp in partitions}
 
 
-@pytest.mark.parametrize(("ends", "asked", "found"), [((7,), 1, 7), ((9,), 1, 9), ((0, 0, 7), 3, 7), ((0, 6), PATIENCE, 6)], ids=str)
+@pytest.mark.parametrize(
+    ("ends", "asked", "found"), [((7,), 1, 7), ((9,), 1, 9), ((0, 0, 7), 3, 7), ((0, 6), PATIENCE, 6)], ids=str
+)
 async def test_an_end_before_what_was_read_is_asked_for_again(
     ends: tuple[int, ...], asked: int, found: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:

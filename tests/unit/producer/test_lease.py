@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from producer.desk import Desk
+from producer.run_owner import RunOwner
 from runtime.errors import Fenced
 
 
@@ -25,10 +25,16 @@ class Partition:
         return []
 
 
-def desk(partition: Any, lease_seconds: float) -> Desk:
-    found = Desk({}, partition, None, None, None, lease_seconds=lease_seconds, partitions=4)  # type: ignore[arg-type]
+def desk(partition: Any, lease_seconds: float) -> RunOwner:
+    found = RunOwner({}, partition, None, None, None, lease_seconds=lease_seconds, partitions=4)  # type: ignore[arg-type]
     run: Any = SimpleNamespace(
-        status="IN_PROGRESS", ended=False, paused=False, stepping=False, key=b"run", state=lambda _: "state", position=lambda _: "position"
+        status="IN_PROGRESS",
+        ended=False,
+        paused=False,
+        stepping=False,
+        key=b"run",
+        state=lambda _: "state",
+        position=lambda _: "position",
     )
     found.runs["run"] = run
     return found

@@ -4,9 +4,9 @@ from datetime import UTC, datetime
 
 import msgspec
 
-from producer.positions import Positions
-from producer.run import Run
-from producer.runs import _resumed
+from producer.handler import _resumed
+from producer.run import SendingRun
+from producer.sending.positions import Positions
 from rows.admission import said
 from schemas.messages import RunSkip
 from schemas.tasks import SKIPS_MAX, Marks, RunPosition, RunSpec, TaskState
@@ -16,12 +16,19 @@ LANES = 3
 SPEC = RunSpec(dataset_id="ds-0", split_id="s", model_version="m", total_rows=10_000, lanes=LANES)
 
 
-def run(marks: Marks | None) -> Run:
+def run(marks: Marks | None) -> SendingRun:
     task = TaskState(
-        task_id="sim-task-1", kind="run", workspace="w", status="IN_PROGRESS", attempt=1, epoch=7, created_at=NOW, updated_at=NOW,
+        task_id="sim-task-1",
+        kind="run",
+        workspace="w",
+        status="IN_PROGRESS",
+        attempt=1,
+        epoch=7,
+        created_at=NOW,
+        updated_at=NOW,
         spec=msgspec.to_builtins(SPEC),
-    )  # fmt: skip
-    return Run(task, SPEC, Positions([0, 1, 2]), rate=None, paused=False, stopping=False, marks=marks)
+    )
+    return SendingRun(task, SPEC, Positions([0, 1, 2]), rate=None, paused=False, stopping=False, marks=marks)
 
 
 def test_every_skip_of_a_run_is_said_however_many_there_are_and_what_is_written_is_bounded() -> None:
@@ -31,7 +38,9 @@ def test_every_skip_of_a_run_is_said_however_many_there_are_and_what_is_written_
         seeking.will_skip(row_index)
         for lane, following in enumerate(seeking.positions.next):
             to = row_index + (lane - row_index) % LANES
-            sent.append(RunSkip(run_id="r", attempt=1, epoch=7, lane=lane, lanes=LANES, from_index=following, to_index=to))
+            sent.append(
+                RunSkip(run_id="r", attempt=1, epoch=7, lane=lane, lanes=LANES, from_index=following, to_index=to)
+            )
             seeking.positions.sent(lane, to)
     position = msgspec.json.decode(msgspec.json.encode(seeking.position("me")), type=RunPosition)
     assert position.marks is not None

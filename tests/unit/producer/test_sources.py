@@ -11,8 +11,8 @@ from producer.errors import RunFailed
 from producer.sources import open_split
 from runtime.errors import Unavailable
 from storage.errors import StorageUnavailable
-from storage.files import Storage
-from tests.replays import MODEL, SPLIT, frame_of, write_split_and_model
+from storage.objects.files import Storage
+from tests.support.replays import MODEL, SPLIT, frame_of, write_split_and_model
 
 
 @pytest.fixture
@@ -33,9 +33,13 @@ async def _rows(storage: Storage, start: int, rows_per_page: int) -> list[tuple[
 
 
 @pytest.mark.parametrize(("start", "rows_per_page"), [(0, 1000), (0, 300), (999, 7), (123, 256), (1000, 10)])
-async def test_pages_hold_the_rows_from_any_start_in_the_models_column_order(storage: Storage, start: int, rows_per_page: int) -> None:
+async def test_pages_hold_the_rows_from_any_start_in_the_models_column_order(
+    storage: Storage, start: int, rows_per_page: int
+) -> None:
     frame = frame_of(1000)
-    expected = frame.select("F 3", "F 0", "__id__", pl.col("__time__").cast(pl.Int64), "__label__")[start:].fill_nan(None)
+    expected = frame.select("F 3", "F 0", "__id__", pl.col("__time__").cast(pl.Int64), "__label__")[start:].fill_nan(
+        None
+    )
     rows = await _rows(storage, start, rows_per_page)
     assert pl.DataFrame(rows, schema=expected.schema, orient="row").fill_nan(None).equals(expected)
 

@@ -10,11 +10,23 @@ from rows.decode import FeatureReader, Opened, opened
 from rows.rejected import Rejected
 from schemas.messages import RunEnd, RunSkip, encode
 from schemas.topics import INGRESS, MAX_ROW_BYTES
-from tests.examples import many
+from tests.support.examples import many
 from tests.unit.stream_processor.toys import MODEL_A, Record, home, manifest, on_both_topics, partition_of, row
 
 RUN = "sim-task-6f1c2a52-6a86-4f3a-9a0f-0e6c5b8a1d11"
-NAMES = ["features", "run_id", "attempt", "epoch", "lane", "lanes", "row_index", "sample_id", "timestamp", "label", "model_version"]
+NAMES = [
+    "features",
+    "run_id",
+    "attempt",
+    "epoch",
+    "lane",
+    "lanes",
+    "row_index",
+    "sample_id",
+    "timestamp",
+    "label",
+    "model_version",
+]
 OWNED = {"run_id": RUN, "attempt": 1, "epoch": 7, "row_index": 3}
 
 
@@ -34,7 +46,12 @@ def test_a_row_is_opened_with_its_features_unread() -> None:
 def test_a_row_of_our_producer_keeps_its_identity() -> None:
     found = open_(row(**OWNED), partition=home(RUN))
     assert isinstance(found, Opened)
-    assert (found.identity.run_id, found.identity.epoch, found.identity.row_index, found.identity.owned) == (RUN, 7, 3, True)
+    assert (found.identity.run_id, found.identity.epoch, found.identity.row_index, found.identity.owned) == (
+        RUN,
+        7,
+        3,
+        True,
+    )
 
 
 @pytest.mark.parametrize(
@@ -60,7 +77,9 @@ def test_a_row_of_our_producer_keeps_its_identity() -> None:
         (b" " * (MAX_ROW_BYTES + 1), "oversized", None),
     ],
 )
-def test_a_record_that_is_no_row_is_rejected_with_its_reason_and_place(value: bytes | None, reason: str, path: str | None) -> None:
+def test_a_record_that_is_no_row_is_rejected_with_its_reason_and_place(
+    value: bytes | None, reason: str, path: str | None
+) -> None:
     found = open_(value)
     assert isinstance(found, Rejected)
     assert (found.reason, found.path) == (reason, path)
@@ -72,7 +91,9 @@ def test_a_row_of_our_producer_outside_its_partition_is_rejected() -> None:
     assert (found.reason, found.path) == ("misplaced", "$.lane")
 
 
-@pytest.mark.parametrize("value", [row(**OWNED, label="MAYBE"), row(**OWNED, timestamp="now"), row(**OWNED, sample_id="x" * MAX_ROW_BYTES)])
+@pytest.mark.parametrize(
+    "value", [row(**OWNED, label="MAYBE"), row(**OWNED, timestamp="now"), row(**OWNED, sample_id="x" * MAX_ROW_BYTES)]
+)
 def test_a_rejected_row_keeps_its_identity_so_that_its_run_can_count_it(value: bytes) -> None:
     found = open_(value, partition=home(RUN))
     assert isinstance(found, Rejected)
@@ -116,14 +137,16 @@ def test_json_is_recognised(headers: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["run_id", "attempt", "epoch", "lane", "lanes", "row_index", "sample_id", "timestamp", "label", "model_version"]
+    "name",
+    ["run_id", "attempt", "epoch", "lane", "lanes", "row_index", "sample_id", "timestamp", "label", "model_version"],
 )
 @pytest.mark.parametrize("topic", [INGRESS.name, "rows.v1"])
 def test_null_means_what_absence_means(name: str, topic: str) -> None:
     owned = OWNED if topic != INGRESS.name and name not in ("run_id", "epoch", "row_index") else {}
     partition = home(RUN) if owned else 0
     found, absent = (
-        opened(Record(row(**owned | {name: value}), partition=partition, topic=topic), on_both_topics) for value in (None, ...)
+        opened(Record(row(**owned | {name: value}), partition=partition, topic=topic), on_both_topics)
+        for value in (None, ...)
     )
     assert isinstance(found, Opened)
     assert isinstance(absent, Opened)
@@ -183,7 +206,9 @@ def test_what_is_no_number_is_still_wrong(number: bytes) -> None:
     assert isinstance(read(b'{"S1": %s, "S2": 2, "S3": 3}' % number), Rejected)
 
 
-@pytest.mark.parametrize("name", ['a "quoted" one', "back\\slash", "two\nlines", "tab\t", "é", "", "a.b", "$", "x" * 300])
+@pytest.mark.parametrize(
+    "name", ['a "quoted" one', "back\\slash", "two\nlines", "tab\t", "é", "", "a.b", "$", "x" * 300]
+)
 def test_a_column_may_have_any_name(name: str) -> None:
     reader = FeatureReader(manifest(MODEL_A).model_copy(update={"features": [name, "S2"]}))
     assert reader.read(msgspec.Raw(json.dumps({"S2": 2, name: 1, "S9": []}).encode())) == (1.0, 2.0)
@@ -198,7 +223,11 @@ HEADER = st.tuples(
 )
 
 
-@given(value=st.none() | st.binary(max_size=200), headers=st.lists(HEADER, max_size=3), key=st.none() | st.binary(max_size=20))
+@given(
+    value=st.none() | st.binary(max_size=200),
+    headers=st.lists(HEADER, max_size=3),
+    key=st.none() | st.binary(max_size=20),
+)
 @settings(max_examples=many(400), deadline=None)
 def test_no_bytes_make_it_raise(value: bytes | None, headers: list[tuple[str, bytes]], key: bytes | None) -> None:
     assert isinstance(open_(value, headers=headers, key=key), Opened | Rejected | RunEnd | RunSkip)
@@ -206,7 +235,9 @@ def test_no_bytes_make_it_raise(value: bytes | None, headers: list[tuple[str, by
 
 @given(at=st.integers(0, 400), cut=st.integers(0, 30), put=st.binary(max_size=30))
 @settings(max_examples=many(600), deadline=None)
-def test_a_damaged_row_is_opened_or_rejected_and_its_features_are_read_or_explained(at: int, cut: int, put: bytes) -> None:
+def test_a_damaged_row_is_opened_or_rejected_and_its_features_are_read_or_explained(
+    at: int, cut: int, put: bytes
+) -> None:
     whole = row(**OWNED, sample_id="SAMPLE_3", timestamp="2021-01-01T00:00:00Z", label="PASS")
     found = open_(whole[:at] + put + whole[at + cut :], partition=home(RUN))
     if isinstance(found, Opened):
@@ -220,7 +251,9 @@ def test_a_damaged_row_is_opened_or_rejected_and_its_features_are_read_or_explai
 
 SCALAR = st.none() | st.booleans() | st.floats(allow_nan=False) | st.integers() | st.text(max_size=5)
 JSON = st.recursive(
-    SCALAR, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3), max_leaves=5
+    SCALAR,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=5,
 )
 
 

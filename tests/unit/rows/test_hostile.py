@@ -1,4 +1,5 @@
-"""All readers of the topics of rows bear any record: the stream processor's, whole, and the producer's that reads for a replay."""
+"""All readers of the topics of rows bear any record: the stream processor's, whole, and the producer's that reads for a
+replay."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -8,19 +9,19 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from producer.encoding import Identity
-from producer.recorded import Reader, Recorded, sent_again
+from producer.replay.records import Reader, Recorded, sent_again
+from producer.sending.encoding import Turn
 from rows.decode import opened
 from rows.inputs import ModelInputs, numbers
 from rows.rejected import UNREADABLE, Rejected
 from schemas.messages import PackedRows, Purge, Redrive, RunEnd, RunSkip, encode, pack
 from schemas.tasks import ReplaySource
 from schemas.topics import INGRESS, JSON, PACKED
-from stream_processor.answers import Reasons
-from stream_processor.book import Outcome
-from stream_processor.score import NoModel, handle
-from tests.examples import many, some
-from tests.hostile import BODIES, KEYS, hostile_bodies, hostile_keys, mutations
+from stream_processor.batch.answers import Reasons
+from stream_processor.batch.counting import BatchOutcome
+from stream_processor.batch.score import NoModel, handle
+from tests.support.examples import many, some
+from tests.support.hostile import BODIES, KEYS, hostile_bodies, hostile_keys, mutations
 from tests.unit.stream_processor.toys import MODEL_A, NOW, Producers, Record, home, model, partition_of, row
 
 RUN = "sim-task-11111111-1111-4111-8111-111111111111"
@@ -50,14 +51,15 @@ KINDS: dict[str, list[tuple[str, bytes | None]]] = {
 
 
 def read_by_all(record: Record) -> None:
-    """Read it with all that reads rows, on each topic of rows; nothing is raised, and nothing on the ingress is about a run of ours."""
+    """Read it with all that reads rows, on each topic of rows; nothing is raised, and nothing on the ingress is about a
+    run of ours."""
     read_on_its_topic(record)
     outcome = read_on_its_topic(record._replace(topic=INGRESS.name))
     assert (outcome.marks, outcome.commands) == ([], [])
     assert not any(key.startswith(RUN.encode()) for key, _ in outcome.states)
 
 
-def read_on_its_topic(record: Record) -> Outcome:
+def read_on_its_topic(record: Record) -> BatchOutcome:
     """What the stream processor makes of it; a replay bears it, too."""
     outcome = handle(
         [record],
@@ -70,15 +72,17 @@ def read_on_its_topic(record: Record) -> Outcome:
         now=NOW,
         reasons=Reasons(exact_max_rows=0, approximate_max_rows=0, top=0),
     )
-    assert isinstance(outcome, Outcome)
+    assert isinstance(outcome, BatchOutcome)
     item = opened(record, partition_of)
     assert not isinstance(item, Rejected) or item.identity is not None
     for source in (RUN, "ext-x", "ext-no-key"):
         replayed = ReplaySource(run_id=source, attempt=1, lanes=1, ranges=[], external=source != RUN)
-        for found in Reader(replayed, MODEL_A, partition_of=partition_of, features_of=_features, epochs=PRODUCERS).read(record):
+        for found in Reader(replayed, MODEL_A, partition_of=partition_of, features_of=_features, epochs=PRODUCERS).read(
+            record
+        ):
             assert 0 <= found.row_index <= 2**62 + 4096
             if isinstance(found, Recorded):
-                again = sent_again(Identity("sim-task-new", 1, 1, 1, MODEL_A), 5, found.fragment)
+                again = sent_again(Turn("sim-task-new", 1, 1, 1, MODEL_A), 5, found.fragment)
                 opened(record._replace(value=again, headers=[]), partition_of)
     return outcome
 
@@ -90,7 +94,13 @@ def _named(record: Record) -> Iterator[str]:
             body = decode(record.value or b"")
         except UNREADABLE:
             continue
-        named = body.get("model_version") if isinstance(body, dict) else body[6] if isinstance(body, list) and len(body) > 6 else None
+        named = (
+            body.get("model_version")
+            if isinstance(body, dict)
+            else body[6]
+            if isinstance(body, list) and len(body) > 6
+            else None
+        )
         if isinstance(named, str):
             yield named
 
@@ -103,7 +113,17 @@ def _features(model_version: str) -> ModelInputs:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_no_body_of_the_corpus_is_too_much(kind: str) -> None:
-    for body in [*some([*BODIES.values()]), None, PACKED_ROWS[:-1], PACKED_ROWS + b"\0", ROW, END, SKIP, PURGE, PACKED_ROWS]:
+    for body in [
+        *some([*BODIES.values()]),
+        None,
+        PACKED_ROWS[:-1],
+        PACKED_ROWS + b"\0",
+        ROW,
+        END,
+        SKIP,
+        PURGE,
+        PACKED_ROWS,
+    ]:
         for key in (RUN.encode(), None):
             read_by_all(Record(body, 3, HOME, key, KINDS[kind]))
 
@@ -114,7 +134,9 @@ def test_no_key_is_too_much(key: bytes | None) -> None:
         read_by_all(Record(body, 3, HOME, key, KINDS[kind]))
 
 
-@pytest.mark.parametrize(("kind", "body"), [("plain", ROW), ("row", ROW), ("end", END), ("skip", SKIP), ("purge", PURGE)])
+@pytest.mark.parametrize(
+    ("kind", "body"), [("plain", ROW), ("row", ROW), ("end", END), ("skip", SKIP), ("purge", PURGE)]
+)
 def test_every_field_may_be_wrong_in_every_way(kind: str, body: bytes) -> None:
     for _, spoilt in some([*mutations(body)]):
         read_by_all(Record(spoilt, 3, HOME, RUN.encode(), KINDS[kind]))

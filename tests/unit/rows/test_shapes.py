@@ -33,7 +33,13 @@ CASES: list[tuple[bytes, list[tuple[str, bytes | None]], str]] = [
     (row() + b"\r\n" + row() + b"\r\n", [], "one record for each row"),
     (json.dumps(VALUES).encode(), [], "at the top level"),
     (json.dumps(VALUES | {"sample_id": "x"}).encode(), [], "`features`"),
-    (json.dumps({"specversion": "1.0", "id": "1", "source": "/x", "type": "row", "data": {"features": VALUES}}).encode(), [], "CloudEvent"),
+    (
+        json.dumps(
+            {"specversion": "1.0", "id": "1", "source": "/x", "type": "row", "data": {"features": VALUES}}
+        ).encode(),
+        [],
+        "CloudEvent",
+    ),
     (json.dumps(VALUES).encode(), [("ce_specversion", b"1.0")], "CloudEvent"),
     (json.dumps({"before": None, "after": VALUES, "op": "c", "source": {}}).encode(), [], "Debezium"),
     (json.dumps({"schema": {}, "payload": {"before": None, "after": VALUES, "op": "u"}}).encode(), [], "Debezium"),
@@ -58,7 +64,20 @@ def test_a_structured_cloud_event_says_so_in_its_content_type() -> None:
     assert "CloudEvent" in found.message
 
 
-@pytest.mark.parametrize("value", [b"", b"{", b"nonsense", b"{}", b'{"a": "b"}', b"\x00", b"\x93\x01\x02\x03", row(), row() + b"\n",
-                                   b'{"features": {"a": "}\\n{"}, "label": 7}'])  # fmt: skip
+@pytest.mark.parametrize(
+    "value",
+    [
+        b"",
+        b"{",
+        b"nonsense",
+        b"{}",
+        b'{"a": "b"}',
+        b"\x00",
+        b"\x93\x01\x02\x03",
+        row(),
+        row() + b"\n",
+        b'{"features": {"a": "}\\n{"}, "label": 7}',
+    ],
+)
 def test_what_has_no_known_shape_is_not_guessed_at(value: bytes) -> None:
     assert shape_of(value) is None

@@ -6,8 +6,8 @@ import pytest
 from rows.decode import Opened, opened
 from rows.times import read_time
 from schemas.topics import INGRESS
-from storage.times import ISO
-from storage.times import read_time as read_column
+from storage.tables.times import ISO
+from storage.tables.times import read_time as read_column
 from tests.unit.stream_processor.toys import Record, partition_of, row
 
 SAME = [
@@ -23,7 +23,9 @@ SAME = [
 ]
 
 
-@pytest.mark.parametrize(("text", "expected"), [*SAME, ("2021-03-04T05:06:07+0100", datetime(2021, 3, 4, 4, 6, 7, tzinfo=UTC))])
+@pytest.mark.parametrize(
+    ("text", "expected"), [*SAME, ("2021-03-04T05:06:07+0100", datetime(2021, 3, 4, 4, 6, 7, tzinfo=UTC))]
+)
 def test_a_time_that_is_clear_is_taken_however_it_is_written(text: str, expected: datetime) -> None:
     found = opened(Record(row(timestamp=text), topic=INGRESS.name), partition_of)
     assert isinstance(found, Opened)
@@ -43,9 +45,21 @@ def test_a_leap_second_is_the_next_one(text: str) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["", "now", "2021-03-04", "2021-03-04T05:06:07", "2021-13-04T05:06:07Z", "2021-03-04T25:06Z", "2021-03-04T05:06:61Z", "1e9",
-     "2021-03-04T05:06:07+24", "2021-03-04T05:06:07+01:60", "0001-01-01T00:00:00+10", "٢٠٢١-03-04T05:06:07Z"],
-)  # fmt: skip
+    [
+        "",
+        "now",
+        "2021-03-04",
+        "2021-03-04T05:06:07",
+        "2021-13-04T05:06:07Z",
+        "2021-03-04T25:06Z",
+        "2021-03-04T05:06:61Z",
+        "1e9",
+        "2021-03-04T05:06:07+24",
+        "2021-03-04T05:06:07+01:60",
+        "0001-01-01T00:00:00+10",
+        "٢٠٢١-03-04T05:06:07Z",
+    ],
+)
 def test_what_is_no_clear_time_is_a_dead_letter(text: str) -> None:
     assert read_time(text) is None
     assert not isinstance(opened(Record(row(timestamp=text), topic=INGRESS.name), partition_of), Opened)

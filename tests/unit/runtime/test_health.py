@@ -14,7 +14,11 @@ async def test_probes_may_ask_by_head_and_anything_else_is_told_what_is_allowed(
     ):
         got, head = await http.get("/ready"), await http.head("/ready")
         assert (got.status_code, got.json()["problems"]) == (503, {"kafka": "away"})
-        assert (head.status_code, head.content, head.headers["content-length"]) == (503, b"", got.headers["content-length"])
+        assert (head.status_code, head.content, head.headers["content-length"]) == (
+            503,
+            b"",
+            got.headers["content-length"],
+        )
         assert got.headers["cache-control"] == "no-store"
         posted = await http.post("/live")
         assert (posted.status_code, posted.headers["allow"]) == (405, "GET, HEAD")
@@ -24,8 +28,16 @@ async def test_probes_may_ask_by_head_and_anything_else_is_told_what_is_allowed(
 
 @pytest.mark.parametrize(
     ("host", "alone"),
-    [("127.0.0.1", True), ("127.1.2.3", True), ("::1", True), ("LOCALHOST", True), ("0.0.0.0", False), ("::", False), ("10.0.0.1", False),
-     ("host.example", False)],
-)  # fmt: skip
+    [
+        ("127.0.0.1", True),
+        ("127.1.2.3", True),
+        ("::1", True),
+        ("LOCALHOST", True),
+        ("0.0.0.0", False),
+        ("::", False),
+        ("10.0.0.1", False),
+        ("host.example", False),
+    ],
+)
 def test_loopback_is_what_only_this_machine_reaches(host: str, alone: bool) -> None:
     assert is_loopback(host) == alone

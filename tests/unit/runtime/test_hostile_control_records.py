@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from producer.desk import Desk, _argument, _index
 from producer.errors import IllegalMove
-from runtime.control import Owner
-from runtime.kafka import partition_for
+from producer.run_owner import RunOwner, _argument, _index
+from runtime.kafka.partition_owner import PartitionOwner
+from runtime.kafka.reading import partition_for
 from runtime.newest_tasks import unbelievable
 from runtime.quarantine import entry
 from runtime.run_epochs import RunEpochs
@@ -18,14 +18,20 @@ from schemas.decoding import Unreadable, reader
 from schemas.messages import Alias, encode
 from schemas.tasks import Command, Quarantined, RunPosition, TaskState
 from schemas.topics import RUN_COMMANDS
-from stream_processor.registry import CHAMPION, LATEST, Registry
-from tests.hostile import BODIES, KEYS, VALUES, Verbatim, hostile_bodies, hostile_keys, mutations
-from tests.view_records import START, task
+from stream_processor.kafka.champion import CHAMPION, LATEST, Registry
+from tests.support.hostile import BODIES, KEYS, VALUES, Verbatim, hostile_bodies, hostile_keys, mutations
+from tests.support.view_records import START, task
 
 RUN, PARTITIONS = "sim-task-1", 4
 HOME = partition_for(RUN.encode(), PARTITIONS)
 COMMAND = encode(
-    Command(command="start", task_id=RUN, issued_at=START, task=task(RUN, status="PENDING", attempt=0), arguments={"row_index": 1})
+    Command(
+        command="start",
+        task_id=RUN,
+        issued_at=START,
+        task=task(RUN, status="PENDING", attempt=0),
+        arguments={"row_index": 1},
+    )
 )
 POSITION = encode(
     RunPosition(
@@ -41,15 +47,17 @@ POSITION = encode(
     )
 )
 ALIAS = encode(Alias(alias="champion", workspace="default", model_version="model-1", set_at=START))
-WRONG_ARGUMENTS = [value for value in VALUES if not isinstance(value, Verbatim) and not (type(value) is int and 0 <= value < 2**53)]
+WRONG_ARGUMENTS = [
+    value for value in VALUES if not isinstance(value, Verbatim) and not (type(value) is int and 0 <= value < 2**53)
+]
 
 
 def record(value: bytes | None, key: bytes | None = RUN.encode(), *, partition: int = HOME, offset: int = 7) -> Any:
     return SimpleNamespace(topic=RUN_COMMANDS.name, key=key, value=value, partition=partition, offset=offset)
 
 
-async def owner() -> Owner:
-    found = Owner({}, group="g", topic=RUN_COMMANDS, handler=None)  # type: ignore[arg-type]
+async def owner() -> PartitionOwner:
+    found = PartitionOwner({}, group="g", topic=RUN_COMMANDS, handler=None)  # type: ignore[arg-type]
     found._partitions = PARTITIONS
     return found
 
@@ -160,8 +168,14 @@ class Partition:
 @pytest.mark.parametrize("value", WRONG_ARGUMENTS, ids=lambda value: repr(value)[:40])
 async def test_wrong_arguments_are_ignored_orders(value: Any) -> None:
     partition = Partition()
-    desk = Desk({}, partition, None, None, None, lease_seconds=1, partitions=PARTITIONS)  # type: ignore[arg-type]
-    orders = [("seek", "row_index"), ("step", "rows"), ("retry", "row_index"), ("fail", "attempt"), ("speed", "rows_per_second")]
+    desk = RunOwner({}, partition, None, None, None, lease_seconds=1, partitions=PARTITIONS)  # type: ignore[arg-type]
+    orders = [
+        ("seek", "row_index"),
+        ("step", "rows"),
+        ("retry", "row_index"),
+        ("fail", "attempt"),
+        ("speed", "rows_per_second"),
+    ]
     for name, argument in orders:
         order = Command(command=name, task_id=RUN, issued_at=START, arguments={argument: value})  # type: ignore[arg-type]
         await desk.command(record(b""), order)
@@ -170,4 +184,6 @@ async def test_wrong_arguments_are_ignored_orders(value: Any) -> None:
 
 def test_a_wrong_argument_says_which() -> None:
     with pytest.raises(IllegalMove, match="row_index"):
-        _argument(Command(command="seek", task_id=RUN, issued_at=START, arguments={"row_index": True}), "row_index", _index)
+        _argument(
+            Command(command="seek", task_id=RUN, issued_at=START, arguments={"row_index": True}), "row_index", _index
+        )

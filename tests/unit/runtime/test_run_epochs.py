@@ -7,7 +7,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runtime.kafka import partition_for
+from runtime.kafka.reading import partition_for
 from runtime.run_epochs import Known, RunEpochs
 from runtime.run_owners import EPOCHS_MAX
 from schemas.messages import encode
@@ -23,7 +23,14 @@ def epochs() -> RunEpochs:
 
 
 def position(kind: str = "position", **changes: Any) -> bytes:
-    fields: dict[str, Any] = {"run_id": RUN, "attempt": 1, "epoch": 0, "owner": "o", "acknowledged": [0], "rows_per_second": None}
+    fields: dict[str, Any] = {
+        "run_id": RUN,
+        "attempt": 1,
+        "epoch": 0,
+        "owner": "o",
+        "acknowledged": [0],
+        "rows_per_second": None,
+    }
     return encode(RunPosition(kind=kind, paused=False, written_at=datetime(2026, 1, 1, tzinfo=UTC), **fields | changes))  # type: ignore[arg-type]
 
 

@@ -28,7 +28,10 @@ def test_a_name_of_any_characters_is_one_header_that_gives_it_back(name: str) ->
     parsed = Message()
     parsed["Content-Disposition"] = header
     assert parsed.get_content_disposition() == "attachment"
-    assert [key for key, _ in parsed.get_params([], header="content-disposition")][1:] in (["filename"], ["filename", "filename"])
+    assert [key for key, _ in parsed.get_params([], header="content-disposition")][1:] in (
+        ["filename"],
+        ["filename", "filename"],
+    )
     if name.isalnum():
         _, _, encoded = header.partition("filename*=UTF-8''")
         assert (unquote(encoded) or parsed.get_filename()) == name
@@ -68,7 +71,10 @@ def test_no_cell_of_a_sheet_begins_as_a_formula(text: str) -> None:
         ("redis://redis:6379/0?password=secret&db=1", "redis://redis:6379/0?password=***&db=1"),
         ("s3://AKIA:abc@bucket/a", "s3://***@bucket/a"),
         ("s3://bucket/a?aws_secret_access_key=abc&region=x", "s3://bucket/a?aws_secret_access_key=***&region=x"),
-        ("cannot connect to redis://:x@h:1/0, and amqp://a:b@c", "cannot connect to redis://***@h:1/0, and amqp://***@c"),
+        (
+            "cannot connect to redis://:x@h:1/0, and amqp://a:b@c",
+            "cannot connect to redis://***@h:1/0, and amqp://***@c",
+        ),
         ("redis://127.0.0.1:6379/0", "redis://127.0.0.1:6379/0"),
         ("file:///data/a@b", "file:///data/a@b"),
         ("champion@default", "champion@default"),

@@ -9,7 +9,7 @@ from msgspec import Struct
 
 from schemas.decoding import MAX_DEPTH, REASON_LENGTH, Unreadable, reader, too_deep, unfit
 from schemas.manifests import DatasetManifest
-from tests.hostile import BODIES, hostile_bodies
+from tests.support.hostile import BODIES, hostile_bodies
 
 
 class Message(Struct):
@@ -43,7 +43,14 @@ def test_whatever_the_bytes_are_the_answer_is_a_value(body: bytes) -> None:
 
 
 @pytest.mark.parametrize(
-    "body", [None, b"", b'{"task_id":"x","zz":"\xff"}', b'{"task_id":"x","count":1}', b'{"task_id":"x","free":{"a":"\\u0000"}}']
+    "body",
+    [
+        None,
+        b"",
+        b'{"task_id":"x","zz":"\xff"}',
+        b'{"task_id":"x","count":1}',
+        b'{"task_id":"x","free":{"a":"\\u0000"}}',
+    ],
 )
 def test_what_does_not_fit_is_unreadable(body: bytes | None) -> None:
     assert isinstance(READERS[0](body), Unreadable)

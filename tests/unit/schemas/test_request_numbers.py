@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 from pydantic import BaseModel, ValidationError
 
-from schemas.api import SplitRequest
-from schemas.api_runs import ReplayCreate, Retry, RunCreate, Seek, SpeedSet, Step
+from schemas.http.runs import ReplayCreate, Retry, RunCreate, Seek, SpeedSet, Step
+from schemas.http.shared import SplitRequest
 
 CASES: list[tuple[type[BaseModel], str]] = [
     (Seek, "row_index"),
@@ -16,7 +16,10 @@ CASES: list[tuple[type[BaseModel], str]] = [
     (SpeedSet, "rows_per_second"),
     (RunCreate, "lanes"),
     (RunCreate, "warmup_seconds"),
-    *[(ReplayCreate, name) for name in ("attempt", "from_row", "partition", "from_offset", "to_offset", "lanes", "rows_per_second")],
+    *[
+        (ReplayCreate, name)
+        for name in ("attempt", "from_row", "partition", "from_offset", "to_offset", "lanes", "rows_per_second")
+    ],
     (SplitRequest, "seed"),
     (SplitRequest, "sample_fraction"),
 ]

@@ -7,24 +7,32 @@ from typing import Any
 import polars as pl
 import pytest
 
-from storage.content import Content
-from storage.csv_lines import line_of
-from storage.csv_reader import Source, read_layout, write_parquet
-from storage.errors import Problem
-from storage.options import DatasetOptions
+from storage.errors import StorageProblem
+from storage.tables.content import Content
+from storage.tables.csv_lines import line_of
+from storage.tables.csv_reader import CsvSource, read_layout, write_parquet
+from storage.tables.options import DatasetOptions
 
 MAX_BYTES = 1 << 24
 
 
-def source_of(data: bytes, folder: Path, file_name: str = "rows.csv", **options: Any) -> Source | list[Problem]:
+def source_of(
+    data: bytes, folder: Path, file_name: str = "rows.csv", **options: Any
+) -> CsvSource | list[StorageProblem]:
     upload = folder / "upload"
     upload.write_bytes(data)
     return read_layout(upload, file_name, folder, max_bytes=MAX_BYTES, options=DatasetOptions(**options))
 
 
-def content_of(data: bytes, folder: Path, file_name: str = "rows.csv", **options: Any) -> Content | list[Problem]:
+def content_of(
+    data: bytes, folder: Path, file_name: str = "rows.csv", **options: Any
+) -> Content | list[StorageProblem]:
     source = source_of(data, folder, file_name, **options)
-    return source if isinstance(source, list) else write_parquet(source, folder / "data.parquet", DatasetOptions(**options))
+    return (
+        source
+        if isinstance(source, list)
+        else write_parquet(source, folder / "data.parquet", DatasetOptions(**options))
+    )
 
 
 def table_of(data: bytes, folder: Path, file_name: str = "rows.csv", **options: Any) -> dict[str, list[Any]]:
@@ -32,11 +40,13 @@ def table_of(data: bytes, folder: Path, file_name: str = "rows.csv", **options: 
     assert isinstance(content, Content), content
     frame = pl.read_parquet(folder / "data.parquet")
     assert content.missing == {name: frame[name].null_count() for name in frame.columns}
-    assert [one.constant for one in content.columns] == [frame[name].drop_nulls().n_unique() <= 1 for name in frame.columns]
+    assert [one.constant for one in content.columns] == [
+        frame[name].drop_nulls().n_unique() <= 1 for name in frame.columns
+    ]
     return frame.to_dict(as_series=False)
 
 
-def problems_of(data: bytes, folder: Path, file_name: str = "rows.csv", **options: Any) -> list[Problem]:
+def problems_of(data: bytes, folder: Path, file_name: str = "rows.csv", **options: Any) -> list[StorageProblem]:
     found = content_of(data, folder, file_name, **options)
     assert isinstance(found, list)
     return found
@@ -55,7 +65,9 @@ def problems_of(data: bytes, folder: Path, file_name: str = "rows.csv", **option
         pytest.param(b"a;b\n1;2\n", {"a": [1], "b": [2]}, id="semicolons"),
         pytest.param(b"a\tb\n1\t2\n", {"a": [1], "b": [2]}, id="tabs"),
         pytest.param(b"a;b\n1,5;x\n2;y,z\n", {"a": [1.5, 2], "b": ["x", "y,z"]}, id="decimal comma"),
-        pytest.param(b'a,b\n"1,5",2\n"0,25",3\n', {"a": [1.5, 0.25], "b": [2, 3]}, id="quoted decimal comma among commas"),
+        pytest.param(
+            b'a,b\n"1,5",2\n"0,25",3\n', {"a": [1.5, 0.25], "b": [2, 3]}, id="quoted decimal comma among commas"
+        ),
         pytest.param(b"a;b\n1.234,5;2\n", {"a": [1234.5], "b": [2]}, id="thousands and decimals"),
         pytest.param(b'"a","b"\n"1","x, y"\n', {"a": [1], "b": ["x, y"]}, id="quoted"),
         pytest.param(b'a,b\n1,"say ""hi"""\n', {"a": [1], "b": ['say "hi"']}, id="doubled quotes"),
@@ -66,13 +78,23 @@ def problems_of(data: bytes, folder: Path, file_name: str = "rows.csv", **option
         pytest.param(b"\na,b\n1,2\n\n\r\n", {"a": [1], "b": [2]}, id="blank lines around"),
         pytest.param(b"a,b,c\n1,,x\n,2,\n", {"a": [1, None], "b": [None, 2], "c": ["x", None]}, id="empty is missing"),
         pytest.param(b'a,b\n"",x\n1,""\n', {"a": [None, 1], "b": ["x", None]}, id="quoted empty is missing"),
-        pytest.param(b"a,b\nNaN,x\nNA,NA\nnull,null\n1,y\n", {"a": [None, None, None, 1], "b": ["x", "NA", "null", "y"]}, id="null words"),
+        pytest.param(
+            b"a,b\nNaN,x\nNA,NA\nnull,null\n1,y\n",
+            {"a": [None, None, None, 1], "b": ["x", "NA", "null", "y"]},
+            id="null words",
+        ),
         pytest.param(b"a,b\n 1 ,x\n,  \n", {"a": [1, None], "b": ["x", None]}, id="spaces"),
-        pytest.param(b"a,b\ninf,1\n2,-Infinity\n1e999,3\n", {"a": [None, 2, None], "b": [1, None, 3]}, id="infinities are missing"),
+        pytest.param(
+            b"a,b\ninf,1\n2,-Infinity\n1e999,3\n",
+            {"a": [None, 2, None], "b": [1, None, 3]},
+            id="infinities are missing",
+        ),
         pytest.param(b"a,b\n1e-3,+.5\n-2E2,7.\n", {"a": [0.001, -200], "b": [0.5, 7]}, id="spellings of numbers"),
         pytest.param(b"a,b\n1,2\nx,3\n", {"a": ["1", "x"], "b": [2, 3]}, id="a word among numbers"),
         pytest.param(
-            b"Id,b\n007,1\n12345678901234567890,2\n", {"Id": ["007", "12345678901234567890"], "b": [1, 2]}, id="ids keep their spelling"
+            b"Id,b\n007,1\n12345678901234567890,2\n",
+            {"Id": ["007", "12345678901234567890"], "b": [1, 2]},
+            id="ids keep their spelling",
         ),
         pytest.param(b"id,serial\n1,2\n", {"id": ["1"], "serial": ["2"]}, id="ids alone"),
         pytest.param(b" a , b\n1,2\n", {"a": [1], "b": [2]}, id="spaces around names"),
@@ -110,7 +132,12 @@ def test_gzip_is_unpacked_whatever_it_is_called(name: str, tmp_path: Path) -> No
         (b"a,__label__\n1,2\n", "rows.csv", "columns_reserved", "__label__"),
         (b'a,b\n"1,500",2\n"1,200",3\n', "rows.csv", "numbers_ambiguous", "'1,500' in column 'a', line 2"),
         (b"a,b\n1,2\n3\n", "rows.csv", "ragged_rows", "line 3 has 1"),
-        (b"a,b\n1,2,3\n4,5\n6\n", "rows.csv", "ragged_rows", "2 rows do not have 2 fields like the header: line 2 has 3, line 4 has 1."),
+        (
+            b"a,b\n1,2,3\n4,5\n6\n",
+            "rows.csv",
+            "ragged_rows",
+            "2 rows do not have 2 fields like the header: line 2 has 3, line 4 has 1.",
+        ),
         (b'a,b\n1,"x\ny"\n2\n', "rows.csv", "ragged_rows", "line 4 has 1"),
         (b'a,b\n1,5" x\n\n2\n', "rows.csv", "ragged_rows", "line 4 has 1"),
         (b'a,b\n1,x\n2,"y\n3,z\n', "rows.csv", "quote_unclosed", "line 3"),
@@ -157,7 +184,7 @@ def test_a_column_that_is_empty_at_first_is_numeric_all_the_same(tmp_path: Path)
 
 def test_a_row_knows_its_line_among_blank_lines_and_long_fields(tmp_path: Path) -> None:
     source = source_of(b'a,b\n1,"x\n\ny"\n\n2,z\n3,w\n', tmp_path)
-    assert isinstance(source, Source)
+    assert isinstance(source, CsvSource)
     assert [line_of(source.layout, row) for row in range(3)] == [2, 6, 7]
 
 

@@ -11,18 +11,25 @@ import polars as pl
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from storage.content import Content
-from storage.csv_lines import Layout, line_of
-from storage.csv_numbers import NULL_WORDS
-from storage.csv_reader import Source, read_layout, write_parquet
-from storage.options import DatasetOptions
-from tests.examples import many
+from storage.tables.content import Content
+from storage.tables.csv_lines import Layout, line_of
+from storage.tables.csv_numbers import NULL_WORDS
+from storage.tables.csv_reader import CsvSource, read_layout, write_parquet
+from storage.tables.options import DatasetOptions
+from tests.support.examples import many
 
 names = st.lists(
-    st.from_regex(r"[a-z][a-z_]{0,5}[,;\" ]?x", fullmatch=True).filter(lambda name: name != "id"), min_size=2, max_size=5, unique=True
+    st.from_regex(r"[a-z][a-z_]{0,5}[,;\" ]?x", fullmatch=True).filter(lambda name: name != "id"),
+    min_size=2,
+    max_size=5,
+    unique=True,
 )
-words = st.text(st.characters(codec="utf-8", exclude_categories=["Cc", "Cs", "Zl", "Zp"], exclude_characters="\x85"), max_size=6)
-texts = st.one_of(words, st.sampled_from(["a,b", "c;d", 'say "x"', '"', '5" pipe', "two\nlines", "a\r\nb", "tab\there", " x ", "é"]))
+words = st.text(
+    st.characters(codec="utf-8", exclude_categories=["Cc", "Cs", "Zl", "Zp"], exclude_characters="\x85"), max_size=6
+)
+texts = st.one_of(
+    words, st.sampled_from(["a,b", "c;d", 'say "x"', '"', '5" pipe', "two\nlines", "a\r\nb", "tab\there", " x ", "é"])
+)
 numbers = st.one_of(
     st.floats(allow_nan=False, allow_infinity=False).map(repr),
     st.integers(-(10**6), 10**6).map(str),
@@ -38,7 +45,15 @@ def tables(draw: st.DrawFn) -> tuple[list[str], list[list[str]]]:
     return header, draw(st.lists(st.tuples(*columns).map(list), min_size=1, max_size=8))
 
 
-ASKED = {"csv_empty", "csv_header_only", "columns_blank", "columns_duplicate", "ragged_rows", "quote_unclosed", "header_missing"}
+ASKED = {
+    "csv_empty",
+    "csv_header_only",
+    "columns_blank",
+    "columns_duplicate",
+    "ragged_rows",
+    "quote_unclosed",
+    "header_missing",
+}
 ASKED |= {"numbers_ambiguous", "numbers_contradict"}
 """What a text of a few characters may be refused for."""
 
@@ -49,8 +64,8 @@ def read(data: bytes, **options: Any) -> tuple[Layout | list[str], pl.DataFrame 
         upload, target, chosen = Path(folder) / "upload", Path(folder) / "data.parquet", DatasetOptions(**options)
         upload.write_bytes(data)
         source = read_layout(upload, "rows.csv", Path(folder), max_bytes=1 << 24, options=chosen)
-        content = write_parquet(source, target, chosen) if isinstance(source, Source) else source
-        if not isinstance(source, Source) or not isinstance(content, Content):
+        content = write_parquet(source, target, chosen) if isinstance(source, CsvSource) else source
+        if not isinstance(source, CsvSource) or not isinstance(content, Content):
             assert isinstance(content, list)
             return [one.code for one in content], None, []
         frame = pl.read_parquet(target)
@@ -60,13 +75,19 @@ def read(data: bytes, **options: Any) -> tuple[Layout | list[str], pl.DataFrame 
 
 @settings(max_examples=many(150), deadline=None)
 @given(
-    tables(), st.sampled_from(",;\t"), st.sampled_from(["\n", "\r\n"]), st.sampled_from([csv.QUOTE_MINIMAL, csv.QUOTE_ALL]), st.booleans()
+    tables(),
+    st.sampled_from(",;\t"),
+    st.sampled_from(["\n", "\r\n"]),
+    st.sampled_from([csv.QUOTE_MINIMAL, csv.QUOTE_ALL]),
+    st.booleans(),
 )
 def test_what_the_csv_module_writes_is_read_back(
     table: tuple[list[str], list[list[str]]], separator: str, end: str, quoting: int, mark: bool
 ) -> None:
     header, rows = table
-    assume(quoting == csv.QUOTE_ALL or not any(set(",;") & set(name) for name in header))  # else no one could tell the separator
+    assume(
+        quoting == csv.QUOTE_ALL or not any(set(",;") & set(name) for name in header)
+    )  # else no one could tell the separator
     out = io.StringIO()
     csv.writer(out, delimiter=separator, lineterminator=end, quoting=quoting).writerows([header, *rows])  # type: ignore[arg-type]
     data = ("\ufeff" if mark else "").encode() + out.getvalue().encode()
@@ -95,7 +116,9 @@ def check_column(column: pl.Series, cells: list[str]) -> None:
         assert odd or column.to_list() == [number(cell) for cell in cells]  # odd: with a unit, a decimal comma, a dash
     else:
         assert column.to_list() == [cell if cell.strip() else None for cell in cells]
-        large = any(is_number(cell) and abs(float(cell)) > 9e8 for cell in cells)  # perhaps times, which stay as written
+        large = any(
+            is_number(cell) and abs(float(cell)) > 9e8 for cell in cells
+        )  # perhaps times, which stay as written
         assert large or odd
 
 
@@ -152,7 +175,9 @@ def test_any_text_is_read_as_the_csv_module_does_or_refused_for_what_is_wrong(te
     assert lines == reference_lines(text, separator)[-len(records) + 1 :]
     for index, name in enumerate(frame.columns):
         cells = [record[index] for record in records[1:]]
-        if frame[name].dtype == pl.Float64 and any(not is_number(cell) and cell.strip().lower() not in NULL_WORDS for cell in cells):
+        if frame[name].dtype == pl.Float64 and any(
+            not is_number(cell) and cell.strip().lower() not in NULL_WORDS for cell in cells
+        ):
             continue  # decimal commas, units, dashes: tests of their own say how
         if frame[name].dtype == pl.Float64:
             assert frame[name].to_list() == [number(cell) for cell in cells]

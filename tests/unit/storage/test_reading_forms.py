@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tests.plant_files import Reader, file, label, notices
+from tests.support.plant_files import Reader, file, label, notices
 
 
 @pytest.fixture
@@ -42,12 +42,15 @@ def test_the_encoding_is_found_and_said(encoding: str, names: str, reader: Reade
     assert [one.name for one in found.columns] == [*names.split(","), "Response"]
     assert found.report is not None
     assert found.report.encoding_reason
-    given = reader.dataset(file(f"{names},Response", lambda i: f"{i},{i}.5,{i}.25,{label(i)}").encode(encoding), encoding=encoding)
+    given = reader.dataset(
+        file(f"{names},Response", lambda i: f"{i},{i}.5,{i}.25,{label(i)}").encode(encoding), encoding=encoding
+    )
     assert [one.name for one in given.columns] == [*names.split(","), "Response"]
 
 
 @pytest.mark.parametrize(
-    ("encoding", "header"), [("utf-8", "größe,ä"), ("cp949", "온도,압력"), ("gb18030", "温度,压力"), ("cp1251", "Давление,Датчик")]
+    ("encoding", "header"),
+    [("utf-8", "größe,ä"), ("cp949", "온도,압력"), ("gb18030", "温度,压力"), ("cp1251", "Давление,Датчик")],
 )
 def test_one_stray_byte_does_not_change_the_whole_file(encoding: str, header: str, reader: Reader) -> None:
     text = file(f"{header},note,Response", lambda i: f"{i},{i}.5,x{i},{label(i)}").encode(encoding)
@@ -103,27 +106,40 @@ FORMS: list[Any] = [
     pytest.param(file("# line 4\n# shift B\nId,A,Response", rows(",")), {}, "comments", id="comments"),
     pytest.param(file("// made by X\nId,A,Response", rows(",")), {}, "comments", id="slashes"),
     pytest.param(file("# Id A Response", rows(" ")), {}, "commented_header", id="header in a comment"),
-    pytest.param(file("Machine;7\nDate;2024-01-05\n\nId;A;Response", rows(";")), {}, "preamble", id="preamble of pairs"),
+    pytest.param(
+        file("Machine;7\nDate;2024-01-05\n\nId;A;Response", rows(";")), {}, "preamble", id="preamble of pairs"
+    ),
     pytest.param(file("Report;Line 4;\nBy;;\nId;A;Response", rows(";")), {}, "preamble", id="preamble filled up"),
     pytest.param(file("Export of line 4\nId,A,Response", rows(",")), {}, "preamble", id="preamble of a sentence"),
     pytest.param(file("Id,A,Response\n-,°C,-", rows(",")), {}, "units_row", id="units"),
     pytest.param(file("Id,A,Response\n,[bar],", rows(",")), {}, "units_row", id="units in brackets"),
     pytest.param(file("Id;A;Response;;", rows(";", ";;")), {}, "trailing_delimiter", id="trailing delimiters"),
-    pytest.param(file("Id,A,Response", rows(",", ",")), {}, "trailing_delimiter", id="trailing delimiter of rows alone"),
+    pytest.param(
+        file("Id,A,Response", rows(",", ",")), {}, "trailing_delimiter", id="trailing delimiter of rows alone"
+    ),
     pytest.param(file("Id|A|Response", rows("|")), {}, "separator", id="bars"),
     pytest.param(file("Id  A   Response", rows("   ")), {}, "blanks", id="blanks"),
     pytest.param(file(' "Id" "A" "Response"', rows("  ")), {}, "blanks", id="quoted names between blanks"),
-    pytest.param(file("Id, A, Response", lambda i: f'"{i}", "{i}.25", "{label(i)}"'), {}, "blanks", id="blanks before quotes"),
+    pytest.param(
+        file("Id, A, Response", lambda i: f'"{i}", "{i}.25", "{label(i)}"'), {}, "blanks", id="blanks before quotes"
+    ),
     pytest.param(file("Id,A,Response", rows(",")) + "Total,450,8\n", {}, "total_row", id="totals"),
     pytest.param(file("Id;A;Response", rows(";")) + "Summe;450,5;8\n", {}, "total_row", id="Summe"),
     pytest.param(file("Id,A,Response", rows(",")) + "\n(30 rows affected)\n", {}, "footer", id="footer"),
-    pytest.param(file("7,0.25,1", rows(",")), {"header": False, "label": "column_3", "pass_value": "0"}, "no_header", id="no header"),
+    pytest.param(
+        file("7,0.25,1", rows(",")),
+        {"header": False, "label": "column_3", "pass_value": "0"},
+        "no_header",
+        id="no header",
+    ),
     pytest.param(file("Id^A^Response", rows("^")), {"separator": "^"}, None, id="a separator that is given"),
 ]
 
 
 @pytest.mark.parametrize(("text", "options", "code"), FORMS)
-def test_what_surrounds_the_rows_is_taken_with_a_notice(text: str, options: dict[str, Any], code: str | None, reader: Reader) -> None:
+def test_what_surrounds_the_rows_is_taken_with_a_notice(
+    text: str, options: dict[str, Any], code: str | None, reader: Reader
+) -> None:
     found = reader.dataset(text, **options)
     assert found.row_count == (31 if code == "no_header" else 30)
     assert found.column_count == 3
@@ -145,7 +161,9 @@ def test_an_index_without_a_name_is_left_out_and_said(text: str, reader: Reader)
     found = reader.dataset(text)
     assert found.features == ["A"]
     assert found.report is not None
-    assert [(one.column, one.reason) for one in found.report.left_out] == [("Unnamed: 0", "it has no name and counts the rows")]
+    assert [(one.column, one.reason) for one in found.report.left_out] == [
+        ("Unnamed: 0", "it has no name and counts the rows")
+    ]
 
 
 def test_a_header_is_asked_for_where_there_seems_to_be_none(reader: Reader) -> None:
@@ -178,6 +196,6 @@ def test_a_line_number_is_that_of_the_file_whatever_stands_before(reader: Reader
 
 @pytest.mark.parametrize("name", ["rows.tsv", "rows.txt", "rows.TXT.gz", "rows.dat", "rows.tab"])
 def test_other_endings_are_taken(name: str, tmp_path: Path) -> None:
-    from storage.csv_text import check_file_name
+    from storage.tables.csv_text import check_file_name
 
     assert check_file_name(name) == []

@@ -7,12 +7,12 @@ import polars as pl
 import pytest
 
 from schemas.manifests import SplitManifest
-from storage.errors import Problem
-from storage.label_names import sense
-from storage.labels import read_labels
-from storage.ranges import Ranges
-from storage.splits import count_sets, labelled_rows, split, suggest
-from tests.plant_files import Reader, file, label, notices
+from storage.errors import StorageProblem
+from storage.tables.label_names import sense
+from storage.tables.labels import read_labels
+from storage.tables.ranges import DateRanges
+from storage.tables.splits import count_sets, labelled_rows, split, suggest
+from tests.support.plant_files import Reader, file, label, notices
 
 
 @pytest.fixture
@@ -23,8 +23,36 @@ def reader(tmp_path: Path) -> Reader:
 @pytest.mark.parametrize(
     ("name", "expected"),
     [
-        *((name, 1) for name in ("Passed", "is_ok", "isOK", "good", "Accepted", "no_defect", "defect-free", "i.O.", "合格", "ok2")),
-        *((name, -1) for name in ("broken", "not_ok", "NOK", "notOK", "failure", "Ausschuss", "n.i.O.", "nicht_ok", "불량", "is_anomaly")),
+        *(
+            (name, 1)
+            for name in (
+                "Passed",
+                "is_ok",
+                "isOK",
+                "good",
+                "Accepted",
+                "no_defect",
+                "defect-free",
+                "i.O.",
+                "合格",
+                "ok2",
+            )
+        ),
+        *(
+            (name, -1)
+            for name in (
+                "broken",
+                "not_ok",
+                "NOK",
+                "notOK",
+                "failure",
+                "Ausschuss",
+                "n.i.O.",
+                "nicht_ok",
+                "불량",
+                "is_anomaly",
+            )
+        ),
         *((name, 0) for name in ("Pass/Fail", "PassOrFail", "ok_nok")),
         *((name, None) for name in ("smoke", "token", "bypass", "quality", "book", "passenger", "unbroken")),
     ],
@@ -73,7 +101,7 @@ def test_name_and_values_say_together_what_passes(column: str, values: tuple[str
 )
 def test_what_says_nothing_is_asked_with_counts_and_the_field_to_send(column: str, values: tuple[str, str]) -> None:
     found = read_labels(column, {values[0]: 3, values[1]: 5}, None)
-    assert isinstance(found, Problem)
+    assert isinstance(found, StorageProblem)
     assert (found.code, found.field) == ("pass_value_ambiguous", "pass_value")
     assert all(f"{value!r} ({rows} rows)" in found.message for value, rows in zip(values, (3, 5), strict=True))
     assert all(f"pass_value={value}" in found.message for value in values)
@@ -83,7 +111,9 @@ def test_what_says_nothing_is_asked_with_counts_and_the_field_to_send(column: st
 def test_a_file_without_a_known_label_is_refused_with_its_columns_and_what_to_send(reader: Reader) -> None:
     text = file("Id;Zeit;Maß;Ergebnis", lambda i: f"{i};2024-01-05 06:{i:02d};{i},5;{'niO' if i % 4 == 0 else 'iO'}")
     asked = reader.problem(text)
-    assert asked.message.startswith("CSV must contain a 'Response' column. The file's columns: 'Id', 'Zeit', 'Maß', 'Ergebnis'.")
+    assert asked.message.startswith(
+        "CSV must contain a 'Response' column. The file's columns: 'Id', 'Zeit', 'Maß', 'Ergebnis'."
+    )
     assert "With two values: 'Ergebnis' ('iO' in 22 rows, 'niO' in 8 rows)." in asked.message
     assert "--label Ergebnis --pass-value iO" in asked.message
     assert reader.dataset(text, label="Ergebnis").labels.pass_value == "iO"
@@ -125,10 +155,13 @@ def test_rows_without_a_label_are_kept_apart_and_simulated(reader: Reader) -> No
     rows, _, fails = labelled_rows(reader.storage, found)
     assert (len(rows), int(fails.sum())) == (90, found.labels.fail_count)
     ranges = suggest(reader.storage, found)
-    assert isinstance(ranges, Ranges)
+    assert isinstance(ranges, DateRanges)
     made = split(reader.storage, found, ranges)
     assert isinstance(made, SplitManifest)
-    sets = {name: pl.read_parquet(reader.storage.local(getattr(made, name).path))["__label__"] for name in ("train", "test", "simulation")}
+    sets = {
+        name: pl.read_parquet(reader.storage.local(getattr(made, name).path))["__label__"]
+        for name in ("train", "test", "simulation")
+    }
     assert (sets["train"].null_count(), sets["test"].null_count(), sets["simulation"].null_count()) == (0, 0, 2)
     assert (len(sets["train"]), len(sets["test"]), len(sets["simulation"])) == (54, 18, 20)
 
@@ -157,7 +190,7 @@ def test_columns_that_give_the_label_away_are_named_and_kept(reader: Reader) -> 
 def test_columns_are_excluded_at_a_split(reader: Reader) -> None:
     found = reader.dataset(file("nr1,A,code,level,where,repair,Response", leaky, 200))
     ranges = suggest(reader.storage, found)
-    assert isinstance(ranges, Ranges)
+    assert isinstance(ranges, DateRanges)
     made = split(reader.storage, found, ranges, exclude=["code", "level"])
     assert isinstance(made, SplitManifest)
     assert made.excluded == ["code", "level"]
@@ -171,7 +204,7 @@ def test_columns_are_excluded_at_a_split(reader: Reader) -> None:
 def test_a_set_without_failures_is_said(reader: Reader) -> None:
     found = reader.dataset(file("Id,A,Response", lambda i: f"{i},{i},{int(i in (3, 20))}", 100))
     ranges = suggest(reader.storage, found)
-    assert isinstance(ranges, Ranges)
+    assert isinstance(ranges, DateRanges)
     made = split(reader.storage, found, ranges)
     assert isinstance(made, SplitManifest)
     assert [one.message.split(" range")[0] for one in made.notices] == ["The test", "The simulation"]

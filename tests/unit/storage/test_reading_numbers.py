@@ -11,10 +11,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from schemas.manifests import SplitManifest
-from storage.ranges import Ranges
-from storage.splits import split, suggest
-from tests.examples import many
-from tests.plant_files import Reader, file, label, notices
+from storage.tables.ranges import DateRanges
+from storage.tables.splits import split, suggest
+from tests.support.examples import many
+from tests.support.plant_files import Reader, file, label, notices
 
 
 @pytest.fixture
@@ -32,7 +32,9 @@ def reader(tmp_path: Path) -> Reader:
         pytest.param("Id;A;B;Response", "1;1\u202f234,5", "2;7", [1234.5, 7], id="narrow blanks"),
         pytest.param("Id;A;B;Response", "1;1 234,5", "2;7", [1234.5, 7], id="blanks"),
         pytest.param("Id;A;B;Response", "1;12,5-", "2;7,25", [-12.5, 7.25], id="the minus behind"),
-        pytest.param("Id;A;B;Response", "1;(1.234,5)", "2;7,25", [-1234.5, 7.25], id="a negative number of accountants"),
+        pytest.param(
+            "Id;A;B;Response", "1;(1.234,5)", "2;7,25", [-1234.5, 7.25], id="a negative number of accountants"
+        ),
         pytest.param("Id|A|B|Response", "1|($ 1,500.00)", "2|$ 7", [-1500, 7], id="the same in a currency"),
         pytest.param("Id|A|B|Response", "1|(2.5 %)", "2|7 %", [-2.5, 7], id="the same in percent"),
         pytest.param("Id;A;B;Response", "1;\u22125,5", "2;7,25", [-5.5, 7.25], id="a typographic minus"),
@@ -42,10 +44,14 @@ def reader(tmp_path: Path) -> Reader:
         pytest.param("Id,A,B,Response", '1,"12,34,567.5"', "2,7", [1234567.5, 7], id="groups as in India"),
         pytest.param("Id|A|B|Response", "1|1.5", "2|2.25", [1.5, 2.25], id="bars"),
         pytest.param("Id,A,B,Response", '1,"0,5"', '2,"1.500"', [0.5, 1500], id="quoted commas"),
-        pytest.param("Id\tA\tB\tResponse", "0.25\t1.500", "0.5\t2.250", [1.5, 2.25], id="three decimals where a point is proved"),
+        pytest.param(
+            "Id\tA\tB\tResponse", "0.25\t1.500", "0.5\t2.250", [1.5, 2.25], id="three decimals where a point is proved"
+        ),
     ],
 )
-def test_numbers_are_read_as_they_are_written(header: str, first: str, second: str, expected: list[float], reader: Reader) -> None:
+def test_numbers_are_read_as_they_are_written(
+    header: str, first: str, second: str, expected: list[float], reader: Reader
+) -> None:
     sign = header[2]
     found = reader.dataset(file(header, lambda i: sign.join((str(i), first if i % 2 == 0 else second, label(i)))))
     assert reader.column(found, "B")[:2] == expected
@@ -70,12 +76,19 @@ def test_columns_that_contradict_each_other_are_refused_with_both_lines(reader: 
     assert "'0,5' in column 'A', line 2" in asked.message
     found = reader.dataset(text, decimal=",")
     assert found.features == ["A"]
-    assert next(one.left_out for one in found.columns if one.name == "B") == "its numbers do not have the decimal sign ',', first '3.5'"
+    assert (
+        next(one.left_out for one in found.columns if one.name == "B")
+        == "its numbers do not have the decimal sign ',', first '3.5'"
+    )
 
 
 @pytest.mark.parametrize("place", [7, 4_500])
-@pytest.mark.parametrize("cell", ["-", "?", "#DIV/0!", "Bad", "No Data", "N/A*", "<0.5", "12 °C", "0xFF", "1.2.3", "--", "n.v.", "#WERT!"])
-def test_one_odd_cell_is_a_missing_value_with_its_line_wherever_it_stands(cell: str, place: int, reader: Reader) -> None:
+@pytest.mark.parametrize(
+    "cell", ["-", "?", "#DIV/0!", "Bad", "No Data", "N/A*", "<0.5", "12 °C", "0xFF", "1.2.3", "--", "n.v.", "#WERT!"]
+)
+def test_one_odd_cell_is_a_missing_value_with_its_line_wherever_it_stands(
+    cell: str, place: int, reader: Reader
+) -> None:
     found = reader.dataset(file("Id,A,Response", lambda i: f"{i},{cell if i == place else i},{label(i)}", 5_000))
     column = found.columns[1]
     assert reader.column(found, "A") == [float(i) if i != place else None for i in range(5_000)]
@@ -89,7 +102,9 @@ def test_many_odd_words_make_text_with_a_reason_and_na_values_mends_it(reader: R
     found = reader.dataset(text)
     assert found.features == ["B"]
     assert found.report is not None
-    assert [(one.column, one.reason) for one in found.report.left_out] == [("A", "no number in 30 of 90 rows, first 'closed' in line 2")]
+    assert [(one.column, one.reason) for one in found.report.left_out] == [
+        ("A", "no number in 30 of 90 rows, first 'closed' in line 2")
+    ]
     mended = reader.dataset(text, na_values=("Closed",))
     assert mended.features == ["A", "B"]
     assert reader.column(mended, "A")[:3] == [None, 1, 2]
@@ -98,7 +113,9 @@ def test_many_odd_words_make_text_with_a_reason_and_na_values_mends_it(reader: R
 
 
 def test_a_number_that_means_missing_is_missing_however_it_is_written(reader: Reader) -> None:
-    found = reader.dataset(file("Id,A,Response", lambda i: f"{i},{'-999.0' if i % 3 == 0 else i},{label(i)}"), na_values=("-999",))
+    found = reader.dataset(
+        file("Id,A,Response", lambda i: f"{i},{'-999.0' if i % 3 == 0 else i},{label(i)}"), na_values=("-999",)
+    )
     assert reader.column(found, "A")[:4] == [None, 1, 2, None]
 
 
@@ -140,7 +157,9 @@ def test_few_names_among_numbers_that_come_often_are_categories_and_many_are_lef
 
 def test_text_columns_stay_readable_in_the_parquet(reader: Reader) -> None:
     found = reader.dataset(
-        file("Id,supplier,flag,A,Response", lambda i: f"{i},{'äx'[i % 2]},{'true' if i % 2 else 'False'},{i},{label(i)}")
+        file(
+            "Id,supplier,flag,A,Response", lambda i: f"{i},{'äx'[i % 2]},{'true' if i % 2 else 'False'},{i},{label(i)}"
+        )
     )
     assert reader.column(found, "supplier")[:2] == ["ä", "x"]
     kinds = {one.name: (one.type, one.stored) for one in found.columns}
@@ -178,14 +197,35 @@ def test_repeated_ids_are_said_and_stay(reader: Reader) -> None:
 
 odd_names = st.one_of(
     st.text(st.characters(codec="utf-8", exclude_categories=["Cc", "Cs", "Zl", "Zp", "Zs"]), min_size=1, max_size=8),
-    st.sampled_from(["*", "^a.*$", "^.*$", "^Resp.*$", "[x]", "a b", "\\d", "$", "^", "{", "a,b", 'q"q', "__x__", "%s", "pl.all()", "-1"]),
+    st.sampled_from(
+        [
+            "*",
+            "^a.*$",
+            "^.*$",
+            "^Resp.*$",
+            "[x]",
+            "a b",
+            "\\d",
+            "$",
+            "^",
+            "{",
+            "a,b",
+            'q"q',
+            "__x__",
+            "%s",
+            "pl.all()",
+            "-1",
+        ]
+    ),
 )
 
 
 @settings(max_examples=many(60), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     names=st.lists(
-        odd_names.filter(lambda name: name.strip() == name and not name.startswith(("#", "//", "%", "!", "--", "sep="))),
+        odd_names.filter(
+            lambda name: name.strip() == name and not name.startswith(("#", "//", "%", "!", "--", "sep="))
+        ),
         min_size=3,
         max_size=6,
         unique=True,
@@ -196,7 +236,9 @@ def test_names_are_names_everywhere(names: list[str], reader: Reader) -> None:
     out = io.StringIO()
     rows = [[str(i * 10 + place + 0.5) for place in range(len(names))] + [label(i)] for i in range(12)]
     csv.writer(out).writerows([[*names, "Response"], *rows])
-    found = reader.take_in(out.getvalue(), header=True, separator=",", decimal=".", time_column="synthetic_timestamp", label="Response")
+    found = reader.take_in(
+        out.getvalue(), header=True, separator=",", decimal=".", time_column="synthetic_timestamp", label="Response"
+    )
     if isinstance(found, list):
         assert {one.code for one in found} <= {"columns_reserved", "columns_duplicate", "features_missing"}, found
         return
@@ -206,7 +248,7 @@ def test_names_are_names_everywhere(names: list[str], reader: Reader) -> None:
         read: list[Any] = reader.column(found, name)
         assert [float(value) for value in read] == [float(row[place]) for row in plain[1:]]
     ranges = suggest(reader.storage, found)
-    assert isinstance(ranges, Ranges)
+    assert isinstance(ranges, DateRanges)
     made = split(reader.storage, found, ranges)
     assert isinstance(made, SplitManifest), made
     train = pl.read_parquet(reader.storage.local(made.train.path))

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from storage.errors import StorageUnavailable
-from storage.files import Storage
+from storage.objects.files import Storage
 
 
 @pytest.fixture(params=["folder", "memory"])

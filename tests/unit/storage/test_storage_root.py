@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from storage.errors import NotAPath, StorageFull, StorageUnavailable, StoredFileMissing
-from storage.files import Storage
-from tests.full_disk import small_disk
+from storage.objects.files import Storage
+from tests.support.full_disk import small_disk
 
 AWAY = ("renamed", "file in its place", "empty folder in its place", "another storage in its place")
 
@@ -157,10 +157,44 @@ def test_a_damaged_sentinel_is_no_sentinel(storage: Storage, tmp_path: Path, con
 
 
 BAD = [
-    "", ".", "..", "/", "/etc/passwd", "../outside", "a/../b", "a/..", "a//b", "a/", "./a", "a/./b", "a\0b", "a\nb",
-    "a\\b", "..\\..\\b", "C:\\x", "C:/x", "c:x", "\\\\host\\share", "~/x", "a b", " a", "a ", "-rf", ".hidden", ".scratch/x",
-    "storage.json", "a" * 201, "/".join("a" * 17), "é", "a\u202eb", "\ud800", "%2e%2e/x", "a*", "a?b", "$HOME",
-]  # fmt: skip
+    "",
+    ".",
+    "..",
+    "/",
+    "/etc/passwd",
+    "../outside",
+    "a/../b",
+    "a/..",
+    "a//b",
+    "a/",
+    "./a",
+    "a/./b",
+    "a\0b",
+    "a\nb",
+    "a\\b",
+    "..\\..\\b",
+    "C:\\x",
+    "C:/x",
+    "c:x",
+    "\\\\host\\share",
+    "~/x",
+    "a b",
+    " a",
+    "a ",
+    "-rf",
+    ".hidden",
+    ".scratch/x",
+    "storage.json",
+    "a" * 201,
+    "/".join("a" * 17),
+    "é",
+    "a\u202eb",
+    "\ud800",
+    "%2e%2e/x",
+    "a*",
+    "a?b",
+    "$HOME",
+]
 
 
 @pytest.mark.parametrize("path", BAD)

@@ -7,17 +7,23 @@ from hypothesis import strategies as st
 
 from schemas.messages import LaneStats, Status, encode
 from schemas.tasks import FormerAttempt, RunSpec, TaskState
-from storage.answers import Extent, Late, Reach, extent, late_rows
-from storage.run_view import RunView, run_view
-from storage.views import Views
-from tests.view_records import at, lane_stats, prediction, task
+from storage.view.answers import Extent, Late, Reach, extent, late_rows
+from storage.view.run_view import RunView, run_view
+from storage.view.views import Views
+from tests.support.view_records import at, lane_stats, prediction, task
 
 SPEC = RunSpec(dataset_id="ds-0", split_id="split-0", model_version="model-0", total_rows=10, lanes=2)
 
 
 def run(status: Status = "IN_PROGRESS", *, finished: int = 0, ended_lanes: int = 0) -> RunView:
     lanes = [
-        lane_stats("r", [prediction("r", i, lane=lane, fail=i == 3) for i in range(lane, 10, 2)], lane=lane, lanes=2, finished=None)
+        lane_stats(
+            "r",
+            [prediction("r", i, lane=lane, fail=i == 3) for i in range(lane, 10, 2)],
+            lane=lane,
+            lanes=2,
+            finished=None,
+        )
         for lane in (0, 1)
     ]
     for lane in lanes[:finished]:
@@ -69,7 +75,9 @@ def test_measured_pace_is_rows_over_time() -> None:
     assert view.totals.rows_per_second == 0.5
 
 
-def extent_of(view: RunView, low: dict[int, int], high: dict[int, int], floor: int = 0, count: int = 10) -> tuple[int, int, int]:
+def extent_of(
+    view: RunView, low: dict[int, int], high: dict[int, int], floor: int = 0, count: int = 10
+) -> tuple[int, int, int]:
     found = extent(view, Reach(low, high, floor, count))
     return found.floor, found.shown, found.committed
 
@@ -140,7 +148,9 @@ def test_run_of_dead_letters_that_were_all_redriven_needs_no_other_predictions()
     assert extent(view, Reach({}, {}, 0, 0)) == Extent(floor=0, shown=1, committed=1)
 
 
-@pytest.mark.parametrize(("status", "shown"), [("IN_PROGRESS", "IN_PROGRESS"), ("COMPLETED", "FAILED"), ("STOPPED", "FAILED")])
+@pytest.mark.parametrize(
+    ("status", "shown"), [("IN_PROGRESS", "IN_PROGRESS"), ("COMPLETED", "FAILED"), ("STOPPED", "FAILED")]
+)
 def test_run_with_a_lane_of_too_many_dead_letters_has_failed_once_it_is_over(status: Status, shown: Status) -> None:
     first = lane_stats("r", [], lane=0, lanes=2, finished="COMPLETED")
     second = lane_stats("r", [], lane=1, lanes=2, finished="FAILED")
@@ -155,11 +165,15 @@ def test_run_with_a_lane_of_too_many_dead_letters_has_failed_once_it_is_over(sta
     counted=st.lists(st.integers(-1, 20), min_size=4, max_size=4),
     after=st.integers(-1, 25),
 )
-def test_nothing_is_ever_shown_beyond_what_every_unfinished_lane_has(highs: list[int], counted: list[int], after: int) -> None:
+def test_nothing_is_ever_shown_beyond_what_every_unfinished_lane_has(
+    highs: list[int], counted: list[int], after: int
+) -> None:
     lanes = len(highs)
     spec = RunSpec(dataset_id="d", split_id="s", model_version="m", total_rows=100, lanes=lanes)
     stats = [
-        lane_stats("r", [prediction("r", i, lane=lane) for i in range(lane, counted[lane] + 1, lanes)], lane=lane, lanes=lanes)
+        lane_stats(
+            "r", [prediction("r", i, lane=lane) for i in range(lane, counted[lane] + 1, lanes)], lane=lane, lanes=lanes
+        )
         for lane in range(lanes)
     ]
     view = run_view("r", task("r", spec=spec), stats)
@@ -178,7 +192,10 @@ class Remembered:
     """A view of one run."""
 
     def __init__(self, task: TaskState | None, lanes: list[LaneStats]) -> None:
-        self._answer: list[object] = [task and encode(task), {b"%d:%d" % (one.attempt, one.lane): b"1 " + encode(one) for one in lanes}]
+        self._answer: list[object] = [
+            task and encode(task),
+            {b"%d:%d" % (one.attempt, one.lane): b"1 " + encode(one) for one in lanes},
+        ]
 
     async def read(self, fill: object) -> list[object]:
         return self._answer
@@ -189,7 +206,9 @@ async def test_attempts_that_left_nothing_are_not_counted_up(attempt: int) -> No
     alone = Views(Remembered(None, [lane_stats("zz", [], attempt=attempt)]))  # type: ignore[arg-type]
     assert [view.attempt for view in await alone.attempts("zz")] == [attempt]
     state = task(
-        "r", attempt=attempt, former=[FormerAttempt(attempt=3, status="STOPPED", started_at=None, finished_at=None, ended_lanes=0)]
+        "r",
+        attempt=attempt,
+        former=[FormerAttempt(attempt=3, status="STOPPED", started_at=None, finished_at=None, ended_lanes=0)],
     )
     both = Views(Remembered(state, [lane_stats("r", [], attempt=1), lane_stats("r", [], attempt=attempt)]))  # type: ignore[arg-type]
     assert [view.attempt for view in await both.attempts("r")] == [attempt, 3, 1]

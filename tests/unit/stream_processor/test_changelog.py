@@ -8,10 +8,10 @@ from rows.identity import Identity
 from schemas.ids import position_key
 from schemas.messages import encode
 from schemas.topics import INGRESS
+from stream_processor.batch.count import new_lane
 from stream_processor.changelog import problem
-from stream_processor.count import new_lane
-from tests.examples import many
-from tests.hostile import BODIES, KEYS, hostile_bodies, hostile_keys
+from tests.support.examples import many
+from tests.support.hostile import BODIES, KEYS, hostile_bodies, hostile_keys
 
 LANE = encode(new_lane(Identity("r", 1, 2, 4, 0), 3))
 

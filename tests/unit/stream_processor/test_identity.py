@@ -31,7 +31,9 @@ def rejected(record: Record) -> Rejected:
 
 @pytest.mark.parametrize("partition", range(8))
 def test_a_row_without_a_run_belongs_to_the_run_of_its_key_in_whatever_partition(partition: int) -> None:
-    assert guest(key=b"line-7", partition=partition, offset=42) == Identity("ext-line-7", 1, partition, 16, 42 * 16 + partition)
+    assert guest(key=b"line-7", partition=partition, offset=42) == Identity(
+        "ext-line-7", 1, partition, 16, 42 * 16 + partition
+    )
 
 
 @pytest.mark.parametrize("partition", range(8))
@@ -53,7 +55,9 @@ def test_a_key_of_any_bytes_names_a_run_of_its_own_that_can_be_asked_for(key: by
 
 def test_no_two_rows_of_other_systems_share_an_identity_whatever_topic_and_partition() -> None:
     fields = SimpleNamespace(run_id="b", epoch=None)
-    places = [Record(b"", offset, number, topic=topic.name) for topic in INLETS for number in range(8) for offset in range(20)]
+    places = [
+        Record(b"", offset, number, topic=topic.name) for topic in INLETS for number in range(8) for offset in range(20)
+    ]
     found = [one for place in places if isinstance(one := identify(fields, place, on_both_topics), Identity)]
     names = [prediction_id(one.run_id, one.attempt, one.row_index) for one in found]
     assert len(set(names)) == len(names) == 320
@@ -104,18 +108,29 @@ def test_for_one_release_rows_of_other_systems_can_be_taken_on_rows_v1() -> None
 
 
 def test_a_redriven_row_has_the_identity_of_its_first_try() -> None:
-    found = identity(run_id="other", row_index=1, epoch=7, offset=900, partition=3, headers=redrive("ext-line-7", 42, lane=3, attempt=2))
+    found = identity(
+        run_id="other",
+        row_index=1,
+        epoch=7,
+        offset=900,
+        partition=3,
+        headers=redrive("ext-line-7", 42, lane=3, attempt=2),
+    )
     assert found == Identity("ext-line-7", 2, 3, 1, 42, redrives="0-0")
 
 
-@pytest.mark.parametrize("value", [b"", b"1", b"{}", b"\xff", b'{"dead_letter_id":"0-1","run_id":"r","row_index":-1}', None])
+@pytest.mark.parametrize(
+    "value", [b"", b"1", b"{}", b"\xff", b'{"dead_letter_id":"0-1","run_id":"r","row_index":-1}', None]
+)
 def test_a_redrive_that_names_no_dead_letter_is_one_itself(value: Any) -> None:
     found = opened(Record(row(), offset=9, key=None, headers=[("redrive", value)]), partition_of)
     assert isinstance(found, Rejected)
     assert (found.reason, found.identity) == ("invalid_field", Identity("ext-no-key", 1, 8, 16, 152))
 
 
-@pytest.mark.parametrize("run_id", ["sim-task-6f1c2a52-6a86-4f3a-9a0f-0e6c5b8a1d11", "6f1c2a52-6a86-4f3a-9a0f-0e6c5b8a1d11"])
+@pytest.mark.parametrize(
+    "run_id", ["sim-task-6f1c2a52-6a86-4f3a-9a0f-0e6c5b8a1d11", "6f1c2a52-6a86-4f3a-9a0f-0e6c5b8a1d11"]
+)
 def test_nobody_but_our_producer_may_name_one_of_our_runs(run_id: str) -> None:
     found = opened(Record(row(run_id=run_id)), partition_of)
     assert isinstance(found, Rejected)

@@ -3,13 +3,13 @@
 import msgspec
 import pytest
 
-from runtime.run_epochs import Place
+from runtime.run_epochs import NewestAttempt
 from schemas.ids import stats_key
 from schemas.messages import LaneStats, Source, encode
 from schemas.tasks import Command
 from stream_processor.missing import Audit, ended, lost_lanes
+from tests.support.view_records import prediction
 from tests.unit.stream_processor.toys import NOW, PARTITIONS, home, partition_of
-from tests.view_records import prediction
 
 RUN = "sim-task-11111111-1111-4111-8111-111111111111"
 HOME = home(RUN)
@@ -18,18 +18,27 @@ Table = dict[bytes, bytes]
 
 def stats(last_row_index: int, *, finished: bool = False, scored: int = 9) -> Table:
     """`scored`: where the last row stood; rows that cannot be counted were read behind it."""
-    lane = LaneStats(run_id=RUN, attempt=1, lane=0, lanes=1, partition=HOME, offset=scored + 5, epoch=7, last_row_index=last_row_index)
+    lane = LaneStats(
+        run_id=RUN,
+        attempt=1,
+        lane=0,
+        lanes=1,
+        partition=HOME,
+        offset=scored + 5,
+        epoch=7,
+        last_row_index=last_row_index,
+    )
     lane.last = prediction(RUN, last_row_index)
     lane.last.source = Source("rows.v1", HOME, scored)
     lane.finished = "COMPLETED" if finished else None
     return {stats_key(RUN, 1, 0): encode(lane)}
 
 
-def place(acknowledged: int, *, ended: bool = False, failed: bool = False) -> Place:
-    return Place(1, 7, (acknowledged,), ended, failed)
+def place(acknowledged: int, *, ended: bool = False, failed: bool = False) -> NewestAttempt:
+    return NewestAttempt(1, 7, (acknowledged,), ended, failed)
 
 
-def lost(table: Table, where: Place, partition: int = HOME) -> list[LaneStats]:
+def lost(table: Table, where: NewestAttempt, partition: int = HOME) -> list[LaneStats]:
     return [lane for lane, _ in lost_lanes({RUN: where}, table.get, partition, partition_of)]
 
 
@@ -48,7 +57,7 @@ def lost(table: Table, where: Place, partition: int = HOME) -> list[LaneStats]:
         ({}, place(0, ended=True, failed=True), False),
     ],
 )
-def test_a_lane_is_lost_when_it_lacks_rows_or_its_end(table: Table, where: Place, is_lost: bool) -> None:
+def test_a_lane_is_lost_when_it_lacks_rows_or_its_end(table: Table, where: NewestAttempt, is_lost: bool) -> None:
     assert bool(lost(table, where)) is is_lost
     assert lost(table, where, (HOME + 1) % PARTITIONS) == []
 
@@ -59,12 +68,18 @@ def test_it_ends_as_failed_with_what_is_missing_and_the_producer_is_told() -> No
     ((key, value),) = outcome.states
     lane = msgspec.json.decode(value, type=LaneStats)
     assert (key, lane.finished, lane.limit_reached, lane.last_row_index) == (stats_key(RUN, 1, 0), "FAILED", True, 4)
-    assert lane.message == (
-        f"Stopped at row 5: rows 5 to 19 are missing; offsets 100 to 129 of partition {HOME} were removed before they were scored."
+    assert (
+        lane.message
+        == f"Stopped at row 5: rows 5 to 19 are missing; offsets 100 to 129 of partition {HOME} were removed before"
+        " they were scored."
     )
     ((_, order),) = outcome.commands
     command = msgspec.json.decode(order, type=Command)
-    assert (command.command, command.task_id, command.arguments) == ("fail", RUN, {"attempt": 1, "message": lane.message})
+    assert (command.command, command.task_id, command.arguments) == (
+        "fail",
+        RUN,
+        {"attempt": 1, "message": lane.message},
+    )
 
 
 def test_of_a_run_that_is_over_only_the_lane_is_ended() -> None:

@@ -1,4 +1,5 @@
-"""Whatever others put on `rows.v1` about a run of ours becomes a dead letter of theirs: the run's numbers are those without it."""
+"""Whatever others put on `rows.v1` about a run of ours becomes a dead letter of theirs: the run's numbers are those
+without it."""
 
 from typing import Any
 
@@ -10,10 +11,21 @@ from schemas.ids import is_external_key, row_key, stats_key
 from schemas.messages import DeadLetter, DeadLetterMark, LaneStats, PackedRows, RunEnd, RunSkip, encode, pack
 from schemas.tasks import Marks
 from schemas.topics import INGRESS, MAX_KEY_BYTES, PACKED
-from stream_processor.answers import Reasons
-from stream_processor.book import Outcome
-from stream_processor.score import Needs, handle
-from tests.unit.stream_processor.toys import MODEL_A, NOW, PARTITIONS, Producers, Record, home, model, partition_of, redrive, row
+from stream_processor.batch.answers import Reasons
+from stream_processor.batch.counting import BatchOutcome
+from stream_processor.batch.score import Needs, handle
+from tests.unit.stream_processor.toys import (
+    MODEL_A,
+    NOW,
+    PARTITIONS,
+    Producers,
+    Record,
+    home,
+    model,
+    partition_of,
+    redrive,
+    row,
+)
 
 RUN = "sim-task-11111111-1111-4111-8111-111111111111"
 HOME = home(RUN)
@@ -24,7 +36,8 @@ FORGED = 2**60
 
 
 class Topic:
-    """`rows.v1` of which one worker has all partitions: one table, records with offsets of their own in each partition."""
+    """`rows.v1` of which one worker has all partitions: one table, records with offsets of their own in each
+    partition."""
 
     def __init__(self) -> None:
         self.table: dict[bytes, bytes] = {}
@@ -36,13 +49,17 @@ class Topic:
         self.epochs = Producers(highest=EPOCH, attempts=1)
         self.epochs._lanes[RUN] = 1
 
-    def put(self, value: bytes | None, partition: int, headers: Any = (), key: bytes | None = b"line-1") -> Outcome:
+    def put(
+        self, value: bytes | None, partition: int, headers: Any = (), key: bytes | None = b"line-1"
+    ) -> BatchOutcome:
         """Put one record, and have it handled as a batch of its own."""
         record = Record(value, self._next[partition], partition, key, headers)
         self._next[partition] += 1
         given: dict[str, Any] = {"champion": None, "partition_of": partition_of, "now": NOW, "reasons": NONE}
-        outcome = handle([record], state=self.table.get, models={MODEL_A: model()}, epochs=self.epochs, caught_up=True, **given)
-        assert isinstance(outcome, Outcome)
+        outcome = handle(
+            [record], state=self.table.get, models={MODEL_A: model()}, epochs=self.epochs, caught_up=True, **given
+        )
+        assert isinstance(outcome, BatchOutcome)
         self.table |= outcome.states
         self.written += [key for key, _ in outcome.states]
         self.letters += [msgspec.json.decode(value, type=DeadLetter) for _, value in outcome.dead_letters]
@@ -63,12 +80,28 @@ class Topic:
 
 
 def end(**changed: Any) -> bytes:
-    fields: dict[str, Any] = {"run_id": RUN, "attempt": 1, "epoch": EPOCH, "lane": 0, "lanes": 1, "end_index": 0, "ending": "STOPPED"}
+    fields: dict[str, Any] = {
+        "run_id": RUN,
+        "attempt": 1,
+        "epoch": EPOCH,
+        "lane": 0,
+        "lanes": 1,
+        "end_index": 0,
+        "ending": "STOPPED",
+    }
     return msgspec.json.encode(fields | changed)
 
 
 def skip(**changed: Any) -> bytes:
-    fields: dict[str, Any] = {"run_id": RUN, "attempt": 1, "epoch": EPOCH, "lane": 0, "lanes": 1, "from_index": 0, "to_index": 5}
+    fields: dict[str, Any] = {
+        "run_id": RUN,
+        "attempt": 1,
+        "epoch": EPOCH,
+        "lane": 0,
+        "lanes": 1,
+        "from_index": 0,
+        "to_index": 5,
+    }
     return msgspec.json.encode(fields | changed)
 
 
@@ -78,7 +111,9 @@ def packed(**changed: Any) -> bytes:
 
 
 def purge(**changed: Any) -> bytes:
-    return msgspec.json.encode({"dead_letter_id": "9-9", "run_id": RUN, "row_index": 3, "lane": 0, "attempt": 1} | changed)
+    return msgspec.json.encode(
+        {"dead_letter_id": "9-9", "run_id": RUN, "row_index": 3, "lane": 0, "attempt": 1} | changed
+    )
 
 
 END, SKIP, PURGE = [("type", b"run-end")], [("type", b"run-skip")], [("type", b"purge")]
@@ -210,13 +245,19 @@ def test_a_key_that_no_answer_could_carry_is_a_dead_letter_with_its_beginning() 
 def test_a_claim_that_may_be_too_new_is_looked_for_before_it_is_refused() -> None:
     topic = Topic()
     record = Record(row(run_id=RUN, epoch=EPOCH + 1, row_index=0), 0, HOME, row_key(RUN, 0, 1))
-    given: dict[str, Any] = {"champion": None, "partition_of": partition_of, "now": NOW, "reasons": NONE, "models": {MODEL_A: model()}}
+    given: dict[str, Any] = {
+        "champion": None,
+        "partition_of": partition_of,
+        "now": NOW,
+        "reasons": NONE,
+        "models": {MODEL_A: model()},
+    }
     needs = handle([record], state=dict[bytes, bytes]().get, epochs=topic.epochs, **given)
     assert isinstance(needs, Needs)
     assert needs.epochs
     topic.epochs._highest = EPOCH + 1
     outcome = handle([record], state=dict[bytes, bytes]().get, epochs=topic.epochs, **given)
-    assert isinstance(outcome, Outcome)
+    assert isinstance(outcome, BatchOutcome)
     assert (len(outcome.predictions), len(outcome.dead_letters)) == (1, 0)
 
 
@@ -224,14 +265,27 @@ def test_a_claim_that_may_be_too_new_is_looked_for_before_it_is_refused() -> Non
 def test_keys_beyond_the_bound_share_a_run_and_every_row_counts_once(good: bool) -> None:
     table: dict[bytes, bytes] = {}
     value = row() if good else b"{"
-    given: dict[str, Any] = {"champion": None, "partition_of": partition_of, "now": NOW, "reasons": NONE, "models": {MODEL_A: model()}}
+    given: dict[str, Any] = {
+        "champion": None,
+        "partition_of": partition_of,
+        "now": NOW,
+        "reasons": NONE,
+        "models": {MODEL_A: model()},
+    }
     for start in range(0, 400, 10):
-        records = [Record(value, offset, 3, b"key-%d" % (offset % 100), topic=INGRESS.name) for offset in range(start, start + 10)]
+        records = [
+            Record(value, offset, 3, b"key-%d" % (offset % 100), topic=INGRESS.name)
+            for offset in range(start, start + 10)
+        ]
         room = 5 - sum(is_external_key(key, 3, PARTITIONS) for key in table)
         outcome = handle(records, state=table.get, epochs=Producers(), room=room, **given)
-        assert isinstance(outcome, Outcome)
+        assert isinstance(outcome, BatchOutcome)
         table |= outcome.states
-    lanes = [msgspec.json.decode(stored, type=LaneStats) for key, stored in table.items() if is_external_key(key, 3, PARTITIONS)]
+    lanes = [
+        msgspec.json.decode(stored, type=LaneStats)
+        for key, stored in table.items()
+        if is_external_key(key, 3, PARTITIONS)
+    ]
     assert len(lanes) == 6
     assert sum(lane.total + lane.dead_letters for lane in lanes) == 400
     counted = {lane.run_id: lane.total + lane.dead_letters for lane in lanes}
@@ -241,12 +295,25 @@ def test_keys_beyond_the_bound_share_a_run_and_every_row_counts_once(good: bool)
 
 def test_a_packed_row_of_a_key_beyond_the_bound_counts_in_the_shared_run() -> None:
     value = packed(
-        run_id=None, epoch=None, row_index=None, count=1, features=b"\0" * 12, sample_ids=[None], timestamps=[None], labels=[None]
+        run_id=None,
+        epoch=None,
+        row_index=None,
+        count=1,
+        features=b"\0" * 12,
+        sample_ids=[None],
+        timestamps=[None],
+        labels=[None],
     )
-    given: dict[str, Any] = {"champion": None, "partition_of": partition_of, "now": NOW, "reasons": NONE, "models": {MODEL_A: model()}}
+    given: dict[str, Any] = {
+        "champion": None,
+        "partition_of": partition_of,
+        "now": NOW,
+        "reasons": NONE,
+        "models": {MODEL_A: model()},
+    }
     record = Record(value, 5, 3, b"key", IS_PACKED, INGRESS.name)
     outcome = handle([record], state=dict[bytes, bytes]().get, epochs=Producers(), room=0, **given)
-    assert isinstance(outcome, Outcome)
+    assert isinstance(outcome, BatchOutcome)
     assert stats_key("ext-others", 1, 3) in dict(outcome.states)
     ((_, answer),) = outcome.predictions
     assert msgspec.json.decode(answer)["run_id"] == "ext-others"
@@ -265,9 +332,13 @@ def test_an_epoch_that_is_over_is_passed_by_as_before() -> None:
 def test_markers_of_the_owner_count() -> None:
     topic = Topic()
     topic.rows(0)
-    topic.put(encode(RunSkip(run_id=RUN, attempt=1, epoch=EPOCH, lane=0, lanes=1, from_index=1, to_index=5)), HOME, SKIP)
+    topic.put(
+        encode(RunSkip(run_id=RUN, attempt=1, epoch=EPOCH, lane=0, lanes=1, from_index=1, to_index=5)), HOME, SKIP
+    )
     topic.rows(5)
-    topic.put(encode(RunEnd(run_id=RUN, attempt=1, epoch=EPOCH, lane=0, lanes=1, end_index=6, ending="COMPLETED")), HOME, END)
+    topic.put(
+        encode(RunEnd(run_id=RUN, attempt=1, epoch=EPOCH, lane=0, lanes=1, end_index=6, ending="COMPLETED")), HOME, END
+    )
     assert not topic.letters
     assert topic.lane is not None
     assert (topic.lane.total, topic.lane.passed_over, topic.lane.finished) == (2, 4, "COMPLETED")
@@ -289,7 +360,9 @@ SAID = Marks(skips=[(2, 8)], ending="COMPLETED", ends=[12])
         (skip(from_index=0, to_index=8), SKIP),
     ],
 )
-def test_a_marker_at_home_under_the_right_epoch_that_its_owner_did_not_announce_is_a_dead_letter(value: bytes, headers: Any) -> None:
+def test_a_marker_at_home_under_the_right_epoch_that_its_owner_did_not_announce_is_a_dead_letter(
+    value: bytes, headers: Any
+) -> None:
     topic = Topic()
     topic.epochs.said[EPOCH] = SAID
     topic.rows(0, 1)
@@ -314,7 +387,9 @@ def test_markers_of_producers_that_announce_none_are_believed() -> None:
 
 def test_a_skip_that_is_too_old_to_be_listed_is_believed_up_to_where_those_went() -> None:
     marks = Marks(skips=[(9, 20)], unlisted=8)
-    marker = RunSkip(run_id=RUN, attempt=1, epoch=EPOCH, lane=1, lanes=3, from_index=1, to_index=10)  # of row 8, in lane 1
+    marker = RunSkip(
+        run_id=RUN, attempt=1, epoch=EPOCH, lane=1, lanes=3, from_index=1, to_index=10
+    )  # of row 8, in lane 1
     assert said(marks, marker)
     assert not said(marks, msgspec.structs.replace(marker, to_index=13))
     assert said(marks, msgspec.structs.replace(marker, from_index=10, to_index=22))

@@ -1,4 +1,5 @@
-"""Packed records: the same answers and the same state as JSON, whatever the cutting; a bad row does not take the others along."""
+"""Packed records: the same answers and the same state as JSON, whatever the cutting; a bad row does not take the others
+along."""
 
 import json
 from datetime import timedelta
@@ -13,12 +14,23 @@ from hypothesis import strategies as st
 
 from schemas.messages import DeadLetter, LaneStats, PackedRows, Prediction, RunEnd, RunSkip, encode, pack
 from schemas.topics import INGRESS, MAX_ROW_BYTES, PACKED
-from stream_processor.answers import Reasons
-from stream_processor.book import Outcome
-from stream_processor.score import Models, NoModel, handle
-from stream_processor.spans import USUAL, USUAL_PACKED
-from tests.examples import many
-from tests.unit.stream_processor.toys import FEATURES, MODEL_A, NOW, Producers, Record, home, model, partition_of, redrive, row
+from stream_processor.batch.answers import Reasons
+from stream_processor.batch.counting import BatchOutcome
+from stream_processor.batch.reading import USUAL, USUAL_PACKED
+from stream_processor.batch.score import Models, NoModel, handle
+from tests.support.examples import many
+from tests.unit.stream_processor.toys import (
+    FEATURES,
+    MODEL_A,
+    NOW,
+    Producers,
+    Record,
+    home,
+    model,
+    partition_of,
+    redrive,
+    row,
+)
 
 RUN, LANES, LANE = "run-1", 2, 1
 HOME = home(RUN, LANE, LANES)
@@ -53,25 +65,39 @@ def as_json(i: int, offset: int) -> Record:
     said = {} if i % 6 == 0 else {"sample_id": f"SAMPLE_{i}"}
     time = {"timestamp": (NOW + timedelta(seconds=i)).isoformat()} if i % 4 else {}
     features = dict(zip(FEATURES, values(i), strict=True))
-    whose = {"run_id": RUN, "epoch": 3, "lane": LANE, "lanes": LANES, "row_index": i, "label": label(i), "features": features}
+    whose = {
+        "run_id": RUN,
+        "epoch": 3,
+        "lane": LANE,
+        "lanes": LANES,
+        "row_index": i,
+        "label": label(i),
+        "features": features,
+    }
     return Record(row(**whose, **said, **time), offset, HOME, f"{RUN}#{LANE}".encode())
 
 
-def handled(records: list[Record], table: dict[bytes, bytes], reasons: Reasons = LAST_ONLY) -> Outcome:
+def handled(records: list[Record], table: dict[bytes, bytes], reasons: Reasons = LAST_ONLY) -> BatchOutcome:
     outcome = handle(
-        records, state=table.get, models=MODELS, champion=None, partition_of=partition_of, epochs=Producers(run_1=2), now=NOW,
+        records,
+        state=table.get,
+        models=MODELS,
+        champion=None,
+        partition_of=partition_of,
+        epochs=Producers(run_1=2),
+        now=NOW,
         reasons=reasons,
-    )  # fmt: skip
-    assert isinstance(outcome, Outcome)
+    )
+    assert isinstance(outcome, BatchOutcome)
     table |= outcome.states
     return outcome
 
 
-def answers(outcome: Outcome) -> list[Prediction]:
+def answers(outcome: BatchOutcome) -> list[Prediction]:
     return [msgspec.json.decode(value, type=Prediction) for _, value in outcome.predictions]
 
 
-def letters(outcome: Outcome) -> list[DeadLetter]:
+def letters(outcome: BatchOutcome) -> list[DeadLetter]:
     return [msgspec.json.decode(value, type=DeadLetter) for _, value in outcome.dead_letters]
 
 
@@ -106,7 +132,10 @@ def test_packed_rows_give_the_same_answers_and_state_as_json_whatever_the_cuttin
     bounds = [0, *sorted(cut for cut in record_cuts if cut < count), count]
     pieces = list(pairwise(bounds))
     again = [(start, stop) for start, stop in pairwise([min(resent, count - 1), count]) if start < stop]
-    log = [record(packed(LANE + LANES * start, stop - start), offset) for offset, (start, stop) in enumerate([*pieces, *again])]
+    log = [
+        record(packed(LANE + LANES * start, stop - start), offset)
+        for offset, (start, stop) in enumerate([*pieces, *again])
+    ]
     table: dict[bytes, bytes] = {}
     found: list[Prediction] = []
     batches = [0, *sorted(cut for cut in batch_cuts if cut < len(log)), len(log)]
@@ -120,7 +149,9 @@ def test_packed_rows_give_the_same_answers_and_state_as_json_whatever_the_cuttin
     assert same(lane(table)) == same(lane(plain))
     joined: dict[bytes, bytes] = {}  # the same records, read together
     usual = [line._replace(headers=USUAL_PACKED) for line in log]
-    found = [answer for start, stop in pairwise(batches) for answer in answers(handled(usual[start:stop], joined, reasons))]
+    found = [
+        answer for start, stop in pairwise(batches) for answer in answers(handled(usual[start:stop], joined, reasons))
+    ]
     assert [comparable(answer) for answer in found] == [comparable(answer) for answer in answers(expected)]
     assert [answer.source for answer in found] == sources
     handled(usual, joined)
@@ -137,7 +168,13 @@ def test_packed_rows_give_the_same_answers_and_state_as_json_whatever_the_cuttin
     assert same(lane(alone)) == same(lane(plain))
 
 
-@given(st.lists(st.sampled_from(["good", "bad", "marker", "other lane", "gap", "offset time", "no model"]), min_size=1, max_size=25))
+@given(
+    st.lists(
+        st.sampled_from(["good", "bad", "marker", "other lane", "gap", "offset time", "no model"]),
+        min_size=1,
+        max_size=25,
+    )
+)
 @settings(max_examples=many(80), deadline=None)
 def test_json_rows_that_are_read_together_end_as_they_do_one_by_one(kinds: list[str]) -> None:
     log: list[Record] = []
@@ -153,7 +190,11 @@ def test_json_rows_that_are_read_together_end_as_they_do_one_by_one(kinds: list[
         }.get(kind, {})
         body = json.dumps(json.loads(usual.value or b"") | changes).encode()
         skip = RunSkip(run_id=RUN, attempt=1, epoch=3, lane=LANE, lanes=LANES, from_index=i, to_index=i + LANES)
-        log.append(usual._replace(value=body) if kind != "marker" else usual._replace(value=encode(skip), headers=[("type", b"run-skip")]))
+        log.append(
+            usual._replace(value=body)
+            if kind != "marker"
+            else usual._replace(value=encode(skip), headers=[("type", b"run-skip")])
+        )
         i += LANES if kind not in ("other lane", "gap") else 0
     one_by_one: dict[bytes, bytes] = {}
     together: dict[bytes, bytes] = {}
@@ -206,10 +247,14 @@ def test_a_bad_row_is_a_dead_letter_of_its_own_as_json() -> None:
         ({"sample_ids": ["x" * MAX_ROW_BYTES, "", ""]}, "oversized", None),
     ],
 )
-def test_of_a_broken_record_every_row_is_a_dead_letter_so_that_the_run_goes_on(columns: Any, reason: str, path: str | None) -> None:
+def test_of_a_broken_record_every_row_is_a_dead_letter_so_that_the_run_goes_on(
+    columns: Any, reason: str, path: str | None
+) -> None:
     table: dict[bytes, bytes] = {}
     outcome = handled([record(broken(1, 3, **columns)), record(packed(7, 1), 1)], table)
-    assert [(letter.row_index, letter.reason, letter.path) for letter in letters(outcome)] == [(i, reason, path) for i in (1, 3, 5)]
+    assert [(letter.row_index, letter.reason, letter.path) for letter in letters(outcome)] == [
+        (i, reason, path) for i in (1, 3, 5)
+    ]
     assert len({letter.dead_letter_id for letter in letters(outcome)}) == 3
     assert [answer.row_index for answer in answers(outcome)] == [7]
     assert lane(table).skipped == [1, 3, 5]
@@ -239,7 +284,10 @@ def test_rows_of_other_systems_may_be_packed_one_by_one() -> None:
     one, several = packed(0, 1, **plain), packed(0, 2, **plain)
     nulls = packed(0, 1, **plain | {"run_id": "batch-9", "attempt": None, "lane": None, "lanes": None})
     marked = packed(0, 1, run_id="batch-9", epoch=7)
-    log = [record(value, offset)._replace(topic=INGRESS.name) for offset, value in enumerate((one, several, nulls, marked), 5)]
+    log = [
+        record(value, offset)._replace(topic=INGRESS.name)
+        for offset, value in enumerate((one, several, nulls, marked), 5)
+    ]
     outcome = handled(log, table)
     assert [answer.run_id for answer in answers(outcome)][1:] == ["batch-9"]
     assert [answer.row_index for answer in answers(outcome)] == [5 * 16 + HOME, 7 * 16 + HOME]
@@ -250,7 +298,13 @@ def test_rows_of_a_stale_producer_and_markers_are_told_apart_as_ever() -> None:
     table: dict[bytes, bytes] = {}
     end = RunEnd(run_id=RUN, attempt=1, epoch=5, lane=LANE, lanes=LANES, end_index=9, ending="COMPLETED")
     marker = Record(encode(end), 4, HOME, None, [("type", b"run-end")])
-    log = [record(packed(1, 2)), record(packed(1, 3, epoch=5), 1), record(packed(7, 1), 2), record(packed(7, 1, epoch=5), 3), marker]
+    log = [
+        record(packed(1, 2)),
+        record(packed(1, 3, epoch=5), 1),
+        record(packed(7, 1), 2),
+        record(packed(7, 1, epoch=5), 3),
+        marker,
+    ]
     outcome = handled([*log, record(packed(9, 2, epoch=5), 5)], table)
     assert [answer.row_index for answer in answers(outcome)] == [1, 3, 5, 7]
     assert outcome.passed_by == {"sent_again": 2, "stale_epoch": 1, "after_end": 1, "ahead": 1}

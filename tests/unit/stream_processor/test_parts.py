@@ -1,8 +1,8 @@
 import pytest
 
 from runtime.settings import load
-from stream_processor.owner import PRODUCER_BATCH_BYTES, _parts
-from stream_processor.settings import Settings
+from stream_processor.kafka.transactions import PRODUCER_BATCH_BYTES, _parts
+from stream_processor.settings import StreamProcessorSettings
 
 
 def test_records_are_cut_into_parts_that_fit_and_stay_in_order() -> None:
@@ -17,5 +17,5 @@ def test_records_are_cut_into_parts_that_fit_and_stay_in_order() -> None:
 def test_settings_come_from_the_environment_with_the_prefix(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("STREAM_PROCESSOR_BATCH_ROWS", "17")
     monkeypatch.setenv("DATA_PARTITIONS", "3")
-    settings = load(Settings)
+    settings = load(StreamProcessorSettings)
     assert (settings.batch_rows, settings.data_partitions, settings.health_port) == (17, 3, 8101)

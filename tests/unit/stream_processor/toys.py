@@ -10,17 +10,17 @@ from typing import Any, NamedTuple
 import numpy as np
 import xgboost
 
+from models.bundle import MODEL, Bundle, write_bundle
 from rows.decode import FeatureReader
 from rows.identity import PartitionOf
-from runtime.kafka import partition_for
+from runtime.kafka.reading import partition_for
 from schemas.ids import row_key
 from schemas.manifests import ConfusionMatrix, Metrics, ModelManifest
 from schemas.messages import Redrive, encode
 from schemas.tasks import Marks
 from schemas.topics import REDRIVE_HEADER
-from storage.bundles import MODEL, Bundle, write_bundle
-from storage.files import Storage
-from stream_processor.answers import Model
+from storage.objects.files import Storage
+from stream_processor.batch.answers import LoadedModel
 
 PARTITIONS = 8
 FEATURES, IGNORED = ["S1", "S2", "S3"], ["S9"]
@@ -56,7 +56,11 @@ class Producers:
     def __init__(self, highest: int = 100, attempts: int = 9, **lanes: int) -> None:
         self.said: dict[int, Marks] = {}
         """By epoch."""
-        self._highest, self._attempts, self._lanes = highest, attempts, {name.replace("_", "-"): count for name, count in lanes.items()}
+        self._highest, self._attempts, self._lanes = (
+            highest,
+            attempts,
+            {name.replace("_", "-"): count for name, count in lanes.items()},
+        )
 
     def sends(self, run_id: str, attempt: int, epoch: int) -> bool:
         """As `runtime.run_epochs`."""
@@ -71,7 +75,9 @@ class Producers:
         return self.said.get(epoch)
 
 
-def redrive(run_id: str, row_index: int, *, lane: int = 0, attempt: int = 1, dead_letter_id: str = "0-0") -> list[tuple[str, bytes]]:
+def redrive(
+    run_id: str, row_index: int, *, lane: int = 0, attempt: int = 1, dead_letter_id: str = "0-0"
+) -> list[tuple[str, bytes]]:
     """The header of a row that is sent again."""
     named = Redrive(dead_letter_id=dead_letter_id, run_id=run_id, row_index=row_index, lane=lane, attempt=attempt)
     return [(REDRIVE_HEADER, encode(named))]
@@ -123,19 +129,23 @@ def booster(features: int, seed: int) -> xgboost.Booster:
     rows = random.normal(size=(400, features)).astype(np.float32)
     rows[random.random(rows.shape) < 0.1] = np.nan
     labels = np.nan_to_num(rows[:, 0]) + random.normal(size=400) > 0.5
-    return xgboost.train({"max_depth": 2, "objective": "binary:logistic", "nthread": 1}, xgboost.DMatrix(rows, labels.astype(int)), 8)
+    return xgboost.train(
+        {"max_depth": 2, "objective": "binary:logistic", "nthread": 1}, xgboost.DMatrix(rows, labels.astype(int)), 8
+    )
 
 
 @cache
-def model(model_version: str = MODEL_A, threshold: float = 0.4) -> Model:
+def model(model_version: str = MODEL_A, threshold: float = 0.4) -> LoadedModel:
     """A model version, ready to score."""
     described = manifest(model_version, threshold=threshold)
-    return Model(Bundle(described, booster(len(FEATURES), seed_of(model_version))), FeatureReader(described))
+    return LoadedModel(Bundle(described, booster(len(FEATURES), seed_of(model_version))), FeatureReader(described))
 
 
 def store_model(storage: Storage, model_version: str) -> None:
     """Write a model version to the storage."""
-    write_bundle(storage, manifest(model_version), {MODEL: bytes(booster(len(FEATURES), seed_of(model_version)).save_raw("ubj"))})
+    write_bundle(
+        storage, manifest(model_version), {MODEL: bytes(booster(len(FEATURES), seed_of(model_version)).save_raw("ubj"))}
+    )
 
 
 def seed_of(model_version: str) -> int:
@@ -144,7 +154,8 @@ def seed_of(model_version: str) -> int:
 
 
 def replaceable(folder: Path, real: Path) -> Path:
-    """A path that leads to a file, so that what is below it is unavailable (not missing), until `come_back` makes it lead to `real`."""
+    """A path that leads to a file, so that what is below it is unavailable (not missing), until `come_back` makes it
+    lead to `real`."""
     (folder / "in-the-way").touch()
     (folder / "place").symlink_to(folder / "in-the-way")
     (folder / "place.next").symlink_to(real)

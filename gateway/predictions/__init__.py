@@ -1,0 +1,1 @@
+"""Predictions of runs: pages, exports, comparisons; from Redis, or from Kafka where they are older."""

@@ -1,0 +1,1 @@
+"""Runs: begun, steered, shown, replayed."""

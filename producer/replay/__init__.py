@@ -1,0 +1,1 @@
+"""Rows of a run, taken from the topic again."""

@@ -1,0 +1,1 @@
+"""Rows and markers on their way to `rows.v1`."""

@@ -1,0 +1,1 @@
+"""The Kafka edge: every client of ours, how it reads, and what owns a partition."""

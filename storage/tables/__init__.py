@@ -1,0 +1,1 @@
+"""Tables: a CSV taken in, what its columns are, and its splits."""

@@ -1,0 +1,1 @@
+"""A batch of records: read, scored, counted, answered. Pure, given its models."""

@@ -1,0 +1,1 @@
+"""The Faust app and its consumer, bent to what exactness needs."""

@@ -1,0 +1,1 @@
+"""Kafka beside Faust: transactions, questions to the log, what `models.v1` says."""

@@ -1,0 +1,1 @@
+"""The child process that does a job, and what is said to it."""

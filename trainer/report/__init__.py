@@ -1,0 +1,1 @@
+"""What is said of a fitted model: figures, curves, doubts."""

@@ -16,19 +16,19 @@ from gateway.datasets import split_routes as splits
 from gateway.datasets.upload import MAX_FIELD_BYTES, MAX_PARTS
 from gateway.dead_letters import routes as dead_letters
 from gateway.dotnet import routes as dotnet
+from gateway.known_query import refuse_unknown
 from gateway.models import routes as models
 from gateway.models import training_routes as training
 from gateway.parts import open_parts
 from gateway.runs import routes as runs
 from gateway.runs import simulation_routes as simulation
 from gateway.settings import GatewaySettings
+from gateway.spoken import Spoken
 from gateway.system import quarantine_routes as quarantine
 from gateway.system import routes as system
-from gateway.web.known_query import refuse_unknown
 from gateway.web.loop_watch import watch_loop
 from gateway.web.middleware import BodyLimit, RequestTimes
 from gateway.web.plain_errors import PlainErrors, is_plain
-from gateway.web.spoken import Spoken
 from gateway.web.style import CONTRACT, OLD
 from gateway.web.threads import Workshop
 from runtime.network import is_loopback

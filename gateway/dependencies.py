@@ -8,16 +8,16 @@ ones in threads, which was half of what a status request cost.
 
 from typing import Annotated
 
-from fastapi import Depends, Header, Request
+from fastapi import Depends, Header, Query, Request
 
 from gateway.datasets.outbox import Outbox
 from gateway.dead_letters.letters import Letters
 from gateway.dead_letters.redrive import Redriver
 from gateway.errors import DOTNET_PREFIX
+from gateway.notifications import Changes
 from gateway.predictions.comparisons import Comparisons
 from gateway.predictions.pages import PredictionPages
 from gateway.runs.events import Feed
-from gateway.runs.notifications import Changes
 from gateway.runs.offset_ranges import OffsetRanges
 from gateway.settings import GatewaySettings
 from gateway.system.quarantine import Poison
@@ -123,3 +123,5 @@ ThePoison = Annotated[Poison, Depends(_poison)]
 TheDialect = Annotated[Dialect, Depends(_dialect)]
 TheWorkshop = Annotated[Workshop, Depends(_workshop)]
 Workspace = Annotated[str, Depends(_workspace)]
+Cursor = Annotated[str | None, Query(max_length=200, description="`next_cursor` of the former page")]
+Limit = Annotated[int, Query(ge=1, le=500)]

@@ -11,12 +11,12 @@ from starlette.datastructures import State
 from gateway.datasets.outbox import Outbox
 from gateway.dead_letters.letters import Letters
 from gateway.dead_letters.redrive import Redriver
+from gateway.notifications import Changes
 from gateway.predictions.comparisons import Comparisons
 from gateway.predictions.kafka_reader import KafkaReader
 from gateway.predictions.pages import PredictionPages
 from gateway.projector import Projector
 from gateway.runs.events import Feed
-from gateway.runs.notifications import Changes
 from gateway.runs.offset_ranges import OffsetRanges
 from gateway.settings import GatewaySettings
 from gateway.system.answers import Throughput

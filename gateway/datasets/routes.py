@@ -5,7 +5,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query, Request
 
 from gateway.datasets.ingest import store
-from gateway.dependencies import TheOutbox, TheSettings, TheViews, TheWorkshop, Workspace
+from gateway.dependencies import Cursor, Limit, TheOutbox, TheSettings, TheViews, TheWorkshop, Workspace
 from gateway.errors import Invalid, ObjectNotFound, documented
 from gateway.web.problems import ml, v1
 from gateway.web.style import pass_rate, shown_path
@@ -76,8 +76,6 @@ UPLOAD_FAILURES = documented("invalid", "too_large", "unavailable", "full")
 READ_FAILURES = documented("not_found", "invalid", "unavailable")
 
 router = APIRouter()
-Cursor = Annotated[str | None, Query(max_length=200, description="`next_cursor` of the former page")]
-Limit = Annotated[int, Query(ge=1, le=500)]
 
 
 @router.post("/dataset/store", status_code=202, tags=["ML"], responses=UPLOAD_FAILURES, openapi_extra=UPLOAD)

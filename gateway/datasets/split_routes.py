@@ -2,9 +2,9 @@
 
 from fastapi import APIRouter
 
-from gateway.datasets.routes import Cursor, Limit, range_dates
+from gateway.datasets.routes import range_dates
 from gateway.datasets.splits import check, find_dataset, make_split, wait_for_features
-from gateway.dependencies import TheCommands, TheSettings, TheViews, TheWorkshop, Workspace
+from gateway.dependencies import Cursor, Limit, TheCommands, TheSettings, TheViews, TheWorkshop, Workspace
 from gateway.errors import ObjectNotFound, documented
 from gateway.web import problems
 from gateway.web.style import shown_path

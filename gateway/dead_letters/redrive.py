@@ -13,7 +13,7 @@ from aiokafka import AIOKafkaProducer
 
 from gateway.dead_letters.letters import Letters, cut_off
 from gateway.errors import Invalid, StateConflict, problem
-from gateway.runs.notifications import Changes
+from gateway.notifications import Changes
 from runtime.errors import Unavailable
 from runtime.kafka.clients import plain_producer, started
 from runtime.kafka.errors import answered

@@ -6,8 +6,7 @@ from datetime import UTC, datetime
 import msgspec
 from fastapi import APIRouter, Response
 
-from gateway.datasets.routes import Cursor, Limit
-from gateway.dependencies import TheCommands, TheViews, TheWorkshop, Workspace
+from gateway.dependencies import Cursor, Limit, TheCommands, TheViews, TheWorkshop, Workspace
 from gateway.errors import Invalid, ObjectNotFound, StateConflict, documented, problem
 from gateway.models.bundles import check_bundle
 from gateway.web.threads import Workshop

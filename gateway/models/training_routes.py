@@ -5,8 +5,7 @@ from typing import Annotated
 import msgspec
 from fastapi import APIRouter, Body, Query
 
-from gateway.datasets.routes import Cursor, Limit
-from gateway.dependencies import TheCommands, TheDialect, TheSettings, TheViews, Workspace
+from gateway.dependencies import Cursor, Limit, TheCommands, TheDialect, TheSettings, TheViews, Workspace
 from gateway.errors import ObjectNotFound, documented, ill_formed_task_id, unknown_task
 from gateway.models import trainings
 from gateway.web.style import CONTRACT

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from msgspec import Struct
 
-from gateway.runs.answers import truth_of
+from gateway.predictions.truth import truth_of
 from schemas.http.runs import DiffCounts, Difference, FlippedRow, ScoreDifference
 from schemas.messages import HISTOGRAM_BINS, Confusion, Verdict
 

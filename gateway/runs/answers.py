@@ -1,8 +1,8 @@
 """A run as clients are shown it: on the simulation routes and on `/v1`. Pure."""
 
-from math import sqrt
 from typing import Literal
 
+from gateway.predictions.truth import truth_of
 from gateway.web.style import CONTRACT, Dialect
 from schemas.http.runs import (
     AttemptView,
@@ -18,7 +18,7 @@ from schemas.http.runs import (
     SimulationStatus,
     Truth,
 )
-from schemas.messages import Confusion, Prediction
+from schemas.messages import Prediction
 from schemas.tasks import RunSpec
 from storage.view.cursors import is_foreign, tail, written
 from storage.view.run_view import RunView, Totals
@@ -159,27 +159,6 @@ def truth(totals: Totals) -> Truth | None:
     return truth_of(totals.confusion)
 
 
-def truth_of(confusion: Confusion) -> Truth | None:
-    """As `truth`, of these counts."""
-    tp, fp, tn, fn = confusion.tp, confusion.fp, confusion.tn, confusion.fn
-    labelled = tp + fp + tn + fn
-    if not labelled:
-        return None
-    spread = sqrt((tp + fp) * (tp + fn) * (tn + fp) * (tn + fn))
-    return Truth(
-        labelled=labelled,
-        true_positives=tp,
-        false_positives=fp,
-        true_negatives=tn,
-        false_negatives=fn,
-        accuracy=(tp + tn) / labelled,
-        precision=_ratio(tp, tp + fp),
-        recall=_ratio(tp, tp + fn),
-        f1_score=_ratio(2 * tp, 2 * tp + fp + fn),
-        mcc=(tp * tn - fp * fn) / spread if spread else None,
-    )
-
-
 def eta_seconds(run: RunView) -> float | None:
     """Time to the last row at the ordered pace, else at the measured one; null when it cannot be told."""
     if run.spec is None or run.status not in ("PENDING", "IN_PROGRESS"):
@@ -275,10 +254,6 @@ def _phase(run: RunView) -> Literal["waiting", "warmup", "streaming", "ended"]:
     if run.status == "PENDING" or reported == "reading":
         return "waiting"
     return "streaming" if reported == "streaming" else "warmup"
-
-
-def _ratio(part: int, whole: int) -> float | None:
-    return part / whole if whole else None
 
 
 def _tail(run: RunView) -> int | str:

@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 from gateway.errors import Invalid, ObjectNotFound, StateConflict, problem
 from gateway.models.bundles import check_bundle
-from gateway.runs.notifications import Changes
+from gateway.notifications import Changes
 from gateway.web.threads import Workshop
 from gateway.writer import Commands, pending
 from schemas import ids, topics

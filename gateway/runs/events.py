@@ -18,9 +18,9 @@ from pydantic import BaseModel
 
 from gateway import metrics
 from gateway.errors import RowsGone
+from gateway.notifications import Changes
 from gateway.predictions.pages import PredictionPages, PredictionSlice
 from gateway.runs.answers import run_answer, statistics
-from gateway.runs.notifications import Changes
 from runtime.errors import Unavailable
 from schemas.http.runs import StatusEvent
 from storage.view.answers import Late

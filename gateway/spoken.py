@@ -14,7 +14,7 @@ from starlette.datastructures import URL, Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from gateway import errors
-from gateway.web.known_query import UPLOADS
+from gateway.known_query import UPLOADS
 from gateway.web.operations import Operations, route_path
 
 ANY_CASE, OWN = "/api/", "/v1/"

@@ -12,7 +12,8 @@ import msgspec
 import numpy as np
 
 from benchmarks.world import MODEL_VERSION
-from models.bundle import Bundle, Matrix, load_bundle, score
+from models.bundle import Bundle, load_bundle, score
+from models.kinds.base import Matrix
 from rows.decode import FeatureReader
 from schemas.messages import PackedRows, Prediction, Source, encode
 from storage.objects.files import Storage

@@ -64,7 +64,7 @@ def by_hand(folder: Path, storage: str, split: str, dataset: str) -> Made:
 def by_hand_tuned(folder: Path, storage: str, split: str, dataset: str) -> Made:
     """The same with what the trainer has found out: threads that do not spin while they wait, XGBoost without
     scikit-learn."""
-    from models.bundle import import_xgboost
+    from models.kinds.xgboost import import_xgboost
 
     os.environ["OMP_WAIT_POLICY"] = "passive"  # read when XGBoost is imported
     import_xgboost()

@@ -21,7 +21,9 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
 from devstack.kafka import EmbeddedKafka
 from devstack.topics import create_topics
-from models.bundle import MODEL, Bundle, Matrix, score, write_bundle
+from models.bundle import MODEL, Bundle, score, write_bundle
+from models.kinds.base import Matrix
+from models.kinds.xgboost import BoostedTrees
 from producer.sending.encoding import Columns, Turn, row_encoder, row_packer
 from producer.sending.positions import Positions
 from producer.sending.sender import Lanes, Sender
@@ -86,7 +88,7 @@ class Workload:
     def bundle(self) -> Bundle:
         """The model: its trees are full, so that it costs what its size says."""
         booster = _booster(self.size.features, self.size.trees, self.size.depth)
-        return Bundle(self.manifest, booster)
+        return Bundle(self.manifest, BoostedTrees(booster, self.manifest.best_iteration))
 
     @cached_property
     def manifest(self) -> ModelManifest:
@@ -122,7 +124,7 @@ class Workload:
 
     def store(self, storage: Storage) -> None:
         """Write the model version."""
-        write_bundle(storage, self.manifest, {MODEL: bytes(self.bundle.booster.save_raw("ubj"))})
+        write_bundle(storage, self.manifest, {MODEL: bytes(self.bundle.scorer.booster.save_raw("ubj"))})
 
     @cached_property
     def matrix(self) -> Matrix:

@@ -12,24 +12,22 @@ from __future__ import annotations
 
 import hashlib
 import re
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 from pydantic import ValidationError
 
-from models import golden
+from models import golden, kinds
+from models.kinds.base import Matrix, Scorer, Unusable, finite
 from rows.inputs import PREPARATION, ModelInputs, read_inputs
 from schemas.manifests import ModelManifest
 
 if TYPE_CHECKING:
     from storage.objects.files import Storage
 
-Matrix = npt.NDArray[np.float32]
 MODEL, MANIFEST, CURVES_IMAGE, CURVES = "model.ubj", "manifest.json", "curves.png", "curves.json"
 MODEL_VERSION = re.compile(r"model-[0-9a-f]{12}")
 
@@ -56,14 +54,14 @@ class BundleCorrupt(BundleError):
 
 @dataclass(frozen=True, slots=True)
 class Bundle:
-    """A loaded model version. `booster` takes `manifest.features` in order, as float32, NaN for missing; categories as
+    """A loaded model version. `scorer` takes `manifest.features` in order, as float32, NaN for missing; categories as
     `inputs` codes them.
 
     `inputs` is null where all are numbers.
     """
 
     manifest: ModelManifest
-    booster: Any
+    scorer: Scorer
     inputs: ModelInputs | None = None
 
 
@@ -148,112 +146,60 @@ def read_file(storage: Storage, manifest: ModelManifest, name: str) -> bytes:
 def make_bundle(content: BundleFiles, *, threads: int = 1) -> Bundle:
     """Give a bundle's files to the library, which a hostile model may crash: see `models.trial`. Raises
     `BundleCorrupt`."""
-    xgboost = import_xgboost()
     manifest = content.manifest
     model_version = manifest.model_version
-    if (
-        content.golden_rows is None
-        and (made_by := manifest.library_versions.get("xgboost", xgboost.__version__)) != xgboost.__version__
-    ):
+    try:
+        kind = kinds.find(manifest.kind)
+    except Unusable as error:
+        raise BundleCorrupt(model_version, str(error)) from error
+    made_by = manifest.library_versions.get(kind.library)
+    if content.golden_rows is None and made_by not in (None, kind.version()):
         detail = (
-            f"it was made by XGBoost {made_by}, this is {xgboost.__version__}, and it holds no golden rows to compare;"
+            f"it was made by {kind.title} {made_by}, this is {kind.version()}, and it holds no golden rows to compare;"
             " train it again"
         )
         raise BundleCorrupt(model_version, detail)
-    booster = xgboost.Booster({"nthread": threads})
     try:
-        booster.load_model(bytearray(content.model))
-    except (xgboost.core.XGBoostError, ValueError) as error:  # the latter where it cannot even say what is wrong
-        raise BundleCorrupt(model_version, f"XGBoost cannot read {MODEL}: {str(error).splitlines()[0]}") from error
-    booster.set_param({"nthread": threads})  # loading restores the setting of the training
-    if booster.num_features() != len(manifest.features):
+        scorer = kind.load(manifest, content.model, threads=threads)
+    except Unusable as error:
+        raise BundleCorrupt(model_version, f"{kind.title} cannot read {MODEL}: {error}") from error
+    if scorer.features != len(manifest.features):
         raise BundleCorrupt(
-            model_version,
-            f"the model takes {booster.num_features()} features, the manifest names {len(manifest.features)}",
+            model_version, f"the model takes {scorer.features} features, the manifest names {len(manifest.features)}"
         )
-    bundle = Bundle(manifest, booster, _inputs(manifest, booster, content.preparation))
+    bundle = Bundle(manifest, scorer, _inputs(manifest, scorer, content.preparation))
     try:
         wrong = (
             golden.problem(content.golden_rows, len(manifest.features), partial(score, bundle))
             if content.golden_rows is not None
             else None
         )
-    except xgboost.core.XGBoostError as error:
-        raise BundleCorrupt(model_version, f"XGBoost cannot score by {MODEL}: {str(error).splitlines()[0]}") from error
+    except Unusable as error:
+        raise BundleCorrupt(model_version, f"{kind.title} cannot score by {MODEL}: {error}") from error
     if wrong:
-        made_by = manifest.library_versions.get("xgboost", "an unknown version")
-        raise BundleCorrupt(model_version, f"{wrong} (made by XGBoost {made_by}, this is {xgboost.__version__})")
+        whose = f"made by {kind.title} {made_by or 'an unknown version'}, this is {kind.version()}"
+        raise BundleCorrupt(model_version, f"{wrong} ({whose})")
     return bundle
 
 
 def score(bundle: Bundle, matrix: Matrix) -> Matrix:
-    """P(FAIL) of each row: float32 [n, k] in the manifest's feature order, NaN for missing → float32 [n].
-
-    `inplace_predict` and a `DMatrix` give the same bits; the former was measured 10 to 25 % faster at every batch size.
-    """
-    return probability_fail(bundle.booster, bundle.manifest.best_iteration, matrix)
-
-
-def probability_fail(booster: Any, best_iteration: int, matrix: Matrix) -> Matrix:
-    """`score` of a booster that is not in a bundle yet."""
-    if not len(matrix):
-        return np.empty(0, np.float32)
-    probability: Matrix = booster.inplace_predict(
-        finite(matrix), iteration_range=(0, best_iteration + 1), validate_features=False
-    )
-    return probability
+    """P(FAIL) of each row: float32 [n, k] in the manifest's feature order, NaN for missing → float32 [n]."""
+    return bundle.scorer.score(finite(matrix)) if len(matrix) else np.empty(0, np.float32)
 
 
 def contributions(bundle: Bundle, matrix: Matrix, *, approximate: bool = False) -> Matrix:
-    """Each feature's part in the log-odds of FAIL, float32 [n, k], without the bias.
-
-    Exact is TreeSHAP (Lundberg et al. 2018, arXiv:1802.03888); approximate is Saabas' method, measured 25 times faster.
-    """
-    xgboost = import_xgboost()
+    """Each feature's part in the log-odds of FAIL, float32 [n, k], without the bias."""
     if not len(matrix):
         return np.empty((0, len(bundle.manifest.features)), np.float32)
-    data = xgboost.DMatrix(finite(matrix), nthread=1)
-    parts: Matrix = bundle.booster.predict(
-        data,
-        pred_contribs=True,
-        approx_contribs=approximate,
-        iteration_range=(0, bundle.manifest.best_iteration + 1),
-        validate_features=False,
-    )
-    return np.ascontiguousarray(parts[:, :-1])
+    return bundle.scorer.contributions(finite(matrix), approximate=approximate)
 
 
-def import_xgboost() -> Any:
-    """XGBoost without scikit-learn, which it imports for estimators that nobody here uses: 0.4 s of processor time
-    instead of 1.4 s."""
-    if "xgboost" not in sys.modules and "sklearn" not in sys.modules:
-        sys.modules["sklearn"] = None  # type: ignore[assignment]  # the documented way to make an import fail
-        try:
-            import xgboost
-        finally:
-            del sys.modules["sklearn"]
-    import xgboost
-
-    return xgboost
-
-
-def finite(matrix: npt.NDArray[np.floating[Any]]) -> Matrix:
-    """The matrix as float32. What it cannot hold is missing, as in an uploaded CSV, whether it came as 1e39, 1e400 or
-    an infinity."""
-    with np.errstate(over="ignore"):
-        single = np.ascontiguousarray(matrix, np.float32)
-    if not np.isinf(single).any():
-        return single
-    return np.where(np.isinf(single), np.float32(np.nan), single)
-
-
-def _inputs(manifest: ModelManifest, booster: Any, content: bytes | None) -> ModelInputs | None:
+def _inputs(manifest: ModelManifest, scorer: Scorer, content: bytes | None) -> ModelInputs | None:
     try:
         inputs = None if content is None else read_inputs(manifest, content)
     except ValueError as error:
         raise BundleCorrupt(manifest.model_version, str(error)) from error
-    categories = {at for at, kind in enumerate(booster.feature_types or ()) if kind == "c"}
-    if categories != set(inputs.categories if inputs else ()):
+    if scorer.categories != set(inputs.categories if inputs else ()):
         raise BundleCorrupt(manifest.model_version, f"the categories of {MODEL} are not those of {PREPARATION}")
     return inputs
 

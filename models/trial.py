@@ -14,7 +14,9 @@ from collections import OrderedDict
 import msgspec
 import structlog
 
+from models import kinds
 from models.bundle import BundleFiles, digest
+from models.kinds.base import Unusable
 from models.trial_child import TrialAnswer, TrialOrder
 
 SECONDS, BYTES_PER_SECOND = 20.0, 10 << 20
@@ -94,8 +96,8 @@ class Trial:
         child.kill()
         code = child.wait()
         if took >= seconds or code == -signal.SIGXCPU:
-            return f"XGBoost was not done with it after {seconds:.0f} s"
-        return f"XGBoost crashed on it ({signal.Signals(-code).name if code < 0 else f'code {code}'})"
+            return f"{_title(content)} was not done with it after {seconds:.0f} s"
+        return f"{_title(content)} crashed on it ({signal.Signals(-code).name if code < 0 else f'code {code}'})"
 
 
 def _asked(child: subprocess.Popen[bytes], order: bytes) -> TrialAnswer | None:
@@ -112,3 +114,10 @@ def _asked(child: subprocess.Popen[bytes], order: bytes) -> TrialAnswer | None:
 
 def _size(file: bytes | None) -> int | None:
     return None if file is None else len(file)
+
+
+def _title(content: BundleFiles) -> str:
+    try:
+        return kinds.find(content.manifest.kind).title
+    except Unusable:
+        return "The library"

@@ -16,7 +16,8 @@ import msgspec
 import numpy as np
 from msgspec import Struct
 
-from models.bundle import BundleCorrupt, BundleFiles, contributions, import_xgboost, make_bundle, score
+from models import kinds
+from models.bundle import BundleCorrupt, BundleFiles, contributions, make_bundle, score
 from schemas.manifests import ModelManifest
 
 EXPLAINED_ROWS, SCORED_ROWS = 4, 64
@@ -43,7 +44,7 @@ def main() -> None:
     """Try bundles out until standard input ends."""
     answers = os.fdopen(os.dup(1), "wb", buffering=0)
     os.dup2(2, 1)  # whatever the library prints
-    import_xgboost()
+    kinds.warm()
     while line := sys.stdin.buffer.readline():
         order = msgspec.json.decode(line, type=TrialOrder)
         content = _content(order, sys.stdin.buffer)
@@ -71,7 +72,8 @@ def _problem(content: BundleFiles) -> str | None:
     except MemoryError:
         return "it takes more memory than a model of its size may"
     except Exception as error:  # of the library: the bundle cannot be used, whatever it is
-        return f"XGBoost cannot use it: {str(error).splitlines()[0] if str(error) else type(error).__name__}"
+        said = (str(error).splitlines() or [type(error).__name__])[0]
+        return f"{kinds.find(content.manifest.kind).title} cannot use it: {said}"
     if probabilities.shape != (SCORED_ROWS,) or not bool(((probabilities >= 0) & (probabilities <= 1)).all()):
         return "it does not give one probability for each row"
     return None

@@ -306,4 +306,5 @@ class ModelManifest(Manifest):
     doubt: str | None = Field(
         None, description="why it is not shown to be better than calling every row PASS; null: it is"
     )
+    kind: str = Field("xgboost", pattern=r"^[a-z][a-z0-9_-]{0,63}$", description="how the model scores: `models.kinds`")
     files: dict[str, str]

@@ -16,12 +16,12 @@ from weakref import WeakValueDictionary
 import numpy as np
 import structlog
 
+from models import kinds
 from models.bundle import (
     BundleCorrupt,
     BundleError,
     contributions,
     digest,
-    import_xgboost,
     make_bundle,
     read_bundle,
     score,
@@ -93,7 +93,7 @@ class ModelCache:
     def warm(self) -> None:
         """Load the library, and start the process in which bundles are tried out. Blocks."""
         self._trial.warm()
-        import_xgboost()
+        kinds.warm()
 
     def close(self) -> None:
         """End that process."""

@@ -18,7 +18,9 @@ import xgboost
 from pydantic import ValidationError
 
 from models import golden
-from models.bundle import CURVES, CURVES_IMAGE, MODEL, Matrix, bundle_path, probability_fail, write_bundle
+from models.bundle import CURVES, CURVES_IMAGE, MODEL, bundle_path, write_bundle
+from models.kinds.base import Matrix
+from models.kinds.xgboost import probability_fail
 from rows.inputs import PREPARATION, ModelInputs, write_inputs
 from schemas.ids import new_id
 from schemas.manifests import DatasetManifest, FeatureSelection, Metrics, ModelManifest, SplitManifest

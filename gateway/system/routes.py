@@ -17,6 +17,7 @@ from gateway.errors import documented_unready, ready
 from gateway.system import answers as system_view
 from gateway.system.broker_status import BrokerStatus, Cluster
 from gateway.web.threads import Workshop
+from models import kinds
 from runtime.errors import Unavailable
 from schemas.http.shared import Health, Readiness, RootInfo
 from schemas.http.system import RedisView, System
@@ -124,7 +125,8 @@ async def _redis(store: RedisStore) -> RedisView | None:
 
 def _versions(own: str, redis: RedisView | None) -> dict[str, str]:
     packages = {
-        name: version(name) for name in ("fastapi", "aiokafka", "faust-streaming", "xgboost-cpu", "polars", "nicegui")
+        name: version(name)
+        for name in ("fastapi", "aiokafka", "faust-streaming", *kinds.DISTRIBUTIONS, "polars", "nicegui")
     }
     return {"intelliinspect": own, "python": platform.python_version(), **packages} | (
         {"redis": redis.version} if redis else {}

@@ -23,7 +23,7 @@ from schemas.topics import (
 )
 
 if TYPE_CHECKING:
-    from models.bundle import Matrix
+    from models.kinds.base import Matrix
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 Headers = list[tuple[str, bytes]]

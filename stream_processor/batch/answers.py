@@ -8,7 +8,9 @@ from math import isnan
 
 import numpy as np
 
-from models.bundle import Bundle, Matrix, contributions
+from models.bundle import Bundle, contributions
+from models.kinds.base import Matrix
+from models.outputs import confidence, is_fail, verdict
 from rows.decode import FeatureReader, Opened, SourceRecord
 from rows.rejected import Rejected
 from schemas.ids import dead_letter_id, prediction_id
@@ -63,7 +65,7 @@ def prediction(record: SourceRecord, item: ScoredRow, now: datetime) -> Predicti
     """Return the answer to a row, its reasons still to come."""
     identity, envelope, probability = item.opened.identity, item.opened.envelope, item.probability
     threshold = item.model.bundle.manifest.threshold
-    failed = probability >= threshold
+    fail = is_fail(probability, threshold)
     return Prediction(
         prediction_id=prediction_id(identity.run_id, identity.attempt, identity.row_index),
         run_id=identity.run_id,
@@ -72,8 +74,8 @@ def prediction(record: SourceRecord, item: ScoredRow, now: datetime) -> Predicti
         row_index=identity.row_index,
         sample_id=envelope.sample_id or f"SAMPLE_{identity.row_index}",
         row_timestamp=envelope.timestamp,
-        prediction="FAIL" if failed else "PASS",
-        confidence=probability if failed else 1.0 - probability,
+        prediction=verdict(fail),
+        confidence=confidence(probability, fail),
         probability_fail=probability,
         threshold=threshold,
         model_version=item.version,

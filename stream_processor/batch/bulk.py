@@ -5,6 +5,8 @@ from datetime import datetime
 
 from msgspec import Raw
 
+from models.outputs import are_fails, verdict
+from models.outputs import confidence as confidence_of
 from rows.decode import Envelope, Opened
 from schemas.messages import HISTOGRAM_BINS, LaneStats, Prediction, encode
 from stream_processor.batch.answers import ScoredRow, prediction
@@ -31,15 +33,17 @@ def answer_all(span: Span, lane: LaneStats, now: datetime) -> Said:
         (False, None): 0,
         (True, None): 0,
     }
-    columns = zip(span.places(), span.probabilities, rows.sample_ids, rows.timestamps, rows.labels, strict=True)
-    for (key, answer.source), probability, sample, time, label in columns:
-        failed = probability >= threshold
+    decided = are_fails(span.probabilities, threshold)
+    columns = zip(
+        span.places(), span.probabilities, decided, rows.sample_ids, rows.timestamps, rows.labels, strict=True
+    )
+    for (key, answer.source), probability, failed, sample, time, label in columns:
         answer.prediction_id = name + str(index)
         answer.row_index = index
         answer.sample_id = sample or f"SAMPLE_{index}"
         answer.row_timestamp = time
-        answer.prediction = "FAIL" if failed else "PASS"
-        answer.confidence = confidence = probability if failed else 1.0 - probability
+        answer.prediction = verdict(failed)
+        answer.confidence = confidence = confidence_of(probability, failed)
         answer.probability_fail = probability
         answer.label = label
         said.append((key, encode(answer)))

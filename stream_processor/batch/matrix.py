@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from models.bundle import Matrix
+from models.kinds.base import Matrix
 from rows.packed import FLOAT32
 
 BLOCK_ROWS = 64

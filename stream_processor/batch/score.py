@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal, TypeAlias
 
-from models.bundle import Matrix, score
+from models.bundle import score
+from models.kinds.base import Matrix
 from rows.admission import Admission, Epochs
 from rows.decode import Item, Opened, SourceRecord, opened
 from rows.identity import PartitionOf

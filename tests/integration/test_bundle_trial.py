@@ -14,14 +14,13 @@ from models.bundle import (
     BundleFiles,
     bundle_path,
     digest,
-    finite,
-    import_xgboost,
     load_bundle,
-    probability_fail,
     read_bundle,
     read_manifest,
     write_bundle,
 )
+from models.kinds.base import finite
+from models.kinds.xgboost import import_xgboost, probability_fail
 from models.trial import Trial
 from schemas.manifests import ModelManifest
 from storage.objects.files import Storage

@@ -7,7 +7,7 @@ import pytest
 import xgboost
 from pydantic import ValidationError
 
-from models.bundle import probability_fail
+from models.kinds.xgboost import probability_fail
 from schemas.training import TrainingParameters
 from trainer.fit.training import Fitted, fit, total_gains
 

@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from models.bundle import probability_fail
+from models.kinds.xgboost import probability_fail
 from rows.inputs import ModelInput, ModelInputs, numbers
 from schemas.training import TrainingParameters
 from storage.objects.files import Storage

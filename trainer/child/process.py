@@ -11,7 +11,7 @@ from pathlib import Path
 
 import structlog
 
-from models.bundle import import_xgboost
+from models.kinds.xgboost import import_xgboost
 from runtime.logging import configure
 from storage.errors import StorageFull, StorageUnavailable, StoredFileMissing
 from storage.objects.files import Storage

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from models.bundle import Matrix
+from models.kinds.base import Matrix
 from rows.inputs import ModelInputs
 from trainer.fit import features
 from trainer.fit.data import Numbers, SetReader, labels

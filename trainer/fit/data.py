@@ -9,7 +9,7 @@ import numpy.typing as npt
 import polars as pl
 from pydantic import BaseModel, ValidationError
 
-from models.bundle import Matrix, finite
+from models.kinds.base import Matrix, finite
 from models.stored_inputs import model_columns
 from rows.inputs import ModelInput, ModelInputs
 from schemas.manifests import SetManifest

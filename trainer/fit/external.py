@@ -10,7 +10,7 @@ from typing import Any
 
 import xgboost
 
-from models.bundle import Matrix
+from models.kinds.base import Matrix
 from schemas.training import TrainingParameters
 from trainer.fit.data import Numbers, SetReader, labels
 from trainer.fit.training import Fitted, OnRound, boost

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from models.bundle import Matrix
+from models.kinds.base import Matrix
 from schemas.training import TrainingParameters
 from trainer.fit.training import OnRound, fit, total_gains
 from trainer.fit.validation import Labels

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import numpy
 
-from models.bundle import probability_fail
+from models.kinds.xgboost import probability_fail
 from schemas.training import TrainingParameters
 from trainer.child.reporting import TRAINING, Reporter
 from trainer.child.wire import BackendSettings

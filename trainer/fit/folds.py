@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 import xgboost
 
-from models.bundle import Matrix
+from models.kinds.base import Matrix
 from schemas.training import TrainingParameters
 from trainer.fit.training import Fitted, OnRound, RoundHistory, booster_parameters, column_types
 from trainer.fit.validation import Indices, Labels

@@ -11,7 +11,7 @@ import numpy as np
 import xgboost
 from xgboost.callback import TrainingCallback
 
-from models.bundle import Matrix
+from models.kinds.base import Matrix
 from schemas.training import TrainingParameters
 from trainer.fit.validation import Labels
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from models.bundle import Matrix
+from models.kinds.base import Matrix
 from rows.inputs import ModelInput
 from schemas.manifests import ReferenceHistogram
 

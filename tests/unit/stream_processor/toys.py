@@ -11,6 +11,7 @@ import numpy as np
 import xgboost
 
 from models.bundle import MODEL, Bundle, write_bundle
+from models.kinds.xgboost import BoostedTrees
 from rows.decode import FeatureReader
 from rows.identity import PartitionOf
 from runtime.kafka.reading import partition_for
@@ -138,7 +139,10 @@ def booster(features: int, seed: int) -> xgboost.Booster:
 def model(model_version: str = MODEL_A, threshold: float = 0.4) -> LoadedModel:
     """A model version, ready to score."""
     described = manifest(model_version, threshold=threshold)
-    return LoadedModel(Bundle(described, booster(len(FEATURES), seed_of(model_version))), FeatureReader(described))
+    return LoadedModel(
+        Bundle(described, BoostedTrees(booster(len(FEATURES), seed_of(model_version)), described.best_iteration)),
+        FeatureReader(described),
+    )
 
 
 def store_model(storage: Storage, model_version: str) -> None:

@@ -15,6 +15,8 @@ from pathlib import Path
 
 from schemas.manifests import Notice
 from storage.errors import StorageProblem
+from storage.tables.csv_repeats import Around, around, tidied
+from storage.tables.csv_units import NUMBER, is_ruler, is_units, no_numbers
 
 SEPARATORS = ",;\t|"
 BLANK = " "
@@ -28,14 +30,6 @@ RECORDS = 60
 MOST_PREAMBLE = 40
 SEP_LINE = re.compile(r'^"?sep=(.)"?\s*$', re.IGNORECASE)
 COMMENT = re.compile(r'^\s*"?(#|//|%|!|--)')
-NUMBER = re.compile(r"^[+-]?(\d+([.,]\d+)*|[.,]\d+)([eE][+-]?\d+)?$")
-UNIT = re.compile(
-    r"^[\[(<]?\s*(°\s*[CFK]|º[CF]|℃|℉|%|‰|deg\w*|[kmcµμnMGh]?(m|s|g|A|V|W|N|Nm|Pa|bar|Hz|l|L|t|mol|Ω|ohm|Ohm|J|K|T|B|Wh|VA|VAr|F|C|H)"
-    r"|min|h|d|rpm|U/min|1/min|1/s|psi|ppm|ppb|pcs|pH|dB|[a-zµμ°]{1,3}/[a-z0-9²³^]{1,4}|m[²³23]|mm[²³23]|cm[²³23]|Stk\.?|sec|unit|units|-|–)\s*[\])>]?$"
-)
-"""A cell of a row of units."""
-RULER = re.compile(r":?[-=─]{2,}:?")
-REAL_UNIT = re.compile(r"\w|[°%‰℃℉Ω]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +50,8 @@ class Head:
     unnamed: tuple[int, ...] = ()
     index: str | None = None
     notices: tuple[Notice, ...] = ()
+    around: Around | None = None
+    """What may come again among the rows; None without a header."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +102,14 @@ def read_head(
     return _Finder(lines, mark, header).find(separator)
 
 
+def with_labels(head: Head, labels: Sequence[str]) -> Head:
+    """The head, knowing which columns may be the label: its name there, among rows, is a header's."""
+    if head.around is None:
+        return head
+    places = tuple(place for place in head.around.label if head.names[place] in labels)
+    return replace(head, around=replace(head.around, label=places))
+
+
 def _too_wide(lines: Sequence[str], separator: str | None, most: int) -> StorageProblem | None:
     """Before anything is parsed: a header of 200,000 columns costs as much as counting its separators."""
     count = max((line.count(one) + 1 for line in lines[:5] for one in separator or SEPARATORS), default=0)
@@ -131,6 +135,7 @@ class _Finder:
         self._notices: list[Notice] = []
         self._skipped = 0
         self._comment: str | None = None
+        self._before: list[list[str]] = []
 
     def find(self, separator: str | None) -> Head | StorageProblem:
         separator = self._skip_lines() or separator
@@ -142,6 +147,7 @@ class _Finder:
                 "preamble",
                 f"The first {form.start} records have fewer fields than the rest and are not read: {_shown(form)}.",
             )
+        self._before = form.records[: form.start]
         form = replace(
             form,
             records=form.records[form.start :],
@@ -250,11 +256,14 @@ class _Finder:
                 {"line": ends[0] + 1},
             )
         names, index = self._widened(names, rows, form.width)
-        if len(rows) > 1 and header_line and _is_ruler(rows[0]):
+        if len(rows) > 1 and header_line and is_ruler(rows[0]):
             self._say("ruler", f"Line {after + 1} is a ruler below the header and no row.")
             ends = ends[1:]
             after, rows = ends[1], rows[1:]
-        if rows and header_line and _is_units(rows):
+        known = around(names, form.records[0], rows, self._before)
+        others = [row for row in rows[1:] if tidied(row) not in (known.header, tidied(rows[0]))]
+        if rows and header_line and is_units([rows[0], *others]):
+            known = replace(known, units=tidied(rows[0]))
             units = ", ".join(
                 f"{name} {unit.strip()}" for name, unit in zip(names, rows[0], strict=False) if unit.strip()
             )
@@ -278,10 +287,12 @@ class _Finder:
             unnamed,
             index,
             tuple(self._notices),
+            known if header_line else None,
         )
 
     def _widened(self, names: list[str], rows: list[list[str]], width: int) -> tuple[list[str], str | None]:
         """The names, one for every field: rows may have one field more, R's row names before or nothing after."""
+        rows = [row for row in rows if row != names]  # a joined file repeats it
         if len(rows) > 1 and len(names) == width - 1 and all(len(row) == width for row in rows):
             if not any(row[-1].strip() for row in rows):
                 return [*names, ""], None
@@ -316,7 +327,7 @@ def _placed(form: Form) -> Form:
     """The form with its header found: the first record, unless a preamble of shorter ones comes before rows that are
     all alike."""
     widths = [len(record) for record in form.records]
-    first, rest = widths[0], widths[1:]
+    first, rest = widths[0], [len(record) for record in form.records if record != form.records[0]]  # it may come again
     if not rest:
         return replace(form, width=first)
     usual, count = Counter(rest).most_common(1)[0]
@@ -327,13 +338,13 @@ def _placed(form: Form) -> Form:
     if (
         first == usual - 1
         and count == len(rest)
-        and not (len(rest) > 1 and _no_numbers(form.records[1]) and not _no_numbers(form.records[2]))
+        and not (len(rest) > 1 and no_numbers(form.records[1]) and not no_numbers(form.records[2]))
     ):
         return replace(form, width=usual if len(rest) > 1 else first)
     start = widths.index(usual)
     after = widths[start + 1 :]
     plain = start <= MOST_PREAMBLE and all(width < usual for width in widths[:start]) and len(after) > 1
-    if plain and sum(width == usual for width in after) >= 0.9 * len(after) and _no_numbers(form.records[start]):
+    if plain and sum(width == usual for width in after) >= 0.9 * len(after) and no_numbers(form.records[start]):
         return replace(form, start=start, width=usual)
     return replace(form, width=first)
 
@@ -347,11 +358,7 @@ def _padded_preamble(form: Form) -> int:
         return 0
     start = filled.index(usual)
     plain = start <= MOST_PREAMBLE and len(filled) - start > 2 and all(width < usual for width in filled[:start])
-    return start if plain and _no_numbers(form.records[start]) and not _no_numbers(form.records[start + 1]) else 0
-
-
-def _no_numbers(record: list[str]) -> bool:
-    return not any(NUMBER.match(cell.strip()) for cell in record)
+    return start if plain and no_numbers(form.records[start]) and not no_numbers(form.records[start + 1]) else 0
 
 
 def _headless(form: Form) -> str | None:
@@ -375,39 +382,6 @@ def _headless(form: Form) -> str | None:
     return (
         f"it holds {numbers[0]!r} more than once" if len(numbers) > 2 and len(set(numbers)) < len(numbers) - 1 else None
     )
-
-
-def _is_units(rows: list[list[str]]) -> bool:
-    """Whether the first row holds units: only such, at least one that is no dash, over columns of numbers."""
-    cells = [cell.strip() for cell in rows[0]]
-    given = [cell for cell in cells if cell]
-    if (
-        len(rows) < 3
-        or not any(REAL_UNIT.search(cell) for cell in given)
-        or not all(UNIT.match(cell) for cell in given)
-    ):
-        return False
-    over_numbers = [
-        i
-        for i, cell in enumerate(cells)
-        if REAL_UNIT.search(cell) and _mostly_numbers([row[i] for row in rows[1:20] if len(row) > i])
-    ]
-    same = any(
-        cell and any(len(row) > i and row[i].strip() == cell for row in rows[1:])
-        for i, cell in enumerate(cells)
-        if REAL_UNIT.search(cell)
-    )
-    return bool(over_numbers) and not same
-
-
-def _is_ruler(cells: list[str]) -> bool:
-    """Whether a row is drawn, as Markdown and databases' consoles do."""
-    drawn = [cell.strip() for cell in cells if cell.strip()]
-    return bool(drawn) and all(RULER.fullmatch(cell) for cell in drawn)
-
-
-def _mostly_numbers(cells: list[str]) -> bool:
-    return sum(bool(NUMBER.match(cell.strip())) for cell in cells) > 0.8 * len(cells)
 
 
 def _single_blanks(lines: Iterator[str]) -> Iterator[str]:

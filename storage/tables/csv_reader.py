@@ -17,13 +17,14 @@ from polars.exceptions import ComputeError
 from schemas.manifests import Notice
 from storage.errors import StorageProblem, rows_text
 from storage.tables.content import Content, ReadColumn
-from storage.tables.csv_head import MAX_COLUMNS, read_head
+from storage.tables.csv_head import MAX_COLUMNS, read_head, with_labels
 from storage.tables.csv_lines import LISTED, Layout, lines_of, read_lines
 from storage.tables.csv_numbers import SYMBOLS, Decision, Look, Sign, Spelling, Vote, decide, find_sign, number, votes
 from storage.tables.csv_roles import kept_texts
 from storage.tables.csv_tally import Tally, sample_every
 from storage.tables.csv_text import PlainText, plain_text
 from storage.tables.csv_types import ROW, Missing, look_at, read_number, read_text
+from storage.tables.label_names import label_candidates
 from storage.tables.names import column
 from storage.tables.options import DatasetOptions, few
 
@@ -64,6 +65,7 @@ def read_layout(
     if isinstance(head, StorageProblem):
         return [head]
     problems = _check_names(head.names, head.unnamed)
+    head = with_labels(head, [options.label] if options.label else label_candidates(head.names))
     layout = read_lines(plain.path, head, folder)
     problems += check([name for name in head.names if name], not isinstance(layout, StorageProblem))
     if isinstance(layout, StorageProblem):

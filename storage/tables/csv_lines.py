@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from schemas.manifests import Notice
 from storage.errors import StorageProblem
+from storage.tables.csv_form import MOST_PREAMBLE
 from storage.tables.csv_head import BLANK, Head
 from storage.tables.csv_probe import Probe
 from storage.tables.csv_repeats import TOTAL, Found, OtherOrder, sift
@@ -332,11 +333,22 @@ def _ragged(rows: list[tuple[int, int, int]], count: int, width: int) -> Storage
     return StorageProblem(
         "ragged_rows",
         "file",
-        f"{which} not have {width} fields like the header: {shown}.",
+        f"{which} not have {width} fields like the header: {shown}.{_long_preamble(rows, count)}",
         {
             "count": count,
             "lines": [line for line, _, _ in rows],
             "fields": [fields for _, fields, _ in rows],
             "expected": width,
         },
+    )
+
+
+def _long_preamble(rows: list[tuple[int, int, int]], count: int) -> str:
+    """What to do where the rows of another width seem to begin with the header itself."""
+    first = rows[0][0]
+    if count <= LISTED or len({fields for _, fields, _ in rows}) > 1 or first <= MOST_PREAMBLE:
+        return ""
+    return (
+        f" If line {first} is the header, delete what stands before it: at most {MOST_PREAMBLE} lines before a header"
+        " are passed over."
     )

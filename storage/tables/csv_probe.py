@@ -11,6 +11,8 @@ import numpy.typing as npt
 
 from storage.tables.csv_repeats import Around, OtherOrder, tidy
 
+OTHERS = np.array([code for code in range(256) if code not in b"0123456789-+."])
+"""With these no number begins."""
 MOST_OF_A_WORD = 2_000
 """Rows that hold a header's name and are no header: the name is a word of the values."""
 
@@ -23,7 +25,7 @@ class Probe:
         self._around, self._separator = around, separator
         self._usual = np.zeros(256, np.bool_)
         self._usual[list(around.first_bytes)] = True
-        self._words = dict.fromkeys(_words(around, separator), 0)
+        self._words, self._pairs = dict.fromkeys(_names(around), 0), _pairs(around, separator)
 
     def finds(self, block: bytes, starts: npt.NDArray[np.int64], before: int) -> bool:
         """Whether whole records, of which `before` came earlier, hold a repeated header for certain."""
@@ -48,6 +50,8 @@ class Probe:
         found = set[int]()
         for byte in np.unique(first[~self._usual[first]]):
             found.update(np.flatnonzero(first == byte).tolist())
+        if not self._usual[OTHERS].any():  # a header would begin unlike any row
+            return sorted(found)
         lowered = block.lower()
         for word, seen in list(self._words.items()):
             position = lowered.find(word)
@@ -57,6 +61,10 @@ class Probe:
                 seen += 1
                 position = lowered.find(word, int(starts[i + 1]) if i + 1 < len(starts) else len(block))
             self._words[word] = seen
+        if self._pairs and max(self._words.values(), default=0) >= MOST_OF_A_WORD:
+            self._words |= dict.fromkeys(self._pairs, 0)
+            self._pairs = []
+            return self._candidates(block, starts)
         return sorted(found)
 
     @staticmethod
@@ -71,10 +79,18 @@ class Probe:
         return next(csv.reader(lines, delimiter=self._separator), [])
 
 
-def _words(around: Around, separator: str) -> list[bytes]:
-    """What a header's line holds and others seldom do: its longest name, those of labels, and two names in a row."""
-    header = [name for name in around.names if tidy(name) in around.header]
-    pair = max(pairwise(header), key=lambda two: len("".join(two)), default=())
-    texts = [max(header, key=len, default=""), *(around.names[place] for place in around.label)]
-    texts += [between.join(pair) for between in (separator, f"{separator} ", f'"{separator}"') if pair]
+def _header(around: Around) -> list[str]:
+    return [name for name in around.names if name and tidy(name) in around.header]
+
+
+def _names(around: Around) -> list[bytes]:
+    """What a header's line holds and others seldom do: its longest name, and those of labels."""
+    texts = [max(_header(around), key=len, default=""), *(around.names[place] for place in around.label)]
     return [text.encode().lower() for text in texts if text]
+
+
+def _pairs(around: Around, separator: str) -> list[bytes]:
+    """Two names in a row, as a header may have them: for a file in which the names are words of the values too."""
+    pair = max(pairwise(_header(around)), key=lambda two: len("".join(two)), default=())
+    texts = [between.join(pair) for between in (separator, f"{separator} ", f'"{separator}"') if pair]
+    return [text.encode().lower() for text in texts]

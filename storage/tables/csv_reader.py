@@ -61,7 +61,13 @@ def read_layout(
     plain = plain_text(upload, file_name, folder, max_bytes=max_bytes, encoding=options.encoding)
     if isinstance(plain, list):
         return plain
-    head = read_head(plain.path, separator=options.separator, header=options.header, max_columns=max_columns)
+    head = read_head(
+        plain.path,
+        separator=options.separator,
+        header=options.header,
+        label=options.label,
+        max_columns=max_columns,
+    )
     if isinstance(head, StorageProblem):
         return [head]
     problems = _check_names(head.names, head.unnamed)
@@ -233,7 +239,7 @@ class _Reader:
         reasons = {name: self._kept.get(name) or decisions[name].reason for name in self._names}
         rows |= {int(row) for reason in reasons.values() for row in re.findall(r"\{line:(\d+)\}", reason or "")}
         lines = lines_of(self._layout, rows)
-        columns, notices = [], [*self._layout.head.notices, *self._layout.notices, *self._stray()]
+        columns, notices = [], [*self._layout.head.notices, *self._layout.notices, *self._of_text()]
         for name in self._names:
             reason = reasons[name]
             reason = re.sub(r"\{line:(\d+)\}", lambda match: str(lines[int(match[1])]), reason) if reason else None
@@ -270,15 +276,18 @@ class _Reader:
             label=self._label,
         )
 
-    def _stray(self) -> list[Notice]:
-        text = self._text
+    def _of_text(self) -> list[Notice]:
+        text, guessed = self._text, []
+        if text.encoding.unsure:
+            said = f"The file is read as {text.encoding.name}, which is not sure: {text.encoding.reason}."
+            guessed = [Notice(code="encoding_unsure", message=said)]
         if not text.stray:
-            return []
+            return guessed
         message = (
             f"{_bytes(text.stray)} without a meaning in {text.encoding.name}, shown as \ufffd, first in line"
             f" {text.stray_lines[0]}."
         )
-        return [Notice(code="stray_bytes", message=message, lines=list(text.stray_lines), count=text.stray)]
+        return [*guessed, Notice(code="stray_bytes", message=message, lines=list(text.stray_lines), count=text.stray)]
 
     def _asked(self, found: tuple[Vote, Vote] | Vote) -> StorageProblem:
         if isinstance(found, Vote):

@@ -204,7 +204,7 @@ class _Finder:
     def _divide(self, separator: str, *, blanks_before: bool) -> Form | None:
         """The first records so divided; first strictly, which fails where a quoted field goes on after its quote."""
         for strict in (True, False):
-            records, ends, blanks = [], [], []
+            records, ends, blanks = list[list[str]](), list[int](), list[int]()
             lines = iter(self._lines[self._skipped :])
             reader = csv.reader(
                 _single_blanks(lines) if separator == BLANK else lines,
@@ -370,7 +370,8 @@ def _name(separator: str) -> str:
 
 
 def _word(separator: str) -> str:
-    return {"\t": "tab", BLANK: "space"}.get(separator, separator)
+    words = {"\t": "tab", BLANK: "space", ",": "comma", ";": "semicolon", "|": "pipe"}
+    return words.get(separator, separator)
 
 
 def _places(positions: Sequence[int]) -> str:

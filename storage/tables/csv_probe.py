@@ -39,7 +39,7 @@ class Probe:
                     return True
             except OtherOrder:
                 return True
-            if self._around.is_total(record) or (self._around.units and self._around.is_below(record)):
+            if self._around.is_total(record) or self._around.is_units(record):
                 self.totals.append(before + int(i))
             elif len(record) == len(self._around.names):
                 self._usual[self._first(block, starts[i : i + 1])] = True

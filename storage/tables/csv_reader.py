@@ -6,7 +6,6 @@ again, so the outcome never depends on where in the file an odd value stands. Th
 `DatasetOptions.content_key` names."""
 
 import re
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +18,7 @@ from storage.errors import StorageProblem, rows_text
 from storage.tables.content import Content, ReadColumn
 from storage.tables.csv_head import MAX_COLUMNS, read_head, with_labels
 from storage.tables.csv_lines import LISTED, Layout, lines_of, read_lines
+from storage.tables.csv_names import blank_names, check_names
 from storage.tables.csv_numbers import SYMBOLS, Decision, Look, Sign, Spelling, Vote, decide, find_sign, number, votes
 from storage.tables.csv_roles import kept_texts
 from storage.tables.csv_tally import Tally, sample_every
@@ -32,8 +32,6 @@ SAMPLED_ROWS = 2_000
 CELLS_PER_GROUP = 5_000_000
 """Fewer, larger row groups take more memory to write, and leave processors idle when the file is read."""
 CELLS_PER_BATCH = 6_000_000
-RESERVED = ("__index__", "__id__", "__time__", "__label__")
-"""Columns that a split adds."""
 Check = Callable[[Sequence[str], bool], list[StorageProblem]]
 """What is wrong with settings by the header alone; told whether the rows below it can be read."""
 
@@ -70,7 +68,7 @@ def read_layout(
     )
     if isinstance(head, StorageProblem):
         return [head]
-    problems = _check_names(head.names, head.unnamed)
+    problems = check_names(head.names, head.unnamed)
     head = with_labels(head, [options.label] if options.label else label_candidates(head.names))
     layout = read_lines(plain.path, head, folder)
     problems += check([name for name in head.names if name], not isinstance(layout, StorageProblem))
@@ -227,7 +225,7 @@ class _Reader:
         lazy = self._scan(parsed, word).select(columns).map_batches(tally.add, streamable=True)
         sink(lazy.select(column(name) for name in self._names) if self._blank else lazy, self._target, len(columns))
         if held := [self._layout.names.index(name) + 1 for name in self._blank if tally.missing[name] < tally.rows]:
-            return [_blank_names(held)]
+            return [blank_names(held)]
         return self._content(decisions, tally, decimal)
 
     def _content(self, decisions: Mapping[str, Decision], tally: "Tally", decimal: Sign) -> Content:
@@ -385,32 +383,3 @@ def _how(name: str, found: Decision, lines: Mapping[int, int]) -> tuple[str | No
 
 def _bytes(count: int) -> str:
     return "1 byte" if count == 1 else f"{count} bytes"
-
-
-def _check_names(names: Sequence[str], unnamed: Sequence[int]) -> list[StorageProblem]:
-    blank = [place + 1 for place, name in enumerate(names) if not name and place not in unnamed]
-    repeated = [name for name, count in Counter(names).items() if name and count > 1]
-    reserved = [name for name in names if name in RESERVED]
-    problems = [_blank_names(blank)] if blank else []
-    if repeated:
-        message = f"Column names must differ; more than once in the header: {_shown(repeated)}."
-        problems.append(StorageProblem("columns_duplicate", "file", message, {"columns": repeated}))
-    if reserved:
-        problems.append(
-            StorageProblem(
-                "columns_reserved",
-                "file",
-                f"These column names are used internally: {_shown(reserved)}.",
-                {"columns": reserved},
-            )
-        )
-    return problems
-
-
-def _blank_names(places: Sequence[int]) -> StorageProblem:
-    message = f"Every column needs a name; blank in the header though there are values below: column {_shown(places)}."
-    return StorageProblem("columns_blank", "file", message, {"columns": list(places)})
-
-
-def _shown(columns: Sequence[object]) -> str:
-    return ", ".join(map(repr, columns[:LISTED])) + (", …" if len(columns) > LISTED else "")

@@ -52,13 +52,14 @@ class OtherOrder(Exception):
 class Around:
     """What a file's start holds that may come again. Places are those of a row's fields.
 
-    `header`, `units`: their cells, tidied. `preamble`: the first cell of each of its records, `filled` the most cells
-    of one. `numbers`: columns of numbers; `digits`: those in which every value has a digit. `label`: columns where the
-    label's name means a header. `first_bytes`: with which rows begin.
+    `header`, `units`: their cells, tidied; `words`: all names. `preamble`: the first cell of each of its records,
+    `filled` the most cells of one. `numbers`: columns of numbers; `digits`: those in which every value has a digit.
+    `label`: columns where the label's name means a header. `first_bytes`: with which rows begin.
     """
 
     header: tuple[str, ...]
     names: tuple[str, ...]
+    words: frozenset[str]
     units: tuple[str, ...] = ()
     preamble: tuple[str, ...] = ()
     filled: int = 0
@@ -69,13 +70,14 @@ class Around:
 
     def is_header(self, record: Sequence[str]) -> bool:
         """Whether a record names the columns again. Raises `OtherOrder` with line 0."""
-        cells = tidied(record)
-        if cells == self.header or cells == tidied(self.names):
-            return True
+        if tidy(record[0]) in self.words:
+            cells = tidied(record)
+            if cells == self.header or cells == tidied(self.names):
+                return True
+            if sorted(cells) == sorted(self.header):
+                raise OtherOrder(0, record)
         if len(record) != len(self.names):
             return False
-        if sorted(cells) == sorted(self.header):
-            raise OtherOrder(0, record)
         return any(self._is_named(record, place) for place in self.label)
 
     def _is_named(self, record: Sequence[str], place: int) -> bool:
@@ -106,13 +108,17 @@ class Around:
             return True
         if len(record) < len(self.names):
             return not (0 in self.digits and NUMBER.match(record[0].strip()))
-        if back > len(self.preamble) or len(record) != len(self.names):
+        if not self.preamble or back > len(self.preamble) or len(record) != len(self.names):
             return False
         if tidy(record[0]) in self.preamble:
             return True
         filled = max((i + 1 for i, cell in enumerate(record) if cell.strip()), default=0)
         words = any(record[i].strip() and not NUMBER.match(record[i].strip()) for i in self.numbers)
         return filled <= self.filled < len(self.names) and words
+
+    def is_units(self, record: Sequence[str]) -> bool:
+        """Whether a record is the file's row of units again."""
+        return bool(self.units) and tidy(record[0]) == self.units[0] and tidied(record) == self.units
 
     def is_below(self, record: Sequence[str]) -> bool:
         """Whether a record right below a repeated header is a ruler or units."""
@@ -173,6 +179,7 @@ def around(
     return Around(
         header=tidy_header,
         names=tuple(names),
+        words=frozenset((*tidy_header, *map(tidy, names))),
         preamble=tuple(tidy(record[0]) for record in before),
         filled=max((i + 1 for record in before for i, cell in enumerate(record) if cell.strip()), default=0),
         numbers=numbers,
@@ -199,7 +206,7 @@ def sift(records: Iterable[tuple[int, list[str]]], known: Around, found: Found) 
             waiting, below = [], True
             found.add(HEADER, line)
             continue
-        if below and (known.is_below(record) or (known.units and tidied(record) == known.units)):
+        if below and (known.is_below(record) or known.is_units(record)):
             found.add(UNITS, line)
             continue
         below = False
@@ -212,7 +219,7 @@ def sift(records: Iterable[tuple[int, list[str]]], known: Around, found: Found) 
         waiting = []
         if known.is_total(record):
             found.add(TOTALS, line)
-        elif known.units and tidied(record) == known.units:
+        elif known.is_units(record):
             found.add(UNITS, line)
         else:
             yield line, record

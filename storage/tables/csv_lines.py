@@ -333,7 +333,7 @@ def _ragged(rows: list[tuple[int, int, int]], count: int, width: int) -> Storage
     return StorageProblem(
         "ragged_rows",
         "file",
-        f"{which} not have {width} fields like the header: {shown}.{_long_preamble(rows, count)}",
+        f"{which} not have {width} fields like the header: {shown}.{_likely_cause(rows, count, width)}",
         {
             "count": count,
             "lines": [line for line, _, _ in rows],
@@ -343,9 +343,11 @@ def _ragged(rows: list[tuple[int, int, int]], count: int, width: int) -> Storage
     )
 
 
-def _long_preamble(rows: list[tuple[int, int, int]], count: int) -> str:
-    """What to do where the rows of another width seem to begin with the header itself."""
+def _likely_cause(rows: list[tuple[int, int, int]], count: int, width: int) -> str:
+    """What to do where two lines were joined, or the rows of another width seem to begin with the header itself."""
     first = rows[0][0]
+    if width > 1 and all(fields == 2 * width - 1 for _, fields, _ in rows):
+        return " If files were joined there, the first of which has no line end, part the line in two."
     if count <= LISTED or len({fields for _, fields, _ in rows}) > 1 or first <= MOST_PREAMBLE:
         return ""
     return (

@@ -82,7 +82,7 @@ class Around:
 
     def _is_named(self, record: Sequence[str], place: int) -> bool:
         """Whether the label's cell holds the label's name, and every column of numbers another word."""
-        if record[place].strip() != self.names[place] or len(self.numbers - {place}) < 2:
+        if tidy(record[place]) != tidy(self.names[place]) or len(self.numbers - {place}) < 2:
             return False
         words = [record[i].strip().casefold() for i in self.numbers if i != place]
         if not all(any(map(str.isalpha, word)) for word in words) or len(set(words)) < len(words):
@@ -186,7 +186,7 @@ def around(
         digits=frozenset(i for i, cells in enumerate(columns) if cells and _is_digital(cells)),
         first_bytes=frozenset(row[0].encode()[0] for row in sure if row[0] and not TOTAL.match(row[0]))
         | frozenset(b"0123456789-+."),
-        label=tuple(i for i, name in enumerate(names) if name and all(row[i].strip() != name for row in sure)),
+        label=tuple(i for i, name in enumerate(names) if name and all(tidy(row[i]) != tidy(name) for row in sure)),
     )
 
 

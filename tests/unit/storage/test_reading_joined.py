@@ -37,6 +37,7 @@ AGAIN: list[Any] = [
     pytest.param(HEADER + "\n" + HEADER + "\n", {}, {"repeated_header": [32, 33]}, id="an empty file between"),
     pytest.param("Nr,temp_C,p,Response\n", {"label": "Response"}, {"repeated_header": [32]}, id="the label alone"),
     pytest.param("Nr,temp_C,p,Response\n", {}, {"repeated_header": [32]}, id="the label alone, detected"),
+    pytest.param("Nr,temp_C,p,RESPONSE\n", {}, {"repeated_header": [32]}, id="the label alone in other case"),
     pytest.param("Total,450,900,8\n" + HEADER + "\n", {}, {"total_row": [32], "repeated_header": [33]}, id="totals"),
     pytest.param("Sum:,450.5,900,8\n", {}, {"total_row": [32]}, id="totals alone"),
     pytest.param(
@@ -151,3 +152,10 @@ def test_a_row_is_not_taken_for_a_header(text: str, reader: Reader) -> None:
 def test_a_cut_off_row_before_a_repeated_header_is_refused_not_lost(reader: Reader) -> None:
     asked = reader.problem(joined("30,30.5\n" + HEADER + "\n"), pass_value="0")
     assert (asked.code, asked.values["lines"]) == ("ragged_rows", [32])
+
+
+def test_a_join_without_a_line_end_is_refused_and_says_so(reader: Reader) -> None:
+    part = HEADER + "\n" + rows(0, 30)
+    asked = reader.problem(part.rstrip() + part, pass_value="0")
+    assert (asked.code, asked.values["lines"]) == ("ragged_rows", [31])
+    assert "has no line end" in asked.message

@@ -346,7 +346,7 @@ def _ragged(rows: list[tuple[int, int, int]], count: int, width: int) -> Storage
 def _likely_cause(rows: list[tuple[int, int, int]], count: int, width: int) -> str:
     """What to do where two lines were joined, or the rows of another width seem to begin with the header itself."""
     first = rows[0][0]
-    if width > 1 and all(fields == 2 * width - 1 for _, fields, _ in rows):
+    if width > 1 and count <= LISTED and all(fields == 2 * width - 1 for _, fields, _ in rows):
         return " If files were joined there, the first of which has no line end, part the line in two."
     if count <= LISTED or len({fields for _, fields, _ in rows}) > 1 or first <= MOST_PREAMBLE:
         return ""

@@ -23,21 +23,49 @@ MARKS = (
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
 """UTF-32 before UTF-16, whose mark it begins with."""
-CANDIDATES = ("cp949", "gb18030", "cp932", "big5", "cp1252", "cp1250", "cp1251")
+CANDIDATES = (
+    "cp949",
+    "gb18030",
+    "cp932",
+    "euc_jp",
+    "big5",
+    "cp1252",
+    "cp1250",
+    "cp1254",
+    "cp1251",
+    "koi8_r",
+    "cp1253",
+    "cp850",
+)
 LETTERS = {
     "cp1252": "äöüßéèàáâãåçëíïñòóôùúûÄÖÜÉÈÀÁÂÃÅÇËÍÏÑÓÔÚ°µ²³±€×§·–—“”„’",
+    "cp1254": "çğıöşüâîûÇĞİÖŞÜÂÎÛ°µ²³±€×§·–—“”„’",
+    "cp1253": "αβγδεζηθικλμνξοπρςστυφχψωάέήίόύώϊϋΑΒΓΔΕΖΗΘΙΚΛΜΝΞΟΠΡΣΤΥΦΧΨΩΆΈΉΊΌΎΏ°±²³€·–—«»’",
+    "cp850": "äöüßéèàáâãåçëíïñòóôùúûÄÖÜÉÈÀÁÂÃÅÇËÍÏÑÓÔÚ°µ²³±×§·",
     "cp1250": "ąćęłńóśźżčďěňřšťůžáéíýúôäöüßőűĄĆĘŁŃÓŚŹŻČĎĚŇŘŠŤŮŽÁÉÍÝÚÔÄÖÜŐŰ°±€×§·–—“”„’",
     "cp1251": "абвгдежзийклмнопрстуфхцчшщъыьэюяёіїєґАБВГДЕЖЗИЙКЛМНОПРСТУФХЦЧШЩЪЫЬЭЮЯЁІЇЄҐ°±№–—«»",
 }
+LETTERS["koi8_r"] = LETTERS["cp1251"]
 WORDS = {
     "cp949": ("시간", "일시", "온도", "압력", "센서", "판정", "합격", "불량", "양품", "결과", "번호"),
     "gb18030": ("时间", "日期", "温度", "压力", "传感", "编号", "判定", "结果", "合格", "不良", "检"),
     "cp932": ("時刻", "日時", "温度", "圧力", "センサ", "番号", "判定", "結果", "良品", "不良", "合格"),
+    "euc_jp": ("時刻", "日時", "温度", "圧力", "センサ", "番号", "判定", "結果", "良品", "不良", "合格"),
+    "cp1251": ("темп", "давл", "датч", "дата", "время", "резул", "брак", "годен", "норма", "номер", "линия"),
+    "koi8_r": ("темп", "давл", "датч", "дата", "время", "резул", "брак", "годен", "норма", "номер", "линия"),
+    "cp1253": ("θερμοκ", "πίεσ", "πιεσ", "αισθητ", "ημερομ", "ώρα", "αποτέλ", "αποτελ", "αριθμ", "έλεγχ", "ελαττ"),
+    "cp1254": ("sıcak", "basınç", "sensör", "saat", "sonuç", "hata", "geçti", "kaldı", "zaman", "değer"),
     "big5": ("時間", "日期", "溫度", "壓力", "感測", "編號", "判定", "結果", "合格", "不良"),
 }
 """Words of such files: they decide between encodings of which each could be meant."""
-SIGN_WITHIN_WORD = re.compile(r"(?<=[^\W\d])[°µ²³¹¿±×§](?=[^\W\d])")
+SIGN_WITHIN_WORD = re.compile(r"(?<=[^\W\d])[°µ²³¹¿±×§“”„‚™š†‡…](?=[^\W\d])")
+MIXED_WORD = re.compile(r"[а-яёα-ωά-ώ](?=[А-ЯΑ-Ω])|[A-Za-z](?=[\u0370-\u04ff])|[\u0370-\u04ff](?=[A-Za-z])")
+"""A word with letters of two scripts, or with capitals behind small letters."""
+DEGREES = re.compile(r"(?<!\w)°\s?[CF]\b")
 """Another language's letter, read wrongly: `W³aœciwoœæ`."""
+NEAR = 0.15
+"""Scores closer than this do not tell encodings apart."""
+LOOK = "look at the names, and send encoding=… if they are wrong"
 MOST_COUNTED = 1000
 MOST_STRAY = 0.02
 """Of the characters beyond ASCII, what may be wrong in an encoding that is otherwise right."""
@@ -48,11 +76,13 @@ else: in no other encoding does text happen to be valid UTF-8 for long."""
 
 @dataclass(frozen=True, slots=True)
 class Encoding:
-    """A codec's name and why it was taken, in words. `clean`: every byte was looked at, and fits."""
+    """A codec's name and why it was taken, in words. `clean`: every byte was looked at, and fits. `unsure`:
+    another could be meant as well."""
 
     name: str
     reason: str
     clean: bool = False
+    unsure: bool = False
 
 
 def marked(start: bytes) -> Encoding | None:
@@ -93,19 +123,26 @@ def find_encoding(path: Path) -> Encoding:
 
 
 def guess(sample: bytes) -> Encoding:
-    """The encoding of bytes that are not UTF-8."""
+    """The encoding of bytes that are not UTF-8, and how sure that is: what else fits them nearly as well is named."""
     possible = {match.encoding for match in from_bytes(sample, cp_isolation=[*CANDIDATES], threshold=0.9)}
     found = {name: _common(sample, name) for name in CANDIDATES}
     scores = {
         name: score + 0.05 * (name in possible or name in LETTERS) for name, score in found.items() if score is not None
     }
-    best = min(scores, key=lambda name: (-round(scores[name], 2), CANDIDATES.index(name)), default="latin-1")
+    best, *others = sorted(scores, key=lambda name: (-round(scores[name], 2), CANDIDATES.index(name))) or ["latin-1"]
     if scores.get(best, 0) < 0.3:
-        return Encoding(
-            "latin-1" if "cp1252" not in scores else "cp1252", "it is not UTF-8, and nothing fits its bytes better"
-        )
+        name = "latin-1" if "cp1252" not in scores else "cp1252"
+        return Encoding(name, f"it is not UTF-8, and nothing fits its bytes better; {LOOK}", unsure=True)
     percent = round(100 * min(1.0, scores[best]))
-    return Encoding(best, f"it is not UTF-8, and read so {percent} % of what is not ASCII are common characters")
+    reason = f"it is not UTF-8, and read so {percent} % of what is not ASCII are common characters"
+    near = [name for name in others if scores[name] > scores[best] - NEAR and _differ(sample, best, name)]
+    if not near:
+        return Encoding(best, reason)
+    return Encoding(best, f"{reason}, but {' and '.join(near[:3])} would fit nearly as well; {LOOK}", unsure=True)
+
+
+def _differ(sample: bytes, one: str, other: str) -> bool:
+    return sample.decode(one, "replace") != sample.decode(other, "replace")
 
 
 def blocks(path: Path) -> Iterator[tuple[int, bytes]]:
@@ -141,7 +178,9 @@ def _common(sample: bytes, name: str) -> float | None:
         return None
     share = sum(_is_common(character, name) for character in beyond) / max(1, len(beyond))
     if name in LETTERS:
-        return share - 0.5 * len(SIGN_WITHIN_WORD.findall(text)) / max(1, len(beyond))
+        known = any(word in text.lower() for word in WORDS.get(name, ())) or DEGREES.search(text) is not None
+        wrong = 0.5 * len(SIGN_WITHIN_WORD.findall(text)) + 2.0 * len(MIXED_WORD.findall(text))
+        return share - wrong / max(1, len(beyond)) + 0.2 * known
     if name == "big5" and len(beyond) < 3:
         return 0.5 * share  # half of its characters end in a letter of ASCII: µm is one
     return share + 0.2 * any(word in text for word in WORDS[name])

@@ -8,13 +8,15 @@ guessed."""
 import csv
 import io
 import re
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from schemas.manifests import Notice
 from storage.errors import StorageProblem
+from storage.tables.csv_form import Form, placed
+from storage.tables.csv_repeats import Around, around, tidied
+from storage.tables.csv_units import NUMBER, is_ruler, is_units
 
 SEPARATORS = ",;\t|"
 BLANK = " "
@@ -25,17 +27,8 @@ csv.field_size_limit(
     16 << 20
 )  # its own limit, 131,072 characters for the whole process, takes a long text for a quote that is not closed
 RECORDS = 60
-MOST_PREAMBLE = 40
 SEP_LINE = re.compile(r'^"?sep=(.)"?\s*$', re.IGNORECASE)
 COMMENT = re.compile(r'^\s*"?(#|//|%|!|--)')
-NUMBER = re.compile(r"^[+-]?(\d+([.,]\d+)*|[.,]\d+)([eE][+-]?\d+)?$")
-UNIT = re.compile(
-    r"^[\[(<]?\s*(°\s*[CFK]|º[CF]|℃|℉|%|‰|deg\w*|[kmcµμnMGh]?(m|s|g|A|V|W|N|Nm|Pa|bar|Hz|l|L|t|mol|Ω|ohm|Ohm|J|K|T|B|Wh|VA|VAr|F|C|H)"
-    r"|min|h|d|rpm|U/min|1/min|1/s|psi|ppm|ppb|pcs|pH|dB|[a-zµμ°]{1,3}/[a-z0-9²³^]{1,4}|m[²³23]|mm[²³23]|cm[²³23]|Stk\.?|sec|unit|units|-|–)\s*[\])>]?$"
-)
-"""A cell of a row of units."""
-RULER = re.compile(r":?[-=─]{2,}:?")
-REAL_UNIT = re.compile(r"\w|[°%‰℃℉Ω]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,33 +49,20 @@ class Head:
     unnamed: tuple[int, ...] = ()
     index: str | None = None
     notices: tuple[Notice, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Form:
-    """A way to divide a sample into records, each with the line (1-based) after its last one. `start`: the header among
-    them."""
-
-    separator: str
-    blanks_before: bool
-    records: list[list[str]]
-    ends: list[int]
-    strict: bool
-    start: int = 0
-    width: int = 0
-
-    def rank(self) -> tuple[bool, bool, bool, float, int]:
-        """The better, the greater."""
-        rows = self.records[self.start + 1 :]
-        even = sum(len(row) == self.width for row in rows) / max(1, len(rows))
-        usual = not self.start and len(self.records[0]) == self.width
-        return self.width > 1, self.strict, usual, even if rows else 1.0, self.width
+    around: Around | None = None
+    """What may come again among the rows; None without a header."""
 
 
 def read_head(
-    text: Path, *, separator: str | None = None, header: bool | None = None, max_columns: int = MAX_COLUMNS
+    text: Path,
+    *,
+    separator: str | None = None,
+    header: bool | None = None,
+    label: str | None = None,
+    max_columns: int = MAX_COLUMNS,
 ) -> Head | StorageProblem:
-    """Find the head. `header=False` says that the first line is a row already, `True` that it is none."""
+    """Find the head. `header=False` says that the first line is a row already, `True` that it is none; `label` is a
+    name in it."""
     with text.open(encoding="utf-8-sig", newline="", errors="replace") as opened:
         sample = opened.read(BLOCK)
         while sample.count("\n") + sample.count("\r") < 3 and (more := opened.read(BLOCK)):
@@ -103,7 +83,15 @@ def read_head(
     if wide := _too_wide(lines, separator, max_columns):
         return wide
     mark = 3 if _has_mark(text) else 0
-    return _Finder(lines, mark, header).find(separator)
+    return _Finder(lines, mark, header, label).find(separator)
+
+
+def with_labels(head: Head, labels: Sequence[str]) -> Head:
+    """The head, knowing which columns may be the label: its name there, among rows, is a header's."""
+    if head.around is None:
+        return head
+    places = tuple(place for place in head.around.label if head.names[place] in labels)
+    return replace(head, around=replace(head.around, label=places))
 
 
 def _too_wide(lines: Sequence[str], separator: str | None, most: int) -> StorageProblem | None:
@@ -126,22 +114,24 @@ def _has_mark(text: Path) -> bool:
 class _Finder:
     """The steps of finding a head; each may add a notice."""
 
-    def __init__(self, lines: list[str], mark_bytes: int, header: bool | None) -> None:
-        self._lines, self._mark, self._header = lines, mark_bytes, header
+    def __init__(self, lines: list[str], mark_bytes: int, header: bool | None, label: str | None) -> None:
+        self._lines, self._mark, self._header, self._label = lines, mark_bytes, header, label
         self._notices: list[Notice] = []
         self._skipped = 0
         self._comment: str | None = None
+        self._before: list[list[str]] = []
 
     def find(self, separator: str | None) -> Head | StorageProblem:
-        separator = self._skip_lines() or separator
-        form = self._form(separator)
+        stated = self._skip_lines()
+        form = self._form(stated or separator)
         if form is None:
             return StorageProblem("csv_empty", "file", "CSV is empty.")
+        if (stated or separator) and (form.width < 2 or len(form.records[form.start]) < 2):
+            return self._divides_nothing(stated or form.separator, stated is not None)
         if form.start:
-            self._say(
-                "preamble",
-                f"The first {form.start} records have fewer fields than the rest and are not read: {_shown(form)}.",
-            )
+            line = self._line_after(form.ends[form.start - 1])
+            self._say("preamble", f"What stands before the header in line {line} is not read: {_shown(form)}.")
+        self._before = form.records[: form.start]
         form = replace(
             form,
             records=form.records[form.start :],
@@ -194,10 +184,27 @@ class _Finder:
             self._say("separator", "'|' separates the fields.")
         return best
 
+    def _divides_nothing(self, separator: str, stated: bool) -> StorageProblem:
+        """A separator that was given, or stated in the first line, and leaves one column."""
+        held = any(separator in line for line in self._lines[self._skipped :])
+        which = f"{_name(separator)}, as {'the first line says' if stated else 'given'},"
+        message = (
+            f"The separator {which} {'leaves the file with' if held else 'does not occur, which gives'} one column."
+        )
+        better = self._form(None)
+        fits = better is not None and better.width > 1
+        if better is not None and fits:
+            word = _word(better.separator)
+            message += f" {_name(better.separator)} divides it into {better.width} columns: send separator={word}"
+            message += ", and leave out that line." if stated else ", or leave separator out to have it found."
+        else:
+            message += " Nor does a comma, semicolon, tab, bar or blank divide it: send the separator that does."
+        return StorageProblem("separator_wrong", "separator", message, {"separator": separator})
+
     def _divide(self, separator: str, *, blanks_before: bool) -> Form | None:
         """The first records so divided; first strictly, which fails where a quoted field goes on after its quote."""
         for strict in (True, False):
-            records, ends = [], []
+            records, ends, blanks = list[list[str]](), list[int](), list[int]()
             lines = iter(self._lines[self._skipped :])
             reader = csv.reader(
                 _single_blanks(lines) if separator == BLANK else lines,
@@ -207,6 +214,8 @@ class _Finder:
             )
             try:
                 for record in reader:
+                    if not record or not "".join(record).strip():
+                        blanks.append(len(records))
                     if record:
                         records.append(record)
                         ends.append(reader.line_num + self._skipped)
@@ -218,17 +227,24 @@ class _Finder:
                 if not records:
                     continue
             if records:
-                return _placed(Form(separator, blanks_before, records, ends, strict))
+                return placed(
+                    Form(separator, blanks_before, records, ends, strict, blanks=frozenset(blanks)), self._label
+                )
         return None
 
     def _end_of(self, form: Form, record: int) -> int:
         return form.ends[record] if record >= 0 else self._skipped
 
+    def _line_after(self, lines: int) -> int:
+        """The line (1-based) of the first record after so many lines: not a blank one."""
+        rest = self._lines[lines:]
+        return lines + 1 + next((i for i, line in enumerate(rest) if line.strip()), 0)
+
     def _head(self, form: Form) -> Head | StorageProblem:
         """`form.ends[i]` is the number of lines before record i here; the first record is the header."""
         ends = form.ends
         names, rows = [name.strip().strip("\u00a0") for name in form.records[0]], form.records[1:]
-        header_line = ends[0] + 1
+        header_line = self._line_after(ends[0])
         after = ends[1]
         if self._header is False or self._is_commented_header(form):
             if self._header is False:
@@ -247,14 +263,17 @@ class _Finder:
                 f"The first line looks like a row, not like a header: {why}. Send header=no if it is a row (the columns"
                 " are then called column_1, column_2, …; name the label among them), or header=yes if it is the"
                 " header.",
-                {"line": ends[0] + 1},
+                {"line": header_line},
             )
         names, index = self._widened(names, rows, form.width)
-        if len(rows) > 1 and header_line and _is_ruler(rows[0]):
+        if len(rows) > 1 and header_line and is_ruler(rows[0]):
             self._say("ruler", f"Line {after + 1} is a ruler below the header and no row.")
             ends = ends[1:]
             after, rows = ends[1], rows[1:]
-        if rows and header_line and _is_units(rows):
+        known = around(names, form.records[0], rows, self._before)
+        others = [row for row in rows[1:] if tidied(row) not in (known.header, tidied(rows[0]))]
+        if rows and header_line and is_units([rows[0], *others]):
+            known = replace(known, units=tidied(rows[0]))
             units = ", ".join(
                 f"{name} {unit.strip()}" for name, unit in zip(names, rows[0], strict=False) if unit.strip()
             )
@@ -278,10 +297,12 @@ class _Finder:
             unnamed,
             index,
             tuple(self._notices),
+            known if header_line else None,
         )
 
     def _widened(self, names: list[str], rows: list[list[str]], width: int) -> tuple[list[str], str | None]:
         """The names, one for every field: rows may have one field more, R's row names before or nothing after."""
+        rows = [row for row in rows if row != names]  # a joined file repeats it
         if len(rows) > 1 and len(names) == width - 1 and all(len(row) == width for row in rows):
             if not any(row[-1].strip() for row in rows):
                 return [*names, ""], None
@@ -312,48 +333,6 @@ class _Finder:
         return [name.strip() for name in next(csv.reader(lines, delimiter=form.separator), [])]
 
 
-def _placed(form: Form) -> Form:
-    """The form with its header found: the first record, unless a preamble of shorter ones comes before rows that are
-    all alike."""
-    widths = [len(record) for record in form.records]
-    first, rest = widths[0], widths[1:]
-    if not rest:
-        return replace(form, width=first)
-    usual, count = Counter(rest).most_common(1)[0]
-    if usual == first:
-        return replace(form, width=first, start=_padded_preamble(form))
-    if count < 0.6 * len(rest):
-        return replace(form, width=first)
-    if (
-        first == usual - 1
-        and count == len(rest)
-        and not (len(rest) > 1 and _no_numbers(form.records[1]) and not _no_numbers(form.records[2]))
-    ):
-        return replace(form, width=usual if len(rest) > 1 else first)
-    start = widths.index(usual)
-    after = widths[start + 1 :]
-    plain = start <= MOST_PREAMBLE and all(width < usual for width in widths[:start]) and len(after) > 1
-    if plain and sum(width == usual for width in after) >= 0.9 * len(after) and _no_numbers(form.records[start]):
-        return replace(form, start=start, width=usual)
-    return replace(form, width=first)
-
-
-def _padded_preamble(form: Form) -> int:
-    """The header's place where a spreadsheet has filled up the preamble before it with empty fields; 0 where there is
-    none."""
-    filled = [max((i + 1 for i, cell in enumerate(record) if cell.strip()), default=0) for record in form.records]
-    usual, count = Counter(filled[1:]).most_common(1)[0]
-    if filled[0] >= usual or count < 0.6 * (len(filled) - 1):
-        return 0
-    start = filled.index(usual)
-    plain = start <= MOST_PREAMBLE and len(filled) - start > 2 and all(width < usual for width in filled[:start])
-    return start if plain and _no_numbers(form.records[start]) and not _no_numbers(form.records[start + 1]) else 0
-
-
-def _no_numbers(record: list[str]) -> bool:
-    return not any(NUMBER.match(cell.strip()) for cell in record)
-
-
 def _headless(form: Form) -> str | None:
     """Why the first record is a row rather than a header; None when it may be one."""
     first, rows = [cell.strip() for cell in form.records[0]], form.records[1:21]
@@ -377,39 +356,6 @@ def _headless(form: Form) -> str | None:
     )
 
 
-def _is_units(rows: list[list[str]]) -> bool:
-    """Whether the first row holds units: only such, at least one that is no dash, over columns of numbers."""
-    cells = [cell.strip() for cell in rows[0]]
-    given = [cell for cell in cells if cell]
-    if (
-        len(rows) < 3
-        or not any(REAL_UNIT.search(cell) for cell in given)
-        or not all(UNIT.match(cell) for cell in given)
-    ):
-        return False
-    over_numbers = [
-        i
-        for i, cell in enumerate(cells)
-        if REAL_UNIT.search(cell) and _mostly_numbers([row[i] for row in rows[1:20] if len(row) > i])
-    ]
-    same = any(
-        cell and any(len(row) > i and row[i].strip() == cell for row in rows[1:])
-        for i, cell in enumerate(cells)
-        if REAL_UNIT.search(cell)
-    )
-    return bool(over_numbers) and not same
-
-
-def _is_ruler(cells: list[str]) -> bool:
-    """Whether a row is drawn, as Markdown and databases' consoles do."""
-    drawn = [cell.strip() for cell in cells if cell.strip()]
-    return bool(drawn) and all(RULER.fullmatch(cell) for cell in drawn)
-
-
-def _mostly_numbers(cells: list[str]) -> bool:
-    return sum(bool(NUMBER.match(cell.strip())) for cell in cells) > 0.8 * len(cells)
-
-
 def _single_blanks(lines: Iterator[str]) -> Iterator[str]:
     for line in lines:
         yield line.replace("\t", " ").strip() + "\n"
@@ -421,6 +367,11 @@ def _free_name(names: Sequence[str]) -> str:
 
 def _name(separator: str) -> str:
     return {"\t": "a tab", BLANK: "a blank"}.get(separator, repr(separator))
+
+
+def _word(separator: str) -> str:
+    words = {"\t": "tab", BLANK: "space", ",": "comma", ";": "semicolon", "|": "pipe"}
+    return words.get(separator, separator)
 
 
 def _places(positions: Sequence[int]) -> str:

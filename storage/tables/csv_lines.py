@@ -6,7 +6,6 @@ the form that the fast readers take."""
 
 import csv
 import io
-import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,7 +15,10 @@ import numpy.typing as npt
 
 from schemas.manifests import Notice
 from storage.errors import StorageProblem
+from storage.tables.csv_form import MOST_PREAMBLE
 from storage.tables.csv_head import BLANK, Head
+from storage.tables.csv_probe import Probe
+from storage.tables.csv_repeats import TOTAL, Found, OtherOrder, sift
 
 BLOCK = 1 << 20
 LONGEST_RECORD = 16 << 20
@@ -26,11 +28,6 @@ NEWLINE, RETURN, QUOTE = b'\n\r"'
 TAIL_BYTES = 1 << 16
 MOST_FOOTER, FEWEST_ROWS = 3, 10
 """So many short lines at the very end of so many rows are a footer, not rows with missing fields."""
-TOTAL = re.compile(
-    r"^\W*(grand |sub)?(total|totals|sum|summe|gesamt|gesamtsumme|mittelwert|average|avg|mean|somme|totale|totaal|suma"
-    r"|media|moyenne|итого|всего|合計|合计|总计|総計|평균|합계|총계)\b",
-    re.IGNORECASE,
-)
 Codes = npt.NDArray[np.uint8]
 Flags = npt.NDArray[np.bool_]
 
@@ -62,10 +59,11 @@ class Layout:
 
 @dataclass(frozen=True, slots=True)
 class Records:
-    """The whole records at the start of a block: fields and line (0-based) of each, their lines, and the position after
-    the last."""
+    """The whole records at the start of a block: fields, position and line (0-based) of each, their lines, and the
+    position after the last."""
 
     fields: npt.NDArray[np.uint32]
+    starts: npt.NDArray[np.int64]
     line: npt.NDArray[np.int64]
     blank: Flags
     lines: int
@@ -83,7 +81,7 @@ def line_of(layout: Layout, row: int) -> int:
     """The physical line, 1-based, on which a row starts. Reads the text up to it unless rows and lines go together."""
     if layout.straight:
         return row + layout.head.first_line
-    for index, (line, _) in enumerate(_records(layout.original, layout.head)):
+    for index, (line, _) in enumerate(_rows(layout.original, layout.head)):
         if index == row:
             return line
     raise IndexError(row)
@@ -95,7 +93,7 @@ def lines_of(layout: Layout, rows: Iterable[int]) -> dict[int, int]:
     if layout.straight or not wanted:
         return {row: row + layout.head.first_line for row in wanted}
     last, found = max(wanted), dict[int, int]()
-    for index, (line, _) in enumerate(_records(layout.original, layout.head)):
+    for index, (line, _) in enumerate(_rows(layout.original, layout.head)):
         if index in wanted:
             found[index] = line
         if index == last:
@@ -109,6 +107,7 @@ def _scan(text: Path, head: Head) -> Layout | StorageProblem | None:
     records_seen = wrong_count = 0
     line = head.first_line - 1
     quoted, straight, blank_seen = False, True, False
+    probe = Probe(head.around, head.separator) if head.around else None
     ragged: list[tuple[int, int, int]] = []
     rest = b""
     with text.open("rb") as opened:
@@ -127,6 +126,8 @@ def _scan(text: Path, head: Head) -> Layout | StorageProblem | None:
             if _rows_follow(records.blank, blank_before=blank_seen):
                 return None
             blank_seen = bool(records.blank[-1])
+            if probe and probe.finds(whole, records.starts, records_seen):
+                return None
             wrong = np.flatnonzero((records.fields != width) & ~records.blank)
             ragged += [
                 (line + 1 + int(records.line[i]), int(records.fields[i]), records_seen + int(i))
@@ -137,6 +138,8 @@ def _scan(text: Path, head: Head) -> Layout | StorageProblem | None:
             quoted |= b'"' in whole
             straight &= records.lines == len(records.fields)
             line += records.lines
+    if probe and any(row < records_seen - 1 for row in probe.totals):
+        return None
     layout = Layout(text, head.separator, head, header.count(b"\n"), records_seen, quoted, straight, text)
     return _checked(layout, ragged, wrong_count) if wrong_count else layout
 
@@ -207,7 +210,7 @@ def _records_of(block: bytes, separator: int) -> Records | None:
         newlines, separators = newlines & ~inside, separators & ~inside
     ends = np.flatnonzero(newlines)
     if not len(ends):
-        return Records(np.empty(0, np.uint32), ends, np.empty(0, np.bool_), 0, 0)
+        return Records(np.empty(0, np.uint32), ends, ends, np.empty(0, np.bool_), 0, 0)
     end = int(ends[-1]) + 1
     if (quoted and not _tidy(codes[:end], inside[:end], separator)) or (b"\r" in block and _lone_return(codes[:end])):
         return None
@@ -216,9 +219,9 @@ def _records_of(block: bytes, separator: int) -> Records | None:
     blank = (length == 0) | ((length == 1) & (codes[starts] == RETURN))
     fields = np.add.reduceat(separators[:end].view(np.uint8), starts, dtype=np.uint32) + np.uint32(1)
     if not quoted:
-        return Records(fields, np.arange(len(ends)), blank, len(ends), end)
+        return Records(fields, starts, np.arange(len(ends)), blank, len(ends), end)
     lines = np.flatnonzero(every_newline[:end])
-    return Records(fields, np.searchsorted(lines, starts), blank, len(lines), end)
+    return Records(fields, starts, np.searchsorted(lines, starts), blank, len(lines), end)
 
 
 def _tidy(codes: Codes, inside: Flags, separator: int) -> bool:
@@ -274,6 +277,12 @@ def _records(text: Path, head: Head) -> Iterator[tuple[int, list[str]]]:
             raise _Unclosed(line, str(error)) from error
 
 
+def _rows(text: Path, head: Head, found: Found | None = None) -> Iterator[tuple[int, list[str]]]:
+    """The records without those that only repeat what stands at the file's start; these are added to `found`."""
+    records = _records(text, head)
+    return sift(records, head.around, Found() if found is None else found) if head.around else records
+
+
 def _with_end(lines: Iterable[str]) -> Iterator[str]:
     """The lines and a mark: the csv module takes the end of a file for the end of a quoted field."""
     for line in lines:
@@ -285,11 +294,12 @@ def _rewrite(text: Path, head: Head, target: Path) -> Layout | StorageProblem:
     count = wrong_count = 0
     width = len(head.names)
     ragged: list[tuple[int, int, int]] = []
+    found = Found()
     try:
         with target.open("w", encoding="utf-8", newline="") as out:
             writer = csv.writer(out, lineterminator="\r\n")  # it quotes the characters of its line end
             writer.writerow(["header"])
-            for line, record in _records(text, head):
+            for line, record in _rows(text, head, found):
                 count += 1
                 if len(record) != width:
                     wrong_count += 1
@@ -298,7 +308,9 @@ def _rewrite(text: Path, head: Head, target: Path) -> Layout | StorageProblem:
                     writer.writerow(record)
     except _Unclosed as unclosed:
         return _broken_record(unclosed)
-    layout = Layout(target, ",", head, 1, count, True, False, text)
+    except OtherOrder as other:
+        return other.problem()
+    layout = Layout(target, ",", head, 1, count, True, False, text, found.notices())
     return _checked(layout, ragged, wrong_count) if wrong_count else layout
 
 
@@ -321,11 +333,24 @@ def _ragged(rows: list[tuple[int, int, int]], count: int, width: int) -> Storage
     return StorageProblem(
         "ragged_rows",
         "file",
-        f"{which} not have {width} fields like the header: {shown}.",
+        f"{which} not have {width} fields like the header: {shown}.{_likely_cause(rows, count, width)}",
         {
             "count": count,
             "lines": [line for line, _, _ in rows],
             "fields": [fields for _, fields, _ in rows],
             "expected": width,
         },
+    )
+
+
+def _likely_cause(rows: list[tuple[int, int, int]], count: int, width: int) -> str:
+    """What to do where two lines were joined, or the rows of another width seem to begin with the header itself."""
+    first = rows[0][0]
+    if width > 1 and count <= LISTED and all(fields == 2 * width - 1 for _, fields, _ in rows):
+        return " If files were joined there, the first of which has no line end, part the line in two."
+    if count <= LISTED or len({fields for _, fields, _ in rows}) > 1 or first <= MOST_PREAMBLE:
+        return ""
+    return (
+        f" If line {first} is the header, delete what stands before it: at most {MOST_PREAMBLE} lines before a header"
+        " are passed over."
     )

@@ -6,7 +6,6 @@ again, so the outcome never depends on where in the file an odd value stands. Th
 `DatasetOptions.content_key` names."""
 
 import re
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,13 +16,15 @@ from polars.exceptions import ComputeError
 from schemas.manifests import Notice
 from storage.errors import StorageProblem, rows_text
 from storage.tables.content import Content, ReadColumn
-from storage.tables.csv_head import MAX_COLUMNS, read_head
+from storage.tables.csv_head import MAX_COLUMNS, read_head, with_labels
 from storage.tables.csv_lines import LISTED, Layout, lines_of, read_lines
+from storage.tables.csv_names import blank_names, check_names
 from storage.tables.csv_numbers import SYMBOLS, Decision, Look, Sign, Spelling, Vote, decide, find_sign, number, votes
 from storage.tables.csv_roles import kept_texts
 from storage.tables.csv_tally import Tally, sample_every
 from storage.tables.csv_text import PlainText, plain_text
 from storage.tables.csv_types import ROW, Missing, look_at, read_number, read_text
+from storage.tables.label_names import label_candidates
 from storage.tables.names import column
 from storage.tables.options import DatasetOptions, few
 
@@ -31,8 +32,6 @@ SAMPLED_ROWS = 2_000
 CELLS_PER_GROUP = 5_000_000
 """Fewer, larger row groups take more memory to write, and leave processors idle when the file is read."""
 CELLS_PER_BATCH = 6_000_000
-RESERVED = ("__index__", "__id__", "__time__", "__label__")
-"""Columns that a split adds."""
 Check = Callable[[Sequence[str], bool], list[StorageProblem]]
 """What is wrong with settings by the header alone; told whether the rows below it can be read."""
 
@@ -60,10 +59,17 @@ def read_layout(
     plain = plain_text(upload, file_name, folder, max_bytes=max_bytes, encoding=options.encoding)
     if isinstance(plain, list):
         return plain
-    head = read_head(plain.path, separator=options.separator, header=options.header, max_columns=max_columns)
+    head = read_head(
+        plain.path,
+        separator=options.separator,
+        header=options.header,
+        label=options.label,
+        max_columns=max_columns,
+    )
     if isinstance(head, StorageProblem):
         return [head]
-    problems = _check_names(head.names, head.unnamed)
+    problems = check_names(head.names, head.unnamed)
+    head = with_labels(head, [options.label] if options.label else label_candidates(head.names))
     layout = read_lines(plain.path, head, folder)
     problems += check([name for name in head.names if name], not isinstance(layout, StorageProblem))
     if isinstance(layout, StorageProblem):
@@ -219,7 +225,7 @@ class _Reader:
         lazy = self._scan(parsed, word).select(columns).map_batches(tally.add, streamable=True)
         sink(lazy.select(column(name) for name in self._names) if self._blank else lazy, self._target, len(columns))
         if held := [self._layout.names.index(name) + 1 for name in self._blank if tally.missing[name] < tally.rows]:
-            return [_blank_names(held)]
+            return [blank_names(held)]
         return self._content(decisions, tally, decimal)
 
     def _content(self, decisions: Mapping[str, Decision], tally: "Tally", decimal: Sign) -> Content:
@@ -231,7 +237,7 @@ class _Reader:
         reasons = {name: self._kept.get(name) or decisions[name].reason for name in self._names}
         rows |= {int(row) for reason in reasons.values() for row in re.findall(r"\{line:(\d+)\}", reason or "")}
         lines = lines_of(self._layout, rows)
-        columns, notices = [], [*self._layout.head.notices, *self._layout.notices, *self._stray()]
+        columns, notices = [], [*self._layout.head.notices, *self._layout.notices, *self._of_text()]
         for name in self._names:
             reason = reasons[name]
             reason = re.sub(r"\{line:(\d+)\}", lambda match: str(lines[int(match[1])]), reason) if reason else None
@@ -268,15 +274,18 @@ class _Reader:
             label=self._label,
         )
 
-    def _stray(self) -> list[Notice]:
-        text = self._text
+    def _of_text(self) -> list[Notice]:
+        text, guessed = self._text, []
+        if text.encoding.unsure:
+            said = f"The file is read as {text.encoding.name}, which is not sure: {text.encoding.reason}."
+            guessed = [Notice(code="encoding_unsure", message=said)]
         if not text.stray:
-            return []
+            return guessed
         message = (
             f"{_bytes(text.stray)} without a meaning in {text.encoding.name}, shown as \ufffd, first in line"
             f" {text.stray_lines[0]}."
         )
-        return [Notice(code="stray_bytes", message=message, lines=list(text.stray_lines), count=text.stray)]
+        return [*guessed, Notice(code="stray_bytes", message=message, lines=list(text.stray_lines), count=text.stray)]
 
     def _asked(self, found: tuple[Vote, Vote] | Vote) -> StorageProblem:
         if isinstance(found, Vote):
@@ -374,32 +383,3 @@ def _how(name: str, found: Decision, lines: Mapping[int, int]) -> tuple[str | No
 
 def _bytes(count: int) -> str:
     return "1 byte" if count == 1 else f"{count} bytes"
-
-
-def _check_names(names: Sequence[str], unnamed: Sequence[int]) -> list[StorageProblem]:
-    blank = [place + 1 for place, name in enumerate(names) if not name and place not in unnamed]
-    repeated = [name for name, count in Counter(names).items() if name and count > 1]
-    reserved = [name for name in names if name in RESERVED]
-    problems = [_blank_names(blank)] if blank else []
-    if repeated:
-        message = f"Column names must differ; more than once in the header: {_shown(repeated)}."
-        problems.append(StorageProblem("columns_duplicate", "file", message, {"columns": repeated}))
-    if reserved:
-        problems.append(
-            StorageProblem(
-                "columns_reserved",
-                "file",
-                f"These column names are used internally: {_shown(reserved)}.",
-                {"columns": reserved},
-            )
-        )
-    return problems
-
-
-def _blank_names(places: Sequence[int]) -> StorageProblem:
-    message = f"Every column needs a name; blank in the header though there are values below: column {_shown(places)}."
-    return StorageProblem("columns_blank", "file", message, {"columns": list(places)})
-
-
-def _shown(columns: Sequence[object]) -> str:
-    return ", ".join(map(repr, columns[:LISTED])) + (", …" if len(columns) > LISTED else "")

@@ -11,7 +11,7 @@ from typing import Literal
 import polars as pl
 
 SYNTHETIC = "synthetic_timestamp"
-READER = 3
+READER = 4
 """Raised when files are read in another way: what an older reader stored is not taken for what this one would."""
 MAX_UNREAD_SHARE = 0.05
 LineOf = Callable[[int], int]

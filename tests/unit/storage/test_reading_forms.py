@@ -27,6 +27,16 @@ ENCODED = [
     ("cp1252", "Pièce,Température,Numéro"),
     ("cp1252", "Señal,Máquina,µm"),
     ("latin-1", "mätvärde,tjänst,över"),
+    ("cp1253", "Θερμοκρασία,Πίεση,Τιμή"),
+    ("iso8859-7", "ΘΕΡΜΟΚΡΑΣΙΑ,Γραμμή,Βάρος"),
+    ("cp1254", "İşlem,Ağırlık,Hız"),
+    ("cp1254", "Sıcaklık,Basınç,Değer"),
+    ("euc_jp", "温度,圧力,センサー"),
+    ("euc_jp", "速度,判定値,番号"),
+    ("cp850", "Größe,Maß,Öl"),
+    ("cp850", "Pièce,Température,Numéro"),
+    ("cp850", "Temp °C,b,c"),
+    ("koi8-r", "Давление,Датчик,Температура"),
     ("utf-8-sig", "größe,온도,温度"),
     ("utf-16", "größe,온도,温度"),
     ("utf-16-le", "größe,온도,abc"),
@@ -56,6 +66,14 @@ def test_one_stray_byte_does_not_change_the_whole_file(encoding: str, header: st
     text = file(f"{header},note,Response", lambda i: f"{i},{i}.5,x{i},{label(i)}").encode(encoding)
     found = reader.dataset(text.replace(b"x7", b"\xff7"))
     assert [one.name for one in found.columns][:2] == header.split(",")
+
+
+def test_an_encoding_that_is_not_sure_is_said_with_what_else_would_fit(reader: Reader) -> None:
+    found = reader.dataset(file("ΒΑΡΟΣ,Response", lambda i: f"{i},{label(i)}").encode("cp1253"))
+    said = notices(found)["encoding_unsure"]
+    assert all(words in said for words in ("not sure", "cp1253", "cp1251", "encoding="))
+    sure = reader.dataset(file("Größe,Response", lambda i: f"{i},{label(i)}").encode("cp1252"))
+    assert "encoding_unsure" not in notices(sure)
 
 
 def test_an_encoding_that_is_none_or_wrong_is_refused(reader: Reader) -> None:
@@ -199,3 +217,65 @@ def test_other_endings_are_taken(name: str, tmp_path: Path) -> None:
     from storage.tables.csv_text import check_file_name
 
     assert check_file_name(name) == []
+
+
+PREAMBLES: list[Any] = [
+    pytest.param("Report;Line 3\nDate;2024-01-01\n\n", 4, id="pairs"),
+    pytest.param("Report;Line 3\nDate;2024-01-01\n", 3, id="pairs without a blank line"),
+    pytest.param("Report;Line 3;k\nDate;2024-01-01;m\n\n", 4, id="as wide as the table"),
+    pytest.param("Report;Line 3;k\nDate;2024-01-01;m\n", 3, id="as wide, without a blank line"),
+    pytest.param("Report;Line 3;a;b;c\nDate;2024-01-01\n\n", 4, id="wider than the table"),
+    pytest.param("Report, Line 3, Hall 2, x\nDate, 2024-01-01, a, b\n\n\n", 5, id="another separator"),
+    pytest.param("Shift;A;\nBy;;\n\n", 4, id="filled up"),
+    pytest.param('"Line 3\nHall 2";7\n\n', 4, id="a quoted field of two lines"),
+]
+
+
+@pytest.mark.parametrize(("before", "line"), PREAMBLES)
+@pytest.mark.parametrize("label_given", [True, False])
+def test_a_preamble_with_separators_is_passed_over_and_said(
+    before: str, line: int, label_given: bool, reader: Reader
+) -> None:
+    given = {"label": "State", "pass_value": "0"} if label_given else {}
+    name = "State" if label_given else "Response"
+    found = reader.dataset(before + file(f"Id;A;{name}", lambda i: f"{i};{'-' if i == 3 else i};{label(i)}"), **given)
+    assert ([one.name for one in found.columns], found.row_count) == (["Id", "A", name], 30)
+    assert found.report is not None
+    assert found.report.header_line == line
+    assert f"line {line}" in notices(found)["preamble"]
+    assert found.columns[1].unread_lines == [line + 4]
+
+
+def test_a_text_row_after_a_blank_line_is_no_header(reader: Reader) -> None:
+    text = file("Id,A,B,Response", lambda i: ("\n" if i == 3 else "") + f"{i},{'x,y' if i == 3 else '1,2'},{label(i)}")
+    found = reader.dataset(text)
+    assert (found.row_count, "preamble" in notices(found)) == (30, False)
+
+
+def test_a_preamble_too_long_is_refused_with_the_line_of_the_header(reader: Reader) -> None:
+    text = "".join(f"k{j};v{j}\n" for j in range(70)) + file("Id;A;State", lambda i: f"{i};{i};{label(i)}", rows=90)
+    asked = reader.take_in(text, label="k0")
+    assert isinstance(asked, list)
+    assert "line 71" in asked[-1].message
+    assert "40 lines before a header" in asked[-1].message
+
+
+@pytest.mark.parametrize(
+    ("text", "separator", "words"),
+    [
+        pytest.param(file("Id;A;Response", rows(";")), ",", "';' divides it into 3 columns", id="semicolons"),
+        pytest.param(file("Id\tA\tResponse", rows("\t")), "^", "separator=tab", id="tabs"),
+        pytest.param(file("Id,A,Response", rows(",")), " ", "',' divides it into 3 columns", id="a blank"),
+        pytest.param(
+            file("Id;A;Response", lambda i: f"{i};{i},25;{label(i)}"), ",", "leaves the file", id="in rows alone"
+        ),
+        pytest.param("a\n1\n2\n", ",", "send the separator that does", id="nothing does"),
+        pytest.param("sep=;\n" + file("Id,A,Response", rows(",")), None, "as the first line says", id="sep="),
+    ],
+)
+def test_a_separator_that_divides_nothing_is_refused_with_the_one_that_does(
+    text: str, separator: str | None, words: str, reader: Reader
+) -> None:
+    asked = reader.problem(text, separator=separator)
+    assert (asked.code, asked.field) == ("separator_wrong", "separator")
+    assert words in asked.message

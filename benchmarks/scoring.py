@@ -63,7 +63,7 @@ class Scoring:
             name = "producer, JSON" if per_record is None else f"producer, packed, {per_record} a record"
             self.loads[name] = max(self.loads.get(name, 0.0), work.size.rows / seconds)
 
-    async def topics_of(self, name: str) -> dict[str, str]:
+    async def topics_of(self) -> dict[str, str]:
         """Topics of a rival, new ones each time."""
         from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
@@ -81,7 +81,7 @@ class Scoring:
         """A rival with its topics and its configuration. Raises `NotInstalled`."""
         environment, script = RIVALS[name]
         python = python_of(environment)
-        topics = await self.topics_of(name)
+        topics = await self.topics_of()
         folder = self.folder / f"rival-{self.turn}"
         folder.mkdir()
         model = folder / "model.ubj"

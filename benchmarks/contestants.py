@@ -23,10 +23,12 @@ import msgspec
 import psutil
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
+from runtime.kafka.reading import partitions_of
 from runtime.tasks import stop_client
 
 SAMPLE_SECONDS, QUIET_SECONDS, START_SECONDS = 0.1, 1.5, 60.0
 FIRST_SHARE = 0.1
+REPOSITORY = Path(__file__).parents[1]
 
 
 class Wrong(Exception):
@@ -67,7 +69,7 @@ async def measured(
 ) -> Measured:
     """Run it until it has written everything. Raises `Wrong`."""
     with tempfile.NamedTemporaryFile("w+b") as log:
-        environment = os.environ | {"PYTHONWARNINGS": "ignore"} | contestant.environment
+        environment = os.environ | {"PYTHONWARNINGS": "ignore"} | dict(contestant.environment)
         child = subprocess.Popen(  # noqa: ASYNC220
             contestant.command, env=environment, stdout=log, stderr=subprocess.STDOUT, start_new_session=True
         )
@@ -135,10 +137,8 @@ async def _until_done(
     consumer = AIOKafkaConsumer(**kafka)
     await consumer.start()
     try:
-        known = await consumer._client.fetch_all_metadata()
-        partitions = [
-            TopicPartition(contestant.predictions, p) for p in known.partitions_for_topic(contestant.predictions) or ()
-        ]
+        topic = contestant.predictions
+        partitions = [TopicPartition(topic, p) for p in await partitions_of(consumer, topic)]
         written, moved_at, asked_at = 0, time.monotonic() + START_SECONDS, 0.0
         while True:
             await asyncio.sleep(SAMPLE_SECONDS)
@@ -169,8 +169,7 @@ async def _checked(topic: str, kafka: dict[str, Any], expected: Mapping[str, flo
     found: dict[str, float] = {}
     times: list[float] = []
     try:
-        known = await consumer._client.fetch_all_metadata()
-        partitions = [TopicPartition(topic, p) for p in known.partitions_for_topic(topic) or ()]
+        partitions = [TopicPartition(topic, p) for p in await partitions_of(consumer, topic)]
         consumer.assign(partitions)
         ends = await consumer.end_offsets(partitions)
         unread = {tp for tp in partitions if ends[tp]}
@@ -218,7 +217,7 @@ def rival(
 ) -> Contestant:
     """A program of `benchmarks/rivals`."""
     path = Path(__file__).parent / "rivals" / script
-    environment = {"PYTHONPATH": str(path.parent), "OMP_NUM_THREADS": "1"}
+    environment = {"PYTHONPATH": str(REPOSITORY), "OMP_NUM_THREADS": "1"}
     if bytewax:
         recovery = configuration.with_suffix(".recovery")
         recovery.mkdir()

@@ -14,9 +14,11 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from benchmarks.world import EPOCH, MODEL_VERSION, Everybody, Size, Workload
+from benchmarks.world import EPOCH, MODEL_VERSION, Size, Workload
+from producer.replay.records import Anybody
 from producer.sending.encoding import Columns, Turn, row_encoder, row_packer
 from rows.decode import FeatureReader
+from rows.identity import PartitionOf
 from runtime.kafka.reading import partition_for
 from schemas.ids import row_key
 from stream_processor.batch.answers import LoadedModel, Reasons
@@ -27,6 +29,7 @@ from stream_processor.batch.score import handle
 BASE = Size(rows=4_000, runs=1, partitions=1)
 REASONS = Reasons(8, 256, 3)
 PER_RECORD, BATCH_ROWS, TRIES = 128, 2_000, 2
+PARTITION_OF = PartitionOf(BASE.partitions, partition_for)
 
 
 class Record(NamedTuple):
@@ -74,12 +77,6 @@ def records(work: Workload, encoding: str, *, lanes: int = 1, first: int = 0) ->
                     yield Record(pack(first + some[0], columns), next(offset), key, USUAL_PACKED)
 
 
-@lru_cache(8192)
-def home(key: bytes) -> int:
-    """The one partition."""
-    return partition_for(key, 1)
-
-
 def models_of(work: Workload) -> dict[str, LoadedModel]:
     """The models that a worker has at hand."""
     return {MODEL_VERSION: LoadedModel(work.bundle, FeatureReader(work.manifest))}
@@ -94,8 +91,8 @@ def score_all(log: list[Record], step: int, models: dict[str, LoadedModel], tabl
             state=table.get,
             models=models,
             champion=None,
-            partition_of=home,
-            epochs=Everybody(),
+            partition_of=PARTITION_OF,
+            epochs=Anybody(),
             now=datetime.now(UTC),
             reasons=REASONS,
         )

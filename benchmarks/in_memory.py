@@ -7,6 +7,7 @@ import sys
 import time
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -70,9 +71,10 @@ def plain(bundle: Bundle, records: list[bytes]) -> int:
     """The same for JSON."""
     fields = [(f"f{i}", float | None) for i in range(len(bundle.manifest.features))]
     names = dict(zip((field[0] for field in fields), bundle.manifest.features, strict=True))
-    columns = msgspec.defstruct("Columns", fields, rename=names, gc=False)
+    columns: Any = msgspec.defstruct("Columns", fields, rename=names, gc=False)
     said = [("run_id", str), ("row_index", int), ("sample_id", str), ("timestamp", datetime), ("label", str)]
-    decode, written = msgspec.json.Decoder(msgspec.defstruct("Row", [("features", columns), *said], gc=False)).decode, 0
+    row_type: Any = msgspec.defstruct("Row", [("features", columns), *said], gc=False)
+    decode, written = msgspec.json.Decoder(row_type).decode, 0
     for start in range(0, len(records), BATCH):
         some = [decode(record) for record in records[start : start + BATCH]]
         matrix = np.array([msgspec.structs.astuple(row.features) for row in some], dtype=np.float32)

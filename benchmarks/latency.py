@@ -19,11 +19,12 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
+from aiokafka import ConsumerRecord
 
 from benchmarks.http_client import Connection
 from client import Client
 from devstack.generate import generate
+from runtime.kafka.reading import read_to_end
 from runtime.tasks import cancel_all
 from schemas.http.runs import RunCreate
 from schemas.http.v1 import Range, SplitCreate, SuggestedSplit
@@ -48,24 +49,18 @@ class _Scored(msgspec.Struct):
 def quantiles(milliseconds: list[float]) -> dict[str, float]:
     """p50, p99, p99.9, the largest; `rows`."""
     ordered = sorted(milliseconds)
-    at = lambda share: ordered[min(len(ordered) - 1, int(share * len(ordered)))]  # noqa: E731
+
+    def at(share: float) -> float:
+        return ordered[min(len(ordered) - 1, int(share * len(ordered)))]
+
     return {"rows": len(ordered), "p50": at(0.5), "p99": at(0.99), "p99.9": at(0.999), "max": ordered[-1]}
 
 
 async def records(bootstrap: str, topic: str, run_id: str) -> AsyncIterator[ConsumerRecord]:
     """Everything on the topic with the run's key, as of now."""
-    async with AIOKafkaConsumer(
-        bootstrap_servers=bootstrap, auto_offset_reset="earliest", isolation_level="read_committed"
-    ) as consumer:
-        known = await consumer._client.fetch_all_metadata()
-        partitions = [TopicPartition(topic, p) for p in known.partitions_for_topic(topic)]
-        consumer.assign(partitions)
-        ends = await consumer.end_offsets(partitions)
-        while any([await consumer.position(tp) < end for tp, end in ends.items()]):
-            for found in (await consumer.getmany(timeout_ms=200)).values():
-                for record in found:
-                    if record.key and record.key.split(b"#")[0] == run_id.encode():
-                        yield record
+    async for record in read_to_end({"bootstrap_servers": bootstrap}, topic):
+        if record.key and record.key.split(b"#")[0] == run_id.encode():
+            yield record
 
 
 async def sent_at(bootstrap: str, run_id: str) -> dict[int, float]:
@@ -77,7 +72,8 @@ async def sent_at(bootstrap: str, run_id: str) -> dict[int, float]:
             continue
         if headers[CONTENT_TYPE_HEADER] == PACKED:
             rows = msgspec.msgpack.decode(record.value, type=PackedRows)
-            found |= {(rows.row_index or 0) + j * rows.lanes: record.timestamp for j in range(rows.count)}
+            first, step = rows.row_index or 0, rows.lanes or 1
+            found |= {first + j * step: record.timestamp for j in range(rows.count)}
         else:
             found[msgspec.json.decode(record.value)["row_index"]] = record.timestamp
     return found
@@ -94,7 +90,8 @@ async def answered_at(bootstrap: str, run_id: str) -> dict[int, tuple[float, flo
 async def readable(port: int, run_id: str, total: int, news: asyncio.Event) -> dict[int, float]:
     """When each row had been read, asked for whenever an event has come: asking again and again would be what is
     measured."""
-    connection, found, after = Connection(port), {}, -1
+    connection, after = Connection(port), -1
+    found: dict[int, float] = {}
     decode = msgspec.json.Decoder(_Next).decode
     while len(found) < total:
         await news.wait()
@@ -108,7 +105,8 @@ async def readable(port: int, run_id: str, total: int, news: asyncio.Event) -> d
 
 async def streamed(port: int, run_id: str, total: int, news: asyncio.Event | None = None) -> dict[int, float]:
     """When each row came as a server-sent event."""
-    connection, found = Connection(port), {}
+    connection = Connection(port)
+    found: dict[int, float] = {}
     async for line in connection.lines(f"/v1/runs/{run_id}/events"):
         if line.startswith(b"id: "):
             found[int(line[4:])] = time.time() * 1000

@@ -238,7 +238,7 @@ def table(contests: dict[str, list[dict[str, Any]]]) -> str:
 
 def _row(name: str, found: list[dict[str, Any]]) -> list[str]:
     def median(who: str, what: str) -> float:
-        return statistics.median(one["figures"][who][what] for one in found)
+        return float(statistics.median(one["figures"][who][what] for one in found))
 
     def part(what: str) -> list[str]:
         told = [f"{median(who, what):.2f}" for who in ("ours", "plain", "plain, categories")]

@@ -16,6 +16,7 @@ import polars as pl
 LABEL = "Result"
 Floats = npt.NDArray[np.float64]
 Flags = npt.NDArray[np.bool_]
+Texts = npt.NDArray[np.object_]
 Random = np.random.Generator
 
 
@@ -121,7 +122,7 @@ def adult(random: Random) -> pl.DataFrame:
     gain = np.where(random.random(rows) < 0.08, random.lognormal(8, 1, rows).round(), 0)
     score = score - 0.002 * (age - 48) ** 2 + 0.04 * (hours - 40) + 0.15 * (years - 10) + 2 * (gain > 6000)
     for name in ("workclass", "occupation", "country"):
-        texts[name] = np.where(random.random(rows) < 0.05, None, texts[name])
+        texts[name][random.random(rows) < 0.05] = None
     numbers = {
         "age": age,
         "hours": hours,
@@ -238,10 +239,10 @@ def _walk(random: Random, rows: int, deviation: float) -> Floats:
     steps = random.normal(0, 1, rows)
     for before, row in pairwise(range(rows)):
         values[row] = back * values[before] + steps[row]
-    return values / values.std() * deviation
+    return values / float(values.std()) * deviation
 
 
-def _words(random: Random, rows: int, size: int, name: str) -> npt.NDArray[np.generic]:
+def _words(random: Random, rows: int, size: int, name: str) -> Texts:
     """Texts of so many different values, some much more frequent than others."""
     shares = random.dirichlet(np.full(size, 1.5))
     return np.array([f"{name}-{value}" for value in random.choice(size, rows, p=shares)], dtype=object)

@@ -14,6 +14,11 @@ Section = Callable[[Found], list[str]]
 
 def write() -> None:
     """Write the report anew."""
+    REPORT.write_text(text())
+
+
+def text() -> str:
+    """The report of all results that there are."""
     parts = [
         "# Measured",
         "",
@@ -34,7 +39,7 @@ def write() -> None:
         if path.exists():
             found = json.loads(path.read_text())
             parts += [*section(found), "", *_machine(found.get("machine", {})), ""]
-    REPORT.write_text("\n".join(parts).rstrip() + "\n")
+    return "\n".join(parts).rstrip() + "\n"
 
 
 def _machine(machine: Found) -> list[str]:

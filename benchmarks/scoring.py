@@ -29,6 +29,14 @@ SLOW_ROWS = 4_000
 OURS = {"ours, JSON": None, "ours, packed, 1 row a record": 1, f"ours, packed, {PER_RECORD} rows a record": PER_RECORD}
 FAST = ("librdkafka loop", "Bytewax 0.21")
 SLOW = ("Spark 3.5", "Quix 3.28, as documented", "Faust, as its guide shows it")
+RIVALS = {
+    "librdkafka loop": ("librdkafka", "librdkafka_loop.py"),
+    "Bytewax 0.21": ("bytewax", "bytewax_flow.py"),
+    "Quix 3.28, as documented": ("quix", "quix_guide.py"),
+    "Spark 3.5": ("spark", "spark_stream.py"),
+    "Faust, as its guide shows it": ("faust", "faust_guide.py"),
+}
+"""Each one's environment and program."""
 MEMORY = {"in memory, JSON": None, "in memory, packed": PER_RECORD}
 REFERENCE = "ours, JSON"
 TWO_WORKERS = "ours, JSON, 2 workers"
@@ -55,7 +63,7 @@ class Scoring:
             name = "producer, JSON" if per_record is None else f"producer, packed, {per_record} a record"
             self.loads[name] = max(self.loads.get(name, 0.0), work.size.rows / seconds)
 
-    async def topics_of(self, name: str) -> dict[str, str]:
+    async def topics_of(self) -> dict[str, str]:
         """Topics of a rival, new ones each time."""
         from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
@@ -71,15 +79,9 @@ class Scoring:
 
     async def rival(self, name: str, work: Workload) -> Contestant:
         """A rival with its topics and its configuration. Raises `NotInstalled`."""
-        environment, script = {
-            "librdkafka loop": ("librdkafka", "librdkafka_loop.py"),
-            "Bytewax 0.21": ("bytewax", "bytewax_flow.py"),
-            "Quix 3.28, as documented": ("quix", "quix_guide.py"),
-            "Spark 3.5": ("spark", "spark_stream.py"),
-            "Faust, as its guide shows it": ("faust", "faust_guide.py"),
-        }[name]
+        environment, script = RIVALS[name]
         python = python_of(environment)
-        topics = await self.topics_of(name)
+        topics = await self.topics_of()
         folder = self.folder / f"rival-{self.turn}"
         folder.mkdir()
         model = folder / "model.ubj"

@@ -85,11 +85,13 @@ def ours(
     import msgspec
 
     from schemas.tasks import TaskState, TrainingSpec
+    from schemas.training import TrainingParameters
     from trainer.child.job_process import job_environment
     from trainer.child.wire import BackendSettings, Done, Job, Progress, SelectionSettings, decode_report, encode
 
     now = datetime.now(UTC)
-    parameters = {} if trees is None else {"n_estimators": trees}
+    chosen = TrainingParameters() if trees is None else TrainingParameters(n_estimators=trees)
+    parameters = chosen.model_dump()  # all are said, or few rows would be boosted in folds, and three trees a round
     spec = msgspec.to_builtins(TrainingSpec(dataset_id=dataset, split_id=split, parameters=parameters))
     task = TaskState(
         task_id="train-benchmark",

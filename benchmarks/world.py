@@ -94,9 +94,8 @@ class Workload:
     def manifest(self) -> ModelManifest:
         """What scoring needs."""
         matrix = ConfusionMatrix(true_positives=0, false_positives=0, true_negatives=0, false_negatives=0)
-        nothing = Metrics.model_construct(
-            threshold=THRESHOLD, rows=0, confusion_matrix=matrix, **dict.fromkeys(UNDEFINED)
-        )
+        undefined: dict[str, Any] = dict.fromkeys(UNDEFINED)
+        nothing = Metrics(threshold=THRESHOLD, rows=0, confusion_matrix=matrix, **undefined)
         return ModelManifest(
             model_version=MODEL_VERSION,
             workspace="default",
@@ -248,18 +247,6 @@ async def claim(kafka: dict[str, Any], runs: Sequence[str]) -> None:
                 await producer.send_and_wait(RUN_POSITIONS.name, encode(position), key=run_id.encode())
             ).offset < EPOCH:
                 pass  # an epoch is the offset of an earlier record
-
-
-class Everybody:
-    """Whose epochs are all known."""
-
-    def sends(self, run_id: str, attempt: int, epoch: int) -> bool:
-        """Yes."""
-        return True
-
-    def lanes(self, run_id: str) -> int | None:
-        """Not known."""
-        return None
 
 
 async def load(kafka: dict[str, Any], work: Workload, *, per_record: int | None, chunk: int = 512) -> float:

@@ -53,7 +53,7 @@ def redrive(gateway: Client, run_id: str | None) -> None:
     seen: set[str] = set()
     while fresh := [
         one
-        for one in gateway.dead_letters(run_id=run_id, state="open", limit="500").items
+        for one in gateway.dead_letters(run_id=run_id, state="open", limit=500).items
         if one.dead_letter_id not in seen
     ]:
         for summary in fresh:

@@ -4,18 +4,19 @@ import os
 import sys
 
 import bytewax.operators as op
-from bytewax.connectors.kafka import KafkaSinkMessage
+from bytewax.connectors.kafka import KafkaSinkMessage, KafkaSourceMessage
 from bytewax.connectors.kafka import operators as kop
 from bytewax.dataflow import Dataflow
 
 sys.argv = [sys.argv[0], os.environ["RIVAL_CONFIGURATION"]]
-from work import Stats, Work, configuration, encode  # noqa: E402
+from benchmarks.rivals.work import RivalPrediction, RivalWork, Stats, configuration, encode  # noqa: E402
 
 given = configuration()
-work = Work(given)
+work = RivalWork(given)
+Answered = tuple[bytes, RivalPrediction]
 
 
-def score(messages):
+def score(messages: list[KafkaSourceMessage[bytes, bytes]]) -> list[tuple[str, Answered]]:
     predictions = work.score(
         [(message.partition, message.offset, message.value) for message in messages], given["rows"]
     )
@@ -28,10 +29,10 @@ def score(messages):
 class Counting(op.StatefulBatchLogic):
     """Statistics of one run; answers pass through."""
 
-    def __init__(self, state):
+    def __init__(self, state: Stats | None) -> None:
         self.stats = Stats("") if state is None else state
 
-    def on_batch(self, values):
+    def on_batch(self, values: list[Answered]) -> tuple[list[tuple[str, bytes, bytes]], bool]:
         answers = []
         self.stats.run_id = values[0][1].run_id
         for key, prediction in values:
@@ -40,7 +41,7 @@ class Counting(op.StatefulBatchLogic):
         answers.append((given["state"], self.stats.run_id.encode(), encode(self.stats)))
         return answers, False
 
-    def snapshot(self):
+    def snapshot(self) -> Stats:
         return self.stats
 
 

@@ -5,10 +5,11 @@ from datetime import UTC, datetime
 
 import faust
 import msgspec
-from work import Stats, Work, configuration, encode
+
+from benchmarks.rivals.work import RivalWork, Stats, configuration, encode
 
 given = configuration()
-work = Work(given)
+work = RivalWork(given)
 app = faust.App(
     given["group"],
     broker="kafka://" + given["bootstrap"],
@@ -22,7 +23,7 @@ stats = app.Table("stats", key_type=str, value_type=str, partitions=given["parti
 
 
 @app.agent(rows)
-async def score(stream):
+async def score(stream: faust.StreamT[bytes]) -> None:
     async for event in stream.events():
         row = work.decode(event.value)
         (probability,) = work.predict([row])

@@ -5,10 +5,11 @@ Guarantees nothing: after a crash rows are counted twice or not at all, and the 
 """
 
 from confluent_kafka import Consumer, Producer
-from work import Stats, Work, configuration, encode
+
+from benchmarks.rivals.work import RivalWork, Stats, configuration, encode
 
 given = configuration()
-work = Work(given)
+work = RivalWork(given)
 consumer = Consumer(
     {
         "bootstrap.servers": given["bootstrap"],

@@ -4,10 +4,11 @@ from datetime import UTC, datetime
 
 import msgspec
 from quixstreams import Application, State
-from work import Stats, Work, configuration, encode
+
+from benchmarks.rivals.work import RivalWork, Stats, configuration, encode
 
 given = configuration()
-work = Work(given)
+work = RivalWork(given)
 app = Application(
     broker_address=given["bootstrap"],
     consumer_group=given["group"],

@@ -5,8 +5,9 @@ import os
 from collections.abc import Iterator
 
 import pandas as pd
-import work
-from pyspark.sql import SparkSession
+from pyspark.sql import DataFrame, SparkSession
+
+from benchmarks.rivals import work
 
 given = work.configuration()
 spark = (
@@ -18,11 +19,11 @@ spark = (
     .getOrCreate()
 )
 spark.sparkContext.setLogLevel("ERROR")
-loaded = {}
+loaded: dict[str, work.RivalWork] = {}
 
 
 def score(parts: Iterator[pd.DataFrame]) -> Iterator[pd.DataFrame]:
-    mine = loaded.get("work") or loaded.setdefault("work", work.Work(given))
+    mine = loaded.get("work") or loaded.setdefault("work", work.RivalWork(given))
     for part in parts:
         for start in range(0, len(part), 1000):
             some = part.iloc[start : start + 1000]
@@ -37,7 +38,7 @@ def score(parts: Iterator[pd.DataFrame]) -> Iterator[pd.DataFrame]:
             )
 
 
-def write(batch, _number) -> None:
+def write(batch: DataFrame, _number: int) -> None:
     scored = batch.select("key", "value", "partition", "offset").mapInPandas(
         score, "key binary, value binary, partition int"
     )

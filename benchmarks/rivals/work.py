@@ -7,6 +7,7 @@ expected raises."""
 
 import json
 import sys
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any, Literal
 
@@ -79,7 +80,7 @@ class Stats(msgspec.Struct):
         self.last = prediction
 
 
-encode = msgspec.json.Encoder().encode
+encode: Callable[[object], bytes] = msgspec.json.Encoder().encode
 
 
 class RivalWork:

@@ -85,10 +85,15 @@ class Workload:
         self.labels = np.where(random.random(size.rows) < 0.1, "FAIL", "PASS").tolist()
 
     @cached_property
-    def bundle(self) -> Bundle:
+    def trees(self) -> BoostedTrees:
         """The model: its trees are full, so that it costs what its size says."""
         booster = _booster(self.size.features, self.size.trees, self.size.depth)
-        return Bundle(self.manifest, BoostedTrees(booster, self.manifest.best_iteration))
+        return BoostedTrees(booster, self.manifest.best_iteration)
+
+    @cached_property
+    def bundle(self) -> Bundle:
+        """It as a model version."""
+        return Bundle(self.manifest, self.trees)
 
     @cached_property
     def manifest(self) -> ModelManifest:
@@ -123,7 +128,7 @@ class Workload:
 
     def store(self, storage: Storage) -> None:
         """Write the model version."""
-        write_bundle(storage, self.manifest, {MODEL: bytes(self.bundle.scorer.booster.save_raw("ubj"))})
+        write_bundle(storage, self.manifest, {MODEL: bytes(self.trees.booster.save_raw("ubj"))})
 
     @cached_property
     def matrix(self) -> Matrix:

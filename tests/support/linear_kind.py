@@ -26,10 +26,12 @@ class Line:
 
     def score(self, matrix: Matrix) -> Matrix:
         total = self.contributions(matrix, approximate=False).sum(axis=1, dtype=np.float32)
-        return (1 / (1 + np.exp(-total, dtype=np.float32))).astype(np.float32)
+        probability: Matrix = (1 / (1 + np.exp(-total))).astype(np.float32)
+        return probability
 
     def contributions(self, matrix: Matrix, *, approximate: bool) -> Matrix:
-        return (np.nan_to_num(matrix) * self.weights).astype(np.float32)
+        parts: Matrix = (np.nan_to_num(matrix) * self.weights).astype(np.float32)
+        return parts
 
 
 class Linear:

@@ -69,8 +69,8 @@ async def upload(
 def _upload_message(one: api.Problem) -> str:
     if one.loc[0] == "header" or one.msg == "Field required":
         return NO_FILE
-    if one.type == "missing":
-        return f"{NO_FILE} {one.msg}"
+    if one.type == "missing":  # the contract's sentence alone, unless a file did come, in another part
+        return f"{NO_FILE} {one.msg}" if one.msg.startswith("The file came in") else NO_FILE
     return EMPTY if one.type in ("value_error.csv_empty", "value_error.csv_header_only") else one.msg
 
 

@@ -132,7 +132,15 @@ def test_make_test_runs_the_tests_that_are_named(installed: Clone) -> None:
 
 def test_the_targets_of_every_day_call_what_there_is(installed: Clone) -> None:
     """`check` and `chaos` take minutes and have runs of their own; here their lines are looked at."""
-    assert list(commands(DAILY)) == ["make up", "make status", "make logs", "make down", "make check", "make chaos"]
+    assert list(commands(DAILY)) == [
+        "make up",
+        "make status",
+        "make logs",
+        "make down",
+        "make check",
+        "make unit",
+        "make chaos",
+    ]
     for line in installed.shell("make -n check").splitlines():
         assert (installed.folder / line.split()[0]).exists(), line
     assert "(SEED=1 MINUTES=2)" in commands(DAILY)["make chaos"]
@@ -177,7 +185,7 @@ def test_the_lines_of_python_do_what_they_say(running: Clone) -> None:
 
 
 def test_rows_of_another_system_are_answered(running: Clone) -> None:
-    assert "see [examples/send_rows.py](examples/send_rows.py)" in README
+    assert "[Examples](examples/README.md): send rows" in README
     header, first, *_ = (running.folder / "rows.csv").read_text().splitlines()
     values = dict(zip(header.split(","), first.split(","), strict=True))
     row = {name: float(value) if value else None for name, value in values.items() if name not in ("Id", "Response")}

@@ -15,6 +15,7 @@ REPOSITORY = Path(__file__).parents[2]
 PACKAGES = (
     "schemas",
     "rows",
+    "models",
     "storage",
     "runtime",
     "producer",

@@ -42,6 +42,13 @@ def _script_that_does_not_end(admin: Any) -> Iterator[None]:
         yield
 
 
+def _answers(admin: Any) -> bool:
+    try:
+        return bool(admin.ping())
+    except redis.ResponseError:
+        return False
+
+
 def _fail_to_save(admin: Any) -> None:
     admin.config_set("dir", "/proc")  # where nobody can make a file
     admin.config_set("save", "1 1")
@@ -126,6 +133,7 @@ async def test_a_redis_that_is_busy_with_a_script_is_waited_for(fresh_redis_url:
         with _script_that_does_not_end(admin), pytest.raises(RedisUnavailable, match="BUSY"):
             await store.apply([], ["x"])
         admin.script_kill()
+        await eventually(lambda: _answers(admin), message="the script's end")
         assert await store.apply([], ["x"]) == []
     await store.close()
 

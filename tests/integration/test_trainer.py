@@ -206,7 +206,7 @@ async def test_a_task_goes_from_its_order_to_a_model_that_is_registered_with_its
     percents = [(state.progress or {}).get("percent", 0) for state in history]
     assert percents == sorted(percents)
     assert [state.updated_at for state in history] == sorted(state.updated_at for state in history)
-    assert {entry.source for entry in await world.logs(task_id)} == {"trainer", "trainer.fit.training"}
+    assert {entry.source for entry in await world.logs(task_id)} == {"trainer", "trainer.training"}
     async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as http:
         assert (await http.get("/ready")).status_code == (await http.get("/live")).status_code == 200
         assert 'trainer_jobs_ended_total{kind="training",status="COMPLETED"} 1.0' in (await http.get("/metrics")).text

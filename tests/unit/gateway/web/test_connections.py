@@ -108,7 +108,10 @@ async def test_a_head_that_trickles_is_closed_however_steadily_it_comes() -> Non
                 assert time.monotonic() - began < 5
                 connection[1].write(b"X-A: b\r\n")
                 await asyncio.wait([closed], timeout=0.05)
-            assert (await closed).startswith(b"HTTP/1.1 408")
+            said = await closed
+            assert not said or said.startswith(
+                b"HTTP/1.1 408"
+            )  # what is written to a closed connection may take the answer away
 
 
 async def test_a_second_request_that_is_never_finished_is_closed_too() -> None:

@@ -17,6 +17,7 @@ from schemas.topics import TOPICS
 from tests.support.clone import INSTALLED, Clone
 from tests.support.contract_help import table
 from tests.support.old_clients import UPLOADED, WebClient, read
+from tests.support.waiting import eventually_sync
 
 REPOSITORY = Path(__file__).parents[2]
 README = (REPOSITORY / "README.md").read_text()
@@ -153,9 +154,14 @@ def test_the_targets_of_every_day_call_what_there_is(installed: Clone) -> None:
 def test_the_stack_is_in_the_background_and_shows_its_parts_and_logs(running: Clone) -> None:
     with urlopen(running.address(8000) + "/docs") as answer:
         assert answer.status == 200
-    status = running.shell("make status")
-    for name in ("kafka", "redis", "gateway", "stream_processor", "producer", "trainer", "dashboard"):
-        assert re.search(rf"^{name} +ready ", status, re.MULTILINE), status
+    parts = ("kafka", "redis", "gateway", "stream_processor", "producer", "trainer", "dashboard")
+
+    def all_ready() -> bool:  # on a busy machine a part may be asked in a moment in which it answers late
+        status = running.shell("make status")
+        assert not [name for name in parts if not re.search(rf"^{name} +ready ", status, re.MULTILINE)], status
+        return True
+
+    eventually_sync(all_ready, timeout_seconds=60)
     assert 'ARGS="producer"' in commands(DAILY)["make logs"]
     assert running.first_line('make logs ARGS="producer"').startswith("producer ")
     assert running.first_line("make logs")

@@ -18,12 +18,12 @@ PACKAGES = {
 SPARK_KAFKA = "org.apache.spark:spark-sql-kafka-0-10_2.12:3.5.7"
 
 
-class NotInstalled(Exception):
+class RivalNotInstalled(Exception):
     """A rival's packages could not be had."""
 
 
 def python_of(name: str) -> str:
-    """The rival's Python, with its packages; ours for Faust, which we use too. Raises `NotInstalled`."""
+    """The rival's Python, with its packages; ours for Faust, which we use too. Raises `RivalNotInstalled`."""
     if name not in PACKAGES:
         return sys.executable
     folder = FOLDER / name
@@ -38,17 +38,17 @@ def python_of(name: str) -> str:
     for command in commands:
         ended = subprocess.run(command, capture_output=True, text=True, check=False)
         if ended.returncode:
-            raise NotInstalled((ended.stderr or ended.stdout).strip().splitlines()[-1])
+            raise RivalNotInstalled((ended.stderr or ended.stdout).strip().splitlines()[-1])
     done.write_text(repr(PACKAGES[name]))
     return str(python.absolute())
 
 
 def spark_jars() -> list[str]:
-    """The jars of Spark's Kafka connector, from Maven. Raises `NotInstalled`."""
+    """The jars of Spark's Kafka connector, from Maven. Raises `RivalNotInstalled`."""
     import jgo
     from jgo.maven import PythonResolver
 
     try:
         return [str(jar) for jar in jgo.build(SPARK_KAFKA, resolver=PythonResolver()).all_jars]
     except Exception as error:  # whatever it is, this rival does without
-        raise NotInstalled(f"{SPARK_KAFKA}: {error}") from error
+        raise RivalNotInstalled(f"{SPARK_KAFKA}: {error}") from error

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.contestants import Contestant, Measured, Wrong, measured, ours, rival
-from benchmarks.environments import NotInstalled, python_of, spark_jars
+from benchmarks.environments import RivalNotInstalled, python_of, spark_jars
 from benchmarks.world import BROKER_TIME, MODEL_VERSION, THRESHOLD, Size, Workload, broker, load, renew_topics
 from models.bundle import bundle_path
 from schemas.topics import DEAD_LETTERS, PREDICTIONS, ROWS, STATS_CHANGELOG
@@ -78,7 +78,7 @@ class Scoring:
         return names
 
     async def rival(self, name: str, work: Workload) -> Contestant:
-        """A rival with its topics and its configuration. Raises `NotInstalled`."""
+        """A rival with its topics and its configuration. Raises `RivalNotInstalled`."""
         environment, script = RIVALS[name]
         python = python_of(environment)
         topics = await self.topics_of()
@@ -162,7 +162,7 @@ async def run(size: Size, rounds: int, only: set[str]) -> dict[str, Any]:
                     return
                 try:
                     results.setdefault(name, []).append(asdict(await world.measure(name, work)))
-                except (Wrong, NotInstalled) as error:
+                except (Wrong, RivalNotInstalled) as error:
                     problems[name] = str(error)
                     print(f"  {name}: {error}", flush=True)
 

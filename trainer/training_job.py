@@ -32,7 +32,7 @@ from trainer.child.wire import BackendSettings, Done
 from trainer.errors import JobFailed
 from trainer.feature_selection import features_path, usable_features
 from trainer.fit.backends import plan_for
-from trainer.fit.choosing import Choice
+from trainer.fit.choosing import ColumnChoice
 from trainer.fit.data import SetReader, compact, read_manifest
 from trainer.fit.fitting import Validated, fit_and_validate, fit_in_stretches, fitting_parameters, held_out, score_rows
 from trainer.fit.thresholds import choose_threshold
@@ -82,7 +82,7 @@ def train(storage: Storage, task: TaskState, threads: int, backend: BackendSetti
         target=importlib.import_module, args=["trainer.report.drawing"], daemon=True
     ).start()  # slow; done while trees grow
     candidates = _open_training_set(storage, subject, reporter)
-    choice = Choice(
+    choice = ColumnChoice(
         candidates.inputs,
         len(subject.selection.features),
         subject.selection.sampled_rows,
@@ -194,7 +194,7 @@ def _choose_columns(
     storage: Storage,
     subject: Subject,
     candidates: SetReader,
-    choice: Choice,
+    choice: ColumnChoice,
     validation: Validation | None,
     reporter: Reporter,
 ) -> SetReader:

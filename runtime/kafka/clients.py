@@ -21,14 +21,14 @@ deals the partitions out then leaves some to nobody, and nothing asks again befo
 aiokafka's default)."""
 
 
-class Client(Stoppable, Protocol):
+class KafkaClient(Stoppable, Protocol):
     """A consumer or a producer."""
 
     def start(self) -> Awaitable[None]:
         """Connect."""
 
 
-C = TypeVar("C", bound=Client)
+C = TypeVar("C", bound=KafkaClient)
 
 
 def lone_consumer(kafka: Kafka, **options: Any) -> AIOKafkaConsumer:

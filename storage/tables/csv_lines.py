@@ -18,7 +18,7 @@ from storage.errors import StorageProblem
 from storage.tables.csv_form import MOST_PREAMBLE
 from storage.tables.csv_head import BLANK, Head
 from storage.tables.csv_probe import Probe
-from storage.tables.csv_repeats import TOTAL, Found, OtherOrder, sift
+from storage.tables.csv_repeats import TOTAL, OtherOrder, RepeatedLines, sift
 
 BLOCK = 1 << 20
 LONGEST_RECORD = 16 << 20
@@ -277,10 +277,10 @@ def _records(text: Path, head: Head) -> Iterator[tuple[int, list[str]]]:
             raise _Unclosed(line, str(error)) from error
 
 
-def _rows(text: Path, head: Head, found: Found | None = None) -> Iterator[tuple[int, list[str]]]:
+def _rows(text: Path, head: Head, found: RepeatedLines | None = None) -> Iterator[tuple[int, list[str]]]:
     """The records without those that only repeat what stands at the file's start; these are added to `found`."""
     records = _records(text, head)
-    return sift(records, head.around, Found() if found is None else found) if head.around else records
+    return sift(records, head.around, RepeatedLines() if found is None else found) if head.around else records
 
 
 def _with_end(lines: Iterable[str]) -> Iterator[str]:
@@ -294,7 +294,7 @@ def _rewrite(text: Path, head: Head, target: Path) -> Layout | StorageProblem:
     count = wrong_count = 0
     width = len(head.names)
     ragged: list[tuple[int, int, int]] = []
-    found = Found()
+    found = RepeatedLines()
     try:
         with target.open("w", encoding="utf-8", newline="") as out:
             writer = csv.writer(out, lineterminator="\r\n")  # it quotes the characters of its line end

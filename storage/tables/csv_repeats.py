@@ -129,7 +129,7 @@ class Around:
 
 
 @dataclass
-class Found:
+class RepeatedLines:
     """The lines that are no rows, by kind: all counted, the first kept."""
 
     lines: dict[str, list[int]] = field(default_factory=dict)
@@ -196,7 +196,9 @@ def _is_digital(cells: Sequence[str]) -> bool:
     return len(without) <= 0.2 * len(cells) and all(TOTAL.match(cell) for cell in without)
 
 
-def sift(records: Iterable[tuple[int, list[str]]], known: Around, found: Found) -> Iterator[tuple[int, list[str]]]:
+def sift(
+    records: Iterable[tuple[int, list[str]]], known: Around, found: RepeatedLines
+) -> Iterator[tuple[int, list[str]]]:
     """The records that are rows, with their lines; the others are added to `found`. Raises `OtherOrder`."""
     waiting: list[tuple[int, list[str]]] = []
     below = False
@@ -234,7 +236,7 @@ def _names_again(known: Around, line: int, record: Sequence[str]) -> bool:
 
 
 def _without_around(
-    waiting: Sequence[tuple[int, list[str]]], known: Around, found: Found
+    waiting: Sequence[tuple[int, list[str]]], known: Around, found: RepeatedLines
 ) -> Iterator[tuple[int, list[str]]]:
     """The rows among the records before a repeated header."""
     for back, (line, record) in zip(range(len(waiting), 0, -1), waiting, strict=True):

@@ -16,7 +16,7 @@ from trainer.fit.data import Numbers, SetReader, labels
 from trainer.fit.validation import Indices, Labels
 
 
-class Choice(NamedTuple):
+class ColumnChoice(NamedTuple):
     """How columns are chosen; the same rows give the same columns, whatever the number of threads."""
 
     inputs: ModelInputs

@@ -11,7 +11,7 @@ from trainer.child.reporting import TRAINING, Reporter
 from trainer.child.wire import BackendSettings
 from trainer.errors import JobFailed
 from trainer.fit.backends import BackendPlan, fit_as_planned
-from trainer.fit.choosing import Choice
+from trainer.fit.choosing import ColumnChoice
 from trainer.fit.data import Numbers, SetReader, compact, labels
 from trainer.fit.folds import Candidates, fit_in_folds, in_folds
 from trainer.fit.training import Fitted
@@ -47,7 +47,7 @@ def fitting_parameters(parameters: TrainingParameters, rows: int, features: int)
 
 
 def held_out(
-    fails: Labels, parameters: TrainingParameters, plan: BackendPlan, choice: Choice, seed: int
+    fails: Labels, parameters: TrainingParameters, plan: BackendPlan, choice: ColumnChoice, seed: int
 ) -> Validation | None:
     """The rows that judge; None when the set is so small that folds do. Raises `JobFailed` when the set has one class
     only."""
@@ -67,7 +67,7 @@ def held_out(
 def fit_in_stretches(
     rows: SetReader,
     candidates: SetReader,
-    choice: Choice,
+    choice: ColumnChoice,
     parameters: TrainingParameters,
     seed: int,
     threads: int,

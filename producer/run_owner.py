@@ -337,9 +337,8 @@ class RunOwner:
         except RunFailed as error:
             ending, message = "FAILED", str(error)
         except Exception as error:
-            if isinstance(error, Unavailable | Fenced) or (
-                isinstance(error, KafkaError) and classify(error, "") is not error
-            ):
+            meant = classify(error, run.run_id) if isinstance(error, KafkaError) else error
+            if isinstance(meant, Unavailable | Fenced):
                 raise
             log.exception("a run cannot go on", run_id=run.run_id)  # a bug; the other runs of this producer do go on
             ending, message = "FAILED", f"It cannot go on: {type(error).__name__}: {error}"[:500]

@@ -84,8 +84,8 @@ class Letters:
 
     async def _read(self, partition: int, offset: int) -> DeadLetter | None:
         place = TopicPartition(DEAD_LETTERS.name, partition)
-        options: dict[str, Any] = {"auto_offset_reset": "none", "fetch_max_wait_ms": 50}
-        async with answered("reading a letter", READ_SECONDS), open_reader(self._kafka, **options) as consumer:
+        reading = answered("reading a letter", READ_SECONDS)
+        async with reading, open_reader(self._kafka, auto_offset_reset="none", fetch_max_wait_ms=50) as consumer:
             consumer.assign([place])
             if offset < (await consumer.beginning_offsets([place]))[place]:
                 return None

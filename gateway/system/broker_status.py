@@ -21,8 +21,8 @@ from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.coordinator.protocol import ConsumerProtocolMemberMetadata
 from aiokafka.errors import KafkaError
 
-from gateway.system.broker_requests import DescribeGroups, DescribeLogDirs
 from runtime.kafka.aiokafka_patches import ask, fetch_cluster
+from runtime.kafka.broker_requests import DescribeGroups, DescribeLogDirs
 from runtime.kafka.clients import administrator, lone_consumer
 from runtime.kafka.errors import answered
 from runtime.tasks import stop_client

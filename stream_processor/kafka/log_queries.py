@@ -12,10 +12,10 @@ from typing import Any, NamedTuple
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from runtime.kafka.aiokafka_patches import ask, leader_of
+from runtime.kafka.broker_requests import DescribeProducers
 from runtime.kafka.clients import lone_consumer, started
 from runtime.kafka.errors import classify
 from runtime.tasks import stop_client
-from stream_processor.kafka.transactions_request import DescribeProducers
 
 
 class Ends(NamedTuple):
